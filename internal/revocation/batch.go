@@ -1,0 +1,121 @@
+package revocation
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Ref names one attempt on one revocation: what a task carries. An attempt that has been made in the
+// meantime makes the Ref stale, and carrying out a stale Ref does nothing.
+type Ref struct {
+	Account string
+	ID      ID
+	// Attempt counts the attempts that had ended when the Ref was made.
+	Attempt int
+}
+
+// Held is a revocation whose work row, and mostly whose invite, a store holds locked for the length of one
+// transaction, with the facts that the decision needs.
+type Held struct {
+	Ref
+	ReportID int64
+	Notify   bool
+	// Epoch counts how often it was enqueued.
+	Epoch int
+	// Invite is nil when the account has no such invite.
+	Invite *InviteState
+	// Contended tells that another transaction holds the invite; Invite says nothing then.
+	Contended bool
+	// PlanChangedAt is the account's; zero: never.
+	PlanChangedAt time.Time
+}
+
+// Decision is what becomes of one Held revocation: a final status, another attempt, or no attempt at all.
+type Decision struct {
+	Ref
+	ReportID int64
+	// Status is empty when the attempt was not made; its work row then becomes due after Delay.
+	Status Status
+	// Final deletes the work row; otherwise it becomes due after Delay, as the database's clock has it.
+	Final bool
+	Delay time.Duration
+	// Revokes tells the store to mark the invite.
+	Revokes bool
+	// Notifies tells the store to add a notification.
+	Notifies bool
+	// Notify is the wish for an email, as it stood at the end.
+	Notify    bool
+	Timestamp string
+	Failure   *Failure
+}
+
+// LogValue names the decision by its ids and codes, never by anything of the candidate.
+func (d Decision) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("account_id", d.Account), slog.String("revocation_id", d.ID.String()),
+		slog.String("status", string(d.Status)), slog.Int("attempt", d.Attempt+1),
+	}
+	if d.Failure != nil {
+		attrs = append(attrs, slog.String("error", string(d.Failure.Code)))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+const (
+	firstContention = 200 * time.Millisecond
+	maxContention   = 2 * time.Second
+)
+
+// Decide applies the rule to a batch. held is in the order of its keys; when it names an invite twice, the
+// second finds it revoked by the first, as if they had come one after the other. A contended invite is no
+// attempt: it comes again shortly and holds up nobody.
+func Decide(held []Held) []Decision {
+	type invite struct {
+		account  string
+		reportID int64
+	}
+	revoked := make(map[invite]bool, len(held))
+	decisions := make([]Decision, len(held))
+	for i, h := range held {
+		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Notify: h.Notify, Final: true}
+		key := invite{h.Account, h.ReportID}
+		switch {
+		case h.Contended:
+			d.Final = false
+			d.Delay = doubled(firstContention, h.Epoch, maxContention)
+		case h.Invite == nil:
+			d.Status = StatusNotFound
+		default:
+			state := *h.Invite
+			state.Revoked = state.Revoked || revoked[key]
+			d.Status = Rule(state, h.PlanChangedAt)
+		}
+		switch d.Status {
+		case StatusRevoked:
+			revoked[key] = true
+			d.Revokes, d.Notifies = true, h.Notify
+		case StatusNotAllowed:
+			d.Timestamp = h.PlanChangedAt.UTC().Format(TimestampLayout)
+		}
+		decisions[i] = d
+	}
+	return decisions
+}
+
+// DecideFailed turns a failed attempt on a batch into another one later, or into the final ERROR_REVOKING
+// after the last.
+func DecideFailed(held []Held, failure Failure, policy RetryPolicy) []Decision {
+	decisions := make([]Decision, len(held))
+	for i, h := range held {
+		ended := h.Attempt + 1
+		d := Decision{
+			Ref: h.Ref, ReportID: h.ReportID, Notify: h.Notify,
+			Status: StatusErrorRevoking, Failure: &failure, Final: policy.Exhausted(ended),
+		}
+		if !d.Final {
+			d.Delay = policy.Delay(ended)
+		}
+		decisions[i] = d
+	}
+	return decisions
+}

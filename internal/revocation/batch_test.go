@@ -1,0 +1,98 @@
+package revocation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestDecide(t *testing.T) {
+	change := time.Date(2025, 1, 15, 10, 32, 45, 999, time.FixedZone("", 2*3600))
+	ref := func(n byte) Ref { return Ref{Account: "acme", ID: ID{15: n}, Attempt: 2} }
+	open, revoked, old := &InviteState{SentAt: change}, &InviteState{Revoked: true}, &InviteState{}
+
+	for _, test := range []struct {
+		name string
+		held Held
+		want Decision
+	}{
+		{
+			"revoked with the email that was asked for",
+			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: open},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Notifies: true},
+		},
+		{
+			"revoked silently",
+			Held{Ref: ref(1), ReportID: 7, Invite: open},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true},
+		},
+		{
+			"already revoked sends no email",
+			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: revoked},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusAlreadyRevoked, Final: true, Notify: true},
+		},
+		{
+			"not allowed tells the plan change in UTC",
+			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Final: true, Notify: true, Timestamp: "2025-01-15 08:32:45"},
+		},
+		{
+			"no such invite",
+			Held{Ref: ref(1), ReportID: 7},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotFound, Final: true},
+		},
+		{
+			"a contended invite is no attempt and comes again",
+			Held{Ref: ref(1), ReportID: 7, Notify: true, Contended: true, Epoch: 1},
+			Decision{Ref: ref(1), ReportID: 7, Notify: true, Delay: 400 * time.Millisecond},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff([]Decision{test.want}, Decide([]Held{test.held})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+
+	t.Run("an invite named several times is revoked once, by the first", rapid.MakeCheck(func(t *rapid.T) {
+		held := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Held {
+			return Held{
+				Ref:      Ref{Account: rapid.SampledFrom([]string{"acme", "bolt"}).Draw(t, "account")},
+				ReportID: rapid.Int64Range(1, 3).Draw(t, "report"), Notify: true, Invite: open,
+			}
+		}), 0, 12).Draw(t, "held")
+		seen := make(map[InviteKey]bool)
+		for i, d := range Decide(held) {
+			key := InviteKey{held[i].Account, held[i].ReportID}
+			want := StatusRevoked
+			if seen[key] {
+				want = StatusAlreadyRevoked
+			}
+			seen[key] = true
+			if d.Status != want || d.Revokes != (want == StatusRevoked) || d.Notifies != d.Revokes {
+				t.Fatalf("%d of %v: %+v, want %s", i, key, d, want)
+			}
+		}
+	}))
+}
+
+func TestDecideFailed(t *testing.T) {
+	policy := RetryPolicy{Base: time.Second, Max: time.Minute, MaxAttempts: 3}
+	failure := failureOf(&Error{Code: CodeDeadlock})
+	held := []Held{{Ref: Ref{ID: ID{1}, Attempt: 1}, Notify: true}, {Ref: Ref{ID: ID{2}, Attempt: 2}}}
+	got := DecideFailed(held, failure, policy)
+
+	if d := got[0]; d.Final || d.Status != StatusErrorRevoking || d.Delay < time.Second || d.Delay > 2*time.Second {
+		t.Errorf("the second of three attempts failed: %+v", d)
+	}
+	if d := got[1]; !d.Final || d.Status != StatusErrorRevoking || d.Delay != 0 {
+		t.Errorf("the last of three attempts failed: %+v", d)
+	}
+	for _, d := range got {
+		if d.Revokes || d.Notifies || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
+			t.Errorf("a failed attempt says %+v", d)
+		}
+	}
+}

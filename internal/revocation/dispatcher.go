@@ -1,0 +1,147 @@
+package revocation
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Due is a revocation that the dispatcher has to enqueue: its next attempt is due, or its task was lost.
+type Due struct {
+	Ref
+	// Epoch counts how often it has been enqueued by a dispatcher, this time included.
+	Epoch int
+}
+
+// DispatchStore finds what has to be enqueued. The database's clock decides what is due.
+type DispatchStore interface {
+	// ClaimDue takes at most limit work rows that are due, oldest first, without waiting for any that
+	// another transaction holds. A row enqueued for the n-th time counts as lost after graces[n], or the
+	// last of them.
+	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]Due, error)
+	// ClaimDueNotifications does the same with the emails. A claim that has run out is taken back; an email
+	// that its worker had committed and not settled becomes UNKNOWN.
+	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]NotificationRef, error)
+	// Release makes rows that were claimed and could not be enqueued due again after delay.
+	Release(ctx context.Context, due []Due, delay time.Duration) error
+	// ReleaseNotifications does the same with emails.
+	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
+}
+
+// Dispatcher enqueues what is due and what was lost: retries, and whatever a Redis that was away, emptied or
+// restarted does not know of. Any number of them work side by side.
+type Dispatcher struct {
+	store    DispatchStore
+	queue    Queue
+	log      *slog.Logger
+	interval time.Duration
+	away     bool // the queue, at the last look
+}
+
+// DispatcherOptions are a Dispatcher's parts.
+type DispatcherOptions struct {
+	Store DispatchStore
+	Queue Queue
+	Log   *slog.Logger
+	// Interval between two looks; 0 means 250 ms, so that what is due starts well within a second.
+	Interval time.Duration
+}
+
+const (
+	defaultInterval = 250 * time.Millisecond
+	// claimLimit bounds one claim, so that a large backlog is shared by several dispatchers.
+	claimLimit = 1024
+	// maxBatch bounds the revocations of a task and so the length of its transaction.
+	maxBatch = 256
+	// maxMailBatch bounds the emails of a task: one connection sends them in turn, well within a lease.
+	maxMailBatch = 16
+	// releaseDelay is the pause after a failure to enqueue.
+	releaseDelay = time.Second
+)
+
+var graces = []time.Duration{Grace(0), Grace(1), Grace(2), Grace(3)}
+
+// NewDispatcher makes a Dispatcher.
+func NewDispatcher(o DispatcherOptions) *Dispatcher {
+	if o.Interval == 0 {
+		o.Interval = defaultInterval
+	}
+	return &Dispatcher{store: o.Store, queue: o.Queue, log: o.Log, interval: o.Interval}
+}
+
+// Run dispatches until ctx ends. What fails is logged and tried again at the next look.
+func (d *Dispatcher) Run(ctx context.Context) {
+	tick := time.NewTicker(d.interval)
+	defer tick.Stop()
+	for {
+		d.look(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) look(ctx context.Context) {
+	// Claiming for a queue that is away would only count up the epochs.
+	if err := d.queue.Ready(ctx); err != nil {
+		if !d.away && ctx.Err() == nil {
+			d.log.Warn("queue is away: nothing is dispatched until it is back", "error", err)
+		}
+		d.away = true
+		return
+	}
+	if d.away {
+		d.log.Info("queue is back")
+	}
+	d.away = false
+	if err := d.revocations(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("dispatch revocations: tried again at the next look", "error", err)
+	}
+	if err := d.notifications(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("dispatch emails: tried again at the next look", "error", err)
+	}
+}
+
+func (d *Dispatcher) revocations(ctx context.Context) error {
+	for {
+		due, err := d.store.ClaimDue(ctx, claimLimit, graces)
+		if err != nil {
+			return err
+		}
+		for rest := due; len(rest) > 0; {
+			n := min(len(rest), maxBatch)
+			refs := make([]Ref, n)
+			for i := range refs {
+				refs[i] = rest[i].Ref
+			}
+			if err := d.queue.EnqueueRevocations(ctx, rest[0].Epoch, refs); err != nil {
+				return firstError(err, d.store.Release(ctx, rest, releaseDelay))
+			}
+			rest = rest[n:]
+		}
+		if len(due) < claimLimit {
+			return nil
+		}
+	}
+}
+
+func (d *Dispatcher) notifications(ctx context.Context) error {
+	for {
+		due, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
+		if err != nil {
+			return err
+		}
+		for rest := due; len(rest) > 0; {
+			n := min(len(rest), maxMailBatch)
+			if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {
+				return firstError(err, d.store.ReleaseNotifications(ctx, rest, releaseDelay))
+			}
+			rest = rest[n:]
+		}
+		if len(due) < claimLimit {
+			return nil
+		}
+	}
+}

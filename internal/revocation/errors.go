@@ -1,0 +1,112 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+)
+
+// Code is the stable name of what went wrong. Callers see it as it stands; it never changes its meaning.
+type Code string
+
+const (
+	// CodeNotFound: there is no such thing in the account, or it is another account's.
+	CodeNotFound Code = "not_found"
+	// CodeInvalid: a value is of the wrong type or out of range.
+	CodeInvalid Code = "invalid"
+	// CodeIdempotencyMismatch: the idempotency key was used for other values.
+	CodeIdempotencyMismatch Code = "idempotency_mismatch"
+	// CodeOutcomeUnknown: the connection to the database broke while committing; what was asked may or may
+	// not have been accepted.
+	CodeOutcomeUnknown Code = "outcome_unknown"
+
+	// CodeUnavailable: the database cannot be reached or does not serve now. Nothing was written.
+	CodeUnavailable Code = "unavailable"
+	// CodeConnectionLost: the connection to the database broke under a statement.
+	CodeConnectionLost Code = "connection_lost"
+	// CodeDeadlock: the database chose this transaction to end a deadlock.
+	CodeDeadlock Code = "deadlock"
+	// CodeSerialization: the transaction collided with another and has to be run again.
+	CodeSerialization Code = "serialization_failure"
+	// CodeLockTimeout: what the transaction needs is held by another for too long.
+	CodeLockTimeout Code = "lock_timeout"
+	// CodeInternal: a fault of this program or of its database that no caller can mend.
+	CodeInternal Code = "internal"
+)
+
+// details tell an outcome's reader what a fault of the database means for the revocation. They are
+// sentences of our own, because a driver's message can carry values.
+var details = map[Code]string{
+	CodeUnavailable:    "The database was not available.",
+	CodeConnectionLost: "The connection to the database broke.",
+	CodeDeadlock:       "The database ended a deadlock by giving up this attempt.",
+	CodeSerialization:  "The attempt collided with another transaction.",
+	CodeLockTimeout:    "The invite's data was locked by another transaction for too long.",
+	CodeInternal:       "The attempt failed for an internal reason; the service's log says more.",
+}
+
+// Error is every error that this package and its stores give to their callers.
+type Error struct {
+	Code Code
+	// Detail is a sentence for the caller; it holds no value that the caller sent and no internals.
+	Detail string
+	// Err is the cause, for the log.
+	Err error
+}
+
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorCode is the code of the first Error in err's chain, and CodeInternal for an error without one.
+func ErrorCode(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// Failure is the reason of an attempt that did not succeed, as callers see it.
+type Failure struct {
+	Code   Code
+	Detail string
+}
+
+func failureOf(err error) Failure {
+	code := ErrorCode(err)
+	detail, ok := details[code]
+	if !ok {
+		code, detail = CodeInternal, details[CodeInternal]
+	}
+	return Failure{Code: code, Detail: detail}
+}
+
+// blamesOneRow tells whether a fault can come from a single row of a batch, so that the batch is worth
+// carrying out in halves: the rest must not wait for the one that is stuck. A database that is away fails
+// every half alike.
+func blamesOneRow(err error) bool {
+	switch ErrorCode(err) {
+	case CodeUnavailable, CodeConnectionLost, CodeOutcomeUnknown:
+		return false
+	default:
+		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	}
+}
+
+// firstError is the first of errs that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package revocation
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// ExecutionStore carries batches through one transaction each.
+type ExecutionStore interface {
+	// CarryOut locks the work rows of refs that are not stale and their invites, in the order of their keys
+	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
+	// error means that nothing was written, or, after a broken connection, that this is not known.
+	CarryOut(ctx context.Context, refs []Ref, decide func([]Held) []Decision) (CarriedOut, error)
+	// Fail does the same without looking at the invites, which may be what cannot be reached.
+	Fail(ctx context.Context, refs []Ref, decide func([]Held) []Decision) (CarriedOut, error)
+}
+
+// CarriedOut is what a transaction did.
+type CarriedOut struct {
+	Decisions []Decision
+	// Busy are those whose work row another transaction held: nothing was decided about them.
+	Busy []Ref
+}
+
+// Outcomes tells whoever waits, in any process, that there is something new to read about ids. It may lose
+// them.
+type Outcomes interface {
+	Publish(ctx context.Context, ids []ID) error
+}
+
+// Executor carries out batches of revocations on the database platform.
+type Executor struct {
+	store    ExecutionStore
+	queue    Queue
+	outcomes Outcomes
+	policy   RetryPolicy
+	log      *slog.Logger
+}
+
+// ExecutorOptions are an Executor's parts; all are needed.
+type ExecutorOptions struct {
+	Store    ExecutionStore
+	Queue    Queue
+	Outcomes Outcomes
+	Policy   RetryPolicy
+	Log      *slog.Logger
+}
+
+// NewExecutor makes an Executor.
+func NewExecutor(o ExecutorOptions) *Executor {
+	return &Executor{store: o.Store, queue: o.Queue, outcomes: o.Outcomes, policy: o.Policy, log: o.Log}
+}
+
+// busyPauses are the waits before a batch's busy rows are looked at again. A submission that joins a
+// revocation holds its work row for a moment; a worker that holds it longer ends it, or the dispatcher does.
+var busyPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
+
+// CarryOut makes one attempt on each of refs and records how it ended; refs that are stale are passed over.
+// A fault of the database that a row may be to blame for is told apart by carrying out the halves of the
+// batch, and ends as ERROR_REVOKING of that row. The error that is left is a failure that could not even be
+// recorded: the task must come again.
+func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
+	for _, pause := range busyPauses {
+		busy, err := e.attempt(ctx, refs)
+		if err != nil || len(busy) == 0 {
+			return err
+		}
+		refs = busy
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	_, err := e.attempt(ctx, refs)
+	return err
+}
+
+func (e *Executor) attempt(ctx context.Context, refs []Ref) (busy []Ref, err error) {
+	done, err := e.store.CarryOut(ctx, refs, Decide)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		// The worker stops, or the task took too long: neither is an attempt on these invites.
+		return nil, err
+	case len(refs) > 1 && blamesOneRow(err):
+		first, err := e.attempt(ctx, refs[:len(refs)/2])
+		if err != nil {
+			return nil, err
+		}
+		second, err := e.attempt(ctx, refs[len(refs)/2:])
+		return append(first, second...), err
+	default:
+		e.log.Warn("attempt failed", "count", len(refs), "error", err)
+		failure := failureOf(err)
+		done, err = e.store.Fail(ctx, refs, func(held []Held) []Decision {
+			return DecideFailed(held, failure, e.policy)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	e.tell(ctx, done.Decisions)
+	return done.Busy, nil
+}
+
+// tell wakes those who wait, and sends the emails on their way. Both may fail: the rows are written.
+func (e *Executor) tell(ctx context.Context, decisions []Decision) {
+	ids := make([]ID, 0, len(decisions))
+	var mails []NotificationRef
+	for _, d := range decisions {
+		if d.Status == "" {
+			continue
+		}
+		ids = append(ids, d.ID)
+		if d.Notifies {
+			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
+		}
+		e.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("outcome", d))
+	}
+	if len(ids) > 0 {
+		if err := e.outcomes.Publish(ctx, ids); err != nil {
+			e.log.Warn("outcomes not published: those who wait will read them late", "count", len(ids), "error", err)
+		}
+	}
+	if len(mails) > 0 {
+		if err := e.queue.EnqueueNotifications(ctx, mails); err != nil {
+			e.log.Warn("emails not enqueued: left to the dispatcher", "count", len(mails), "error", err)
+		}
+	}
+}

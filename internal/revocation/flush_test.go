@@ -1,0 +1,123 @@
+package revocation
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// ledger is the simplest store there could be: it takes submissions one at a time. PlanFlush must give what
+// it gives.
+type ledger struct {
+	invites  map[InviteKey]bool
+	underWay map[InviteKey]UnderWay
+	bound    map[AccountKey]Binding
+}
+
+func (l *ledger) submit(s Submission) Accepted {
+	key, invite := AccountKey{s.Account, s.IdempotencyKey}, InviteKey{s.Account, s.ReportID}
+	if b, ok := l.bound[key]; ok && s.IdempotencyKey != "" {
+		return replay(&s, b)
+	}
+	if !l.invites[invite] {
+		return Accepted{Err: &Error{Code: CodeNotFound}}
+	}
+	under, ok := l.underWay[invite]
+	if !ok {
+		under.ID = s.ID
+	}
+	under.Notify = under.Notify || s.Notify
+	l.underWay[invite] = under
+	if s.IdempotencyKey != "" {
+		l.bound[key] = Binding{key, s.Fingerprint(), under.ID}
+	}
+	return Accepted{ID: under.ID, Fresh: !ok}
+}
+
+func TestPlanFlush(t *testing.T) {
+	t.Run("a flush gives what its submissions would give one after the other", rapid.MakeCheck(func(t *rapid.T) {
+		l := &ledger{
+			invites: make(map[InviteKey]bool), underWay: make(map[InviteKey]UnderWay), bound: make(map[AccountKey]Binding),
+		}
+		for _, account := range []string{"acme", "bolt"} {
+			for report := range int64(3) {
+				l.invites[InviteKey{account, report + 1}] = true // of reports 1 to 4
+			}
+		}
+		made := byte(0)
+		draw := rapid.Custom(func(t *rapid.T) Submission {
+			made++
+			return Submission{
+				ID:             ID{15: made},
+				Account:        rapid.SampledFrom([]string{"acme", "bolt"}).Draw(t, "account"),
+				ReportID:       rapid.Int64Range(1, 4).Draw(t, "report"),
+				Notify:         rapid.Bool().Draw(t, "notify"),
+				IdempotencyKey: rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(t, "key"),
+			}
+		})
+		for range rapid.IntRange(1, 4).Draw(t, "flushes") {
+			flush := rapid.SliceOfN(draw, 0, 10).Draw(t, "flush")
+			facts := FlushFacts{Bound: maps.Clone(l.bound), Invites: l.invites, UnderWay: maps.Clone(l.underWay)}
+			plan := PlanFlush(flush, facts)
+			for i, s := range flush {
+				want := l.submit(s)
+				got := plan.Accepted[i]
+				if got.ID != want.ID || got.Fresh != want.Fresh || (got.Err == nil) != (want.Err == nil) ||
+					got.Err != nil && ErrorCode(got.Err) != ErrorCode(want.Err) {
+					t.Fatalf("submission %d %+v: got %+v, want %+v", i, s, got, want)
+				}
+			}
+			applyPlan(facts, plan)
+			if diff := cmp.Diff(l.underWay, facts.UnderWay); diff != "" {
+				t.Fatalf("under way after the flush: %s", diff)
+			}
+			if diff := cmp.Diff(l.bound, facts.Bound); diff != "" {
+				t.Fatalf("bound after the flush: %s", diff)
+			}
+			for invite := range l.underWay { // some become final
+				if rapid.Bool().Draw(t, fmt.Sprintf("%v ends", invite)) {
+					delete(l.underWay, invite)
+				}
+			}
+		}
+	}))
+	t.Run("what is written comes in the order of its keys", rapid.MakeCheck(func(t *rapid.T) {
+		facts := FlushFacts{Invites: make(map[InviteKey]bool), UnderWay: make(map[InviteKey]UnderWay)}
+		flush := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Submission {
+			s := Submission{Account: rapid.StringN(1, 3, -1).Draw(t, "account"), ReportID: rapid.Int64Range(1, 9).Draw(t, "report"), Notify: true}
+			invite := InviteKey{s.Account, s.ReportID}
+			facts.Invites[invite] = true
+			if rapid.Bool().Draw(t, "under way") {
+				facts.UnderWay[invite] = UnderWay{ID: ID{1}}
+			}
+			return s
+		})).Draw(t, "flush")
+		plan := PlanFlush(flush, facts)
+		for i := 1; i < len(plan.Insert); i++ {
+			a, b := plan.Insert[i-1], plan.Insert[i]
+			if (InviteKey{a.Account, a.ReportID}).Compare(InviteKey{b.Account, b.ReportID}) >= 0 {
+				t.Fatalf("inserts %d and %d are out of order or the same", i-1, i)
+			}
+		}
+		for i := 1; i < len(plan.Wish); i++ {
+			if plan.Wish[i-1].Compare(plan.Wish[i].InviteKey) >= 0 {
+				t.Fatalf("wishes %d and %d are out of order or the same", i-1, i)
+			}
+		}
+	}))
+}
+
+func applyPlan(facts FlushFacts, plan FlushPlan) {
+	for _, w := range plan.Wish {
+		facts.UnderWay[w.InviteKey] = UnderWay{w.ID, true}
+	}
+	for _, s := range plan.Insert {
+		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{s.ID, s.Notify}
+	}
+	for _, b := range plan.Bind {
+		facts.Bound[b.AccountKey] = b
+	}
+}

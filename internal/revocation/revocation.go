@@ -1,0 +1,92 @@
+package revocation
+
+import "time"
+
+// Revocation is one request to revoke one invite, with its outcome.
+type Revocation struct {
+	ID       ID
+	Account  string
+	ReportID int64
+	// Notify tells whether the candidate is to be told by email.
+	Notify bool
+	// ClientReference comes back as the caller sent it; nil when there was none.
+	ClientReference *string
+	// RequestedBy is the API key that asked first.
+	RequestedBy ID
+
+	Status Status
+	// Final tells that Status will not change any more; only ERROR_REVOKING can be either.
+	Final bool
+	// Timestamp is NOT_ALLOWED's, in the documented format; empty otherwise.
+	Timestamp string
+	// Attempts counts those that have ended.
+	Attempts int
+	// NextAttemptAt is when the next attempt becomes due; zero when none is.
+	NextAttemptAt time.Time
+	// LastError tells why the last attempt failed; nil unless Status is ERROR_REVOKING.
+	LastError    *Failure
+	Notification Notification
+
+	UpdatedAt   time.Time
+	CompletedAt time.Time
+}
+
+// Notification is the state of the email about a revocation, as callers see it.
+type Notification struct {
+	Status   NotificationStatus
+	Attempts int
+}
+
+// CreatedAt is when the request was accepted, in UTC, to the millisecond.
+func (r *Revocation) CreatedAt() time.Time { return r.ID.Time() }
+
+// HasOutcome tells that at least one attempt has ended, which is what a submission waits for.
+func (r *Revocation) HasOutcome() bool { return r.Status != StatusPending }
+
+// ShownNotification derives what callers see of the email from what is stored: row is the notification's
+// own status, empty while there is no such row. Every store uses it, so that all tell the same.
+func ShownNotification(notify, final bool, status Status, row NotificationStatus) NotificationStatus {
+	switch {
+	case row == NotificationClaimed || row == NotificationCommitted:
+		return NotificationPending
+	case row != "":
+		return row
+	case !notify:
+		return NotificationNotRequested
+	case final && status != StatusRevoked:
+		return NotificationSkipped
+	default:
+		return NotificationPending
+	}
+}
+
+// Filter selects revocations of one account, newest first.
+type Filter struct {
+	Account string
+	// ReportID, Status and JobID select when they are not zero.
+	ReportID int64
+	Status   Status
+	JobID    ID
+	// CreatedAfter and CreatedBefore are both excluded; zero: no bound.
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	// Before is the last id of the page before; zero for the first page.
+	Before ID
+	Limit  int
+}
+
+// IDRange is what the filter says of ids, since creation is part of them: low <= id < high. A zero high is
+// no bound.
+func (f Filter) IDRange() (low, high ID) {
+	if !f.CreatedAfter.IsZero() {
+		low = FirstIDAt(f.CreatedAfter.Add(time.Millisecond))
+	}
+	high = f.Before
+	if !f.CreatedBefore.IsZero() {
+		before := FirstIDAt(f.CreatedBefore.Add(time.Millisecond - 1))
+		if high.IsZero() || before.Compare(high) < 0 {
+			high = before
+		}
+	}
+	return low, high
+}

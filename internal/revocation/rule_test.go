@@ -1,0 +1,129 @@
+package revocation
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestRule(t *testing.T) {
+	change := time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)
+	for _, test := range []struct {
+		name   string
+		invite InviteState
+		change time.Time
+		want   Status
+	}{
+		{"no plan change", InviteState{SentAt: change.Add(-time.Hour)}, time.Time{}, StatusRevoked},
+		{"sent before", InviteState{SentAt: change.Add(-time.Nanosecond)}, change, StatusNotAllowed},
+		{"sent at the very moment", InviteState{SentAt: change}, change, StatusRevoked},
+		{"sent at the very moment, told in another zone", InviteState{SentAt: change.In(time.FixedZone("", 3600))}, change, StatusRevoked},
+		{"sent after", InviteState{SentAt: change.Add(time.Nanosecond)}, change, StatusRevoked},
+		{"revoked and sent before", InviteState{SentAt: change.Add(-time.Hour), Revoked: true}, change, StatusAlreadyRevoked},
+		{"revoked and sent after", InviteState{SentAt: change.Add(time.Hour), Revoked: true}, change, StatusAlreadyRevoked},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := Rule(test.invite, test.change); got != test.want {
+				t.Errorf("Rule = %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Run("only two can be left, and none comes back to the start", func(t *testing.T) {
+		for _, from := range Statuses {
+			for _, to := range Statuses {
+				leaves := from == StatusPending || from == StatusErrorRevoking
+				want := leaves && to != StatusPending && to != StatusInvalid
+				if got := from.CanFollow(to); got != want {
+					t.Errorf("%s to %s: CanFollow = %v, want %v", from, to, got, want)
+				}
+			}
+		}
+	})
+	t.Run("every status is known and all but INVALID have a message", func(t *testing.T) {
+		for _, s := range Statuses {
+			if !s.Known() || (s.Message() == "") != (s == StatusInvalid) {
+				t.Errorf("%s: known %v, message %q", s, s.Known(), s.Message())
+			}
+		}
+		if Status("revoked").Known() || Status("").Known() {
+			t.Error("a status is known that is none")
+		}
+	})
+}
+
+func TestRetryPolicy(t *testing.T) {
+	policy := RetryPolicy{Base: 2 * time.Second, Max: 10 * time.Minute, MaxAttempts: 10}
+	t.Run("each delay lies between half and all of its doubled base", func(t *testing.T) {
+		for n, full := range map[int]time.Duration{
+			1: 2 * time.Second, 2: 4 * time.Second, 5: 32 * time.Second, 9: 512 * time.Second,
+			10: 10 * time.Minute, 100: 10 * time.Minute, 1 << 30: 10 * time.Minute,
+		} {
+			low, high := full, time.Duration(0)
+			for range 1000 {
+				d := policy.Delay(n)
+				low, high = min(low, d), max(high, d)
+			}
+			if low < full/2 || high > full {
+				t.Errorf("delay %d is drawn from %s to %s, outside of %s to %s", n, low, high, full/2, full)
+			}
+			if high-low < full/4 {
+				t.Errorf("delay %d hardly varies: %s to %s", n, low, high)
+			}
+		}
+	})
+	t.Run("the last attempt is the limit", func(t *testing.T) {
+		if policy.Exhausted(9) || !policy.Exhausted(10) || !policy.Exhausted(11) {
+			t.Error("10 attempts are allowed, no more and no fewer")
+		}
+	})
+	t.Run("the grace doubles up to its bound", func(t *testing.T) {
+		for n, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 80 * time.Second} {
+			if got := Grace(n); got != want {
+				t.Errorf("Grace(%d) = %s, want %s", n, got, want)
+			}
+		}
+	})
+}
+
+func TestID(t *testing.T) {
+	t.Run("text and back", rapid.MakeCheck(func(t *rapid.T) {
+		var id ID
+		copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "bytes"))
+		if got, ok := ParseID(id.String()); !ok || got != id {
+			t.Fatalf("ParseID(%s) = %s, %v", id, got, ok)
+		}
+	}))
+	t.Run("other forms are refused", func(t *testing.T) {
+		for _, s := range []string{
+			"", "x", "0191b7e2-7a00-7000-8000-00000000000", "0191b7e2-7a00-7000-8000-0000000000000",
+			"{191b7e2-7a00-7000-8000-00000000000}", "0191b7e27a0070008000000000000000",
+			"0191b7e2-7a00-7000-8000-00000000000g", "0191b7e2_7a00_7000_8000_000000000000",
+		} {
+			if _, ok := ParseID(s); ok {
+				t.Errorf("ParseID(%q) took it", s)
+			}
+		}
+	})
+	t.Run("bounds by time hold the ids of their millisecond", rapid.MakeCheck(func(t *rapid.T) {
+		at := time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "made")).UTC()
+		bound := time.UnixMicro(at.UnixMicro() + rapid.Int64Range(-3000, 3000).Draw(t, "offset")).UTC()
+		id := FirstIDAt(at)
+		copy(id[6:], rapid.SliceOfN(rapid.Byte(), 10, 10).Draw(t, "rest"))
+		created := at.Truncate(time.Millisecond)
+		if !id.Time().Equal(created) {
+			t.Fatalf("Time = %s, want %s", id.Time(), created)
+		}
+		low, _ := Filter{CreatedAfter: bound}.IDRange()
+		if got, want := id.Compare(low) >= 0, created.After(bound); got != want {
+			t.Fatalf("created %s, after %s: in range %v, want %v", created, bound, got, want)
+		}
+		_, high := Filter{CreatedBefore: bound}.IDRange()
+		if got, want := id.Compare(high) < 0, created.Before(bound); got != want {
+			t.Fatalf("created %s, before %s: in range %v, want %v", created, bound, got, want)
+		}
+	}))
+}

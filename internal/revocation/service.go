@@ -1,0 +1,131 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// ReadStore reads revocations back.
+type ReadStore interface {
+	// Revocation gives one by its id; CodeNotFound when the account has none such.
+	Revocation(ctx context.Context, account string, id ID) (Revocation, error)
+	// Revocations gives at most f.Limit of those that f selects, newest first.
+	Revocations(ctx context.Context, f Filter) ([]Revocation, error)
+}
+
+// ServiceStore is what a Service needs of a store.
+type ServiceStore interface {
+	SubmissionStore
+	ReadStore
+}
+
+// Queue carries work to the workers. It may lose everything: the dispatcher finds what was lost.
+type Queue interface {
+	// EnqueueRevocations sends one batch. Its task is named by the first Ref and epoch, so that sending it
+	// twice is the same as once.
+	EnqueueRevocations(ctx context.Context, epoch int, batch []Ref) error
+	// EnqueueNotifications sends one batch of emails, named likewise.
+	EnqueueNotifications(ctx context.Context, batch []NotificationRef) error
+	// Ready tells why nothing can be enqueued now; nil when it can.
+	Ready(ctx context.Context) error
+}
+
+// Service accepts revocations and tells how far they have come. Make it with NewService and keep Run going
+// while it is used.
+type Service struct {
+	store ServiceStore
+	queue Queue
+	newID func() ID
+	log   *slog.Logger
+
+	submissions chan *pending
+	batches     chan []Ref
+	waiters     *waiters
+	drain       func() // closes drained, once
+	drained     chan struct{}
+	ended       chan struct{}
+}
+
+var errStopped = errors.New("the service has stopped")
+
+// ServiceOptions are a Service's parts; all are needed.
+type ServiceOptions struct {
+	Store ServiceStore
+	Queue Queue
+	// NewID makes ids of UUID version 7, rising within a process.
+	NewID func() ID
+	Log   *slog.Logger
+}
+
+const (
+	// waitingBatches bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
+	waitingBatches = 1024
+	enqueuers      = 2
+	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
+	lastEnqueue = 2 * time.Second
+)
+
+// NewService makes a Service.
+func NewService(o ServiceOptions) *Service {
+	drained := make(chan struct{})
+	return &Service{
+		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log,
+		submissions: make(chan *pending, maxFlush),
+		batches:     make(chan []Ref, waitingBatches),
+		waiters:     newWaiters(),
+		drain:       sync.OnceFunc(func() { close(drained) }),
+		drained:     drained,
+		ended:       make(chan struct{}),
+	}
+}
+
+// Drain answers those who wait for an outcome with what there is, from now on. Call it before the server
+// that takes the requests is told to shut down, and end Run after that.
+func (s *Service) Drain() { s.drain() }
+
+// Run writes submissions and sends tasks until ctx ends and all that has come is written. It can run once.
+func (s *Service) Run(ctx context.Context) {
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSending()
+	var flushing, enqueueing sync.WaitGroup
+	for range flushers {
+		flushing.Go(func() { s.flush(ctx) })
+	}
+	for range enqueuers {
+		enqueueing.Go(func() { s.enqueue(sending) })
+	}
+	flushing.Wait()
+	close(s.ended)
+	close(s.batches)
+	defer time.AfterFunc(lastEnqueue, stopSending).Stop()
+	enqueueing.Wait()
+}
+
+// Get gives a revocation. With wait it returns when the revocation is final, at the latest after wait.
+// CodeNotFound when the account has none such.
+func (s *Service) Get(ctx context.Context, account string, id ID, wait time.Duration) (Revocation, error) {
+	if wait <= 0 {
+		return s.store.Revocation(ctx, account, id)
+	}
+	w := s.waiters.register(id)
+	defer w.close()
+	r, err := s.store.Revocation(ctx, account, id)
+	if err != nil {
+		return Revocation{}, err
+	}
+	return s.await(ctx, w, wait, &r, func(r *Revocation) bool { return r.Final })
+}
+
+// List gives a page of revocations, newest first, and whether there are more after it.
+func (s *Service) List(ctx context.Context, f Filter) (page []Revocation, more bool, err error) {
+	limit := f.Limit
+	f.Limit++
+	page, err = s.store.Revocations(ctx, f)
+	if len(page) > limit {
+		page, more = page[:limit], true
+	}
+	return page, more, err
+}

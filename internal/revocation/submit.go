@@ -1,0 +1,225 @@
+package revocation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// Submission is a request to revoke one invite. Its values have been validated: ReportID is positive,
+// ClientReference and IdempotencyKey are valid UTF-8 of at most 255 characters without NUL.
+type Submission struct {
+	// ID is the revocation's if a new one is made of this submission. The service sets it.
+	ID              ID
+	Account         string
+	ReportID        int64
+	Notify          bool
+	ClientReference *string
+	RequestedBy     ID
+	// IdempotencyKey is empty for none.
+	IdempotencyKey string
+}
+
+// Fingerprint is equal for submissions with equal values, defaults applied: what an idempotency key is
+// bound to.
+func (s *Submission) Fingerprint() Fingerprint {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 64), uint64(s.ReportID)) //nolint:gosec // a bit pattern
+	b = append(b, 0, 0)
+	if s.Notify {
+		b[8] = 1
+	}
+	if s.ClientReference != nil {
+		b[9] = 1
+		b = append(b, *s.ClientReference...)
+	}
+	return sha256.Sum256(b)
+}
+
+// Accepted is what became of one submission of a flush.
+type Accepted struct {
+	// ID is the revocation that the submission is now part of.
+	ID ID
+	// Fresh tells that this submission made it; otherwise it was joined or replayed.
+	Fresh bool
+	// Err is CodeNotFound or CodeIdempotencyMismatch when this submission, alone of its flush, was not
+	// accepted.
+	Err error
+}
+
+// SubmissionStore makes submissions durable.
+type SubmissionStore interface {
+	// Submit writes a flush in one transaction and answers for each of its submissions, in their order. An
+	// error means that nothing of the flush was written, unless its code is CodeOutcomeUnknown. For each
+	// submission, as if they had come one after the other:
+	//   - a known idempotency key gives its revocation again, or CodeIdempotencyMismatch;
+	//   - an unknown invite gives CodeNotFound;
+	//   - a revocation of the invite that was submitted singly and is not final is joined, and the email is
+	//     sent if either asked for it;
+	//   - otherwise a new one is made under the submission's ID, and its work row with it.
+	// What is accepted binds its idempotency key.
+	Submit(ctx context.Context, flush []Submission) ([]Accepted, error)
+}
+
+const (
+	// flushers is how many flushes are under way at once: while one waits for the disk, the next is sent.
+	flushers = 2
+	// maxFlush bounds a flush, and so the time that its first submission waits for its last.
+	maxFlush = 256
+	// flushTimeout bounds a flush as a whole; nobody waits longer for a database that hangs.
+	flushTimeout = 5 * time.Second
+)
+
+type pending struct {
+	submission Submission
+	// wait asks for a waiter to be registered before the task can be enqueued, so that no wake-up is missed.
+	wait   bool
+	result chan flushed
+}
+
+type flushed struct {
+	accepted Accepted
+	waiter   *waiter
+	err      error
+}
+
+// Submit accepts a request to revoke an invite: when it returns, the revocation is durable and will be
+// carried out. It then waits, at most for wait, until the first attempt has ended, and returns the
+// revocation as it stands. A caller that leaves (ctx) does not take back what was accepted.
+func (s *Service) Submit(ctx context.Context, submission Submission, wait time.Duration) (Revocation, error) {
+	submission.ID = s.newID()
+	p := &pending{submission: submission, wait: wait > 0, result: make(chan flushed, 1)}
+	select {
+	case s.submissions <- p:
+	case <-ctx.Done():
+		return Revocation{}, &Error{Code: CodeUnavailable, Err: ctx.Err()}
+	case <-s.ended:
+		return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
+	}
+	var f flushed
+	select {
+	case f = <-p.result:
+	case <-ctx.Done():
+		return Revocation{}, &Error{Code: CodeOutcomeUnknown, Err: ctx.Err()}
+	case <-s.ended:
+		// It came between the last flush and the end, unless its result came with the end.
+		select {
+		case f = <-p.result:
+		default:
+			return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
+		}
+	}
+	defer f.waiter.close()
+	if err := firstError(f.err, f.accepted.Err); err != nil {
+		return Revocation{}, err
+	}
+	if f.accepted.Fresh {
+		r := submission.asRevocation()
+		if wait <= 0 {
+			return r, nil
+		}
+		return s.await(ctx, f.waiter, wait, &r, (*Revocation).HasOutcome)
+	}
+	r, err := s.store.Revocation(ctx, submission.Account, f.accepted.ID)
+	if err != nil || wait <= 0 || r.HasOutcome() {
+		return r, err
+	}
+	return s.await(ctx, f.waiter, wait, &r, (*Revocation).HasOutcome)
+}
+
+// asRevocation is what a poll would tell of a submission that was just accepted.
+func (s *Submission) asRevocation() Revocation {
+	return Revocation{
+		ID: s.ID, Account: s.Account, ReportID: s.ReportID, Notify: s.Notify,
+		ClientReference: s.ClientReference, RequestedBy: s.RequestedBy,
+		Status:       StatusPending,
+		Notification: Notification{Status: ShownNotification(s.Notify, false, StatusPending, "")},
+		UpdatedAt:    s.ID.Time(),
+	}
+}
+
+// flush is the group commit: it takes what has come in while the flush before was under way, without a
+// timer, so that a lone submission never waits for company and a crowd shares one transaction.
+func (s *Service) flush(ctx context.Context) {
+	for {
+		var crowd []*pending
+		select {
+		case p := <-s.submissions:
+			crowd = append(crowd, p)
+		case <-ctx.Done():
+			if len(s.submissions) == 0 {
+				return
+			}
+		}
+	gather:
+		for len(crowd) < maxFlush {
+			select {
+			case p := <-s.submissions:
+				crowd = append(crowd, p)
+			default:
+				break gather
+			}
+		}
+		if len(crowd) > 0 {
+			s.commit(ctx, crowd)
+		}
+	}
+}
+
+// commit writes a crowd, answers each of it and sends one task on its way. It works under a deadline of its
+// own: a caller that leaves, and a stop, do not break what is under way for the others.
+func (s *Service) commit(ctx context.Context, crowd []*pending) {
+	flush := make([]Submission, len(crowd))
+	for i, p := range crowd {
+		flush[i] = p.submission
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	accepted, err := s.store.Submit(bounded, flush)
+	if err != nil && len(crowd) > 1 && blamesOneRow(err) {
+		// One of them is poison. Each half gets its chance, down to the one.
+		s.commit(ctx, crowd[:len(crowd)/2])
+		s.commit(ctx, crowd[len(crowd)/2:])
+		return
+	}
+	if err != nil {
+		for _, p := range crowd {
+			p.result <- flushed{err: err}
+		}
+		return
+	}
+	fresh := make([]Ref, 0, len(crowd))
+	for i, p := range crowd {
+		a := accepted[i]
+		f := flushed{accepted: a}
+		if p.wait && a.Err == nil {
+			f.waiter = s.waiters.register(a.ID)
+		}
+		if a.Fresh {
+			fresh = append(fresh, Ref{Account: p.submission.Account, ID: a.ID})
+		}
+		p.result <- f
+	}
+	if len(fresh) > 0 {
+		s.handOver(fresh)
+	}
+}
+
+// handOver leaves a batch to the enqueuers. When they are behind, because Redis is away, it drops the
+// batch: its rows are durable, and the dispatcher finds them.
+func (s *Service) handOver(batch []Ref) {
+	select {
+	case s.batches <- batch:
+	default:
+		s.log.Warn("queue is behind: left to the dispatcher", "count", len(batch))
+	}
+}
+
+// enqueue sends the batches of the flushes to the queue, until there are no more.
+func (s *Service) enqueue(ctx context.Context) {
+	for batch := range s.batches {
+		if err := s.queue.EnqueueRevocations(ctx, 0, batch); err != nil {
+			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(batch), "error", err)
+		}
+	}
+}
