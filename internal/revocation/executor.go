@@ -117,7 +117,7 @@ func (e *Executor) tell(ctx context.Context, decisions []Decision) {
 		if d.Notifies {
 			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
 		}
-		e.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("outcome", d))
+		e.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
 	}
 	if len(ids) > 0 {
 		if err := e.outcomes.Publish(ctx, ids); err != nil {

@@ -152,19 +152,35 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 	if err != nil {
 		return err
 	}
+	// Who waits for a turn past this moment could no longer end what it began.
+	turns, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
+	defer cancel()
 	for _, email := range emails {
-		s := Settlement{Status: NotificationPending, Attempts: email.Attempts}
-		if ctx.Err() == nil && time.Since(began) < claimLease-sendReserve && n.pace(ctx) == nil {
-			var held bool
-			if s, held = n.send(ctx, email); !held {
-				continue
-			}
+		s, held := n.attempt(ctx, turns, email)
+		if !held {
+			continue
 		}
 		if settleErr := n.settle(ctx, email, s); settleErr != nil {
 			err = settleErr
 		}
 	}
 	return err
+}
+
+// attempt waits for the email's turn and sends it. Without a turn the email is handed back.
+func (n *Notifier) attempt(ctx, turns context.Context, email Email) (s Settlement, held bool) {
+	err := n.pace(turns)
+	back := Settlement{Status: NotificationPending, Attempts: email.Attempts}
+	switch {
+	case turns.Err() != nil:
+		return back, true
+	case err != nil:
+		n.log.Warn("no turn for an email: tried again shortly", "error", err)
+		back.Delay = releaseDelay
+		return back, true
+	default:
+		return n.send(ctx, email)
+	}
 }
 
 // send delivers one email and says how that settles it; held is false when the claim was lost, and with it
@@ -183,7 +199,23 @@ func (n *Notifier) send(ctx context.Context, email Email) (s Settlement, held bo
 	if errors.Is(err, errNotHeld) {
 		return Settlement{}, false
 	}
+	if err != nil {
+		n.complain(ctx, email, err)
+	}
 	return n.settlement(email, err), true
+}
+
+// complain tells the operator why a delivery failed: a mail server that refuses the password, or that has
+// been away for long, is theirs to mend.
+func (n *Notifier) complain(ctx context.Context, email Email, err error) {
+	attrs := []slog.Attr{
+		slog.String("account_id", email.Account), slog.String("revocation_id", email.Revocation.String()),
+		slog.Any("error", err),
+	}
+	if failure, ok := errors.AsType[*DeliveryError](err); ok && failure.SMTPCode != 0 {
+		attrs = append(attrs, slog.Int("smtp_code", failure.SMTPCode))
+	}
+	n.log.LogAttrs(ctx, slog.LevelWarn, "delivery failed", attrs...)
 }
 
 func (n *Notifier) settlement(email Email, err error) Settlement {

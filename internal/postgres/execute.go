@@ -1,0 +1,175 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// CarryOut implements revocation.ExecutionStore.
+func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	return s.execute(ctx, "carry out", refs, true, decide)
+}
+
+// Fail implements revocation.ExecutionStore.
+func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	return s.execute(ctx, "record a failed attempt", refs, false, decide)
+}
+
+func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	var done revocation.CarriedOut
+	err := s.tx(ctx, name, func(tx pgx.Tx) error {
+		held, busy, err := holdWork(ctx, tx, refs)
+		if err != nil {
+			return err
+		}
+		if invites {
+			if err := holdInvites(ctx, tx, held); err != nil {
+				return err
+			}
+		}
+		done = revocation.CarriedOut{Decisions: decide(held), Busy: busy}
+		return writeDecisions(ctx, tx, done.Decisions)
+	})
+	if err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return done, nil
+}
+
+// holdWork locks the work rows of refs that are not stale. Those that another transaction holds are busy: a
+// row that is gone after all is found out at the next try.
+func holdWork(ctx context.Context, tx pgx.Tx, refs []revocation.Ref) (held []revocation.Held, busy []revocation.Ref, err error) {
+	accounts, ids, attempts := refColumns(refs)
+	rows, err := tx.Query(ctx, `
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, revocation_id, attempt)
+		JOIN outstanding o USING (account_id, revocation_id, attempt)
+		ORDER BY o.account_id, o.report_id, o.revocation_id
+		FOR UPDATE OF o SKIP LOCKED`, accounts, ids, attempts)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[revocation.Ref]bool, len(refs))
+	held = make([]revocation.Held, 0, len(refs))
+	var h revocation.Held
+	_, err = pgx.ForEachRow(rows, []any{&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch}, func() error {
+		if !seen[h.Ref] { // a task can name a row twice
+			seen[h.Ref] = true
+			held = append(held, h)
+		}
+		return nil
+	})
+	if err != nil || len(held) == len(refs) {
+		return held, nil, err
+	}
+	rows, err = tx.Query(ctx, `
+		SELECT o.account_id, o.revocation_id, o.attempt
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, revocation_id, attempt)
+		JOIN outstanding o USING (account_id, revocation_id, attempt)`, accounts, ids, attempts)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ref revocation.Ref
+	_, err = pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
+		if !seen[ref] {
+			seen[ref] = true
+			busy = append(busy, ref)
+		}
+		return nil
+	})
+	return held, busy, err
+}
+
+// holdInvites locks the invites of held and fills in what the rule needs. An invite that is there and could
+// not be locked is contended.
+func holdInvites(ctx context.Context, tx pgx.Tx, held []revocation.Held) error {
+	if len(held) == 0 {
+		return nil
+	}
+	accounts, reports := make([]string, len(held)), make([]int64, len(held))
+	for i, h := range held {
+		accounts[i], reports[i] = h.Account, h.ReportID
+	}
+	invites := make(map[revocation.InviteKey]revocation.InviteState, len(held))
+	plans := make(map[string]time.Time)
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
+		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
+		JOIN invites i USING (account_id, report_id)
+		ORDER BY i.account_id, i.report_id
+		FOR UPDATE OF i SKIP LOCKED`, accounts, reports).Query(func(rows pgx.Rows) error {
+		var key revocation.InviteKey
+		var state revocation.InviteState
+		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked}, func() error {
+			invites[key] = state
+			return nil
+		})
+		return err
+	})
+	batch.Queue(`
+		SELECT account_id, plan_changed_at FROM accounts
+		WHERE account_id = ANY ($1) AND plan_changed_at IS NOT NULL`, accounts).Query(func(rows pgx.Rows) error {
+		var account string
+		var changed time.Time
+		_, err := pgx.ForEachRow(rows, []any{&account, &changed}, func() error {
+			plans[account] = changed
+			return nil
+		})
+		return err
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	var missing bool
+	for i := range held {
+		h := &held[i]
+		h.PlanChangedAt = plans[h.Account]
+		if state, ok := invites[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
+			h.Invite = &state
+		} else {
+			missing = true
+		}
+	}
+	if !missing {
+		return nil
+	}
+	return markContended(ctx, tx, held, accounts, reports)
+}
+
+func markContended(ctx context.Context, tx pgx.Tx, held []revocation.Held, accounts []string, reports []int64) error {
+	rows, err := tx.Query(ctx, `
+		SELECT i.account_id, i.report_id
+		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
+		JOIN invites i USING (account_id, report_id)`, accounts, reports)
+	if err != nil {
+		return err
+	}
+	there := make(map[revocation.InviteKey]bool)
+	var key revocation.InviteKey
+	_, err = pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID}, func() error {
+		there[key] = true
+		return nil
+	})
+	for i := range held {
+		h := &held[i]
+		h.Contended = h.Invite == nil && there[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]
+	}
+	if err != nil {
+		return fmt.Errorf("look for invites that are held: %w", err)
+	}
+	return nil
+}
+
+func refColumns(refs []revocation.Ref) (accounts []string, ids []uuid, attempts []int) {
+	accounts, ids, attempts = make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
+	for i, ref := range refs {
+		accounts[i], ids[i], attempts[i] = ref.Account, uuid(ref.ID), ref.Attempt
+	}
+	return accounts, ids, attempts
+}

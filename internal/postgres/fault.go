@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"rescind/internal/revocation"
+)
+
+// fault gives a driver's error the code that the domain acts on. It passes nil and a domain error through.
+func fault(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*revocation.Error](err); ok {
+		return err
+	}
+	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, err)}
+}
+
+// commitFault is fault for a COMMIT: when the server did not answer it, nobody knows what it did.
+func commitFault(name string, err error) error {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	if answered || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return fault(name, err)
+	}
+	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("%s: commit: %w", name, err)}
+}
+
+// The codes are PostgreSQL's SQLSTATEs, appendix A of its manual.
+func faultCode(err error) revocation.Code {
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case answer.Code == "40P01":
+			return revocation.CodeDeadlock
+		case answer.Code == "40001":
+			return revocation.CodeSerialization
+		case answer.Code == "55P03":
+			return revocation.CodeLockTimeout
+		case answer.Code == "57P01", strings.HasPrefix(answer.Code, "08"): // terminated by an operator, broken
+			return revocation.CodeConnectionLost
+		case strings.HasPrefix(answer.Code, "57"), // cancelled, starting up, shutting down
+			strings.HasPrefix(answer.Code, "53"), // out of connections, memory, disk
+			answer.Code == "58030",               // disk
+			answer.Code == "25006",               // a standby
+			strings.HasPrefix(answer.Code, "28"), // the login is refused
+			answer.Code == "3D000",               // no such database
+			answer.Code == "42P01":               // no such table: not migrated yet
+			return revocation.CodeUnavailable
+		}
+		return revocation.CodeInternal
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	switch {
+	case connecting, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return revocation.CodeUnavailable
+	default:
+		// What the server did not say is the connection's.
+		return revocation.CodeConnectionLost
+	}
+}

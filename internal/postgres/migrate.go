@@ -1,0 +1,75 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// ErrNotMigrated tells that the database lacks tables that this program needs.
+var ErrNotMigrated = errors.New("the database's tables are not up to date: run the migrate command")
+
+// Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
+// once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
+// not to a pooler of transactions.
+func Migrate(ctx context.Context, url string) (steps int, err error) {
+	db, provider, err := migrations(url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrate the database: %w", err)
+	}
+	return len(results), nil
+}
+
+// CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is fine:
+// it is being upgraded, and steps only add.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	steps, err := files.ReadDir("migrations")
+	if err != nil {
+		return err
+	}
+	var version int
+	err = s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&version)
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == "42P01" || err == nil && version < len(steps) {
+		return ErrNotMigrated
+	}
+	return fault("check the schema", err)
+}
+
+func migrations(url string) (*sql.DB, *goose.Provider, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("DATABASE_URL is not a valid postgres:// URL")
+	}
+	config.ConnectTimeout = connectTimeout
+	dir, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return nil, nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, nil, err
+	}
+	db := stdlib.OpenDB(*config)
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, provider, nil
+}

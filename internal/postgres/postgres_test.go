@@ -1,0 +1,281 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/postgres"
+	"rescind/internal/revocation"
+	"rescind/internal/storetest"
+	"rescind/internal/testservers"
+	"rescind/internal/uuidv7"
+)
+
+func TestMain(m *testing.M) { testservers.Main(m) }
+
+func open(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	store, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, testservers.Postgres(t)) })
+}
+
+// world is a store with one account, some pending revocations of it, and a connection of somebody else.
+type world struct {
+	t     *testing.T
+	url   string
+	store *postgres.Store
+	other *pgx.Conn
+	refs  []revocation.Ref
+}
+
+func newWorld(t *testing.T, invites int) *world {
+	t.Helper()
+	w := &world{t: t, url: testservers.Postgres(t)}
+	w.store = open(t, w.url)
+	var err error
+	if w.other, err = pgx.Connect(t.Context(), w.url); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.other.Close(context.WithoutCancel(t.Context())) })
+	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme"}))
+	all, flush := make([]revocation.Invite, invites), make([]revocation.Submission, invites)
+	for i := range all {
+		all[i] = revocation.Invite{ReportID: int64(i + 1), CandidateEmail: "ada@example.com", SentAt: time.Now()}
+		flush[i] = revocation.Submission{ID: uuidv7.New(), Account: "acme", ReportID: int64(i + 1), RequestedBy: uuidv7.New()}
+		w.refs = append(w.refs, revocation.Ref{Account: "acme", ID: flush[i].ID})
+	}
+	w.must(w.store.UpsertInvites(t.Context(), "acme", all))
+	_, err = w.store.Submit(t.Context(), flush)
+	w.must(err)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) status(ref revocation.Ref) revocation.Status {
+	w.t.Helper()
+	r, err := w.store.Revocation(w.t.Context(), ref.Account, ref.ID)
+	w.must(err)
+	return r.Status
+}
+
+// hold runs statements in a transaction of somebody else, and leaves it open until release.
+func (w *world) hold(statements ...string) (release func()) {
+	w.t.Helper()
+	tx, err := w.other.Begin(w.t.Context())
+	w.must(err)
+	for _, statement := range statements {
+		_, err := tx.Exec(w.t.Context(), statement)
+		w.must(err)
+	}
+	return func() { w.must(tx.Rollback(w.t.Context())) }
+}
+
+func TestStore_Contention(t *testing.T) {
+	t.Run("an invite that another transaction holds does not hold up the others", func(t *testing.T) {
+		w := newWorld(t, 5)
+		release := w.hold(`SELECT FROM invites WHERE report_id = 3 FOR UPDATE`)
+		began := time.Now()
+		done, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		w.must(err)
+		if waited := time.Since(began); waited > 900*time.Millisecond {
+			t.Logf("it took %s, which may have been a wait for the lock", waited)
+		}
+		for _, d := range done.Decisions {
+			if held := d.ReportID == 3; held != (d.Status == "") || held == d.Final {
+				t.Errorf("report %d: %+v", d.ReportID, d)
+			}
+		}
+		r, err := w.store.Revocation(t.Context(), "acme", w.refs[2].ID)
+		w.must(err)
+		if r.Status != revocation.StatusPending || r.Attempts != 0 {
+			t.Errorf("contention was counted as an attempt: %+v", r)
+		}
+		release()
+		var due []revocation.Due
+		for deadline := time.Now().Add(30 * time.Second); len(due) == 0 && time.Now().Before(deadline); {
+			due, err = w.store.ClaimDue(t.Context(), 10, []time.Duration{time.Minute})
+			w.must(err)
+		}
+		if len(due) != 1 || due[0].Ref != w.refs[2] {
+			t.Fatalf("due: %+v", due)
+		}
+		_, err = w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		w.must(err)
+		if got := w.status(w.refs[2]); got != revocation.StatusRevoked {
+			t.Errorf("released, it is %s", got)
+		}
+	})
+	t.Run("a work row that another transaction holds is busy", func(t *testing.T) {
+		w := newWorld(t, 3)
+		release := w.hold(`SELECT FROM outstanding WHERE report_id = 2 FOR UPDATE`)
+		done, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		w.must(err)
+		if len(done.Decisions) != 2 || len(done.Busy) != 1 || done.Busy[0] != w.refs[1] {
+			t.Errorf("done: %+v", done)
+		}
+		release()
+	})
+	t.Run("a table that is locked is a lock timeout, for which the rows are not lost", func(t *testing.T) {
+		w := newWorld(t, 2)
+		release := w.hold(`LOCK TABLE invites IN ACCESS EXCLUSIVE MODE`)
+		_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		if revocation.ErrorCode(err) != revocation.CodeLockTimeout {
+			t.Errorf("error %v", err)
+		}
+		policy := revocation.RetryPolicy{Base: time.Second, Max: time.Second, MaxAttempts: 2}
+		done, err := w.store.Fail(t.Context(), w.refs, func(held []revocation.Held) []revocation.Decision {
+			return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeLockTimeout, Detail: "held"}, policy)
+		})
+		w.must(err)
+		if len(done.Decisions) != 2 || w.status(w.refs[0]) != revocation.StatusErrorRevoking {
+			t.Errorf("recorded %+v", done)
+		}
+		release()
+	})
+	t.Run("a deadlock is told as one", func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.raise("revocations", "40P01")
+		_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		if revocation.ErrorCode(err) != revocation.CodeDeadlock {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a submission that wants the email waits for nobody but the row it joins", func(t *testing.T) {
+		w := newWorld(t, 2)
+		release := w.hold(`SELECT FROM outstanding WHERE report_id = 1 FOR UPDATE`)
+		submit := func(report int64) error {
+			_, err := w.store.Submit(t.Context(), []revocation.Submission{{
+				ID: uuidv7.New(), Account: "acme", ReportID: report, Notify: true,
+			}})
+			return err
+		}
+		w.must(submit(2))
+		if err := submit(1); revocation.ErrorCode(err) != revocation.CodeLockTimeout {
+			t.Errorf("error %v", err)
+		}
+		release()
+		w.must(submit(1))
+	})
+}
+
+// raise makes every change to a table fail with an SQLSTATE.
+func (w *world) raise(table, state string) {
+	w.t.Helper()
+	for _, statement := range []string{
+		fmt.Sprintf(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN RAISE EXCEPTION 'failed on purpose' USING ERRCODE = '%s'; END $$`, state),
+		fmt.Sprintf(`CREATE TRIGGER fail BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION fail()`, table),
+	} {
+		_, err := w.other.Exec(w.t.Context(), statement)
+		w.must(err)
+	}
+}
+
+func TestStore_Faults(t *testing.T) {
+	terminate := func(w *world) {
+		_, err := w.other.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		w.must(err)
+	}
+	t.Run("a connection that is cut under a transaction is told, and nothing of it stays", func(t *testing.T) {
+		w := newWorld(t, 2)
+		_, err := w.store.CarryOut(t.Context(), w.refs, func(held []revocation.Held) []revocation.Decision {
+			terminate(w)
+			return revocation.Decide(held)
+		})
+		if revocation.ErrorCode(err) != revocation.CodeConnectionLost {
+			t.Errorf("error %v", err)
+		}
+		if got := w.status(w.refs[0]); got != revocation.StatusPending {
+			t.Errorf("it is %s", got)
+		}
+		_, err = w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+		w.must(err)
+	})
+	t.Run("a server that is not there makes the store unavailable, and so do missing tables", func(t *testing.T) {
+		store, err := postgres.Open(t.Context(), fmt.Sprintf("postgres://nobody:secret@127.0.0.1:%d/none", testservers.FreePort(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = store.Close() }()
+		if err := store.Ping(t.Context()); revocation.ErrorCode(err) != revocation.CodeUnavailable {
+			t.Errorf("no server: %v", err)
+		}
+		empty, err := postgres.Open(t.Context(), testservers.Postgres(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = empty.Close() }()
+		if err := empty.Ping(t.Context()); revocation.ErrorCode(err) != revocation.CodeUnavailable {
+			t.Errorf("no tables: %v", err)
+		}
+		if err := empty.CheckSchema(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
+			t.Errorf("no tables: %v", err)
+		}
+	})
+	t.Run("several migrations at once take turns", func(t *testing.T) {
+		url := testservers.Postgres(t)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if _, err := postgres.Migrate(t.Context(), url); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		store := open(t, url)
+		if err := store.CheckSchema(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The planner is held to the keys: a table that was empty when its statements were planned, and is not
+// analysed since, is still not read from end to end.
+func TestStore_Plans(t *testing.T) {
+	w := newWorld(t, 1)
+	for range 10 { // long enough for the server to keep a plan
+		_, err := w.store.CarryOut(t.Context(), w.refs, func([]revocation.Held) []revocation.Decision { return nil })
+		w.must(err)
+	}
+	_, err := w.other.Exec(t.Context(), `
+		ALTER TABLE invites SET (autovacuum_enabled = false);
+		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(2, 50000) n;
+		SELECT pg_stat_reset()`)
+	w.must(err)
+	_, err = w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
+	w.must(err)
+	var read int64
+	for deadline := time.Now().Add(30 * time.Second); read == 0 && time.Now().Before(deadline); {
+		// A server tells its counters a little later.
+		err = w.other.QueryRow(t.Context(), `SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'invites'`).Scan(&read)
+		w.must(err)
+	}
+	if read == 0 || read > 100 {
+		t.Errorf("to revoke one invite of 50,000, %d rows were read", read)
+	}
+}

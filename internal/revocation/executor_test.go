@@ -1,0 +1,214 @@
+package revocation_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
+)
+
+// faulty fails to carry out what fail says, before anything is written.
+type faulty struct {
+	*sqlite.Store
+	fail func([]revocation.Ref) error
+}
+
+func (f faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	if err := f.fail(refs); err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return f.Store.CarryOut(ctx, refs, decide)
+}
+
+// accept makes pending revocations of the first n invites and gives what their task would carry.
+func (w *world) accept(n int, notify bool) []revocation.Ref {
+	w.t.Helper()
+	service, stop := w.service(w.store)
+	refs := make([]revocation.Ref, n)
+	for i := range refs {
+		s := w.submission(int64(i + 1))
+		s.Notify = notify
+		r, err := service.Submit(w.t.Context(), s, 0)
+		w.must(err)
+		refs[i] = revocation.Ref{Account: "acme", ID: r.ID}
+	}
+	stop()
+	w.batches, w.arrived = nil, make(chan struct{}, 1000)
+	return refs
+}
+
+func TestExecutor_CarryOut(t *testing.T) {
+	t.Run("one stuck row fails alone and the others of its batch are revoked", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(9, true)
+		stuck := refs[4].ID
+		store := faulty{w.store, func(refs []revocation.Ref) error {
+			if slices.ContainsFunc(refs, func(r revocation.Ref) bool { return r.ID == stuck }) {
+				return &revocation.Error{Code: revocation.CodeLockTimeout}
+			}
+			return nil
+		}}
+		w.must(w.executor(store).CarryOut(t.Context(), refs))
+		for _, ref := range refs {
+			want := revocation.StatusRevoked
+			if ref.ID == stuck {
+				want = revocation.StatusErrorRevoking
+			}
+			if r := w.read(ref.ID); r.Status != want || r.Attempts != 1 {
+				t.Errorf("%s: %s after %d attempts, want %s", ref.ID, r.Status, r.Attempts, want)
+			}
+		}
+		if len(w.published) != 9 || len(w.mails) != 8 {
+			t.Errorf("%d told and %d emails sent on their way, want 9 and 8", len(w.published), len(w.mails))
+		}
+	})
+	t.Run("a database that is away is one failed attempt of all, found out once", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(9, false)
+		calls := 0
+		store := faulty{w.store, func([]revocation.Ref) error {
+			calls++
+			return &revocation.Error{Code: revocation.CodeConnectionLost}
+		}}
+		w.must(w.executor(store).CarryOut(t.Context(), refs))
+		if calls != 1 {
+			t.Errorf("it was tried %d times", calls)
+		}
+		for _, ref := range refs {
+			if r := w.read(ref.ID); r.Status != revocation.StatusErrorRevoking || r.LastError.Code != revocation.CodeConnectionLost {
+				t.Errorf("%s: %+v", ref.ID, r)
+			}
+		}
+	})
+	t.Run("what cannot be recorded is the task's failure", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(1, false)
+		away := &revocation.Error{Code: revocation.CodeUnavailable, Err: errors.New("away")}
+		if err := w.executor(dead{faulty{w.store, func([]revocation.Ref) error { return away }}, away}).CarryOut(t.Context(), refs); !errors.Is(err, away) {
+			t.Errorf("error %v", err)
+		}
+		if r := w.read(refs[0].ID); r.Status != revocation.StatusPending || r.Attempts != 0 {
+			t.Errorf("left as %+v", r)
+		}
+	})
+	t.Run("a worker that is told to stop counts no attempt", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(3, false)
+		ctx, stop := context.WithCancel(t.Context())
+		store := faulty{w.store, func([]revocation.Ref) error { stop(); return ctx.Err() }}
+		if err := w.executor(store).CarryOut(ctx, refs); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if r := w.read(refs[0].ID); r.Attempts != 0 {
+			t.Errorf("left as %+v", r)
+		}
+	})
+	t.Run("after the last attempt the failure is final", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(1, true)
+		store := faulty{w.store, func([]revocation.Ref) error { return &revocation.Error{Code: revocation.CodeDeadlock} }}
+		for attempt := range policy.MaxAttempts {
+			refs[0].Attempt = attempt
+			w.must(w.executor(store).CarryOut(t.Context(), refs))
+		}
+		r := w.read(refs[0].ID)
+		if r.Status != revocation.StatusErrorRevoking || !r.Final || r.Attempts != 3 || r.Notification.Status != revocation.NotificationSkipped {
+			t.Errorf("ended as %+v", r)
+		}
+		refs[0].Attempt = 3
+		w.must(w.executor(w.store).CarryOut(t.Context(), refs))
+		if again := w.read(refs[0].ID); again.Status != revocation.StatusErrorRevoking || again.Attempts != 3 {
+			t.Errorf("a final outcome changed to %+v", again)
+		}
+	})
+	t.Run("busy rows are looked at again", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(4, false)
+		store := &shy{Store: w.store, left: 2}
+		w.must(w.executor(store).CarryOut(t.Context(), refs))
+		for _, ref := range refs {
+			if r := w.read(ref.ID); r.Status != revocation.StatusRevoked {
+				t.Errorf("%s is %s", ref.ID, r.Status)
+			}
+		}
+	})
+}
+
+// dead cannot even record a failure.
+type dead struct {
+	faulty
+	err error
+}
+
+func (d dead) Fail(context.Context, []revocation.Ref, func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	return revocation.CarriedOut{}, d.err
+}
+
+// shy finds the second half of a batch busy, a few times.
+type shy struct {
+	*sqlite.Store
+	left int
+}
+
+func (s *shy) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	if s.left == 0 {
+		return s.Store.CarryOut(ctx, refs, decide)
+	}
+	s.left--
+	done, err := s.Store.CarryOut(ctx, refs[:len(refs)/2], decide)
+	done.Busy = refs[len(refs)/2:]
+	return done, err
+}
+
+func TestDispatcher(t *testing.T) {
+	t.Run("enqueues an attempt when it is due", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(3, false)
+		fail := faulty{w.store, func([]revocation.Ref) error { return &revocation.Error{Code: revocation.CodeDeadlock} }}
+		w.must(w.executor(fail).CarryOut(t.Context(), refs))
+		w.dispatch()
+		var got []revocation.Ref
+		for len(got) < 3 { // they are due at moments of their own
+			got = append(got, w.take()...)
+		}
+		for _, ref := range got {
+			if ref.Attempt != 1 {
+				t.Errorf("enqueued %+v", ref)
+			}
+		}
+	})
+	t.Run("claims nothing while the queue is away, and goes on when it is back", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(3, true)
+		w.must(w.store.Resume(t.Context()))
+		w.setAway(true)
+		stop := w.dispatch()
+		time.Sleep(100 * time.Millisecond) // some looks: there is nothing to await
+		stop()
+		due, err := w.store.ClaimDue(t.Context(), 10, []time.Duration{0, 0})
+		w.must(err)
+		if len(due) != 3 || due[0].Epoch != 1 {
+			t.Fatalf("left for others: %+v", due)
+		}
+		w.must(w.store.Release(t.Context(), due, 0))
+		w.setAway(false)
+		w.dispatch()
+		if got := w.take(); len(got) != 3 {
+			t.Errorf("enqueued %v of %v", got, refs)
+		}
+	})
+}
+
+func (w *world) dispatch() (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	d := revocation.NewDispatcher(revocation.DispatcherOptions{Store: w.store, Queue: w, Log: w.log, Interval: 5 * time.Millisecond})
+	ended := make(chan struct{})
+	go func() { defer close(ended); d.Run(ctx) }()
+	stop = func() { cancel(); <-ended }
+	w.t.Cleanup(stop)
+	return stop
+}

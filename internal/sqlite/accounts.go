@@ -1,0 +1,119 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// SetAccount creates an account or changes what is not nil of it.
+func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
+	var planChangedAt *int64
+	if change.PlanChangedAt != nil {
+		planChangedAt = optionalMicros(*change.PlanChangedAt)
+	}
+	return s.write(ctx, "set account", func(tx *sql.Tx, _ time.Time) error {
+		return exec(ctx, tx, `
+			INSERT INTO accounts (account_id, name, contact, plan_changed_at)
+			VALUES (?1, coalesce(?2, ''), coalesce(?3, ''), ?4)
+			ON CONFLICT (account_id) DO UPDATE
+			SET name = coalesce(?2, name), contact = coalesce(?3, contact),
+			    plan_changed_at = CASE WHEN ?5 THEN ?4 ELSE plan_changed_at END`,
+			change.ID, change.Name, change.Contact, planChangedAt, change.PlanChangedAt != nil)
+	})
+}
+
+// Accounts gives all accounts, in the order of their ids.
+func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
+	scan := func(rows *sql.Rows) (a revocation.Account, err error) {
+		var planChangedAt sql.Null[int64]
+		err = rows.Scan(&a.ID, &a.Name, &a.Contact, &planChangedAt)
+		a.PlanChangedAt = moment(planChangedAt)
+		return a, err
+	}
+	accounts, err := query(ctx, s.readers, scan, `
+		SELECT account_id, name, contact, plan_changed_at FROM accounts ORDER BY account_id`)
+	return accounts, fault("list accounts", err)
+}
+
+// requireAccount gives CodeNotFound when there is no such account.
+func requireAccount(ctx context.Context, tx *sql.Tx, account string) error {
+	var found bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE account_id = ?1)`, account).Scan(&found); err != nil {
+		return err
+	}
+	if !found {
+		return notFound("There is no such account.")
+	}
+	return nil
+}
+
+// AddKey adds an API key to an account; CodeNotFound when there is no such account.
+func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
+	scopes := make([]string, len(key.Scopes))
+	for i, scope := range key.Scopes {
+		scopes[i] = string(scope)
+	}
+	return s.write(ctx, "add key", func(tx *sql.Tx, _ time.Time) error {
+		if err := requireAccount(ctx, tx, key.Account); err != nil {
+			return err
+		}
+		return exec(ctx, tx, `
+			INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
+			key.Account, key.ID.String(), key.Hash[:], strings.Join(scopes, " "), optionalMicros(key.ExpiresAt))
+	})
+}
+
+const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at FROM api_keys`
+
+// Keys gives an account's keys, or those of all accounts when account is empty, by account and age.
+func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
+	scan := func(rows *sql.Rows) (revocation.APIKey, error) { return scanKey(rows) }
+	keys, err := query(ctx, s.readers, scan, selectKey+`
+		WHERE account_id = ?1 OR ?1 = '' ORDER BY account_id, id`, account)
+	return keys, fault("list keys", err)
+}
+
+// KeyByHash gives the key with this secret, of whatever account; CodeNotFound when there is none.
+func (s *Store) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+	key, err := scanKey(s.readers.QueryRowContext(ctx, selectKey+` WHERE secret_hash = ?1`, hash[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		return revocation.APIKey{}, notFound("There is no such key.")
+	}
+	return key, fault("look up key", err)
+}
+
+func scanKey(row interface{ Scan(...any) error }) (revocation.APIKey, error) {
+	var (
+		key                  revocation.APIKey
+		hash                 []byte
+		scopes               string
+		expiresAt, revokedAt sql.Null[int64]
+	)
+	if err := row.Scan(&key.Account, scannedID{&key.ID}, &hash, &scopes, &expiresAt, &revokedAt); err != nil {
+		return revocation.APIKey{}, err
+	}
+	copy(key.Hash[:], hash)
+	for scope := range strings.FieldsSeq(scopes) {
+		key.Scopes = append(key.Scopes, revocation.Scope(scope))
+	}
+	key.ExpiresAt, key.RevokedAt = moment(expiresAt), moment(revokedAt)
+	return key, nil
+}
+
+// RevokeKey ends a key; revoking it again changes nothing. CodeNotFound when the account has none such.
+func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID) error {
+	return s.write(ctx, "revoke key", func(tx *sql.Tx, now time.Time) error {
+		changed, err := change(ctx, tx, `
+			UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?1) WHERE account_id = ?2 AND id = ?3`,
+			micros(now), account, id.String())
+		if err == nil && changed == 0 {
+			return notFound("There is no such key in this account.")
+		}
+		return err
+	})
+}

@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// claimRow is a row that a dispatcher claims or releases, in a statement's parameter.
+type claimRow struct {
+	rowKey
+	Attempt int   `json:"attempt"`
+	Claims  int   `json:"claims"`
+	Epoch   int   `json:"epoch"`
+	LookAt  int64 `json:"look_at"`
+}
+
+// ClaimDue takes the work rows that are due, oldest first. Like all of the dispatcher's looks, it goes
+// across the accounts.
+func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
+	var due []revocation.Due
+	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
+		var err error
+		due, err = query(ctx, tx, scanDue, `
+			SELECT account_id, revocation_id, attempt, epoch + 1 FROM outstanding
+			WHERE look_at <= ?1 ORDER BY look_at LIMIT ?2`, micros(now), limit)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		rows := make([]claimRow, len(due))
+		for i, d := range due {
+			rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Epoch: d.Epoch, LookAt: lostAt(now, d.Epoch, graces)}
+		}
+		return exec(ctx, tx, `
+			UPDATE outstanding AS o SET epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at'
+			FROM json_each(?1) AS p
+			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`, parameter(rows))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return due, nil
+}
+
+func scanDue(rows *sql.Rows) (d revocation.Due, err error) {
+	err = rows.Scan(&d.Account, scannedID{&d.ID}, &d.Attempt, &d.Epoch)
+	return d, err
+}
+
+// lostAt is when what is enqueued now, for the n-th time, counts as lost.
+func lostAt(now time.Time, n int, graces []time.Duration) int64 {
+	return micros(now.Add(graces[min(n, len(graces)-1)]))
+}
+
+// Release makes claimed work rows due again after delay, unless they have moved on since.
+func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
+	rows := make([]claimRow, len(due))
+	for i, d := range due {
+		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Attempt: d.Attempt, Epoch: d.Epoch}
+	}
+	return s.write(ctx, "release revocations", func(tx *sql.Tx, now time.Time) error {
+		return exec(ctx, tx, `
+			UPDATE outstanding AS o SET look_at = ?1
+			FROM json_each(?2) AS p
+			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'
+			  AND o.attempt = p.value ->> 'attempt' AND o.epoch = p.value ->> 'epoch'`,
+			micros(now.Add(delay)), parameter(rows))
+	})
+}
+
+// ClaimDueNotifications takes the emails that are due, oldest first. Of those that a worker has claimed and
+// not settled in time, the committed ones become UNKNOWN and the others are due.
+func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, error) {
+	var refs []revocation.NotificationRef
+	err := s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
+		// The list of statuses is the index's, to the letter: otherwise SQLite does not use it.
+		found, err := query(ctx, tx, scanDueNotification, `
+			SELECT account_id, revocation_id, claims, epoch + 1, status FROM notifications
+			WHERE look_at <= ?1 AND status IN ('PENDING', 'CLAIMED', 'COMMITTED')
+			ORDER BY look_at LIMIT ?2`, micros(now), limit)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		rows := make([]claimRow, len(found))
+		for i, n := range found {
+			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), Epoch: n.Epoch, LookAt: lostAt(now, n.Epoch, graces)}
+			if n.status != revocation.NotificationCommitted {
+				refs = append(refs, n.NotificationRef)
+			}
+		}
+		return exec(ctx, tx, `
+			UPDATE notifications AS n
+			SET status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
+			    epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at', updated_at = ?1
+			FROM json_each(?2) AS p
+			WHERE n.account_id = p.value ->> 'account' AND n.revocation_id = p.value ->> 'id'`,
+			micros(now), parameter(rows))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return refs, nil
+}
+
+type dueNotification struct {
+	revocation.NotificationRef
+	status revocation.NotificationStatus
+}
+
+func scanDueNotification(rows *sql.Rows) (n dueNotification, err error) {
+	err = rows.Scan(&n.Account, scannedID{&n.Revocation}, &n.Claims, &n.Epoch, &n.status)
+	return n, err
+}
+
+// ReleaseNotifications makes claimed emails due again after delay, unless they have moved on since.
+func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
+	rows := make([]claimRow, len(refs))
+	for i, ref := range refs {
+		rows[i] = claimRow{rowKey: keyOf(ref.Account, ref.Revocation), Claims: ref.Claims, Epoch: ref.Epoch}
+	}
+	return s.write(ctx, "release emails", func(tx *sql.Tx, now time.Time) error {
+		return exec(ctx, tx, `
+			UPDATE notifications AS n SET look_at = ?1
+			FROM json_each(?2) AS p
+			WHERE n.account_id = p.value ->> 'account' AND n.revocation_id = p.value ->> 'id'
+			  AND n.status = 'PENDING' AND n.claims = p.value ->> 'claims' AND n.epoch = p.value ->> 'epoch'`,
+			micros(now.Add(delay)), parameter(rows))
+	})
+}

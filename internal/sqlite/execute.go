@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// CarryOut decides on the refs that are not stale and writes the outcomes. Nothing is ever contended or busy
+// here.
+func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	return s.attempt(ctx, "carry out", refs, true, decide)
+}
+
+// Fail does the same without looking at the invites.
+func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	return s.attempt(ctx, "record a failure", refs, false, decide)
+}
+
+func (s *Store) attempt(
+	ctx context.Context, doing string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision,
+) (revocation.CarriedOut, error) {
+	var done revocation.CarriedOut
+	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
+		held, err := hold(ctx, tx, refs, invites)
+		if err != nil || len(held) == 0 {
+			return err
+		}
+		done.Decisions = decide(held)
+		return writeDecisions(ctx, tx, now, done.Decisions)
+	})
+	if err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return done, nil
+}
+
+type refRow struct {
+	rowKey
+	Attempt int `json:"attempt"`
+}
+
+// hold reads the facts about the refs that are not stale, in the order of their invites' keys.
+func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) ([]revocation.Held, error) {
+	rows := make([]refRow, len(refs))
+	for i, ref := range refs {
+		rows[i] = refRow{keyOf(ref.Account, ref.ID), ref.Attempt}
+	}
+	return query(ctx, tx, scanHeld, `
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch,
+		       a.plan_changed_at, i.sent_at, i.revoked_at IS NOT NULL
+		FROM outstanding AS o
+		JOIN accounts AS a ON a.account_id = o.account_id
+		LEFT JOIN invites AS i ON ?1 AND i.account_id = o.account_id AND i.report_id = o.report_id
+		WHERE (o.account_id, o.revocation_id, o.attempt) IN
+		      (SELECT value ->> 'account', value ->> 'id', value ->> 'attempt' FROM json_each(?2))
+		ORDER BY o.account_id, o.report_id, o.revocation_id`,
+		invites, parameter(rows))
+}
+
+func scanHeld(rows *sql.Rows) (h revocation.Held, err error) {
+	var (
+		planChangedAt, sentAt sql.Null[int64]
+		revoked               bool
+	)
+	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch,
+		&planChangedAt, &sentAt, &revoked)
+	h.PlanChangedAt = moment(planChangedAt)
+	if sentAt.Valid {
+		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked}
+	}
+	return h, err
+}
+
+// outcomeRow is a decision in a statement's parameter. Times are in microseconds.
+type outcomeRow struct {
+	rowKey
+	ReportID    int64   `json:"report_id"`
+	Status      string  `json:"status"`
+	Attempts    int     `json:"attempts"`
+	Timestamp   *string `json:"timestamp"`
+	ErrorCode   *string `json:"error_code"`
+	ErrorDetail *string `json:"error_detail"`
+	Notify      bool    `json:"notify"`
+	LookAt      int64   `json:"look_at"`
+}
+
+func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
+	row := outcomeRow{
+		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempt + 1,
+		Notify: d.Notify, LookAt: micros(now.Add(d.Delay)),
+	}
+	if d.Timestamp != "" {
+		row.Timestamp = &d.Timestamp
+	}
+	if d.Failure != nil {
+		code := string(d.Failure.Code)
+		row.ErrorCode, row.ErrorDetail = &code, &d.Failure.Detail
+	}
+	return row
+}
+
+// writeDecisions takes each decision its way: a final outcome, another attempt, or no attempt at all.
+func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
+	var final, revoked, notified, again, untried []outcomeRow
+	for _, d := range decisions {
+		row := outcomeOf(d, now)
+		switch {
+		case d.Status == "":
+			untried = append(untried, row)
+		case d.Final:
+			final = append(final, row)
+		default:
+			again = append(again, row)
+		}
+		if d.Revokes {
+			revoked = append(revoked, row)
+		}
+		if d.Notifies {
+			notified = append(notified, row)
+		}
+	}
+	for _, part := range []struct {
+		rows      []outcomeRow
+		statement string
+	}{
+		{untried, postpone},
+		{again, retry},
+		{revoked, markInvites},
+		{notified, addNotifications},
+		{final, finish},
+		{final, deleteWork},
+	} {
+		if len(part.rows) == 0 {
+			continue
+		}
+		changed, err := change(ctx, tx, part.statement,
+			sql.Named("now", micros(now)), sql.Named("grace", revocation.Grace(0).Microseconds()),
+			sql.Named("rows", parameter(part.rows)))
+		if err != nil {
+			return err
+		}
+		// The facts cannot have changed since they were read, so anything else is a fault of this program.
+		if changed != int64(len(part.rows)) {
+			return fmt.Errorf("a statement changed %d rows instead of %d: %s", changed, len(part.rows), part.statement)
+		}
+	}
+	return nil
+}
+
+const (
+	postpone = `
+		UPDATE outstanding AS o SET look_at = p.value ->> 'look_at'
+		FROM json_each(:rows) AS p
+		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
+
+	retry = `
+		UPDATE outstanding AS o
+		SET attempt = p.value ->> 'attempts', due_at = p.value ->> 'look_at', look_at = p.value ->> 'look_at',
+		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail', updated_at = :now
+		FROM json_each(:rows) AS p
+		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
+
+	markInvites = `
+		UPDATE invites AS i SET revoked_at = :now, revoked_by = p.value ->> 'id'
+		FROM json_each(:rows) AS p
+		WHERE i.account_id = p.value ->> 'account' AND i.report_id = p.value ->> 'report_id' AND i.revoked_at IS NULL`
+
+	addNotifications = `
+		INSERT INTO notifications (account_id, revocation_id, report_id, look_at, updated_at)
+		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', :now + :grace, :now
+		FROM json_each(:rows)`
+
+	finish = `
+		UPDATE revocations AS r
+		SET status = p.value ->> 'status', attempts = p.value ->> 'attempts', timestamp = p.value ->> 'timestamp',
+		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail',
+		    notify = p.value ->> 'notify', completed_at = :now
+		FROM json_each(:rows) AS p
+		WHERE r.account_id = p.value ->> 'account' AND r.id = p.value ->> 'id' AND r.status = 'PENDING'`
+
+	deleteWork = `
+		DELETE FROM outstanding
+		WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(:rows))`
+)

@@ -1,0 +1,107 @@
+package sqlite_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
+)
+
+func claimDue(t *testing.T, store *sqlite.Store) []revocation.Ref {
+	t.Helper()
+	due, err := store.ClaimDue(t.Context(), 100, []time.Duration{time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := make([]revocation.Ref, len(due))
+	for i, d := range due {
+		refs[i] = d.Ref
+	}
+	return refs
+}
+
+func resume(t *testing.T, store *sqlite.Store) {
+	t.Helper()
+	if err := store.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStore_Resume(t *testing.T) {
+	t.Run("what had a task under way is due, what waits for its time is not", func(t *testing.T) {
+		store := open(t, file(t))
+		seed(t, store, 1, 3)
+		refs := submit(t, store, 1, 3)
+		for i, delay := range []time.Duration{0, 2 * time.Hour} {
+			if _, err := store.Fail(t.Context(), refs[i:i+1], func(held []revocation.Held) []revocation.Decision {
+				policy := revocation.RetryPolicy{Base: delay, Max: delay, MaxAttempts: 9}
+				return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeDeadlock}, policy)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			refs[i].Attempt = 1
+		}
+		if diff := cmp.Diff(refs[:1], claimDue(t, store)); diff != "" {
+			t.Fatalf("due before (-want +got):\n%s", diff)
+		}
+		waits := read(t, store, refs[1])
+		resume(t, store)
+		got := map[revocation.Ref]bool{}
+		for _, ref := range claimDue(t, store) {
+			got[ref] = true
+		}
+		if diff := cmp.Diff(map[revocation.Ref]bool{refs[0]: true, refs[2]: true}, got); diff != "" {
+			t.Errorf("due after (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(waits, read(t, store, refs[1])); diff != "" {
+			t.Errorf("the one that waits (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("emails are due, but for those that may have been sent", func(t *testing.T) {
+		store := open(t, file(t))
+		seed(t, store, 1, 4)
+		refs := submit(t, store, 1, 4)
+		if _, err := store.CarryOut(t.Context(), refs, revocation.Decide); err != nil {
+			t.Fatal(err)
+		}
+		emails := map[revocation.ID]revocation.Email{}
+		for _, ref := range refs[1:] {
+			claimed, err := store.ClaimNotifications(t.Context(), []revocation.NotificationRef{{Account: "acme", Revocation: ref.ID}}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			emails[ref.ID] = claimed[0]
+		}
+		pending, claimed, committed, sent := refs[0], refs[1], refs[2], refs[3]
+		if held, err := store.CommitNotification(t.Context(), emails[committed.ID], time.Hour); err != nil || !held {
+			t.Fatal(held, err)
+		}
+		if err := store.SettleNotification(t.Context(), emails[sent.ID], revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1}); err != nil {
+			t.Fatal(err)
+		}
+		resume(t, store)
+		due, err := store.ClaimDueNotifications(t.Context(), 100, []time.Duration{time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := map[revocation.ID]int{}
+		for _, ref := range due {
+			claims[ref.Revocation] = ref.Claims
+		}
+		if diff := cmp.Diff(map[revocation.ID]int{pending.ID: 0, claimed.ID: 1}, claims); diff != "" {
+			t.Errorf("due, with their claims (-want +got):\n%s", diff)
+		}
+		if held, err := store.CommitNotification(t.Context(), emails[claimed.ID], time.Hour); err != nil || held {
+			t.Errorf("a claim of before holds: %t, %v", held, err)
+		}
+		if got := read(t, store, committed).Notification.Status; got != revocation.NotificationUnknown {
+			t.Errorf("the committed one is %s", got)
+		}
+		if got := read(t, store, sent).Notification.Status; got != revocation.NotificationSent {
+			t.Errorf("the sent one is %s", got)
+		}
+	})
+}

@@ -1,0 +1,74 @@
+package sqlite_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+func TestSchema_refusesWhatCannotBe(t *testing.T) {
+	path := file(t)
+	store := open(t, path)
+	seed(t, store, 1, 3)
+	refs := submit(t, store, 1, 3)
+	if _, err := store.CarryOut(t.Context(), refs[:2], revocation.Decide); err != nil {
+		t.Fatal(err)
+	}
+	db := openRaw(t, path)
+	for name, statement := range map[string]string{
+		"an unknown status":                       `UPDATE revocations SET status = 'LOST' WHERE report_id = 1`,
+		"a final one without its end":             `UPDATE revocations SET completed_at = NULL WHERE report_id = 1`,
+		"an end of one that is not final":         `UPDATE revocations SET completed_at = 1 WHERE report_id = 3`,
+		"a timestamp with another status":         `UPDATE revocations SET timestamp = '2025-01-15 10:32:45' WHERE report_id = 1`,
+		"an error with another status":            `UPDATE revocations SET error_code = 'deadlock', error_detail = '' WHERE report_id = 1`,
+		"a negative count of attempts":            `UPDATE revocations SET attempts = -1 WHERE report_id = 1`,
+		"an id of another form":                   `UPDATE revocations SET id = '1' WHERE report_id = 1`,
+		"text for a number":                       `UPDATE revocations SET report_id = 'x' WHERE report_id = 1`,
+		"a second single one under way":           `INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at) VALUES ('acme', 'x', 3, 1, 0, 0)`,
+		"a failed attempt without its reason":     `UPDATE outstanding SET attempt = 1, due_at = 1, updated_at = 1`,
+		"a due time without an attempt":           `UPDATE outstanding SET due_at = 1`,
+		"an email of an unknown status":           `UPDATE notifications SET status = 'LOST'`,
+		"a negative count of claims":              `UPDATE notifications SET claims = -1`,
+		"a report_id of zero":                     `UPDATE invites SET report_id = 0 WHERE report_id = 1`,
+		"a revoked invite without its revoker":    `UPDATE invites SET revoked_by = NULL WHERE report_id = 1`,
+		"a fingerprint of another length":         `INSERT INTO idempotency_keys VALUES ('acme', 'revoke', 'k', x'00', 'x', 0)`,
+		"a secret's hash of another length":       `INSERT INTO api_keys (account_id, id, secret_hash, scopes) VALUES ('acme', '000000000000000000000000000000000000', x'00', '')`,
+		"an account without a name of its own":    `INSERT INTO accounts (account_id) VALUES ('')`,
+		"an account with a name that is too long": `INSERT INTO accounts (account_id) VALUES ('` + strings.Repeat("a", revocation.MaxAccountID+1) + `')`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := db.ExecContext(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "onstraint") && !strings.Contains(err.Error(), "cannot store") {
+				t.Errorf("got the error %v, want a constraint's", err)
+			}
+		})
+	}
+}
+
+func TestStore_inviteThatIsGone(t *testing.T) {
+	path := file(t)
+	store := open(t, path)
+	seed(t, store, 1, 2)
+	refs := submit(t, store, 1, 2)
+	if _, err := store.CarryOut(t.Context(), refs[1:], revocation.Decide); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRaw(t, path).ExecContext(t.Context(), `DELETE FROM invites`); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("is not found by its revocation", func(t *testing.T) {
+		if _, err := store.CarryOut(t.Context(), refs[:1], revocation.Decide); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, store, refs[0]).Status; got != revocation.StatusNotFound {
+			t.Errorf("status %s", got)
+		}
+	})
+	t.Run("leaves its email without an address", func(t *testing.T) {
+		emails, err := store.ClaimNotifications(t.Context(), []revocation.NotificationRef{{Account: "acme", Revocation: refs[1].ID}}, time.Hour)
+		if err != nil || len(emails) != 1 || emails[0].ToAddress != "" {
+			t.Errorf("got %d emails, %v", len(emails), err)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+// Package sqlite keeps the service's data in one SQLite file: the embedded form of the store. It passes the
+// same conformance suite as the production form, internal/storetest.
+//
+// SQLite has one writer at a time. Every write here is one short transaction that takes the file's write
+// lock at its start, so that what it reads stays true until it commits: nothing is ever contended or busy,
+// and a lock is only ever waited for at the start.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+
+	"rescind/internal/revocation"
+)
+
+const (
+	// readers is how many reads run at once beside the writer.
+	readers = 4
+	// busyTimeout bounds the wait for another process that writes to the same file.
+	busyTimeout = 5 * time.Second
+)
+
+// Store is the service's data in one file. Other processes may use the same file at the same time.
+type Store struct {
+	writer  *sql.DB // of one connection
+	readers *sql.DB
+}
+
+var (
+	_ revocation.ServiceStore      = (*Store)(nil)
+	_ revocation.ExecutionStore    = (*Store)(nil)
+	_ revocation.DispatchStore     = (*Store)(nil)
+	_ revocation.NotificationStore = (*Store)(nil)
+)
+
+// Open opens the file at path, creates it when it is absent, and brings its tables up to date. Its directory
+// must exist.
+func Open(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault("open database", err)
+	}
+	// A commit is on the disk before it is told: that is what synchronous=FULL adds to write-ahead logging.
+	writer, err := open(path, 1, url.Values{
+		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_foreign_keys": {"1"}, "_txlock": {"immediate"},
+	})
+	if err != nil {
+		return nil, fault("open database", err)
+	}
+	if err := migrate(ctx, writer); err != nil {
+		return nil, errors.Join(fault("migrate database", err), writer.Close())
+	}
+	reading, err := open(path, readers, url.Values{"_query_only": {"1"}})
+	if err != nil {
+		return nil, errors.Join(fault("open database", err), writer.Close())
+	}
+	return &Store{writer: writer, readers: reading}, nil
+}
+
+func open(path string, connections int, settings url.Values) (*sql.DB, error) {
+	settings.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: settings.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// Ping tells whether the store can serve; CodeUnavailable when it cannot.
+func (s *Store) Ping(ctx context.Context) error {
+	var some bool
+	err := s.readers.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&some)
+	return fault("ping database", err)
+}
+
+// Close ends the store's use of the file; the last one to do so folds the write-ahead log into it.
+func (s *Store) Close() error {
+	// The writer goes last: a connection that may only read cannot fold the log.
+	return fault("close database", errors.Join(s.readers.Close(), s.writer.Close()))
+}
+
+// Resume makes everything that is not finished due at once. It is for a process that is alone with the file
+// and whose queue is empty, at its start: what was enqueued before cannot come back, so there is nothing to
+// wait for. Attempts that wait for their time go on waiting; an email that was at its mail server when the
+// process ended becomes UNKNOWN.
+func (s *Store) Resume(ctx context.Context) error {
+	return s.write(ctx, "resume", func(tx *sql.Tx, now time.Time) error {
+		if err := exec(ctx, tx, `
+			UPDATE outstanding SET look_at = max(coalesce(due_at, ?1), ?1)`, micros(now)); err != nil {
+			return err
+		}
+		return exec(ctx, tx, `
+			UPDATE notifications
+			SET status = CASE status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
+			    look_at = ?1, updated_at = ?1
+			WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED')`, micros(now))
+	})
+}

@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"rescind/internal/revocation"
+)
+
+// write runs do in one transaction, the only kind there is: it holds the file's write lock from its start,
+// and now is when it got it. Nothing is written when it returns an error, unless that is CodeOutcomeUnknown.
+func (s *Store) write(ctx context.Context, doing string, do func(tx *sql.Tx, now time.Time) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fault(doing, err)
+	}
+	if err := do(tx, time.Now()); err != nil {
+		// It fails only where SQLite has rolled back by itself, and then there is nothing left to do.
+		_ = tx.Rollback()
+		return fault(doing, err)
+	}
+	if err := tx.Commit(); err != nil {
+		if primaryCode(err) == sqlite3.SQLITE_IOERR {
+			// The log may have reached the disk or not.
+			return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("%s: commit: %w", doing, err)}
+		}
+		return fault(doing, fmt.Errorf("commit: %w", err))
+	}
+	return nil
+}
+
+func exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) error {
+	_, err := tx.ExecContext(ctx, statement, args...)
+	return err
+}
+
+// change runs a statement and counts the rows that it changed.
+func change(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int64, error) {
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// fault gives err its code, and says what was being done. It is the one place where SQLite's codes are read.
+func fault(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*revocation.Error](err); ok {
+		return err
+	}
+	return &revocation.Error{Code: codeOf(err), Err: fmt.Errorf("%s: %w", doing, err)}
+}
+
+func codeOf(err error) revocation.Code {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || closed(err) {
+		return revocation.CodeUnavailable
+	}
+	switch primaryCode(err) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return revocation.CodeLockTimeout
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT:
+		return revocation.CodeUnavailable
+	default:
+		return revocation.CodeInternal
+	}
+}
+
+// primaryCode is SQLite's result code without its extension, and SQLITE_OK for an error of another kind.
+func primaryCode(err error) int {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return sqlite3.SQLITE_OK
+	}
+	return e.Code() & 0xff
+}
+
+// closed tells whether the store was closed. database/sql keeps that error to itself, so its text has to do.
+func closed(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if err.Error() == "sql: database is closed" {
+			return true
+		}
+	}
+	return false
+}
+
+// notFound is the answer about everything that the account does not have.
+func notFound(detail string) error {
+	return &revocation.Error{Code: revocation.CodeNotFound, Detail: detail}
+}

@@ -1,0 +1,145 @@
+package storetest
+
+import (
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+func newKey(account string) revocation.APIKey {
+	return revocation.APIKey{
+		ID: uuidv7.New(), Account: account, Hash: revocation.HashSecret(revocation.NewSecret()), Scopes: revocation.Scopes,
+	}
+}
+
+var accountTests = []test{
+	{"an account is created and changed field by field", func(f *fixture) {
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: "b"}))
+		name, contact, empty := "Böse & Co", "hr@b.example", ""
+		for _, step := range []struct {
+			change revocation.AccountChange
+			want   revocation.Account
+		}{
+			{revocation.AccountChange{}, revocation.Account{}},
+			{revocation.AccountChange{Name: &name, Contact: &contact}, revocation.Account{Name: name, Contact: contact}},
+			{revocation.AccountChange{PlanChangedAt: &planChange}, revocation.Account{Name: name, Contact: contact, PlanChangedAt: planChange}},
+			{revocation.AccountChange{Contact: &empty}, revocation.Account{Name: name, PlanChangedAt: planChange}},
+			{revocation.AccountChange{PlanChangedAt: &time.Time{}}, revocation.Account{Name: name}},
+			{revocation.AccountChange{}, revocation.Account{Name: name}},
+		} {
+			step.change.ID, step.want.ID = "b", "b"
+			f.must(f.SetAccount(f.Context(), step.change))
+			accounts, err := f.Accounts(f.Context())
+			f.must(err)
+			f.same("accounts", 3, len(accounts))
+			f.same("account", step.want, accounts[1])
+		}
+	}},
+	{"accounts are listed by id", func(f *fixture) {
+		accounts, err := f.Accounts(f.Context())
+		f.must(err)
+		f.same("accounts", []revocation.Account{
+			{ID: acme, Name: "The acme company", Contact: "help@acme.example"},
+			{ID: zenith, Name: "The zenith company", Contact: "help@zenith.example"},
+		}, accounts)
+	}},
+	{"a key is found by its secret's hash", func(f *fixture) {
+		key := newKey(acme)
+		key.Scopes = []revocation.Scope{revocation.ScopeRead}
+		key.ExpiresAt = planChange
+		f.must(f.AddKey(f.Context(), key))
+		f.must(f.AddKey(f.Context(), newKey(acme)))
+		got, err := f.KeyByHash(f.Context(), key.Hash)
+		f.must(err)
+		f.same("key", key, got)
+		_, err = f.KeyByHash(f.Context(), revocation.HashSecret("another"))
+		f.code(revocation.CodeNotFound, err)
+	}},
+	{"a key needs an account, and its secret is its own", func(f *fixture) {
+		f.code(revocation.CodeNotFound, f.AddKey(f.Context(), newKey("nobody")))
+		first, second := newKey(acme), newKey(zenith)
+		second.Hash = first.Hash
+		f.must(f.AddKey(f.Context(), first))
+		f.code(revocation.CodeInternal, f.AddKey(f.Context(), second))
+	}},
+	{"keys are listed by account and age", func(f *fixture) {
+		keys := []revocation.APIKey{newKey(zenith), newKey(acme), newKey(zenith), newKey(acme)}
+		for _, key := range keys {
+			f.must(f.AddKey(f.Context(), key))
+		}
+		for account, want := range map[string][]revocation.APIKey{
+			"":     {keys[1], keys[3], keys[0], keys[2]},
+			acme:   {keys[1], keys[3]},
+			zenith: {keys[0], keys[2]},
+		} {
+			got, err := f.Keys(f.Context(), account)
+			f.must(err)
+			f.same("keys of "+account, want, got)
+		}
+		none, err := f.Keys(f.Context(), "nobody")
+		f.must(err)
+		f.same("nobody's keys", 0, len(none))
+	}},
+	{"a revoked key keeps the time of its first revocation", func(f *fixture) {
+		key, other := newKey(acme), newKey(acme)
+		f.must(f.AddKey(f.Context(), key))
+		f.must(f.AddKey(f.Context(), other))
+		f.must(f.RevokeKey(f.Context(), acme, key.ID))
+		first, err := f.KeyByHash(f.Context(), key.Hash)
+		f.must(err)
+		if first.RevokedAt.IsZero() || first.Valid(time.Now()) {
+			f.Errorf("revoked at %v", first.RevokedAt)
+		}
+		f.must(f.RevokeKey(f.Context(), acme, key.ID))
+		second, err := f.KeyByHash(f.Context(), key.Hash)
+		f.must(err)
+		f.same("revoked at", first.RevokedAt, second.RevokedAt)
+		got, err := f.KeyByHash(f.Context(), other.Hash)
+		f.must(err)
+		f.same("the other key", other, got)
+		f.code(revocation.CodeNotFound, f.RevokeKey(f.Context(), acme, uuidv7.New()))
+	}},
+	{"invites are added and replaced, and stay revoked", func(f *fixture) {
+		f.carryOut(f.fresh(request(1))...)
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
+			{ReportID: 1, CandidateName: "Bea", SentAt: planChange},
+			{ReportID: 2, SentAt: planChange},
+			{ReportID: 99, SentAt: planChange},
+		}))
+		refs := f.fresh(request(1), request(2), request(3), request(99))
+		f.carryOut(refs...)
+		f.status(refs[0], revocation.StatusAlreadyRevoked, true)
+		f.status(refs[1], revocation.StatusRevoked, true)
+		f.status(refs[2], revocation.StatusNotAllowed, true)
+		f.status(refs[3], revocation.StatusRevoked, true)
+	}},
+	{"of an invite that is given twice the last counts", func(f *fixture) {
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
+			{ReportID: 50, CandidateName: "first", CandidateEmail: "1@acme.example", SentAt: sentAt},
+			{ReportID: 51, SentAt: sentAt},
+			{ReportID: 50, CandidateName: "last", CandidateEmail: "2@acme.example", SentAt: sentAt},
+		}))
+		f.same("name", "last", f.claimEmail(f.revokedWithEmail(50), time.Hour).ToName)
+	}},
+	{"many invites at once, of which one that cannot be spoils all", func(f *fixture) {
+		many := make([]revocation.Invite, 5001)
+		for i := range many {
+			many[i] = revocation.Invite{ReportID: int64(i + 1000), SentAt: sentAt}
+		}
+		broken := append([]revocation.Invite{}, many...)
+		broken[len(broken)-1].ReportID = 0
+		f.code(revocation.CodeInternal, f.UpsertInvites(f.Context(), acme, broken))
+		f.code(revocation.CodeNotFound, f.submit(request(1000))[0].Err)
+		f.must(f.UpsertInvites(f.Context(), acme, many))
+		f.fresh(request(1000), request(6000))
+	}},
+	{"invites need an account", func(f *fixture) {
+		f.code(revocation.CodeNotFound, f.UpsertInvites(f.Context(), "nobody", []revocation.Invite{{ReportID: 1, SentAt: sentAt}}))
+		f.code(revocation.CodeNotFound, f.UpsertInvites(f.Context(), "nobody", nil))
+	}},
+	{"a store that serves answers a ping", func(f *fixture) {
+		f.must(f.Ping(f.Context()))
+	}},
+}

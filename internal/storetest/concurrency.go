@@ -1,0 +1,174 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// together runs do n times at once and gives the results and the errors.
+func together[T any](n int, do func(i int) (T, error)) ([]T, error) {
+	results, errs := make([]T, n), make([]error, n)
+	start := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() {
+			<-start
+			results[i], errs[i] = do(i)
+		})
+	}
+	close(start)
+	running.Wait()
+	return results, errors.Join(errs...)
+}
+
+// carryOutWholly carries refs out beside others, until none of them is to be done any more.
+func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error) {
+	for len(refs) > 0 {
+		done, err := f.CarryOut(f.Context(), refs, revocation.Decide)
+		if err != nil {
+			return revoked, err
+		}
+		refs = done.Busy
+		for _, d := range done.Decisions {
+			switch d.Status {
+			case revocation.StatusRevoked:
+				revoked++
+			case "":
+				refs = append(refs, d.Ref)
+			}
+		}
+	}
+	return revoked, nil
+}
+
+var concurrencyTests = []test{
+	{"a hundred submissions of one invite make one revocation", func(f *fixture) {
+		accepted, err := together(100, func(int) (revocation.Accepted, error) {
+			answers, err := f.Submit(f.Context(), []revocation.Submission{request(1)})
+			if err != nil {
+				return revocation.Accepted{}, err
+			}
+			return answers[0], answers[0].Err
+		})
+		f.must(err)
+		ids, fresh := make(map[revocation.ID]bool), 0
+		for _, a := range accepted {
+			ids[a.ID] = true
+			if a.Fresh {
+				fresh++
+			}
+		}
+		f.same("revocations", 1, len(ids))
+		f.same("fresh", 1, fresh)
+		f.same("listed", 1, len(f.list(revocation.Filter{})))
+	}},
+	{"a hundred submissions under one key make one revocation", func(f *fixture) {
+		accepted, err := together(100, func(int) (revocation.Accepted, error) {
+			answers, err := f.Submit(f.Context(), []revocation.Submission{request(1, withKey("k"))})
+			if err != nil {
+				return revocation.Accepted{}, err
+			}
+			_, err = f.carryOutWholly([]revocation.Ref{{Account: acme, ID: answers[0].ID}})
+			return answers[0], err
+		})
+		f.must(err)
+		for _, a := range accepted {
+			f.same("id", accepted[0].ID, a.ID)
+		}
+		f.same("listed", 1, len(f.list(revocation.Filter{})))
+	}},
+	{"flushes that name the same invites in other orders", func(f *fixture) {
+		_, err := together(16, func(n int) (struct{}, error) {
+			flush := make([]revocation.Submission, invites)
+			for i := range flush {
+				report := int64(i + 1)
+				if n%2 == 1 {
+					report = int64(invites - i)
+				}
+				flush[i] = request(report)
+				flush[i].Notify = n%3 == 0
+			}
+			_, err := f.Submit(f.Context(), flush)
+			return struct{}{}, err
+		})
+		f.must(err)
+		f.same("revocations", invites, len(f.list(revocation.Filter{})))
+	}},
+	{"workers that carry out the same refs revoke each invite once", func(f *fixture) {
+		var flush []revocation.Submission
+		for i := range invites {
+			flush = append(flush, request(int64(i+1), withNotify))
+		}
+		refs := f.fresh(flush...)
+		revoked, err := together(8, func(int) (int, error) { return f.carryOutWholly(refs) })
+		f.must(err)
+		total := 0
+		for _, n := range revoked {
+			total += n
+		}
+		f.same("revoked", invites, total)
+		emails := 0
+		for _, ref := range refs {
+			f.status(ref, revocation.StatusRevoked, true)
+			emails += len(f.claimEmails(time.Hour, revocation.NotificationRef{Account: acme, Revocation: ref.ID}))
+		}
+		f.same("emails", invites, emails)
+	}},
+	{"a wish that joins in time is honoured", func(f *fixture) {
+		for report := range int64(invites) {
+			ref := f.fresh(request(report + 1))[0]
+			joined, err := together(2, func(i int) (revocation.ID, error) {
+				if i == 1 {
+					_, err := f.carryOutWholly([]revocation.Ref{ref})
+					return revocation.ID{}, err
+				}
+				answers, err := f.Submit(f.Context(), []revocation.Submission{request(report+1, withNotify)})
+				if err != nil {
+					return revocation.ID{}, err
+				}
+				return answers[0].ID, answers[0].Err
+			})
+			f.must(err)
+			f.status(ref, revocation.StatusRevoked, true)
+			want := revocation.NotificationNotRequested
+			if joined[0] == ref.ID {
+				want = revocation.NotificationPending
+			}
+			f.same("notification", want, f.read(ref).Notification.Status)
+		}
+	}},
+	{"an email is claimed by one worker", func(f *fixture) {
+		ref := f.revokedWithEmail(1)
+		claimed, err := together(16, func(int) (int, error) {
+			emails, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{{Account: acme, Revocation: ref.ID}}, time.Hour)
+			return len(emails), err
+		})
+		f.must(err)
+		total := 0
+		for _, n := range claimed {
+			total += n
+		}
+		f.same("claims", 1, total)
+	}},
+	{"what is due is claimed by one dispatcher", func(f *fixture) {
+		var flush []revocation.Submission
+		for i := range invites {
+			flush = append(flush, request(int64(i+1)))
+		}
+		refs := f.fresh(flush...)
+		f.carryOutBy(postponed(0), refs...)
+		claimed, err := together(8, func(int) (int, error) {
+			due, err := f.ClaimDue(f.Context(), 7, []time.Duration{time.Hour})
+			return len(due), err
+		})
+		f.must(err)
+		total := len(f.claimDue(time.Hour))
+		for _, n := range claimed {
+			total += n
+		}
+		f.same("claims", invites, total)
+	}},
+}

@@ -1,0 +1,124 @@
+package storetest
+
+import (
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// claimDue claims what is due, at most 100, and gives the attempts.
+func (f *fixture) claimDue(graces ...time.Duration) []revocation.Ref {
+	f.Helper()
+	due := f.claimAtMost(100, graces...)
+	refs := make([]revocation.Ref, len(due))
+	for i, d := range due {
+		refs[i] = d.Ref
+	}
+	return refs
+}
+
+func (f *fixture) claimAtMost(limit int, graces ...time.Duration) []revocation.Due {
+	f.Helper()
+	due, err := f.ClaimDue(f.Context(), limit, graces)
+	f.must(err)
+	return due
+}
+
+var dispatchTests = []test{
+	{"what was just submitted has its task under way", func(f *fixture) {
+		f.fresh(request(1))
+		f.same("due", 0, len(f.claimDue(0)))
+	}},
+	{"an email that was just added has its task under way", func(f *fixture) {
+		f.revokedWithEmail(1)
+		f.same("due", 0, len(f.dueEmails(0)))
+	}},
+	{"a retry is due when its delay is over, and not before", func(f *fixture) {
+		refs := f.fresh(request(1), request(2), request(1, ofZenith))
+		f.attemptFails(0, refs[0])
+		f.attemptFails(time.Hour, refs[1])
+		f.same("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
+		f.attemptFails(0, refs[2])
+		f.same("due of another account", []revocation.Ref{next(refs[2])}, f.claimDue(time.Hour))
+		f.carryOut(next(refs[0]), next(refs[1]), next(refs[2]))
+		f.same("due after the end", 0, len(f.claimDue(0)))
+	}},
+	{"a lost task is found after a grace that follows the epoch", func(f *fixture) {
+		ref := f.fresh(request(1))[0]
+		f.carryOutBy(postponed(0), ref)
+		graces := []time.Duration{time.Hour, 0, 0, time.Hour}
+		for epoch := 1; epoch <= 3; epoch++ {
+			f.same("due", []revocation.Due{{Ref: ref, Epoch: epoch}}, f.claimAtMost(9, graces...))
+		}
+		f.same("in the third epoch", 0, len(f.claimAtMost(9, graces...)))
+	}},
+	{"the last grace is for all epochs after it", func(f *fixture) {
+		ref := f.fresh(request(1))[0]
+		f.carryOutBy(postponed(0), ref)
+		for epoch := 1; epoch <= 5; epoch++ {
+			f.same("due", []revocation.Due{{Ref: ref, Epoch: epoch}}, f.claimAtMost(9, time.Hour, 0))
+		}
+		f.carryOutBy(postponed(0), ref)
+		f.same("with one grace alone", []revocation.Due{{Ref: ref, Epoch: 6}}, f.claimAtMost(9, time.Hour))
+		f.same("after it", 0, len(f.claimDue(0)))
+	}},
+	{"a claim takes the oldest first and no more than asked for", func(f *fixture) {
+		refs := f.fresh(request(3), request(1), request(2))
+		for _, ref := range refs {
+			f.carryOutBy(postponed(0), ref)
+		}
+		for _, ref := range refs {
+			f.same("due", []revocation.Due{{Ref: ref, Epoch: 1}}, f.claimAtMost(1, time.Hour))
+		}
+		f.same("left", 0, len(f.claimDue(0)))
+	}},
+	{"what was released is due after its delay", func(f *fixture) {
+		refs := f.fresh(request(1), request(2))
+		f.carryOutBy(postponed(0), refs...)
+		due := f.claimAtMost(9, time.Hour)
+		f.must(f.Release(f.Context(), due[:1], 0))
+		f.must(f.Release(f.Context(), due[1:], time.Hour))
+		f.same("due", []revocation.Due{{Ref: due[0].Ref, Epoch: 2}}, f.claimAtMost(9, time.Hour))
+	}},
+	{"a release that comes late changes nothing", func(f *fixture) {
+		ref := f.fresh(request(1))[0]
+		f.carryOutBy(postponed(0), ref)
+		stale := f.claimAtMost(9, 0)
+		f.claimAtMost(9, time.Hour)
+		f.must(f.Release(f.Context(), stale, 0))
+		f.must(f.Release(f.Context(), nil, 0))
+		f.same("due", 0, len(f.claimDue(0)))
+	}},
+	{"lost emails are found after graces as well, oldest first", func(f *fixture) {
+		one, two := f.revokedWithEmail(2), f.revokedWithEmail(1)
+		for _, ref := range []revocation.Ref{one, two} {
+			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
+		}
+		refs, err := f.ClaimDueNotifications(f.Context(), 1, []time.Duration{time.Hour, 0, time.Hour})
+		f.must(err)
+		f.same("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, Epoch: 1}}, refs)
+		f.same("all", 2, len(f.dueEmails(0, 0, time.Hour)))
+		f.same("the younger again", []revocation.NotificationRef{{Account: acme, Revocation: two.ID, Claims: 1, Epoch: 2}},
+			f.dueEmails(0, 0, time.Hour))
+		f.same("none", 0, len(f.dueEmails(0)))
+	}},
+	{"released emails are due after their delay, unless they moved on", func(f *fixture) {
+		now, later, claimed := f.revokedWithEmail(1), f.revokedWithEmail(2), f.revokedWithEmail(3)
+		for _, ref := range []revocation.Ref{now, later, claimed} {
+			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
+		}
+		refs := f.dueEmails(time.Hour)
+		for i := range refs {
+			var delay time.Duration
+			switch refs[i].Revocation {
+			case later.ID:
+				delay = time.Hour
+			case claimed.ID:
+				f.claimEmails(time.Hour, refs[i])
+			}
+			f.must(f.ReleaseNotifications(f.Context(), refs[i:i+1], delay))
+		}
+		f.must(f.ReleaseNotifications(f.Context(), nil, 0))
+		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, Epoch: 2}}, f.dueEmails(time.Hour))
+	}},
+}

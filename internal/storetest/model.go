@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"pgregory.net/rapid"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	modelReports  = 3 // invites that exist; the number after is unknown
+	modelAttempts = 3
+)
+
+// model says what the store must know by now. It is one goroutine's, so nothing in it is in doubt.
+type model struct {
+	store   Store
+	f       *fixture
+	account string
+	ids     []revocation.ID // in the order of their making
+	all     map[revocation.ID]*modelled
+	under   map[int64]revocation.ID // what can be joined
+	revoked map[int64]bool
+	keys    map[string]modelledKey
+}
+
+// modelled is a revocation as it must be.
+type modelled struct {
+	report   int64
+	notify   bool
+	status   revocation.Status
+	final    bool
+	attempts int
+	due      bool
+}
+
+type modelledKey struct {
+	request revocation.Submission
+	id      revocation.ID
+}
+
+func newModel(f *fixture, t *rapid.T, account string) *model {
+	m := &model{
+		store: f.Store, f: f, account: account,
+		all: make(map[revocation.ID]*modelled), under: make(map[int64]revocation.ID),
+		revoked: make(map[int64]bool), keys: make(map[string]modelledKey),
+	}
+	m.must(t, f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
+	known := make([]revocation.Invite, modelReports)
+	for i := range known {
+		known[i] = revocation.Invite{ReportID: int64(i + 1), SentAt: sentAt}
+	}
+	m.must(t, f.UpsertInvites(f.Context(), account, known))
+	return m
+}
+
+func (m *model) must(t *rapid.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// accept takes one submission, and says what must be answered.
+func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, code revocation.Code) {
+	if known, ok := m.keys[s.IdempotencyKey]; ok {
+		if known.request.ReportID != s.ReportID || known.request.Notify != s.Notify {
+			return id, false, revocation.CodeIdempotencyMismatch
+		}
+		return known.id, false, ""
+	}
+	if s.ReportID > modelReports {
+		return id, false, revocation.CodeNotFound
+	}
+	id, joined := m.under[s.ReportID]
+	if joined {
+		m.all[id].notify = m.all[id].notify || s.Notify
+	} else {
+		id = s.ID
+		m.ids = append(m.ids, id)
+		m.under[s.ReportID] = id
+		m.all[id] = &modelled{report: s.ReportID, notify: s.Notify, status: revocation.StatusPending}
+	}
+	if s.IdempotencyKey != "" {
+		m.keys[s.IdempotencyKey] = modelledKey{s, id}
+	}
+	return id, !joined, ""
+}
+
+// decided takes over what was decided, after a look at whether it could be.
+func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, decisions []revocation.Decision) {
+	for _, d := range decisions {
+		r := m.all[d.ID]
+		if r == nil || !live[d.ID] || d.Attempt != r.attempts || d.ReportID != r.report || d.Notify != r.notify {
+			t.Fatalf("decided %+v about %+v", d, r)
+		}
+		live[d.ID] = false
+		r.due = !d.Final
+		if d.Status == "" {
+			continue
+		}
+		if !r.status.CanFollow(d.Status) {
+			t.Fatalf("%s after %s", d.Status, r.status)
+		}
+		if d.Status == revocation.StatusRevoked {
+			if m.revoked[r.report] {
+				t.Fatalf("report %d revoked twice", r.report)
+			}
+			m.revoked[r.report] = true
+		}
+		r.status, r.final, r.attempts = d.Status, d.Final, r.attempts+1
+		if d.Final {
+			delete(m.under, r.report)
+		}
+	}
+	for id, waiting := range live {
+		if waiting {
+			t.Fatalf("nothing was decided about %+v", m.all[id])
+		}
+	}
+}
+
+// check compares all that can be read with the model.
+func (m *model) check(t *rapid.T) {
+	page, err := m.store.Revocations(m.f.Context(), revocation.Filter{Account: m.account, Limit: 1000})
+	m.must(t, err)
+	if len(page) != len(m.ids) {
+		t.Fatalf("%d revocations, want %d", len(page), len(m.ids))
+	}
+	for _, r := range page {
+		want, ok := m.all[r.ID]
+		if !ok {
+			t.Fatalf("nobody submitted %+v", r)
+		}
+		got := modelled{r.ReportID, r.Notify, r.Status, r.Final, r.Attempts, want.due}
+		if got != *want {
+			t.Fatalf("revocation %+v, want %+v", got, *want)
+		}
+		if waits := r.Status == revocation.StatusErrorRevoking && !r.Final; waits == r.NextAttemptAt.IsZero() {
+			t.Fatalf("%s (final: %t), and the next attempt is at %v", r.Status, r.Final, r.NextAttemptAt)
+		}
+		if (r.LastError != nil) != (r.Status == revocation.StatusErrorRevoking) {
+			t.Fatalf("%s with the error %v", r.Status, r.LastError)
+		}
+		wantEmail := revocation.ShownNotification(want.notify, want.final, want.status, "")
+		if r.Notification.Status != wantEmail {
+			t.Fatalf("email %s, want %s", r.Notification.Status, wantEmail)
+		}
+	}
+}

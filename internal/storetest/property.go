@@ -1,0 +1,147 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+var propertyTests = []test{
+	{"whatever comes in whatever order, the states move as they may", func(f *fixture) {
+		runs := 0
+		rapid.Check(f.T, func(t *rapid.T) {
+			// Each run has an account of its own: a new store for each would take much longer.
+			runs++
+			m := newModel(f, t, fmt.Sprintf("run-%d", runs))
+			for range rapid.IntRange(1, 16).Draw(t, "steps") {
+				switch rapid.SampledFrom([]string{"submit", "carry out", "fail", "claim due"}).Draw(t, "step") {
+				case "submit":
+					m.submit(t)
+				case "carry out":
+					m.carryOut(t)
+				case "fail":
+					m.fail(t)
+				default:
+					m.claimDue(t)
+				}
+				m.check(t)
+			}
+		})
+	}},
+}
+
+// submit sends a flush, and takes its submissions one after the other in the model.
+func (m *model) submit(t *rapid.T) {
+	flush := make([]revocation.Submission, rapid.IntRange(1, 4).Draw(t, "size"))
+	for i := range flush {
+		flush[i] = revocation.Submission{
+			ID: uuidv7.New(), Account: m.account, RequestedBy: apiKey,
+			ReportID:       rapid.Int64Range(1, modelReports+1).Draw(t, "report"),
+			Notify:         rapid.Bool().Draw(t, "notify"),
+			IdempotencyKey: rapid.SampledFrom([]string{"", "", "k", "l", "m"}).Draw(t, "key"),
+		}
+	}
+	type answer struct {
+		ID    revocation.ID
+		Fresh bool
+		Code  revocation.Code
+	}
+	var want, got []answer
+	for _, s := range flush {
+		id, fresh, code := m.accept(s)
+		want = append(want, answer{id, fresh, code})
+	}
+	accepted, err := m.store.Submit(m.f.Context(), flush)
+	m.must(t, err)
+	for _, a := range accepted {
+		g := answer{ID: a.ID, Fresh: a.Fresh}
+		if a.Err != nil {
+			g.Code = revocation.ErrorCode(a.Err)
+		}
+		got = append(got, g)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("answers (-want +got):\n%s", diff)
+	}
+}
+
+// drawRefs names some of the revocations, each by its attempt or by a stale one. live are those that are not
+// stale.
+func (m *model) drawRefs(t *rapid.T) (refs []revocation.Ref, live map[revocation.ID]bool) {
+	live = make(map[revocation.ID]bool)
+	for _, id := range m.ids {
+		r := m.all[id]
+		if r.final && len(m.ids) > 6 && !rapid.Bool().Draw(t, "a final one") || !rapid.Bool().Draw(t, "named") {
+			continue
+		}
+		stale := rapid.IntRange(0, 3).Draw(t, "stale") == 0
+		ref := revocation.Ref{Account: m.account, ID: id, Attempt: r.attempts}
+		if stale {
+			ref.Attempt += rapid.SampledFrom([]int{-1, 1}).Draw(t, "by")
+		}
+		refs = append(refs, ref)
+		live[id] = !stale && !r.final
+	}
+	return refs, live
+}
+
+func (m *model) carryOut(t *rapid.T) {
+	refs, live := m.drawRefs(t)
+	fates := make(map[revocation.ID]string)
+	for _, ref := range refs {
+		fates[ref.ID] = rapid.SampledFrom([]string{"rule", "rule", "contended", "failed"}).Draw(t, "fate")
+	}
+	done, err := m.store.CarryOut(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+		held = slices.Clone(held)
+		for i := range held {
+			held[i].Contended = fates[held[i].ID] == "contended"
+		}
+		decisions := revocation.Decide(held)
+		for i := range held {
+			if fates[held[i].ID] == "failed" {
+				decisions[i] = revocation.DecideFailed(held[i:i+1], outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})[0]
+			} else if decisions[i].Status == "" {
+				decisions[i].Delay = 0
+			}
+		}
+		return decisions
+	})
+	m.must(t, err)
+	m.decided(t, live, done.Decisions)
+}
+
+func (m *model) fail(t *rapid.T) {
+	refs, live := m.drawRefs(t)
+	done, err := m.store.Fail(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+		return revocation.DecideFailed(held, outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})
+	})
+	m.must(t, err)
+	m.decided(t, live, done.Decisions)
+}
+
+// claimDue claims all that is due, which is what was decided and is not final.
+func (m *model) claimDue(t *rapid.T) {
+	due, err := m.store.ClaimDue(m.f.Context(), 1000, []time.Duration{time.Hour})
+	m.must(t, err)
+	for _, d := range due {
+		if d.Account != m.account {
+			continue // an earlier run's
+		}
+		r := m.all[d.ID]
+		if r == nil || !r.due || d.Attempt != r.attempts {
+			t.Fatalf("due: %+v, about %+v", d, r)
+		}
+		r.due = false
+	}
+	for _, r := range m.all {
+		if r.due {
+			t.Fatalf("not claimed: %+v", r)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package testservers
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func dieWithParent(attr *syscall.SysProcAttr, last syscall.Signal) { attr.Pdeathsig = last }
+
+// childrenOf lists the children of a process that has just been told to stop.
+func childrenOf(parent int) []int {
+	for state, _, ok := stat(parent); ok && state != 'T' && state != 'Z'; state, _, ok = stat(parent) {
+		time.Sleep(pollInterval)
+	}
+	var children []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
+	for _, path := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			continue
+		}
+		if _, ppid, ok := stat(pid); ok && ppid == parent {
+			children = append(children, pid)
+		}
+	}
+	return children
+}
+
+// running tells whether a process is more than the memory of one: whoever inherits an orphan may be slow to
+// bury it.
+func running(pid int) bool {
+	state, _, ok := stat(pid)
+	return ok && state != 'Z' && state != 'X'
+}
+
+// stat reads a process's state and parent. ok is false when it is gone.
+func stat(pid int) (state byte, ppid int, ok bool) {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, false
+	}
+	// The second field is the program's name in brackets, and may hold anything.
+	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	ppid, err = strconv.Atoi(string(fields[1]))
+	return fields[0][0], ppid, err == nil
+}
