@@ -1,0 +1,66 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/hibiken/asynq"
+
+	"rescind/internal/revocation"
+)
+
+// failure is what asynq gets to see of an error. Its text goes into Redis, where a driver's or a panic's
+// words, which can carry values, have no business.
+type failure struct {
+	code  revocation.Code
+	cause error
+}
+
+func (f *failure) Error() string { return "task failed: " + string(f.code) }
+func (f *failure) Unwrap() error { return f.cause }
+
+// unreadable is a task of another version, or garbage. asynq.RevokeTask drops it without a trace in Redis:
+// what it should have carried out is found by its rows.
+func unreadable(why error) error {
+	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("dropped: %w: %w", why, asynq.RevokeTask)}
+}
+
+var errType = errors.New("the type of the task is unknown")
+
+// handle makes a handler of tasks of one type. A panic is an error like others, and comes again.
+func handle[Ref any](taskType string, read func([]byte) ([]Ref, error), carryOut func(context.Context, []Ref) error) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = &failure{code: revocation.CodeInternal, cause: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+			}
+		}()
+		if task.Type() != taskType {
+			return unreadable(errType)
+		}
+		batch, err := read(task.Payload())
+		if err != nil {
+			return unreadable(err)
+		}
+		if err := carryOut(ctx, batch); err != nil {
+			return &failure{code: revocation.ErrorCode(err), cause: err}
+		}
+		return nil
+	})
+}
+
+// logFailure tells of every try that failed, once: those that handle saw, and those that asynq ended because
+// their time or their lease was over.
+func logFailure(log *slog.Logger) asynq.ErrorHandlerFunc {
+	return func(ctx context.Context, task *asynq.Task, err error) {
+		if f, ok := errors.AsType[*failure](err); ok {
+			err = f.cause
+		}
+		id, _ := asynq.GetTaskID(ctx)
+		retried, _ := asynq.GetRetryCount(ctx)
+		log.ErrorContext(ctx, "task failed", "task", task.Type(), "task_id", id, "attempt", retried+1, "error", err)
+	}
+}
