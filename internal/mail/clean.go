@@ -1,0 +1,46 @@
+package mail
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// maxName bounds the names of candidates, assessments and companies, in characters.
+	maxName = 200
+	// maxAddress is the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3).
+	maxAddress = 254
+	// maxSubject leaves room for a name and a sentence around it.
+	maxSubject = maxName + 100
+)
+
+// clean makes one line of a text that comes from outside: a line break or another control character becomes
+// a space, what overrides the direction of the text around it goes, and what is longer than limit
+// characters is cut.
+func clean(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r) && r != leftToRightMark && r != rightToLeftMark && r != arabicLetterMark:
+			return -1
+		}
+		return r // an invalid byte comes as U+FFFD
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	return strings.TrimSpace(string([]rune(s)[:limit-1])) + "…"
+}
+
+// The marks that right-to-left names rightly use: they change nothing beyond their neighbours.
+const (
+	leftToRightMark  = '\u200e'
+	rightToLeftMark  = '\u200f'
+	arabicLetterMark = '\u061c'
+)
+
+// inHeader keeps a text from being read as an encoded word (RFC 2047), which could decode to anything.
+func inHeader(s string) string { return strings.ReplaceAll(s, "=?", "= ?") }

@@ -1,0 +1,169 @@
+package mail
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	netmail "net/mail"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
+
+	"rescind/internal/revocation"
+)
+
+// Messages composes the emails to candidates: a subject, a plain text and an HTML text, from templates.
+type Messages struct {
+	from      *netmail.Address
+	domain    string
+	templates templates
+	now       func() time.Time
+}
+
+// NewMessages makes messages that come from the address from, which may have a display name, as in
+// "Example Ltd <no-reply@example.com>". subject.txt, revoked.txt (both text/template) and revoked.html
+// (html/template) in templateDir replace the embedded templates of these names; empty: none is replaced.
+// They are tried at once, and the error names the file that is broken.
+func NewMessages(from, templateDir string) (*Messages, error) {
+	sender, err := parseSender(from)
+	t, fault := loadTemplates(templateDir)
+	if err = errors.Join(err, fault); err != nil {
+		return nil, err
+	}
+	domain := sender.Address[strings.LastIndexByte(sender.Address, '@')+1:]
+	return &Messages{from: sender, domain: domain, templates: t, now: time.Now}, nil
+}
+
+func parseSender(from string) (*netmail.Address, error) {
+	parsed, err := netmail.ParseAddress(from)
+	if err != nil {
+		return nil, errors.New(`mail: the sender is no address such as no-reply@example.com or "Example Ltd <no-reply@example.com>"`)
+	}
+	bare, err := address(parsed.Address)
+	if err != nil {
+		return nil, errors.New("mail: the sender's address has a domain that no mail server can have")
+	}
+	if !isASCII(bare) {
+		return nil, errors.New("mail: the sender's address must be ASCII before the @, since many mail servers take nothing else")
+	}
+	return &netmail.Address{Name: inHeader(clean(parsed.Name, maxName)), Address: bare}, nil
+}
+
+// message is one email, ready to be handed over.
+type message struct {
+	id revocation.ID
+	// from and to are the envelope, in the form that MAIL and RCPT take: in angle brackets.
+	from, to string
+	// utf8 tells that only a server with SMTPUTF8 can take the recipient's address.
+	utf8 bool
+	// data is the message, with CRLFs and not dot-stuffed. It is ASCII, but for the recipient's address
+	// when utf8 is set.
+	data []byte
+}
+
+// compose writes an email. Composed again, it differs in its Date only. The error is a
+// *revocation.DeliveryError.
+func (m *Messages) compose(email revocation.Email) (message, error) {
+	to, err := bareAddress(email.ToAddress)
+	if err != nil {
+		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Cause: "address"}
+	}
+	d := details{
+		Name:       clean(email.ToName, maxName),
+		Assessment: clean(email.Assessment, maxName),
+		Company:    clean(email.Company, maxName),
+		Contact:    clean(email.Contact, maxAddress),
+	}
+	// One that needs SMTPUTF8 would need it of every server on the way, for a Reply-To.
+	if contact, err := bareAddress(d.Contact); err == nil && isASCII(contact) {
+		d.ContactAddress = contact
+	}
+	msg, err := m.build(email.Revocation, to, d)
+	if err != nil {
+		// It came through its trial at the start, so it is this email that it cannot say. The operator may
+		// mend it before the attempts are used up.
+		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Cause: "template"}
+	}
+	return msg, nil
+}
+
+func (m *Messages) build(id revocation.ID, to string, d details) (message, error) {
+	subject, err := render(m.templates.subject, d)
+	if err != nil {
+		return message{}, err
+	}
+	text, err := render(m.templates.text, d)
+	if err != nil {
+		return message{}, err
+	}
+	html, err := render(m.templates.html, d)
+	if err != nil {
+		return message{}, err
+	}
+
+	// The parts' hash is a boundary that no part can contain, and the same each time.
+	boundary := sha256.Sum256([]byte(text + html))
+	msg := gomail.NewMsg(gomail.WithBoundary(hex.EncodeToString(boundary[:])), gomail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(m.from)
+	msg.ToMailAddress(&netmail.Address{Name: inHeader(d.Name), Address: to})
+	if d.ContactAddress != "" {
+		msg.ReplyToMailAddress(&netmail.Address{Name: inHeader(d.Company), Address: d.ContactAddress})
+	}
+	msg.Subject(inHeader(clean(subject, maxSubject)))
+	msg.SetDateWithValue(m.now())
+	msg.SetMessageIDWithValue(id.String() + "@" + m.domain)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetBodyString(gomail.TypeTextPlain, text)
+	msg.AddAlternativeString(gomail.TypeTextHTML, html)
+
+	var data bytes.Buffer
+	if _, err := msg.WriteTo(&data); err != nil {
+		return message{}, err
+	}
+	return message{
+		id:   id,
+		from: (&netmail.Address{Address: m.from.Address}).String(),
+		to:   (&netmail.Address{Address: to}).String(),
+		utf8: !isASCII(to),
+		data: data.Bytes(),
+	}, nil
+}
+
+var errNoAddress = errors.New("no email address")
+
+// bareAddress reads an address that stands alone, without a display name or a comment.
+func bareAddress(s string) (string, error) {
+	parsed, err := netmail.ParseAddress(s)
+	if err != nil || parsed.Name != "" || strings.ContainsAny(s, "<>") {
+		return "", errNoAddress
+	}
+	return address(parsed.Address)
+}
+
+// address gives the form that every mail server understands: an international domain in its ASCII form.
+func address(s string) (string, error) {
+	at := strings.LastIndexByte(s, '@')
+	local, domain := s[:at], s[at+1:]
+	if !isASCII(domain) {
+		var err error
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+			return "", errNoAddress
+		}
+	}
+	if len(local)+1+len(domain) > maxAddress {
+		return "", errNoAddress
+	}
+	return local + "@" + domain, nil
+}
+
+func isASCII(s string) bool {
+	for _, c := range []byte(s) {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,190 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/wneessen/go-mail/smtp"
+)
+
+// encryption says when a connection is encrypted.
+type encryption string
+
+const (
+	// encryptionImplicit is TLS from the first byte on.
+	encryptionImplicit encryption = "implicit"
+	// encryptionRequired is STARTTLS or nothing.
+	encryptionRequired encryption = "required"
+	// encryptionOffered is STARTTLS when the server has it.
+	encryptionOffered encryption = "offered"
+	encryptionNone    encryption = "none"
+)
+
+// server is how to reach a mail server and to be let in.
+type server struct {
+	host, port     string
+	user, password string
+	hello          string
+	encryption     encryption
+	tls            *tls.Config
+}
+
+// parseServer reads a URL. Its errors name no part of it: where a password is not well encoded, any part
+// can be the password's.
+func parseServer(raw string) (*server, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Opaque != "" {
+		return nil, errors.New("mail: the server's URL cannot be read; " +
+			"special characters in the user and the password must be percent-encoded")
+	}
+	s := &server{host: u.Hostname(), port: u.Port(), hello: "localhost"}
+	s.user = u.User.Username()
+	s.password, _ = u.User.Password()
+	s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		s.hello = name
+	}
+	if err := errors.Join(s.check(u), s.setEncryption(u)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) check(u *url.URL) error {
+	var faults []error
+	if s.host == "" {
+		faults = append(faults, errors.New("mail: the server's URL has no host"))
+	}
+	if n, err := strconv.ParseUint(s.port, 10, 16); s.port != "" && (err != nil || n == 0) {
+		faults = append(faults, errors.New("mail: the server's URL has no port between 1 and 65535"))
+	}
+	if strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		faults = append(faults, errors.New("mail: the server's URL must end after the host and the port"))
+	}
+	if (s.user == "") != (s.password == "") {
+		faults = append(faults, errors.New("mail: the server's URL must have both a user and a password, or neither"))
+	}
+	return errors.Join(faults...)
+}
+
+func (s *server) setEncryption(u *url.URL) error {
+	query := u.Query()
+	asked := query.Get("tls")
+	if len(query) > 1 || len(query) == 1 && !query.Has("tls") || len(query["tls"]) > 1 {
+		return errors.New("mail: the server's URL can have the parameter tls once, and no other")
+	}
+	switch {
+	case u.Scheme == "smtps" && asked == "":
+		s.encryption = encryptionImplicit
+	case u.Scheme == "smtps":
+		return errors.New("mail: the parameter tls is for smtp://, smtps:// is always encrypted")
+	case u.Scheme != "smtp":
+		return errors.New("mail: the server's URL must begin with smtp: or smtps:, a directory's with file: followed by its path")
+	case asked == "required", asked == "" && s.user != "":
+		s.encryption = encryptionRequired
+	case asked == "":
+		s.encryption = encryptionOffered
+	case asked != "none":
+		return errors.New("mail: the parameter tls must be required or none")
+	case s.user != "" && !isLoopback(s.host):
+		return errors.New("mail: a password is never sent unencrypted to another machine; take tls=none out")
+	default:
+		s.encryption = encryptionNone
+	}
+	if s.port == "" {
+		s.port = "587"
+		if s.encryption == encryptionImplicit {
+			s.port = "465"
+		}
+	}
+	return nil
+}
+
+// isLoopback tells the names under which go-mail, too, takes a server for one on this machine.
+func isLoopback(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+}
+
+// connect dials, greets, encrypts and signs in. Its error is a *revocation.DeliveryError.
+func (s *server) connect(ctx context.Context) (*connection, error) {
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
+	if err != nil {
+		return nil, unavailable(ctx, "dial", err)
+	}
+	c := &connection{raw: raw}
+	step := "greeting"
+	err = within(ctx, raw, func() (err error) {
+		conn := raw
+		if s.encryption == encryptionImplicit {
+			step = "tls"
+			encrypted := tls.Client(raw, s.tls)
+			if err = encrypted.HandshakeContext(ctx); err != nil {
+				return err
+			}
+			conn = encrypted
+		}
+		step = "greeting"
+		if c.client, err = smtp.NewClient(conn, s.host); err != nil {
+			return err
+		}
+		if err = c.client.Hello(s.hello); err != nil {
+			return err
+		}
+		step = "tls"
+		if err = s.encrypt(c.client); err != nil {
+			return err
+		}
+		step = "auth"
+		return s.signIn(c.client)
+	})
+	if err != nil {
+		c.drop()
+		return nil, unavailable(ctx, step, err)
+	}
+	return c, nil
+}
+
+func (s *server) encrypt(client *smtp.Client) error {
+	if s.encryption == encryptionImplicit || s.encryption == encryptionNone {
+		return nil
+	}
+	if offered, _ := client.Extension("STARTTLS"); !offered {
+		if s.encryption == encryptionRequired {
+			return errors.New("the server does not offer STARTTLS")
+		}
+		return nil
+	}
+	return client.StartTLS(s.tls)
+}
+
+// signIn takes the best of the ways that the server offers: first those that do not send the password.
+func (s *server) signIn(client *smtp.Client) error {
+	if s.user == "" {
+		return nil
+	}
+	_, offered := client.Extension("AUTH")
+	for _, way := range []struct {
+		name string
+		auth smtp.Auth
+	}{
+		{"SCRAM-SHA-256", smtp.ScramSHA256Auth(s.user, s.password)},
+		{"SCRAM-SHA-1", smtp.ScramSHA1Auth(s.user, s.password)},
+		{"CRAM-MD5", smtp.CRAMMD5Auth(s.user, s.password)},
+		{"PLAIN", smtp.PlainAuth("", s.user, s.password, s.host, false)},
+		{"LOGIN", smtp.LoginAuth(s.user, s.password, s.host, false)},
+	} {
+		for name := range strings.FieldsSeq(offered) {
+			if strings.EqualFold(name, way.name) {
+				return client.Auth(way.auth)
+			}
+		}
+	}
+	return errors.New("the server offers no known way to sign in")
+}

@@ -1,0 +1,389 @@
+package mail
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/testservers"
+)
+
+const (
+	unreachable = revocation.VerdictUnreachable
+	deferred    = revocation.VerdictDeferred
+	refused     = revocation.VerdictRefused
+	unknown     = revocation.VerdictUnknown
+)
+
+func TestSMTP_Verdict(t *testing.T) {
+	closed, stalled := testservers.Fault{Close: true}, testservers.Fault{Stall: true}
+	answer := func(code int) testservers.Fault { return testservers.Fault{Code: code} }
+	last := func(code int) testservers.Fault { return testservers.Fault{Code: code, Close: true} }
+	const (
+		connect = testservers.StepConnect
+		mail    = testservers.StepMail
+		rcpt    = testservers.StepRcpt
+		data    = testservers.StepData
+		dot     = testservers.StepDot
+	)
+	for _, tt := range []struct {
+		step    testservers.Step
+		fault   testservers.Fault
+		verdict revocation.Verdict // empty: delivered
+		code    int
+		cause   string
+	}{
+		{connect, last(421), unreachable, 421, "greeting"},
+		{connect, last(554), unreachable, 554, "greeting"},
+		{connect, closed, unreachable, 0, "greeting"},
+		{connect, stalled, unreachable, 0, "timeout"},
+
+		{mail, answer(451), deferred, 451, "mail"},
+		{mail, last(421), deferred, 421, "mail"},
+		{mail, answer(550), unreachable, 550, "mail"},
+		{mail, closed, deferred, 0, "connection"},
+		{mail, stalled, deferred, 0, "timeout"},
+
+		{rcpt, answer(450), deferred, 450, "rcpt"},
+		{rcpt, last(421), deferred, 421, "rcpt"},
+		{rcpt, answer(550), refused, 550, "rcpt"},
+		{rcpt, answer(530), unreachable, 530, "rcpt"},
+		{rcpt, closed, deferred, 0, "connection"},
+		{rcpt, stalled, deferred, 0, "timeout"},
+
+		{data, answer(451), deferred, 451, "data"},
+		{data, answer(554), refused, 554, "data"},
+		{data, closed, deferred, 0, "connection"},
+		{data, stalled, deferred, 0, "timeout"},
+
+		{dot, answer(452), deferred, 452, "dot"},
+		{dot, last(421), deferred, 421, "dot"},
+		{dot, answer(554), refused, 554, "dot"},
+		{dot, closed, unknown, 0, "connection"},
+		{dot, testservers.Fault{Close: true, Accept: true}, unknown, 0, "connection"},
+		{dot, stalled, unknown, 0, "timeout"},
+		{dot, last(250), "", 0, ""},
+	} {
+		t.Run(fmt.Sprintf("%s %+v", tt.step, tt.fault), func(t *testing.T) {
+			t.Parallel()
+			srv := testservers.SMTP(t)
+			s := newSMTP(t, srv, srv.URL())
+			switch {
+			case tt.fault.Stall && tt.step == connect:
+				s.timeouts.connect = 100 * time.Millisecond
+			case tt.fault.Stall && tt.step == dot:
+				s.timeouts.answer = 100 * time.Millisecond
+			case tt.fault.Stall:
+				s.timeouts.submit = 2 * time.Second // what comes before the stall must fit into it
+			}
+			srv.Script(only(tt.step, 1, tt.fault))
+			commits := 0
+			err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
+				commits++
+				return nil
+			})
+			if tt.verdict != "" {
+				wantFailure(t, err, tt.verdict, tt.code, tt.cause)
+			} else if err != nil {
+				t.Errorf("got %v, want it delivered", err)
+			}
+			if atDot := tt.step == dot; commits != 1 && atDot || commits != 0 && !atDot {
+				t.Errorf("committed %d times", commits)
+			}
+			accepted := 0
+			if tt.verdict == "" || tt.fault.Accept {
+				accepted = 1
+			}
+			if n := len(srv.Messages()); n != accepted {
+				t.Errorf("the server has %d messages, want %d", n, accepted)
+			}
+			kept := 0
+			if tt.verdict == "" || tt.code != 0 && tt.code != 421 && (tt.step == rcpt || tt.step == data || tt.step == dot) {
+				kept = 1
+			}
+			if n := s.kept(); n != kept {
+				t.Errorf("%d connections are kept, want %d", n, kept)
+			}
+			s.timeouts = defaultTimeouts
+			deliver(t, s, testEmail(2)) // whatever happened, the next message is none the worse
+		})
+	}
+	t.Run("nobody there", func(t *testing.T) {
+		srv := testservers.SMTP(t)
+		s := newSMTP(t, srv, srv.URL())
+		srv.Close()
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), unreachable, 0, "dial")
+	})
+}
+
+func TestSMTP_Commit(t *testing.T) {
+	t.Run("that fails takes the message back", func(t *testing.T) {
+		raw := newRawServer(t, manners{answer: "250 ok"})
+		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
+		want := errors.New("no database")
+		err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error { return want })
+		if err != want { //nolint:errorlint // as it is
+			t.Errorf("got %v, want %v", err, want)
+		}
+		heard := <-raw.heard
+		if !strings.Contains(heard, "Hello Ada Lovelace") || strings.Contains(heard, "\r\n.\r\n") {
+			t.Errorf("the server heard:\n%s", heard)
+		}
+	})
+	t.Run("has the caller's time, not the server's", func(t *testing.T) {
+		srv := testservers.SMTP(t)
+		s := newSMTP(t, srv, srv.URL())
+		err := s.Deliver(t.Context(), testEmail(1), func(ctx context.Context) error {
+			if limit, ok := ctx.Deadline(); ok {
+				t.Errorf("it has to end at %v", limit)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("comes when the server has everything but the dot", func(t *testing.T) {
+		srv := testservers.SMTP(t)
+		s := newSMTP(t, srv, srv.URL())
+		err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
+			if n := len(srv.Messages()); n != 0 {
+				t.Errorf("the server has %d messages", n)
+			}
+			return nil
+		})
+		if err != nil || len(srv.Messages()) != 1 {
+			t.Errorf("%v, %d messages", err, len(srv.Messages()))
+		}
+	})
+	t.Run("is not followed by the dot when the server has left meanwhile", func(t *testing.T) {
+		for name, option := range map[string][]testservers.SMTPOption{"plain": nil, "TLS": {testservers.WithTLS()}} {
+			srv := testservers.SMTP(t, option...)
+			s := newSMTP(t, srv, srv.URL())
+			s.timeouts.listen = 10 * time.Second
+			err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
+				srv.Close()
+				return nil
+			})
+			t.Log(name)
+			wantFailure(t, err, deferred, 0, "connection")
+		}
+	})
+}
+
+func TestSMTP_Cancel(t *testing.T) {
+	for _, step := range []testservers.Step{
+		testservers.StepConnect, testservers.StepMail, testservers.StepRcpt, testservers.StepData,
+	} {
+		t.Run("at "+string(step)+" is no attempt", func(t *testing.T) {
+			srv := testservers.SMTP(t)
+			s := newSMTP(t, srv, srv.URL())
+			ctx, cancel := context.WithCancel(t.Context())
+			srv.Script(func(at testservers.Step, _ int) testservers.Fault {
+				if at == step {
+					cancel()
+				}
+				return testservers.Fault{Stall: at == step}
+			})
+			wantFailure(t, s.Deliver(ctx, testEmail(1), committed), unreachable, 0, "cancelled")
+		})
+	}
+	t.Run("after the commit changes nothing", func(t *testing.T) {
+		srv := testservers.SMTP(t)
+		s := newSMTP(t, srv, srv.URL())
+		ctx, cancel := context.WithCancel(t.Context())
+		err := s.Deliver(ctx, testEmail(1), func(context.Context) error {
+			cancel()
+			return nil
+		})
+		if n := len(srv.Messages()); err != nil || n != 1 {
+			t.Errorf("%v, %d messages", err, n)
+		}
+	})
+}
+
+func TestSMTP_OddServers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		early, answer string
+		verdict       revocation.Verdict
+		code          int
+		cause         string
+	}{
+		"gives up before the dot":       {early: "421 too slow", verdict: deferred, code: 421, cause: "text"},
+		"refuses before the dot":        {early: "552 too large", verdict: refused, code: 552, cause: "text"},
+		"accepts before the dot":        {early: "250 ok", answer: "250 ok", verdict: deferred, code: 250, cause: "protocol"},
+		"babbles before the dot":        {early: "what?", verdict: deferred, cause: "protocol"},
+		"accepts with another code":     {answer: "251 ok"},
+		"accepts in several lines":      {answer: "250-one\r\n250 two"},
+		"babbles after the dot":         {answer: "what?", verdict: unknown, cause: "protocol"},
+		"asks for more after the dot":   {answer: "354 more", verdict: unknown, code: 354, cause: "protocol"},
+		"breaks off in the answer":      {answer: "250-one", verdict: unknown, cause: "connection"},
+		"wants a sign-in after the dot": {answer: "530 sign in", verdict: unreachable, code: 530, cause: "dot"},
+		"names the candidate after it":  {answer: "550 ada@candidates.example is unknown", verdict: refused, code: 550, cause: "dot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := newRawServer(t, manners{early: tt.early, answer: tt.answer})
+			s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
+			s.timeouts.listen = 10 * time.Second
+			if tt.early == "" {
+				s.timeouts.listen = time.Millisecond
+			}
+			err := s.Deliver(t.Context(), testEmail(1), committed)
+			if tt.verdict == "" {
+				if err != nil {
+					t.Errorf("got %v, want it delivered", err)
+				}
+				return
+			}
+			wantFailure(t, err, tt.verdict, tt.code, tt.cause)
+			if tt.early != "" {
+				if n := s.kept(); n != 0 {
+					t.Fatalf("%d connections are kept in the middle of a text", n)
+				}
+				if heard := <-raw.heard; strings.Contains(heard, "\r\n.\r\n") {
+					t.Errorf("the dot was sent:\n%s", heard)
+				}
+			}
+			if strings.Contains(err.Error(), "candidates.example") {
+				t.Errorf("the error has the server's words: %v", err)
+			}
+		})
+	}
+	t.Run("without SMTPUTF8 cannot take an address that is not ASCII", func(t *testing.T) {
+		raw := newRawServer(t, manners{answer: "250 ok"})
+		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
+		email := testEmail(1)
+		email.ToAddress = "jörg@bücher.example"
+		wantFailure(t, s.Deliver(t.Context(), email, committed), refused, 0, "smtputf8")
+	})
+}
+
+func TestSMTP_UTF8(t *testing.T) {
+	for to, want := range map[string]bool{
+		"ada@candidates.example": false, "ada@bücher.example": false, "jörg@bücher.example": true,
+	} {
+		raw := newRawServer(t, manners{extension: "SMTPUTF8", answer: "250 ok"})
+		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
+		email := testEmail(1)
+		email.ToAddress = to
+		deliver(t, s, email)
+		if heard := <-raw.heard; strings.Contains(heard, "<no-reply@example.com> SMTPUTF8\r\n") != want {
+			t.Errorf("%s: asks for SMTPUTF8 %v, want %v:\n%s", to, !want, want, heard)
+		}
+	}
+}
+
+// rawServer answers what no sensible mail server would.
+type rawServer struct {
+	addr string
+	// heard gives all that came over the first connection, when that has ended.
+	heard chan string
+}
+
+// manners are what a rawServer says; empty: nothing.
+type manners struct {
+	// extension is offered in answer to EHLO.
+	extension string
+	// early is said in the middle of a message's text.
+	early string
+	// answer is said after the final dot.
+	answer string
+}
+
+// newRawServer takes one connection and one message, and then closes the connection.
+func newRawServer(t *testing.T, m manners) *rawServer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &rawServer{addr: listener.Addr().String(), heard: make(chan string, 1)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		raw.heard <- m.converse(conn)
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return raw
+}
+
+func (m manners) converse(conn net.Conn) (heard string) {
+	var all strings.Builder
+	lines := bufio.NewScanner(io.TeeReader(conn, &all))
+	say := func(line string) { _, _ = io.WriteString(conn, line+"\r\n") }
+	say("220 odd")
+	text := false
+	for lines.Scan() {
+		verb, _, _ := strings.Cut(lines.Text(), " ")
+		switch {
+		case text && verb == ".":
+			if m.answer != "" {
+				say(m.answer)
+			}
+			return all.String()
+		case text:
+		case verb == "DATA":
+			text = true
+			say("354 go on")
+			if m.early != "" {
+				say(m.early)
+			}
+		case verb == "EHLO" && m.extension != "":
+			say("250-odd\r\n250 " + m.extension)
+		default:
+			say("250 ok")
+		}
+	}
+	return all.String()
+}
+
+// hidePlain stands between a client and a server and hides that the server knows AUTH PLAIN.
+func hidePlain(t *testing.T, addr string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		server, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(server, client)
+			_ = server.Close()
+		}()
+		for lines := bufio.NewReader(server); err == nil; {
+			var line string
+			line, err = lines.ReadString('\n')
+			_, _ = io.WriteString(client, strings.Replace(line, "AUTH PLAIN ", "AUTH ", 1))
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return listener.Addr().String()
+}
