@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+// listInput is what GET /revocations is asked.
+type listInput struct {
+	filter revocation.Filter
+}
+
+// Resolve reads the query; each of its faults is an error.
+func (in *listInput) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	q := readQuery(u.RawQuery)
+	in.filter = revocation.Filter{
+		ReportID:      q.reportID("report_id"),
+		Status:        q.status("status"),
+		JobID:         q.id("job_id"),
+		CreatedAfter:  q.time("created_after"),
+		CreatedBefore: q.time("created_before"),
+		Limit:         q.limit("limit"),
+		Before:        q.cursor("cursor"),
+	}
+	return q.faults()
+}
+
+// listOutput is a page, as bytes.
+type listOutput struct {
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Body        []byte
+}
+
+func (a *API) list(x *exchange, in *listInput) (*listOutput, error) {
+	in.filter.Account = x.key.Account
+	page, more, err := a.service.List(x.Request().Context(), in.filter)
+	if err != nil {
+		return nil, err
+	}
+	body := append(make([]byte, 0, 64+600*len(page)), `{"data":[`...)
+	for i := range page {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendRevocation(body, &page[i])
+	}
+	body = append(body, `],"next_cursor":`...)
+	if more {
+		body = appendString(body, cursorAfter(page[len(page)-1].ID))
+	} else {
+		body = append(body, "null"...)
+	}
+	return &listOutput{ContentType: mediaJSON, Body: append(body, '}')}, nil
+}
+
+// cursors are the last id of a page in letters that a URL holds as they are; strict, so that each has one
+// spelling only.
+var cursors = base64.RawURLEncoding.Strict()
+
+func cursorAfter(last revocation.ID) string { return cursors.EncodeToString(last[:]) }
+
+// query reads the parameters of a list strictly: each is named, taken once, and faults are gathered. A
+// parameter without a value counts as not given.
+type query struct {
+	values url.Values
+	wrong  []fault
+}
+
+func readQuery(raw string) *query {
+	values, err := url.ParseQuery(raw)
+	q := &query{values: values}
+	if err != nil {
+		q.fault("query", "invalid_format", "The query string is not well-formed.")
+	}
+	return q
+}
+
+func (q *query) fault(name, code, detail string) {
+	q.wrong = append(q.wrong, fault{Field: name, Code: code, Detail: detail})
+}
+
+// faults are those of the parameters that were read, and all parameters that were not.
+func (q *query) faults() []error {
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		f := fault{shownName(name), "unknown_field", "There is no such parameter."}
+		if len(q.wrong) < maxFaults && !slices.Contains(q.wrong, f) {
+			q.wrong = append(q.wrong, f)
+		}
+	}
+	errs := make([]error, len(q.wrong))
+	for i, f := range q.wrong {
+		errs[i] = f
+	}
+	return errs
+}
+
+// take gives a parameter's value and takes it out of the query; empty when there is nothing to read.
+func (q *query) take(name string) string {
+	sent := q.values[name]
+	delete(q.values, name)
+	switch len(sent) {
+	case 0:
+		return ""
+	case 1:
+		return sent[0]
+	default:
+		q.fault(name, "duplicate_field", name+" is given more than once.")
+		return ""
+	}
+}
+
+// integer reads digits, with a minus at most; a number that no int64 holds is as large as one can be.
+func (q *query) integer(name, sent string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(sent, 10, 64)
+	if err != nil && n == 0 || sent[0] == '+' {
+		q.fault(name, "wrong_type", name+" must be an integer.")
+		return 0, false
+	}
+	return n, err == nil
+}
+
+func (q *query) reportID(name string) int64 {
+	sent := q.take(name)
+	if sent == "" {
+		return 0
+	}
+	before := len(q.wrong)
+	n, ok := q.integer(name, sent)
+	if len(q.wrong) == before && (!ok || n < 1) {
+		q.fault(name, "out_of_range", name+" must be from 1 to 9223372036854775807.")
+	}
+	return n
+}
+
+func (q *query) limit(name string) int {
+	sent := q.take(name)
+	if sent == "" {
+		return defaultLimit
+	}
+	before := len(q.wrong)
+	n, _ := q.integer(name, sent)
+	if len(q.wrong) == before && (n < 1 || n > maxLimit) {
+		q.fault(name, "out_of_range", name+" must be from 1 to 1000.")
+	}
+	return int(n)
+}
+
+func (q *query) status(name string) revocation.Status {
+	sent := revocation.Status(q.take(name))
+	if sent != "" && !sent.Known() {
+		q.fault(name, "unknown_value", "There is no such status.")
+	}
+	return sent
+}
+
+func (q *query) id(name string) revocation.ID {
+	sent := q.take(name)
+	id, ok := revocation.ParseID(sent)
+	if sent != "" && !ok {
+		q.fault(name, "invalid_format", name+" must be a UUID.")
+	}
+	return id
+}
+
+func (q *query) time(name string) time.Time {
+	sent := q.take(name)
+	var t time.Time
+	if sent == "" {
+		return t
+	}
+	// Unlike time.Parse, this takes RFC 3339 by the letter.
+	if err := t.UnmarshalText([]byte(sent)); err != nil {
+		q.fault(name, "invalid_format", name+" must be a time by RFC 3339, such as 2026-01-01T00:00:00Z; a + in it is written %2B.")
+	}
+	return t
+}
+
+func (q *query) cursor(name string) (last revocation.ID) {
+	sent := q.take(name)
+	if sent == "" {
+		return last
+	}
+	decoded, err := cursors.DecodeString(sent)
+	// The decoder passes over line breaks, so the length is asked for on both sides.
+	if err != nil || len(sent) != cursors.EncodedLen(len(last)) || len(decoded) != len(last) || revocation.ID(decoded).IsZero() {
+		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer.")
+		return last
+	}
+	return revocation.ID(decoded)
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"encoding/hex"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"rescind/internal/revocation"
+)
+
+// appendRevocation appends a revocation as callers see it, in every answer that holds one: the documented
+// endpoint's members first and in its order, then those of this service.
+func appendRevocation(b []byte, r *revocation.Revocation) []byte {
+	b = append(b, `{"status":"`...)
+	b = append(b, r.Status...)
+	b = append(b, `","message":`...)
+	b = appendString(b, r.Status.Message())
+	if r.Timestamp != "" {
+		b = append(b, `,"timestamp":`...)
+		b = appendString(b, r.Timestamp)
+	}
+	b = append(b, `,"id":`...)
+	b = appendID(b, r.ID)
+	b = append(b, `,"report_id":`...)
+	b = strconv.AppendInt(b, r.ReportID, 10)
+	b = append(b, `,"notify_candidate":`...)
+	b = strconv.AppendBool(b, r.Notify)
+	b = append(b, `,"client_reference":`...)
+	if r.ClientReference == nil {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, *r.ClientReference)
+	}
+	b = append(b, `,"final":`...)
+	b = strconv.AppendBool(b, r.Final)
+	b = append(b, `,"attempts":`...)
+	b = strconv.AppendInt(b, int64(r.Attempts), 10)
+	b = append(b, `,"next_attempt_at":`...)
+	b = appendTime(b, r.NextAttemptAt)
+	b = append(b, `,"last_error":`...)
+	if r.LastError == nil {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, `{"code":`...)
+		b = appendString(b, string(r.LastError.Code))
+		b = append(b, `,"detail":`...)
+		b = appendString(b, r.LastError.Detail)
+		b = append(b, '}')
+	}
+	b = append(b, `,"notification":{"status":"`...)
+	b = append(b, r.Notification.Status...)
+	b = append(b, `","attempts":`...)
+	b = strconv.AppendInt(b, int64(r.Notification.Attempts), 10)
+	b = append(b, `},"job_id":null,"requested_by":`...)
+	b = appendID(b, r.RequestedBy)
+	b = append(b, `,"created_at":`...)
+	b = appendTime(b, r.CreatedAt())
+	b = append(b, `,"updated_at":`...)
+	b = appendTime(b, r.UpdatedAt)
+	b = append(b, `,"completed_at":`...)
+	b = appendTime(b, r.CompletedAt)
+	return append(b, '}')
+}
+
+// appendID appends an id in its canonical form.
+func appendID(b []byte, id revocation.ID) []byte {
+	b = append(b, '"')
+	b = hex.AppendEncode(b, id[0:4])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, id[4:6])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, id[6:8])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, id[8:10])
+	b = append(b, '-')
+	b = hex.AppendEncode(b, id[10:16])
+	return append(b, '"')
+}
+
+// appendTime appends a time by RFC 3339, in UTC and always to the millisecond, so that times sort as text;
+// null for none.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	t = t.UTC()
+	b = append(b, '"')
+	b = t.AppendFormat(b, time.RFC3339)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	b = append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10)) //nolint:gosec // digits
+	return append(b, 'Z', '"')
+}
+
+// appendString appends a JSON string. Text is escaped only where JSON asks for it: an answer is never read
+// as HTML, by its type and by nosniff.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				b = append(b, s[start:i]...)
+				b = append(b, `\ufffd`...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, `\u00`...)
+			b = hex.AppendEncode(b, []byte{c})
+		}
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}

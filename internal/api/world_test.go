@@ -1,0 +1,340 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rescind/internal/api"
+	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
+)
+
+const (
+	secret       = "rescind_the-key-of-acme-with-all-scopes"
+	readerSecret = "rescind_the-key-of-acme-that-only-reads"
+	writerSecret = "rescind_the-key-of-acme-that-only-revokes"
+	otherSecret  = "rescind_the-key-of-another-account"
+)
+
+var planChange = time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)
+
+// world is the whole API over a real service and a real SQLite store. Its queue carries batches out in this
+// process, at once or when it is told to.
+type world struct {
+	t       *testing.T
+	store   *sqlite.Store
+	faults  *faultyStore
+	service *revocation.Service
+	queue   *inlineQueue
+	api     *api.API
+	server  *httptest.Server
+	log     *syncBuffer
+}
+
+type worldOption func(*api.Options, *httptest.Server)
+
+func newWorld(t *testing.T, options ...worldOption) *world {
+	t.Helper()
+	ctx := t.Context()
+	store, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "rescind.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, store: store, faults: &faultyStore{Store: store}, log: &syncBuffer{}}
+	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	w.queue = &inlineQueue{}
+	w.service = revocation.NewService(revocation.ServiceOptions{Store: w.faults, Queue: w.queue, NewID: newID, Log: log})
+	w.queue.wake = w.service.Wake
+	w.queue.executor = revocation.NewExecutor(revocation.ExecutorOptions{
+		Store: w.faults, Queue: w.queue, Outcomes: w.queue, Log: log,
+		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: 2},
+	})
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var service sync.WaitGroup
+	service.Go(func() { w.service.Run(running) })
+
+	o := api.Options{
+		Service: w.service, Keys: w.faults, Health: api.NewHealth(), SubmitWait: 30 * time.Second, RateLimit: 1_000_000, Log: log,
+	}
+	w.server = httptest.NewUnstartedServer(nil)
+	w.server.Config = api.NewServer("", nil, log)
+	for _, option := range options {
+		option(&o, w.server)
+	}
+	w.api = api.New(o)
+	w.server.Config.Handler = w.api
+	w.server.Start()
+	t.Cleanup(func() {
+		w.service.Drain()
+		w.server.Close()
+		stop()
+		service.Wait()
+		w.queue.work.Wait()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.populate()
+	return w
+}
+
+func (w *world) populate() {
+	w.t.Helper()
+	name := "Acme"
+	w.must(w.store.SetAccount(w.t.Context(), revocation.AccountChange{ID: "acme", Name: &name, PlanChangedAt: &planChange}))
+	w.must(w.store.SetAccount(w.t.Context(), revocation.AccountChange{ID: "other", Name: &name}))
+	w.addKey("acme", secret, time.Time{}, revocation.Scopes...)
+	w.addKey("acme", readerSecret, time.Time{}, revocation.ScopeRead)
+	w.addKey("acme", writerSecret, time.Time{}, revocation.ScopeRevoke)
+	w.addKey("other", otherSecret, time.Time{}, revocation.Scopes...)
+	var invites []revocation.Invite
+	for id := int64(300); id < 400; id++ {
+		invites = append(invites, invite(id, planChange))
+	}
+	invites = append(invites, invite(1, planChange.Add(-time.Second)), invite(1<<63-1, planChange))
+	w.must(w.store.UpsertInvites(w.t.Context(), "acme", invites))
+	w.must(w.store.UpsertInvites(w.t.Context(), "other", []revocation.Invite{invite(9000, planChange)}))
+}
+
+func invite(reportID int64, sentAt time.Time) revocation.Invite {
+	return revocation.Invite{
+		ReportID: reportID, CandidateName: "Ada", CandidateEmail: "ada@example.com", AssessmentName: "Go", SentAt: sentAt,
+	}
+}
+
+func (w *world) addKey(account, secret string, expires time.Time, scopes ...revocation.Scope) revocation.ID {
+	w.t.Helper()
+	key := revocation.APIKey{
+		ID: newID(), Account: account, Hash: revocation.HashSecret(secret), Scopes: scopes, ExpiresAt: expires,
+	}
+	w.must(w.store.AddKey(w.t.Context(), key))
+	return key.ID
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func newID() revocation.ID { return revocation.ID(uuid.Must(uuid.NewV7())) }
+
+// answer is what came back, read to the end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// json decodes the body loosely, as a client would.
+func (a answer) json(t *testing.T) map[string]any {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+		t.Fatalf("body %q: %v", a.body, err)
+	}
+	return body
+}
+
+func (a answer) str(t *testing.T, name string) string {
+	t.Helper()
+	s, _ := a.json(t)[name].(string)
+	return s
+}
+
+// call sends a request with acme's key and checks what is promised for every answer. Headers come in pairs;
+// one with an empty value is not sent.
+func (w *world) call(method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), method, w.server.URL+path, strings.NewReader(body))
+	w.must(err)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("apiKey", secret)
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			r.Header.Del(headers[i])
+		} else {
+			r.Header.Add(headers[i], headers[i+1])
+		}
+	}
+	return w.send(r)
+}
+
+func (w *world) send(r *http.Request) answer {
+	w.t.Helper()
+	response, err := w.server.Client().Do(r)
+	w.must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	w.must(err)
+	a := answer{response.StatusCode, response.Header, string(text)}
+	w.checkEvery(r, a)
+	return a
+}
+
+// checkEvery is what every answer on the public address has.
+func (w *world) checkEvery(r *http.Request, a answer) {
+	w.t.Helper()
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+	} {
+		if got := a.header.Get(name); got != want {
+			w.t.Errorf("%s %s: %s is %q, want %q", r.Method, r.URL.Path, name, got, want)
+		}
+	}
+	if a.header.Get("X-Request-Id") == "" || !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'none';") {
+		w.t.Errorf("%s %s: no request id or policy: %v", r.Method, r.URL.Path, a.header)
+	}
+	if a.status < 400 || r.Method == http.MethodHead {
+		return
+	}
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		w.t.Fatalf("%s %s: a %d of type %q: %s", r.Method, r.URL.Path, a.status, got, a.body)
+	}
+	p := a.json(w.t)
+	if p["type"] != "about:blank" || p["title"] != http.StatusText(a.status) || p["status"] != float64(a.status) || p["detail"] == "" || p["code"] == "" {
+		w.t.Errorf("%s %s: not a whole problem: %s", r.Method, r.URL.Path, a.body)
+	}
+}
+
+// submit asks to revoke an invite.
+func (w *world) submit(body string, headers ...string) answer {
+	w.t.Helper()
+	return w.call(http.MethodPost, "/assessments/invite/revoke", body, headers...)
+}
+
+// want fails the test unless the answer has the status and, for a problem, the code.
+func (a answer) want(t *testing.T, status int, code string) {
+	t.Helper()
+	if a.status != status || code != "" && a.str(t, "code") != code {
+		t.Fatalf("got %d %s, want %d %s", a.status, a.body, status, code)
+	}
+}
+
+// inlineQueue carries batches out in this process: at once, or, while held, at release.
+type inlineQueue struct {
+	executor *revocation.Executor
+	wake     func([]revocation.ID)
+	work     sync.WaitGroup
+
+	mu      sync.Mutex
+	held    bool
+	waiting [][]revocation.Ref
+}
+
+func (q *inlineQueue) EnqueueRevocations(_ context.Context, _ int, batch []revocation.Ref) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.held {
+		q.waiting = append(q.waiting, batch)
+		return nil
+	}
+	q.carryOut(batch)
+	return nil
+}
+
+func (q *inlineQueue) carryOut(batch []revocation.Ref) {
+	q.work.Go(func() { _ = q.executor.CarryOut(context.Background(), batch) })
+}
+
+func (q *inlineQueue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+}
+
+func (q *inlineQueue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = false
+	for _, batch := range q.waiting {
+		q.carryOut(batch)
+	}
+	q.waiting = nil
+}
+
+func (q *inlineQueue) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
+func (*inlineQueue) EnqueueNotifications(context.Context, []revocation.NotificationRef) error {
+	return nil
+}
+func (*inlineQueue) Ready(context.Context) error { return nil }
+
+func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
+	q.wake(ids)
+	return nil
+}
+
+// faultyStore is the real store, with faults of a database at the places that a test asks for.
+type faultyStore struct {
+	*sqlite.Store
+	submit, carryOut, keys atomic.Pointer[revocation.Error]
+}
+
+func (s *faultyStore) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+	if err := s.submit.Load(); err != nil {
+		return nil, err
+	}
+	return s.Store.Submit(ctx, flush)
+}
+
+func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	if err := s.carryOut.Load(); err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return s.Store.CarryOut(ctx, refs, decide)
+}
+
+func (s *faultyStore) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+	if err := s.keys.Load(); err != nil {
+		return revocation.APIKey{}, err
+	}
+	return s.Store.KeyByHash(ctx, hash)
+}
+
+// syncBuffer is a log that can be read while it is written.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// eventually waits until something is so, with a deadline that only a broken program meets.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}

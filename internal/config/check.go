@@ -1,0 +1,120 @@
+package config
+
+import (
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	formDatabase = "postgres://user:password@host:5432/rescind"
+	formRedis    = "redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master"
+	formSMTP     = "smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
+	formFrom     = "Example Ltd <no-reply@example.com>"
+	formAddr     = "127.0.0.1:8080, or :8080 for all interfaces"
+	formDir      = "/etc/rescind/templates"
+)
+
+// need reports a variable without a value and tells whether it has one.
+func (f *faults) need(variable, value, form string) bool {
+	if value == "" {
+		f.add(variable, "missing", form)
+	}
+	return value != ""
+}
+
+func (f *faults) checkStores(s Stores) {
+	f.checkDatabase(s)
+	if f.need("REDIS_URL", s.RedisURL, formRedis) && !validRedis(s.RedisURL) {
+		f.add("REDIS_URL", "not a Redis URL", formRedis)
+	}
+}
+
+func (f *faults) checkDatabase(s Stores) {
+	if f.need("DATABASE_URL", s.DatabaseURL, formDatabase) && !validDatabase(s.DatabaseURL) {
+		f.add("DATABASE_URL", "not a PostgreSQL URL", formDatabase)
+	}
+}
+
+func validDatabase(value string) bool {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return false
+	}
+	// A directory of Unix sockets has no place among the hosts.
+	return u.Hostname() != "" || u.Query().Get("host") != ""
+}
+
+func validRedis(value string) bool {
+	scheme, rest, _ := strings.Cut(value, "://")
+	if strings.EqualFold(scheme, "redis-sentinel") {
+		hosts, _, _ := strings.Cut(rest, "/")
+		hosts = hosts[strings.LastIndexByte(hosts, '@')+1:]
+		return !slices.Contains(strings.Split(hosts, ","), "")
+	}
+	u, err := url.Parse(value)
+	return err == nil && (u.Scheme == "redis" || u.Scheme == "rediss") && u.Hostname() != ""
+}
+
+func (f *faults) checkHTTP(s HTTP) {
+	f.checkAddr("HTTP_ADDR", s.HTTPAddr)
+	if s.RateLimit < 1 {
+		f.add("RATE_LIMIT", "less than 1", formInt)
+	}
+	if s.SubmitWait < 0 || s.SubmitWait > MaxSubmitWait {
+		f.add("SUBMIT_WAIT", "not from 0 to 30s", formDuration)
+	}
+}
+
+func (f *faults) checkAdmin(s Admin) { f.checkAddr("ADMIN_ADDR", s.AdminAddr) }
+
+func (f *faults) checkAddr(variable, value string) {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		f.add(variable, "not a host and a port", formAddr)
+	}
+}
+
+// checkMail takes what is empty for what is not wanted.
+func (f *faults) checkMail(s Mail) {
+	if s.SMTPURL != "" && !validSMTP(s.SMTPURL) {
+		f.add("SMTP_URL", "neither the URL of a mail server nor a directory", formSMTP)
+	}
+	if s.MailFrom != "" {
+		if _, err := mail.ParseAddress(s.MailFrom); err != nil {
+			f.add("MAIL_FROM", "not an email address", formFrom)
+		}
+	}
+	if s.MailTemplates != "" {
+		if info, err := os.Stat(s.MailTemplates); err != nil || !info.IsDir() {
+			f.add("MAIL_TEMPLATES", "not a directory that can be read", formDir)
+		}
+	}
+}
+
+func validSMTP(value string) bool {
+	if dir, ok := strings.CutPrefix(value, "file:"); ok {
+		return dir != ""
+	}
+	u, err := url.Parse(value)
+	return err == nil && (u.Scheme == "smtp" || u.Scheme == "smtps") && u.Hostname() != ""
+}
+
+func (f *faults) checkRetry(s Retry) {
+	if s.BackoffBase <= 0 {
+		f.add("BACKOFF_BASE", "not above 0", formDuration)
+	}
+	if !f.has("BACKOFF_BASE") && s.BackoffMax < s.BackoffBase {
+		f.add("BACKOFF_MAX", "shorter than BACKOFF_BASE", formDuration)
+	}
+	if s.MaxAttempts < 1 {
+		f.add("MAX_ATTEMPTS", "less than 1", formInt)
+	}
+}

@@ -1,0 +1,127 @@
+// Package config reads the programs' settings from environment variables and checks them all at once. An
+// empty variable counts as one that is not set.
+package config
+
+import "time"
+
+// API are the settings of an API process.
+type API struct {
+	Stores
+	HTTP
+	Admin
+}
+
+// Worker are the settings of a worker process.
+type Worker struct {
+	Stores
+	Mail
+	Retry
+	Admin
+}
+
+// Standalone are the settings of the one process that is all of it, on embedded parts. Mail is written to
+// the data directory when SMTPURL is empty.
+type Standalone struct {
+	HTTP
+	Mail
+	Retry
+	Admin
+}
+
+// Stores is where the truth and the work are.
+type Stores struct {
+	// DatabaseURL is postgres:// or postgresql://.
+	DatabaseURL string `env:"DATABASE_URL"`
+	// RedisURL is redis://, rediss:// or redis-sentinel://.
+	RedisURL string `env:"REDIS_URL"`
+}
+
+// HTTP is how the API serves its callers.
+type HTTP struct {
+	// HTTPAddr is the host, which may be empty for all, and the port to listen on. By default :8080, and
+	// 127.0.0.1:8080 standalone.
+	HTTPAddr string `env:"HTTP_ADDR"`
+	// RateLimit is in requests a second and API key, in this process; at least 1.
+	RateLimit int `env:"RATE_LIMIT" envDefault:"50"`
+	// SubmitWait is how long a submission waits for its outcome: 0 to MaxSubmitWait.
+	SubmitWait time.Duration `env:"SUBMIT_WAIT" envDefault:"2s"`
+}
+
+// MaxSubmitWait bounds SUBMIT_WAIT.
+const MaxSubmitWait = 30 * time.Second
+
+// DefaultAdminAddr is on this machine alone.
+const DefaultAdminAddr = "127.0.0.1:9090"
+
+// Admin is where the operator looks in.
+type Admin struct {
+	// AdminAddr is the host and port of metrics and health.
+	AdminAddr string `env:"ADMIN_ADDR"`
+}
+
+// Mail is how candidates are told.
+type Mail struct {
+	// SMTPURL is smtp:// or smtps://, with credentials or without, or file:DIR.
+	SMTPURL string `env:"SMTP_URL"`
+	// MailFrom is the sender's address, which may have a display name.
+	MailFrom string `env:"MAIL_FROM"`
+	// MailRate is in messages a second over all workers; 0: as fast as they can.
+	MailRate float64 `env:"MAIL_RATE"`
+	// MailTemplates is a directory of templates that replace the built-in ones; empty: none.
+	MailTemplates string `env:"MAIL_TEMPLATES"`
+}
+
+// Retry is when a failed attempt is made again: see revocation.RetryPolicy.
+type Retry struct {
+	// BackoffBase is above 0.
+	BackoffBase time.Duration `env:"BACKOFF_BASE" envDefault:"2s"`
+	// BackoffMax is BackoffBase or longer.
+	BackoffMax time.Duration `env:"BACKOFF_MAX" envDefault:"10m"`
+	// MaxAttempts is at least 1.
+	MaxAttempts int `env:"MAX_ATTEMPTS" envDefault:"10"`
+}
+
+// LoadAPI reads the settings of an API process from environ, which is in the form of os.Environ. Its error
+// tells all faults, one a line, and none of the values.
+func LoadAPI(environ []string) (API, error) {
+	s := API{HTTP: HTTP{HTTPAddr: ":8080"}, Admin: Admin{DefaultAdminAddr}}
+	f := parse(&s, environ)
+	f.checkStores(s.Stores)
+	f.checkHTTP(s.HTTP)
+	f.checkAdmin(s.Admin)
+	return s, f.err()
+}
+
+// LoadWorker reads the settings of a worker; see LoadAPI.
+func LoadWorker(environ []string) (Worker, error) {
+	s := Worker{Admin: Admin{DefaultAdminAddr}}
+	f := parse(&s, environ)
+	f.checkStores(s.Stores)
+	f.need("SMTP_URL", s.SMTPURL, formSMTP)
+	f.need("MAIL_FROM", s.MailFrom, formFrom)
+	f.checkMail(s.Mail)
+	f.checkRetry(s.Retry)
+	f.checkAdmin(s.Admin)
+	return s, f.err()
+}
+
+// LoadStandalone reads the settings of a standalone process; see LoadAPI.
+func LoadStandalone(environ []string) (Standalone, error) {
+	s := Standalone{
+		HTTP: HTTP{HTTPAddr: "127.0.0.1:8080"}, Mail: Mail{MailFrom: "rescind@localhost"}, Admin: Admin{DefaultAdminAddr},
+	}
+	f := parse(&s, environ)
+	f.checkHTTP(s.HTTP)
+	f.checkMail(s.Mail)
+	f.checkRetry(s.Retry)
+	f.checkAdmin(s.Admin)
+	return s, f.err()
+}
+
+// DatabaseURL reads all that a command on PostgreSQL has to know; see LoadAPI.
+func DatabaseURL(environ []string) (string, error) {
+	var s Stores
+	f := parse(&s, environ)
+	f.checkDatabase(s)
+	return s.DatabaseURL, f.err()
+}

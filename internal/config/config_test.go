@@ -1,0 +1,243 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/config"
+)
+
+const (
+	databaseURL = "DATABASE_URL=postgres://rescind:hunter2@db:5432/rescind"
+	redisURL    = "REDIS_URL=rediss://default:hunter2@redis:6379/0"
+	smtpURL     = "SMTP_URL=smtp://user:hunter2@mail:587"
+	mailFrom    = "MAIL_FROM=Example Ltd <no-reply@example.com>"
+)
+
+func TestLoadAPI(t *testing.T) {
+	t.Run("defaults", func(t *testing.T) {
+		got, err := config.LoadAPI([]string{databaseURL, redisURL, "RATE_LIMIT="})
+		want := config.API{
+			Stores: config.Stores{
+				DatabaseURL: "postgres://rescind:hunter2@db:5432/rescind",
+				RedisURL:    "rediss://default:hunter2@redis:6379/0",
+			},
+			HTTP:  config.HTTP{HTTPAddr: ":8080", RateLimit: 50, SubmitWait: 2 * time.Second},
+			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
+		}
+		check(t, got, err, want)
+	})
+	t.Run("everything set", func(t *testing.T) {
+		got, err := config.LoadAPI([]string{
+			databaseURL, redisURL, "HTTP_ADDR=[::1]:80", "ADMIN_ADDR=:0", "RATE_LIMIT=1", "SUBMIT_WAIT=0",
+			"MAIL_RATE=what it does not use is not its matter",
+		})
+		want := config.API{
+			Stores: got.Stores,
+			HTTP:   config.HTTP{HTTPAddr: "[::1]:80", RateLimit: 1, SubmitWait: 0},
+			Admin:  config.Admin{AdminAddr: ":0"},
+		}
+		check(t, got, err, want)
+	})
+}
+
+func TestLoadWorker(t *testing.T) {
+	t.Run("defaults", func(t *testing.T) {
+		got, err := config.LoadWorker([]string{databaseURL, redisURL, smtpURL, mailFrom})
+		want := config.Worker{
+			Stores: got.Stores,
+			Mail:   config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>"},
+			Retry:  config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
+			Admin:  config.Admin{AdminAddr: "127.0.0.1:9090"},
+		}
+		check(t, got, err, want)
+	})
+	t.Run("everything set", func(t *testing.T) {
+		dir := t.TempDir()
+		got, err := config.LoadWorker([]string{
+			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
+			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
+			"SUBMIT_WAIT=what it does not use is not its matter",
+		})
+		want := config.Worker{
+			Stores: got.Stores,
+			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailRate: 0.5, MailTemplates: dir},
+			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
+			Admin:  config.Admin{AdminAddr: "0.0.0.0:9091"},
+		}
+		check(t, got, err, want)
+	})
+}
+
+func TestLoadStandalone(t *testing.T) {
+	t.Run("needs nothing", func(t *testing.T) {
+		got, err := config.LoadStandalone(nil)
+		want := config.Standalone{
+			HTTP:  config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second},
+			Mail:  config.Mail{MailFrom: "rescind@localhost"},
+			Retry: config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
+			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
+		}
+		check(t, got, err, want)
+	})
+	t.Run("takes what is set, but not the stores", func(t *testing.T) {
+		got, err := config.LoadStandalone([]string{"DATABASE_URL=x", "REDIS_URL=x", smtpURL, mailFrom, "HTTP_ADDR=:1"})
+		want := got
+		want.SMTPURL, want.MailFrom, want.HTTPAddr = "smtp://user:hunter2@mail:587", "Example Ltd <no-reply@example.com>", ":1"
+		check(t, got, err, want)
+	})
+	t.Run("checks what is set", func(t *testing.T) {
+		_, err := config.LoadStandalone([]string{"SMTP_URL=mail:25", "MAIL_FROM=nobody"})
+		checkFaults(t, err,
+			"SMTP_URL: neither the URL of a mail server nor a directory; write it like smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR",
+			"MAIL_FROM: not an email address; write it like Example Ltd <no-reply@example.com>")
+	})
+}
+
+func check[T any](t *testing.T, got T, err error, want T) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func checkFaults(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no fault was found")
+	}
+	lines := strings.Split(err.Error(), "\n  ")
+	if diff := cmp.Diff(append([]string{"wrong or missing settings:"}, want...), lines); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+const (
+	writeDatabase = "write it like postgres://user:password@host:5432/rescind"
+	writeRedis    = "write it like redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master"
+	writeSMTP     = "write it like smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
+	writeFrom     = "write it like Example Ltd <no-reply@example.com>"
+	writeAddr     = "write it like 127.0.0.1:8080, or :8080 for all interfaces"
+	writeDuration = "write it like 200ms, 2s or 10m"
+	writeInt      = "write it like 50"
+)
+
+// load reads the settings of both services from one environment, in which everything else is right.
+func load(t *testing.T, set ...string) error {
+	t.Helper()
+	environ := append([]string{databaseURL, redisURL, smtpURL, mailFrom}, set...) // the last one counts
+	_, err := config.LoadAPI(environ)
+	if err == nil {
+		_, err = config.LoadWorker(environ)
+	}
+	return err
+}
+
+func TestOneFault(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string][]string{
+		"DATABASE_URL: missing; " + writeDatabase: {""},
+		"DATABASE_URL: not a PostgreSQL URL; " + writeDatabase: {
+			"mysql://db/rescind", "db:5432", "postgres://", "postgres:///rescind", "postgres://:5432/x", "postgres://db:port/x",
+			"postgres://hunter2\x7f@db/rescind", "host=db password=hunter2",
+		},
+		"REDIS_URL: missing; " + writeRedis: {""},
+		"REDIS_URL: not a Redis URL; " + writeRedis: {
+			"redis:6379", "http://redis", "redis://", "redis:///0", "rediss://:6379", "redis://%zz@redis",
+			"redis-sentinel://", "redis-sentinel:///master", "redis-sentinel://user:hunter2@/master", "redis-sentinel://a,,b/master",
+		},
+		"SMTP_URL: missing; " + writeSMTP: {""},
+		"SMTP_URL: neither the URL of a mail server nor a directory; " + writeSMTP: {
+			"mail:25", "http://mail", "smtp://", "smtps://user:hunter2@", "smtp://mail:port", "file:", "/var/mail",
+		},
+		"MAIL_FROM: missing; " + writeFrom:              {""},
+		"MAIL_FROM: not an email address; " + writeFrom: {"nobody", "a@b, c@d", "Example <a@b", "a@b\r\nBcc: c@d"},
+		"MAIL_RATE: not a number from 0.00001 to 1000000; write it like 0.5 or 20": {
+			"0", "-1", "fast", "NaN", "Inf", "1e-300", "1e7",
+		},
+		"MAIL_TEMPLATES: not a directory that can be read; write it like /etc/rescind/templates": {
+			file, filepath.Join(file, "none"),
+		},
+		"HTTP_ADDR: not a host and a port; " + writeAddr:   {"8080", "localhost", ":http", ":65536", ":-1", "::1:80", "http://localhost:80"},
+		"ADMIN_ADDR: not a host and a port; " + writeAddr:  {"9090"},
+		"RATE_LIMIT: not a whole number; " + writeInt:      {"many", "1.5", "99999999999999999999"},
+		"RATE_LIMIT: less than 1; " + writeInt:             {"0", "-1"},
+		"SUBMIT_WAIT: not a duration; " + writeDuration:    {"2", "soon", "1 s"},
+		"SUBMIT_WAIT: not from 0 to 30s; " + writeDuration: {"-1ms", "30.001s"},
+		"BACKOFF_BASE: not a duration; " + writeDuration:   {"2"},
+		"BACKOFF_BASE: not above 0; " + writeDuration:      {"0", "-2s"},
+		"BACKOFF_MAX: not a duration; " + writeDuration:    {"ten"},
+		"BACKOFF_MAX: shorter than BACKOFF_BASE; " + writeDuration: {
+			"1.999s", "0", "-10m",
+		},
+		"MAX_ATTEMPTS: not a whole number; " + writeInt: {"ten"},
+		"MAX_ATTEMPTS: less than 1; " + writeInt:        {"0"},
+	}
+	for fault, values := range tests {
+		variable, _, _ := strings.Cut(fault, ":")
+		for _, value := range values {
+			t.Run(variable+"="+value, func(t *testing.T) {
+				checkFaults(t, load(t, variable+"="+value), fault)
+			})
+		}
+	}
+}
+
+func TestNoFault(t *testing.T) {
+	for _, set := range []string{
+		"DATABASE_URL=postgresql://db/rescind?sslmode=disable",
+		"DATABASE_URL=postgres://one:5432,two:5433/rescind",
+		"DATABASE_URL=postgres:///rescind?host=/run/postgresql",
+		"REDIS_URL=redis://redis",
+		"REDIS_URL=redis-sentinel://:hunter2@one:26379,two/master/1",
+		"SMTP_URL=smtps://mail",
+		"SMTP_URL=smtp://user%40example.com:p%2Fw@[::1]:25",
+		"SMTP_URL=file:///var/spool/rescind",
+		"MAIL_RATE=100",
+		"SUBMIT_WAIT=30s",
+	} {
+		t.Run(set, func(t *testing.T) {
+			if err := load(t, set); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := config.LoadWorker([]string{
+		"DATABASE_URL=mysql://rescind:hunter2@db", "MAIL_RATE=hunter2", "MAX_ATTEMPTS=0", "BACKOFF_BASE=hunter2", "ADMIN_ADDR=hunter2",
+	})
+	checkFaults(t, err,
+		"MAIL_RATE: not a number from 0.00001 to 1000000; write it like 0.5 or 20",
+		"BACKOFF_BASE: not a duration; "+writeDuration,
+		"DATABASE_URL: not a PostgreSQL URL; "+writeDatabase,
+		"REDIS_URL: missing; "+writeRedis,
+		"SMTP_URL: missing; "+writeSMTP,
+		"MAIL_FROM: missing; "+writeFrom,
+		"MAX_ATTEMPTS: less than 1; "+writeInt,
+		"ADMIN_ADDR: not a host and a port; "+writeAddr,
+	)
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("a value is told")
+	}
+}
+
+func TestDatabaseURL(t *testing.T) {
+	got, err := config.DatabaseURL([]string{databaseURL, "REDIS_URL=not its matter"})
+	check(t, got, err, strings.TrimPrefix(databaseURL, "DATABASE_URL="))
+
+	_, err = config.DatabaseURL([]string{"DATABASE_URL=x"})
+	checkFaults(t, err, "DATABASE_URL: not a PostgreSQL URL; "+writeDatabase)
+}

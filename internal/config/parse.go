@@ -1,0 +1,111 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// faults are what is wrong with the settings, at most one a variable. Nothing of a value stands in them,
+// because a value can hold a password.
+type faults []fault
+
+type fault struct{ variable, text string }
+
+// add keeps the first fault of a variable: what could not be read has no range to be out of.
+func (f *faults) add(variable, wrong, right string) {
+	if f.has(variable) {
+		return
+	}
+	*f = append(*f, fault{variable, wrong + "; write it like " + right})
+}
+
+func (f *faults) has(variable string) bool {
+	return slices.ContainsFunc(*f, func(known fault) bool { return known.variable == variable })
+}
+
+func (f *faults) err() error {
+	if len(*f) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	text.WriteString("wrong or missing settings:")
+	for _, fault := range *f {
+		text.WriteString("\n  " + fault.variable + ": " + fault.text)
+	}
+	return errors.New(text.String())
+}
+
+// parse fills settings, a pointer to a struct, from environ. What it cannot read keeps its zero value.
+func parse(settings any, environ []string) *faults {
+	var f faults
+	err := env.ParseWithOptions(settings, env.Options{
+		Environment: env.ToMap(environ),
+		FuncMap: map[reflect.Type]env.ParserFunc{
+			reflect.TypeFor[int]():           parseInt,
+			reflect.TypeFor[float64]():       parseFloat,
+			reflect.TypeFor[time.Duration](): parseDuration,
+		},
+	})
+	var all env.AggregateError
+	if err != nil && !errors.As(err, &all) {
+		panic(err) // it promises to return nothing else
+	}
+	for _, err := range all.Errors {
+		var failed env.ParseError
+		var wrong malformed
+		if !errors.As(err, &failed) || !errors.As(failed.Err, &wrong) {
+			panic(err) // a tag of the struct is wrong
+		}
+		field, _ := reflect.TypeOf(settings).Elem().FieldByName(failed.Name) // it was found there
+		f.add(field.Tag.Get("env"), wrong.wrong, wrong.right)
+	}
+	return &f
+}
+
+// malformed is what a value is not, and an example of what it should be.
+type malformed struct{ wrong, right string }
+
+func (m malformed) Error() string { return m.wrong }
+
+const (
+	formDuration = "200ms, 2s or 10m"
+	formInt      = "50"
+	formRate     = "0.5 or 20"
+)
+
+func parseInt(value string) (any, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return nil, malformed{"not a whole number", formInt}
+	}
+	return n, nil
+}
+
+// The slowest and the fastest pace that can be kept, in messages a second: the slowest is about one a day.
+const (
+	minRate = 0.00001
+	maxRate = 1000000
+)
+
+func parseFloat(value string) (any, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(n) || n < minRate || n > maxRate {
+		return nil, malformed{"not a number from 0.00001 to 1000000", formRate}
+	}
+	return n, nil
+}
+
+func parseDuration(value string) (any, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		return nil, malformed{"not a duration", formDuration}
+	}
+	return d, nil
+}
