@@ -1,0 +1,32 @@
+# What a developer does here. CI does the same: see .ci/run.
+
+GO       ?= go
+LINTER   := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
+FUZZTIME ?= 30s
+
+.PHONY: run test deps lint fmt fuzz
+
+# Everything in one process, on http://127.0.0.1:8080, with something to try.
+run:
+	$(GO) run ./cmd/api standalone --demo
+
+# All tests, on real servers that they start and stop themselves.
+test: deps
+	$(GO) test -race -count=1 -timeout=20m ./...
+
+# The programs that the tests start, where they are missing.
+deps:
+	@.ci/install
+
+# The first time, this builds the linter: some minutes on a small machine.
+lint:
+	$(LINTER) run ./...
+
+fmt:
+	$(LINTER) fmt ./...
+
+# Each fuzz test of the body's decoding for FUZZTIME.
+fuzz:
+	@set -e; for target in $$($(GO) test -list='^FuzzDecode' ./internal/api | grep '^Fuzz'); do \
+		$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./internal/api; \
+	done

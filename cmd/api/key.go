@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+type keyCreateCommand struct {
+	database
+	Account string   `required:"" placeholder:"ID" help:"The account that the key opens."`
+	Scopes  []string `default:"revoke,read" help:"What it allows: revoke, read or both."`
+	Expires string   `placeholder:"WHEN" help:"When it ends: a time like 2027-01-01T00:00:00Z, or a duration from now like 720h. Without it, never."`
+}
+
+// Run prints the secret alone on standard output, so that it can be piped to where it is kept.
+func (c *keyCreateCommand) Run(p *process) error {
+	key := revocation.APIKey{ID: uuidv7.New(), Account: c.Account}
+	for _, scope := range c.Scopes {
+		s := revocation.Scope(strings.TrimSpace(scope))
+		if !slices.Contains(revocation.Scopes, s) {
+			return fmt.Errorf("--scopes: revoke and read are allowed, separated by a comma")
+		}
+		if !key.Allows(s) {
+			key.Scopes = append(key.Scopes, s)
+		}
+	}
+	if c.Expires != "" {
+		at, err := parseExpiry(c.Expires, time.Now())
+		if err != nil {
+			return err
+		}
+		key.ExpiresAt = at
+	}
+	secret := revocation.NewSecret()
+	key.Hash = revocation.HashSecret(secret)
+	err := c.withStore(p.ctx, func(s adminStore) error { return s.AddKey(p.ctx, key) })
+	if revocation.ErrorCode(err) == revocation.CodeNotFound {
+		return fmt.Errorf("there is no account %q: create it with: account set %s", c.Account, c.Account)
+	}
+	if err != nil {
+		return err
+	}
+	p.say("Key %s is made. Its secret is shown this once:", key.ID)
+	_, err = fmt.Fprintln(p.stdout, secret)
+	return err
+}
+
+func parseExpiry(s string, now time.Time) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("--expires: write a time like 2027-01-01T00:00:00Z or a duration like 720h")
+		}
+		at = now.Add(d)
+	}
+	if !at.After(now) {
+		return time.Time{}, fmt.Errorf("--expires: that is in the past")
+	}
+	return at, nil
+}
+
+type keyListCommand struct {
+	database
+	Account string `placeholder:"ID" help:"Only this account's."`
+}
+
+// Run prints a table with a line a key.
+func (c *keyListCommand) Run(p *process) error {
+	return c.withStore(p.ctx, func(s adminStore) error {
+		keys, err := s.Keys(p.ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		return p.table("KEY\tACCOUNT\tSCOPES\tCREATED\tEXPIRES\tREVOKED", len(keys), func(i int) []any {
+			k := keys[i]
+			scopes := make([]string, len(k.Scopes))
+			for j, scope := range k.Scopes {
+				scopes[j] = string(scope)
+			}
+			return []any{
+				k.ID, k.Account, strings.Join(scopes, ","), timeOrDash(k.ID.Time()),
+				timeOrDash(k.ExpiresAt), timeOrDash(k.RevokedAt),
+			}
+		})
+	})
+}
+
+type keyRevokeCommand struct {
+	database
+	ID      string `arg:"" help:"The key's id, as key list shows it."`
+	Account string `placeholder:"ID" help:"The account it must belong to."`
+}
+
+// Run ends the key. The id alone names it; the account, when it is given, must be the right one.
+func (c *keyRevokeCommand) Run(p *process) error {
+	id, ok := revocation.ParseID(c.ID)
+	if !ok {
+		return fmt.Errorf("key ID: give the id that key list shows, not the secret")
+	}
+	return c.withStore(p.ctx, func(s adminStore) error {
+		keys, err := s.Keys(p.ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(keys, func(k revocation.APIKey) bool { return k.ID == id })
+		if at < 0 {
+			return fmt.Errorf("there is no such key: see key list")
+		}
+		if err := s.RevokeKey(p.ctx, keys[at].Account, id); err != nil {
+			return err
+		}
+		p.say("Key %s is revoked.", id)
+		return nil
+	})
+}

@@ -1,0 +1,94 @@
+// Command api is the HTTP side of rescind and its administration: it serves the API, alone or with a worker
+// and everything else inside one process, migrates the database, and looks after accounts, API keys and
+// invites.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Standalone standaloneCommand `cmd:"" help:"Run everything in one process on embedded parts."`
+	Serve      serveCommand      `cmd:"" help:"Serve the API on PostgreSQL and Redis."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database's tables up to date."`
+	Account    struct {
+		Set  accountSetCommand  `cmd:"" help:"Create an account or change it."`
+		List accountListCommand `cmd:"" help:"List the accounts."`
+	} `cmd:"" help:"Look after accounts."`
+	Key struct {
+		Create keyCreateCommand `cmd:"" help:"Make an API key; its secret is printed once, alone on standard output."`
+		List   keyListCommand   `cmd:"" help:"List the API keys, without their secrets."`
+		Revoke keyRevokeCommand `cmd:"" help:"End an API key; it opens nothing within 5 seconds."`
+	} `cmd:"" help:"Look after API keys."`
+	Invites struct {
+		Import invitesImportCommand `cmd:"" help:"Add invites from a CSV file, or change them."`
+	} `cmd:"" help:"Look after invites."`
+}
+
+// process is what a command may use of the process it runs in.
+type process struct {
+	ctx    context.Context //nolint:containedctx // handed to the one command that runs
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errTold ends a command with exitFailed after it has said itself why.
+var errTold = errors.New("already told")
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	exit := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("api"),
+		kong.Description("rescind revokes candidates' assessment invites and never loses a request."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError())
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "api:", err)
+		return exitFailed
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // help was asked for
+		return exit
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "api: %v\nSee: api --help\n", err)
+		return exitUsage
+	}
+	err = command.Run(&process{
+		ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr,
+		log: slog.New(slog.NewJSONHandler(stderr, nil)),
+	})
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errTold):
+		return exitFailed
+	default:
+		_, _ = fmt.Fprintln(stderr, "api:", err)
+		return exitFailed
+	}
+}

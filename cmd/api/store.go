@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"rescind/internal/config"
+	"rescind/internal/postgres"
+	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
+	"rescind/internal/standalone"
+)
+
+// adminStore is what the administration needs of either store.
+type adminStore interface {
+	SetAccount(ctx context.Context, change revocation.AccountChange) error
+	Accounts(ctx context.Context) ([]revocation.Account, error)
+	AddKey(ctx context.Context, key revocation.APIKey) error
+	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
+	RevokeKey(ctx context.Context, account string, id revocation.ID) error
+	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
+	Close() error
+}
+
+// database says where a command's data is: embedded in a directory, or on PostgreSQL.
+type database struct {
+	Data string `placeholder:"DIR" help:"Work on the embedded database in DIR, which is made when it is absent; without it, on DATABASE_URL."`
+}
+
+// withStore opens the database for one command.
+func (d database) withStore(ctx context.Context, use func(adminStore) error) (err error) {
+	store, err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return use(store)
+}
+
+func (d database) open(ctx context.Context) (adminStore, error) {
+	if d.Data != "" {
+		return openEmbedded(ctx, d.Data)
+	}
+	url, err := config.DatabaseURL(os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	store, err := postgres.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckSchema(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+func openEmbedded(ctx context.Context, dir string) (*sqlite.Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, filepath.Join(dir, standalone.DatabaseFile))
+}
+
+type migrateCommand struct {
+	database
+}
+
+// Run brings the tables up to date and says how many steps that took.
+func (c *migrateCommand) Run(p *process) error {
+	if c.Data != "" {
+		store, err := openEmbedded(p.ctx, c.Data) // which migrates
+		if err != nil {
+			return err
+		}
+		p.say("The embedded database is up to date.")
+		return store.Close()
+	}
+	url, err := config.DatabaseURL(os.Environ())
+	if err != nil {
+		return err
+	}
+	steps, err := postgres.Migrate(p.ctx, url)
+	if err != nil {
+		return err
+	}
+	p.say("The database is up to date: %d steps taken.", steps)
+	return nil
+}

@@ -1,0 +1,80 @@
+// Command worker carries out the revocations that the API accepted and sends their emails. Any number of
+// them work side by side on one PostgreSQL and one Redis.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"rescind/internal/app"
+	"rescind/internal/config"
+	"rescind/internal/mail"
+	"rescind/internal/postgres"
+	"rescind/internal/queue"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to undo
+	}
+}
+
+// run works until ctx ends. A database or a Redis that is away is told at /readyz and waited for; tables
+// that are missing end the start.
+func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
+	if len(args) > 0 {
+		return errors.New("takes no arguments; its settings are environment variables, see README.md")
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	queue.LogRedis(log)
+	settings, err := config.LoadWorker(os.Environ())
+	if err != nil {
+		return err
+	}
+	mailer, err := mail.Open(settings.SMTPURL, settings.MailFrom, settings.MailTemplates)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mailer.Close()) }()
+	store, err := postgres.Open(ctx, settings.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := store.CheckSchema(ctx); errors.Is(err, postgres.ErrNotMigrated) {
+		return err
+	} else if err != nil {
+		log.Warn("database is away: not ready until it is back", "error", err)
+	}
+	redis, err := queue.NewRedis(settings.RedisURL)
+	if err != nil {
+		return fmt.Errorf("REDIS_URL: %w", err)
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	admin, err := app.ListenAdmin(settings.AdminAddr, log)
+	if err != nil {
+		return err
+	}
+	worker := app.NewWorker(app.WorkerOptions{
+		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate,
+		Retry: settings.Retry, Log: log,
+	})
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return worker.Run(ctx) })
+	if admin != nil {
+		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), app.NewMetrics(), log) })
+	}
+	log.Info("working")
+	return running.Wait()
+}

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/api"
+	"rescind/internal/queue"
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// APIOptions are an API's parts. All are needed.
+type APIOptions struct {
+	Store      Store
+	Redis      *redis.Client
+	SubmitWait time.Duration
+	RateLimit  int
+	Metrics    *prometheus.Registry
+	Log        *slog.Logger
+}
+
+// API accepts revocations over HTTP and tells how far they are.
+type API struct {
+	service *revocation.Service
+	client  *queue.Client
+	handler *api.API
+	health  *api.Health
+	log     *slog.Logger
+}
+
+// NewAPI makes an API.
+func NewAPI(o APIOptions) *API {
+	client := queue.NewClient(o.Redis)
+	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
+	service := revocation.NewService(revocation.ServiceOptions{Store: o.Store, Queue: client, NewID: uuidv7.New, Log: o.Log})
+	return &API{
+		service: service, client: client, health: health, log: o.Log,
+		handler: api.New(api.Options{
+			Service: service, Keys: o.Store, Health: health,
+			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, Log: o.Log, Metrics: o.Metrics,
+		}),
+	}
+}
+
+// Health tells whether the API can do its work: it can while its database answers.
+func (a *API) Health() *api.Health { return a.health }
+
+// Run serves on listener until ctx ends, and returns when all that was accepted is written.
+func (a *API) Run(ctx context.Context, listener net.Listener) error {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var parts sync.WaitGroup
+	parts.Go(func() { a.service.Run(working) })
+	parts.Go(func() { a.client.Listen(working, a.service.Wake) })
+	err := serve(ctx, listener, a.handler, a.log, a.service.Drain)
+	stop()
+	parts.Wait()
+	return err
+}

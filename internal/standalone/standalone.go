@@ -1,0 +1,106 @@
+// Package standalone is the embedded form of the service: the API and a worker in one process, on a SQLite
+// file and a Redis within the process, with the emails written as files. Everything that lasts is in one
+// directory.
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"rescind/internal/app"
+	"rescind/internal/config"
+	"rescind/internal/mail"
+	"rescind/internal/sqlite"
+)
+
+const (
+	// DatabaseFile is the name of the database within the directory.
+	DatabaseFile = "rescind.db"
+	// MailDirectory is where emails are written within the directory when no mail server is set.
+	MailDirectory = "mail"
+
+	lockFile = "lock"
+)
+
+// Options are what a standalone process is started with.
+type Options struct {
+	// Dir holds everything that lasts; it is made when it is absent.
+	Dir string
+	// Demo adds an account with sample invites.
+	Demo bool
+	// Settings are the environment's.
+	Settings config.Standalone
+	// Listener is the public address's and Admin the operators'; a nil Admin is left out.
+	Listener net.Listener
+	Admin    net.Listener
+	Log      *slog.Logger
+	// Ready is called once, when requests are answered.
+	Ready func()
+}
+
+// Run works until ctx ends. Started again on the same directory, it goes on where it was, however it ended.
+func Run(ctx context.Context, o Options) (err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(o.Dir, lockFile))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	store, err := sqlite.Open(ctx, filepath.Join(o.Dir, DatabaseFile))
+	if err != nil {
+		return fmt.Errorf("open the database in %s: %w", o.Dir, err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := store.Resume(ctx); err != nil {
+		return err
+	}
+	if o.Demo {
+		if err := loadDemo(ctx, store); err != nil {
+			return fmt.Errorf("load the sample data: %w", err)
+		}
+	}
+	mailer, err := openMailer(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mailer.Close()) }()
+	redis := StartRedis()
+	defer func() { err = errors.Join(err, redis.Close()) }()
+
+	metrics := app.NewMetrics()
+	server := app.NewAPI(app.APIOptions{
+		Store: store, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
+		Metrics: metrics, Log: o.Log,
+	})
+	worker := app.NewWorker(app.WorkerOptions{
+		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate,
+		Retry: o.Settings.Retry, Log: o.Log,
+	})
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return server.Run(ctx, o.Listener) })
+	running.Go(func() error { return worker.Run(ctx) })
+	if o.Admin != nil {
+		running.Go(func() error { return app.Admin(ctx, o.Admin, server.Health(), metrics, o.Log) })
+	}
+	o.Ready()
+	return running.Wait()
+}
+
+func openMailer(o Options) (mail.Mailer, error) {
+	url := o.Settings.SMTPURL
+	if url == "" {
+		url = "file:" + filepath.Join(o.Dir, MailDirectory)
+	}
+	return mail.Open(url, o.Settings.MailFrom, o.Settings.MailTemplates)
+}
+
+var _ app.Store = (*sqlite.Store)(nil)
