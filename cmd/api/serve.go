@@ -98,26 +98,26 @@ func (c *standaloneCommand) Run(p *process) error {
 // greet tells the address, and with --demo what to try: lines that work as they stand.
 func (c *standaloneCommand) greet(p *process, addr string, settings config.Standalone) {
 	url := "http://" + addr
-	print := func(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format+"\n", args...) }
-	print("rescind is ready at %s", url)
+	tell := func(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format+"\n", args...) }
+	tell("rescind is ready at %s", url)
 	if !c.Demo {
 		return
 	}
 	revoke := func(report int, notify bool) {
-		print("  curl -sS %s/assessments/invite/revoke -H 'apiKey: %s' \\\n"+
+		tell("  curl -sS %s/assessments/invite/revoke -H 'apiKey: %s' \\\n"+
 			"    -H 'Content-Type: application/json' -d '{\"report_id\": %d, \"notify_candidate\": %v}'",
 			url, standalone.DemoKey, report, notify)
 	}
-	print("\nThe account %q has invites %d to %d. Try:\n", standalone.DemoAccount,
+	tell("\nThe account %q has invites %d to %d. Try:\n", standalone.DemoAccount,
 		standalone.DemoTooOld, standalone.DemoRevocable+standalone.DemoInvites-1)
-	print("Revoke an invite and tell the candidate (the same again answers ALREADY_REVOKED):")
+	tell("Revoke an invite and tell the candidate (the same again answers ALREADY_REVOKED):")
 	revoke(standalone.DemoRevocable, true)
-	print("One that was sent before the account's plan changed:")
+	tell("One that was sent before the account's plan changed:")
 	revoke(standalone.DemoTooOld, false)
-	print("What was asked and what became of it:")
-	print("  curl -sS %s/revocations -H 'apiKey: %s'", url, standalone.DemoKey)
+	tell("What was asked and what became of it:")
+	tell("  curl -sS %s/revocations -H 'apiKey: %s'", url, standalone.DemoKey)
 	if settings.SMTPURL == "" {
-		print("The emails:\n  ls %s/%s", c.Data, standalone.MailDirectory)
+		tell("The emails:\n  ls %s/%s", c.Data, standalone.MailDirectory)
 	}
-	print("The reference: %s/docs\n", url)
+	tell("The reference: %s/docs\n", url)
 }

@@ -128,7 +128,7 @@ func TestStandalone(t *testing.T) {
 		until(t, "it has greeted", func() bool { return strings.Contains(e.stdout(), "/docs") })
 		script := filepath.Join(t.TempDir(), "try.sh")
 		var lines []string
-		for _, line := range strings.Split(e.stdout(), "\n") {
+		for line := range strings.SplitSeq(e.stdout(), "\n") {
 			if strings.HasPrefix(line, "  ") {
 				lines = append(lines, strings.Replace(line, "curl -sS", "curl -sSf", 1))
 			}

@@ -35,8 +35,12 @@ func writeDecisions(ctx context.Context, tx pgx.Tx, decisions []revocation.Decis
 		rows  []revocation.Decision
 		queue func(*pgx.Batch, []revocation.Decision)
 	}{
-		{revoked, queueRevoked}, {final, queueFinal}, {final, queueDone},
-		{retried, queueRetried}, {postponed, queuePostponed}, {notified, queueNotified},
+		{revoked, queueRevoked},
+		{final, queueFinal},
+		{final, queueDone},
+		{retried, queueRetried},
+		{postponed, queuePostponed},
+		{notified, queueNotified},
 	} {
 		if len(part.rows) > 0 {
 			part.queue(batch, part.rows)

@@ -120,7 +120,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	slices.SortFunc(plan.Insert, func(a, b Submission) int {
 		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
 	})
-	slices.SortFunc(plan.Wish, func(a, b Wish) int { return a.InviteKey.Compare(b.InviteKey) })
+	slices.SortFunc(plan.Wish, func(a, b Wish) int { return a.Compare(b.InviteKey) })
 	slices.SortFunc(plan.Bind, func(a, b Binding) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Key, b.Key))
 	})

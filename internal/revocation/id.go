@@ -40,7 +40,7 @@ func (id ID) String() string {
 // which is why a list ordered by id is a list ordered by creation.
 func (id ID) Time() time.Time {
 	ms := binary.BigEndian.Uint64(id[0:8]) >> 16
-	return time.UnixMilli(int64(ms)).UTC() //nolint:gosec // 48 bits always fit
+	return time.UnixMilli(int64(ms)).UTC()
 }
 
 // IsZero tells that no id was given.
@@ -56,6 +56,6 @@ func FirstIDAt(t time.Time) ID {
 	if ms >= 1<<48 {
 		ms = 1<<48 - 1
 	}
-	binary.BigEndian.PutUint64(id[0:8], uint64(ms)<<16) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(id[0:8], uint64(ms)<<16)
 	return id
 }

@@ -24,7 +24,7 @@ type Submission struct {
 // Fingerprint is equal for submissions with equal values, defaults applied: what an idempotency key is
 // bound to.
 func (s *Submission) Fingerprint() Fingerprint {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 64), uint64(s.ReportID)) //nolint:gosec // a bit pattern
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 64), uint64(s.ReportID)) //nolint:gosec // it is positive
 	b = append(b, 0, 0)
 	if s.Notify {
 		b[8] = 1

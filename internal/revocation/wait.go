@@ -77,7 +77,7 @@ func (s *Service) await(ctx context.Context, w *waiter, wait time.Duration, r *R
 		newer, err := s.store.Revocation(ctx, r.Account, r.ID)
 		if err != nil {
 			// It was accepted, and that is what the caller must hear, even if it cannot be read now.
-			return *r, nil //nolint:nilerr // see above
+			return *r, nil
 		}
 		*r = newer
 	}

@@ -3,7 +3,6 @@ package revocation_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -49,7 +48,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	w := &world{
-		t: t, store: store, log: slog.New(slog.NewTextHandler(io.Discard, nil)), key: uuidv7.New(),
+		t: t, store: store, log: slog.New(slog.DiscardHandler), key: uuidv7.New(),
 		arrived: make(chan struct{}, 1000),
 	}
 	w.must(store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme"}))
