@@ -4,7 +4,7 @@ GO       ?= go
 LINTER   := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 FUZZTIME ?= 30s
 
-.PHONY: run test deps lint fmt fuzz
+.PHONY: run test deps lint fmt fuzz bench
 
 # Everything in one process, on http://127.0.0.1:8080, with something to try.
 run:
@@ -30,3 +30,7 @@ fuzz:
 	@set -e; for target in $$($(GO) test -list='^FuzzDecode' ./internal/api | grep '^Fuzz'); do \
 		$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./internal/api; \
 	done
+
+# Measures on real servers what the README tells, side by side in one run of some minutes.
+bench: deps
+	cd internal/bench && $(GO) test -v -count=1 -timeout=30m -run='^TestBench$$' .

@@ -64,7 +64,7 @@ type running struct {
 func start(t *testing.T, env []string, program string, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, cmd: exec.Command(program, args...), done: make(chan struct{})}
-	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	r.cmd.Stdout, r.cmd.Stderr = locked{r, &r.out}, locked{r, &r.errs}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func (r *running) terminate() int {
 func command(t *testing.T, env []string, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), programs.api, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -66,13 +65,7 @@ func redisClient(t *testing.T, url string) *redis.Client {
 
 func TestPostgres(t *testing.T) {
 	t.Run("gives each test a database of its own", func(t *testing.T) {
-		var urls [2]string
-		var wait sync.WaitGroup
-		for i := range urls {
-			wait.Go(func() { urls[i] = testservers.Postgres(t) })
-		}
-		wait.Wait()
-		one, two := connect(t, urls[0]), connect(t, urls[1])
+		one, two := connect(t, testservers.Postgres(t)), connect(t, testservers.Postgres(t))
 		execute(t, one, "CREATE TABLE mine (id int)")
 		if query[bool](t, two, "SELECT to_regclass('mine') IS NOT NULL") {
 			t.Error("a table of one database stands in the other")
