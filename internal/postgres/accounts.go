@@ -18,15 +18,13 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
 		planChangedAt = change.PlanChangedAt
 	}
-	return s.tx(ctx, "set an account", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO accounts AS a (account_id, name, contact, plan_changed_at)
-			VALUES ($1, coalesce($2, ''), coalesce($3, ''), $5)
-			ON CONFLICT (account_id) DO UPDATE SET name = coalesce($2, a.name), contact = coalesce($3, a.contact),
-				plan_changed_at = CASE WHEN $4 THEN $5 ELSE a.plan_changed_at END`,
-			change.ID, change.Name, change.Contact, change.PlanChangedAt != nil, planChangedAt)
-		return err
-	})
+	_, err := s.pool.Exec(ctx, `
+		INSERT INTO accounts AS a (account_id, name, contact, plan_changed_at)
+		VALUES ($1, coalesce($2, ''), coalesce($3, ''), $5)
+		ON CONFLICT (account_id) DO UPDATE SET name = coalesce($2, a.name), contact = coalesce($3, a.contact),
+			plan_changed_at = CASE WHEN $4 THEN $5 ELSE a.plan_changed_at END`,
+		change.ID, change.Name, change.Contact, change.PlanChangedAt != nil, planChangedAt)
+	return fault("set an account", err)
 }
 
 // Accounts gives all accounts by their ids.

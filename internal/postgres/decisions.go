@@ -1,17 +1,14 @@
 package postgres
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/jackc/pgx/v5"
 
 	"rescind/internal/revocation"
 )
 
-// writeDecisions writes what was decided in one round trip. The rows are locked, so each statement changes
+// writeDecisions makes the statements that write what was decided. The rows are locked, so each changes
 // exactly as many as it names; anything else is a fault that must not be committed.
-func writeDecisions(ctx context.Context, tx pgx.Tx, decisions []revocation.Decision) error {
+func writeDecisions(decisions []revocation.Decision) *pgx.Batch {
 	var revoked, final, retried, postponed, notified []revocation.Decision
 	for _, d := range decisions {
 		switch {
@@ -30,7 +27,6 @@ func writeDecisions(ctx context.Context, tx pgx.Tx, decisions []revocation.Decis
 		}
 	}
 	batch := &pgx.Batch{}
-	var expected []int
 	for _, part := range []struct {
 		rows  []revocation.Decision
 		queue func(*pgx.Batch, []revocation.Decision)
@@ -44,22 +40,9 @@ func writeDecisions(ctx context.Context, tx pgx.Tx, decisions []revocation.Decis
 	} {
 		if len(part.rows) > 0 {
 			part.queue(batch, part.rows)
-			expected = append(expected, len(part.rows))
 		}
 	}
-	changed, err := send(ctx, tx, batch)
-	if err != nil {
-		return err
-	}
-	for i, n := range changed {
-		if n != int64(expected[i]) {
-			return &revocation.Error{
-				Code: revocation.CodeInternal,
-				Err:  fmt.Errorf("write outcomes: statement %d changed %d rows instead of %d", i, n, expected[i]),
-			}
-		}
-	}
-	return nil
+	return batch
 }
 
 func decisionColumns(ds []revocation.Decision) (accounts []string, ids []uuid) {
@@ -76,10 +59,13 @@ func queueRevoked(batch *pgx.Batch, ds []revocation.Decision) {
 	for i, d := range ds {
 		reports[i] = d.ReportID
 	}
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		UPDATE invites i SET revoked_at = now(), revoked_by = t.id
 		FROM unnest($1::text[], $2::bigint[], $3::uuid[]) AS t(account_id, report_id, id)
-		WHERE i.account_id = t.account_id AND i.report_id = t.report_id AND i.revoked_at IS NULL`,
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM invites i
+			WHERE i.account_id = t.account_id AND i.report_id = t.report_id AND i.revoked_at IS NULL OFFSET 0) AS held
+		WHERE i.ctid = held.place`,
 		accounts, reports, ids)
 }
 
@@ -95,20 +81,26 @@ func queueFinal(batch *pgx.Batch, ds []revocation.Decision) {
 		}
 		codes[i], details[i] = failureColumns(d)
 	}
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		UPDATE revocations r SET status = t.status, attempts = t.attempts, notify = t.notify,
 			timestamp = t.timestamp, error_code = t.code, error_detail = t.detail, completed_at = now()
 		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[], $8::text[])
 			AS t(account_id, id, status, attempts, notify, timestamp, code, detail)
-		WHERE r.account_id = t.account_id AND r.id = t.id AND r.status = 'PENDING'`,
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM revocations r
+			WHERE r.account_id = t.account_id AND r.id = t.id AND r.status = 'PENDING' OFFSET 0) AS held
+		WHERE r.ctid = held.place`,
 		accounts, ids, status, attempts, notify, timestamps, codes, details)
 }
 
 func queueDone(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		DELETE FROM outstanding o USING unnest($1::text[], $2::uuid[]) AS t(account_id, id)
-		WHERE o.account_id = t.account_id AND o.revocation_id = t.id`, accounts, ids)
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
+		WHERE o.ctid = held.place`, accounts, ids)
 }
 
 func queueRetried(batch *pgx.Batch, ds []revocation.Decision) {
@@ -119,13 +111,16 @@ func queueRetried(batch *pgx.Batch, ds []revocation.Decision) {
 		delays[i] = d.Delay.Seconds()
 		codes[i], details[i] = failureColumns(d)
 	}
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		UPDATE outstanding o SET attempt = o.attempt + 1, updated_at = now(),
 			due_at = now() + make_interval(secs => t.delay), look_at = now() + make_interval(secs => t.delay),
 			error_code = t.code, error_detail = t.detail
 		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::text[], $5::text[])
 			AS t(account_id, id, delay, code, detail)
-		WHERE o.account_id = t.account_id AND o.revocation_id = t.id`,
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
+		WHERE o.ctid = held.place`,
 		accounts, ids, delays, codes, details)
 }
 
@@ -135,10 +130,13 @@ func queuePostponed(batch *pgx.Batch, ds []revocation.Decision) {
 	for i, d := range ds {
 		delays[i] = d.Delay.Seconds()
 	}
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		UPDATE outstanding o SET look_at = now() + make_interval(secs => t.delay)
 		FROM unnest($1::text[], $2::uuid[], $3::float8[]) AS t(account_id, id, delay)
-		WHERE o.account_id = t.account_id AND o.revocation_id = t.id`, accounts, ids, delays)
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
+		WHERE o.ctid = held.place`, accounts, ids, delays)
 }
 
 func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
@@ -147,7 +145,7 @@ func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 	for i, d := range ds {
 		reports[i] = d.ReportID
 	}
-	batch.Queue(`
+	exactly(batch, len(ds), `
 		INSERT INTO notifications (account_id, revocation_id, report_id, look_at)
 		SELECT account_id, id, report_id, now() + make_interval(secs => $4)
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS t(account_id, id, report_id)`,

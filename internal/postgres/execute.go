@@ -1,8 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +23,7 @@ func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]r
 
 func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
 	var done revocation.CarriedOut
-	err := s.tx(ctx, name, func(tx pgx.Tx) error {
+	err := s.tx(ctx, name, func(tx *tx) error {
 		held, busy, err := holdWork(ctx, tx, refs)
 		if err != nil {
 			return err
@@ -33,7 +34,10 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 			}
 		}
 		done = revocation.CarriedOut{Decisions: decide(held), Busy: busy}
-		return writeDecisions(ctx, tx, done.Decisions)
+		if len(done.Decisions) == 0 {
+			return nil
+		}
+		return tx.commit(ctx, writeDecisions(done.Decisions))
 	})
 	if err != nil {
 		return revocation.CarriedOut{}, err
@@ -41,53 +45,62 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 	return done, nil
 }
 
-// holdWork locks the work rows of refs that are not stale. Those that another transaction holds are busy: a
-// row that is gone after all is found out at the next try.
-func holdWork(ctx context.Context, tx pgx.Tx, refs []revocation.Ref) (held []revocation.Held, busy []revocation.Ref, err error) {
+// holdWork locks the work rows of refs that are not stale, and gives them in the order of their invites.
+// Those that another transaction holds are busy: a row that is gone after all is found out at the next try.
+func holdWork(ctx context.Context, tx *tx, refs []revocation.Ref) (held []revocation.Held, busy []revocation.Ref, err error) {
 	accounts, ids, attempts := refColumns(refs)
-	rows, err := tx.Query(ctx, `
-		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, revocation_id, attempt)
-		JOIN outstanding o USING (account_id, revocation_id, attempt)
-		ORDER BY o.account_id, o.report_id, o.revocation_id
-		FOR UPDATE OF o SKIP LOCKED`, accounts, ids, attempts)
-	if err != nil {
-		return nil, nil, err
-	}
 	seen := make(map[revocation.Ref]bool, len(refs))
 	held = make([]revocation.Held, 0, len(refs))
-	var h revocation.Held
-	_, err = pgx.ForEachRow(rows, []any{&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch}, func() error {
-		if !seen[h.Ref] { // a task can name a row twice
-			seen[h.Ref] = true
-			held = append(held, h)
-		}
-		return nil
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
+		CROSS JOIN LATERAL (
+			SELECT * FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
+			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
+		var h revocation.Held
+		_, err := pgx.ForEachRow(rows, []any{&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch}, func() error {
+			if !seen[h.Ref] { // a task can name a row twice
+				seen[h.Ref] = true
+				held = append(held, h)
+			}
+			return nil
+		})
+		return err
 	})
-	if err != nil || len(held) == len(refs) {
-		return held, nil, err
-	}
-	rows, err = tx.Query(ctx, `
-		SELECT o.account_id, o.revocation_id, o.attempt
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, revocation_id, attempt)
-		JOIN outstanding o USING (account_id, revocation_id, attempt)`, accounts, ids, attempts)
-	if err != nil {
+	if err := tx.send(ctx, batch); err != nil {
 		return nil, nil, err
 	}
-	var ref revocation.Ref
-	_, err = pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
-		if !seen[ref] {
-			seen[ref] = true
-			busy = append(busy, ref)
-		}
-		return nil
+	slices.SortFunc(held, func(a, b revocation.Held) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
 	})
-	return held, busy, err
+	if len(held) == len(refs) {
+		return held, nil, nil
+	}
+	batch = &pgx.Batch{}
+	batch.Queue(`
+		SELECT o.account_id, o.revocation_id, o.attempt
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
+		CROSS JOIN LATERAL (
+			SELECT * FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt OFFSET 0) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
+		var ref revocation.Ref
+		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
+			if !seen[ref] {
+				seen[ref] = true
+				busy = append(busy, ref)
+			}
+			return nil
+		})
+		return err
+	})
+	return held, busy, tx.send(ctx, batch)
 }
 
 // holdInvites locks the invites of held and fills in what the rule needs. An invite that is there and could
 // not be locked is contended.
-func holdInvites(ctx context.Context, tx pgx.Tx, held []revocation.Held) error {
+func holdInvites(ctx context.Context, tx *tx, held []revocation.Held) error {
 	if len(held) == 0 {
 		return nil
 	}
@@ -101,9 +114,9 @@ func holdInvites(ctx context.Context, tx pgx.Tx, held []revocation.Held) error {
 	batch.Queue(`
 		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
 		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-		JOIN invites i USING (account_id, report_id)
-		ORDER BY i.account_id, i.report_id
-		FOR UPDATE OF i SKIP LOCKED`, accounts, reports).Query(func(rows pgx.Rows) error {
+		CROSS JOIN LATERAL (
+			SELECT * FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id
+			FOR UPDATE SKIP LOCKED) AS i`, accounts, reports).Query(func(rows pgx.Rows) error {
 		var key revocation.InviteKey
 		var state revocation.InviteState
 		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked}, func() error {
@@ -123,7 +136,7 @@ func holdInvites(ctx context.Context, tx pgx.Tx, held []revocation.Held) error {
 		})
 		return err
 	})
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.send(ctx, batch); err != nil {
 		return err
 	}
 	var missing bool
@@ -142,26 +155,27 @@ func holdInvites(ctx context.Context, tx pgx.Tx, held []revocation.Held) error {
 	return markContended(ctx, tx, held, accounts, reports)
 }
 
-func markContended(ctx context.Context, tx pgx.Tx, held []revocation.Held, accounts []string, reports []int64) error {
-	rows, err := tx.Query(ctx, `
+func markContended(ctx context.Context, tx *tx, held []revocation.Held, accounts []string, reports []int64) error {
+	there := make(map[revocation.InviteKey]bool)
+	batch := &pgx.Batch{}
+	batch.Queue(`
 		SELECT i.account_id, i.report_id
 		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-		JOIN invites i USING (account_id, report_id)`, accounts, reports)
-	if err != nil {
+		CROSS JOIN LATERAL (
+			SELECT * FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id OFFSET 0) AS i`, accounts, reports).Query(func(rows pgx.Rows) error {
+		var key revocation.InviteKey
+		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID}, func() error {
+			there[key] = true
+			return nil
+		})
+		return err
+	})
+	if err := tx.send(ctx, batch); err != nil {
 		return err
 	}
-	there := make(map[revocation.InviteKey]bool)
-	var key revocation.InviteKey
-	_, err = pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID}, func() error {
-		there[key] = true
-		return nil
-	})
 	for i := range held {
 		h := &held[i]
 		h.Contended = h.Invite == nil && there[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]
-	}
-	if err != nil {
-		return fmt.Errorf("look for invites that are held: %w", err)
 	}
 	return nil
 }

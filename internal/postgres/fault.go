@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"rescind/internal/revocation"
@@ -21,15 +20,6 @@ func fault(name string, err error) error {
 		return err
 	}
 	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, err)}
-}
-
-// commitFault is fault for a COMMIT: when the server did not answer it, nobody knows what it did.
-func commitFault(name string, err error) error {
-	_, answered := errors.AsType[*pgconn.PgError](err)
-	if answered || errors.Is(err, pgx.ErrTxCommitRollback) {
-		return fault(name, err)
-	}
-	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("%s: commit: %w", name, err)}
 }
 
 // The codes are PostgreSQL's SQLSTATEs, appendix A of its manual.

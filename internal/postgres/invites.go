@@ -29,22 +29,25 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 		names[i], emails[i] = invite.CandidateName, invite.CandidateEmail
 		assessments[i], sent[i] = invite.AssessmentName, invite.SentAt
 	}
-	return s.tx(ctx, "write invites", func(tx pgx.Tx) error {
+	return s.tx(ctx, "write invites", func(tx *tx) error {
+		batch := &pgx.Batch{}
 		var there bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1)`, account).Scan(&there)
-		if err != nil {
+		batch.Queue(`SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1)`, account).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&there) })
+		if err := tx.send(ctx, batch); err != nil {
 			return err
 		}
 		if !there {
 			return errNoAccount
 		}
-		_, err = tx.Exec(ctx, `
+		batch = &pgx.Batch{}
+		batch.Queue(`
 			INSERT INTO invites (account_id, report_id, candidate_name, candidate_email, assessment_name, sent_at)
 			SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
 				AS t(report_id, candidate_name, candidate_email, assessment_name, sent_at)
 			ON CONFLICT (account_id, report_id) DO UPDATE SET candidate_name = excluded.candidate_name,
 				candidate_email = excluded.candidate_email, assessment_name = excluded.assessment_name,
 				sent_at = excluded.sent_at`, account, reports, names, emails, assessments, sent)
-		return err
+		return tx.commit(ctx, batch)
 	})
 }

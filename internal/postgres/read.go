@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -20,17 +19,24 @@ const selectRevocation = `
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0)
 	FROM revocations r
-	LEFT JOIN outstanding o ON o.account_id = r.account_id AND o.revocation_id = r.id
-	LEFT JOIN notifications n ON n.account_id = r.account_id AND n.revocation_id = r.id
+	LEFT JOIN LATERAL (
+		SELECT * FROM outstanding o WHERE o.account_id = r.account_id AND o.revocation_id = r.id OFFSET 0) AS o ON true
+	LEFT JOIN LATERAL (
+		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
 	WHERE r.account_id = $1`
 
 // Revocation implements revocation.ReadStore.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	r, err := scanRevocation(account, s.pool.QueryRow(ctx, selectRevocation+` AND r.id = $2`, account, uuid(id)))
-	if errors.Is(err, pgx.ErrNoRows) {
-		return r, &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such revocation in this account."}
+	found, err := s.selectRevocations(ctx, account, selectRevocation+` AND r.id = $2`, account, uuid(id))
+	if err != nil {
+		return revocation.Revocation{}, err
 	}
-	return r, fault("read a revocation", err)
+	if len(found) == 0 {
+		return revocation.Revocation{}, &revocation.Error{
+			Code: revocation.CodeNotFound, Detail: "There is no such revocation in this account.",
+		}
+	}
+	return found[0], nil
 }
 
 // Revocations implements revocation.ReadStore.
@@ -47,7 +53,7 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		and("r.id < ", uuid(high))
 	}
 	if f.ReportID != 0 {
-		and("r.report_id = ", f.ReportID)
+		and("r.report_id > 0 AND r.report_id = ", f.ReportID) // see revocations_report
 	}
 	switch f.Status {
 	case "":
@@ -64,19 +70,22 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 	}
 	args = append(args, f.Limit)
 	query := selectRevocation + where.String() + " ORDER BY r.id DESC LIMIT $" + strconv.Itoa(len(args))
+	return s.selectRevocations(ctx, f.Account, query, args...)
+}
 
-	var page []revocation.Revocation
-	err := s.tx(ctx, "list revocations", func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Revocation, error) {
-			return scanRevocation(f.Account, row)
+func (s *Store) selectRevocations(ctx context.Context, account, query string, args ...any) (found []revocation.Revocation, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Revocation, error) {
+			return scanRevocation(account, row)
 		})
 		return err
 	})
-	return page, err
+	err = s.run(ctx, "read revocations", batch)
+	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown { // there was nothing to commit
+		err = &revocation.Error{Code: revocation.CodeConnectionLost, Err: err}
+	}
+	return found, err
 }
 
 func scanRevocation(account string, row pgx.Row) (revocation.Revocation, error) {

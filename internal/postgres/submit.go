@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,38 +15,33 @@ const routeRevoke = "revoke"
 // the others committed, so a second is nearly always enough.
 const maxRounds = 8
 
-// errVoid tells that something changed between reading and writing.
-var errVoid = errors.New("another transaction came first")
-
 // Submit implements revocation.SubmissionStore.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	var plan revocation.FlushPlan
 	var err error
 	for range maxRounds {
-		err = s.tx(ctx, "submit", func(tx pgx.Tx) error {
+		err = s.tx(ctx, "submit", func(tx *tx) error {
 			facts, err := readFacts(ctx, tx, flush)
 			if err != nil {
 				return err
 			}
 			plan = revocation.PlanFlush(flush, facts)
-			return writePlan(ctx, tx, plan)
+			return tx.commit(ctx, writePlan(plan))
 		})
-		switch revocation.ErrorCode(err) {
-		case revocation.CodeDeadlock, revocation.CodeSerialization:
-			continue
-		}
-		if !errors.Is(err, errVoid) {
-			break
+		switch code := revocation.ErrorCode(err); {
+		case err == nil:
+			return plan.Accepted, nil
+		case miscounted(err), code == revocation.CodeDeadlock, code == revocation.CodeSerialization:
+			// Another transaction came first.
+		default:
+			return nil, err
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return plan.Accepted, nil
+	return nil, err
 }
 
 // readFacts asks in one round trip for what the flush's keys and invites are by now.
-func readFacts(ctx context.Context, tx pgx.Tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
+func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.AccountKey]revocation.Binding),
 		Invites:  make(map[revocation.InviteKey]bool, len(flush)),
@@ -66,7 +60,9 @@ func readFacts(ctx context.Context, tx pgx.Tx, flush []revocation.Submission) (r
 		batch.Queue(`
 			SELECT k.account_id, k.key, k.fingerprint, k.target_id
 			FROM unnest($1::text[], $2::text[]) AS t(account_id, key)
-			JOIN idempotency_keys k ON k.account_id = t.account_id AND k.route = $3 AND k.key = t.key`,
+			CROSS JOIN LATERAL (
+				SELECT * FROM idempotency_keys k
+				WHERE k.account_id = t.account_id AND k.route = $3 AND k.key = t.key OFFSET 0) AS k`,
 			keyAccounts, keys, routeRevoke).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				var b revocation.Binding
@@ -83,8 +79,12 @@ func readFacts(ctx context.Context, tx pgx.Tx, flush []revocation.Submission) (r
 	batch.Queue(`
 		SELECT i.account_id, i.report_id, o.revocation_id, coalesce(o.notify, false)
 		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-		JOIN invites i ON i.account_id = t.account_id AND i.report_id = t.report_id
-		LEFT JOIN outstanding o ON o.account_id = t.account_id AND o.report_id = t.report_id AND o.single`,
+		CROSS JOIN LATERAL (
+			SELECT i.account_id, i.report_id FROM invites i
+			WHERE i.account_id = t.account_id AND i.report_id = t.report_id OFFSET 0) AS i
+		LEFT JOIN LATERAL (
+			SELECT o.revocation_id, o.notify FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true`,
 		accounts, reports).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var invite revocation.InviteKey
@@ -101,33 +101,29 @@ func readFacts(ctx context.Context, tx pgx.Tx, flush []revocation.Submission) (r
 		}
 		return rows.Err()
 	})
-	return facts, tx.SendBatch(ctx, batch).Close()
+	return facts, tx.send(ctx, batch)
 }
 
-// writePlan writes in one round trip, and gives errVoid when a row that the plan counts on is not as it was.
-// All flushes take their rows in the same order, so they wait for each other but never in a circle.
-func writePlan(ctx context.Context, tx pgx.Tx, plan revocation.FlushPlan) error {
+// writePlan makes the statements that write a plan. They fail when a row that the plan counts on is not as it
+// was. All flushes take their rows in the same order, so they wait for each other but never in a circle.
+func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 	batch := &pgx.Batch{}
-	var expected []int64
 	if n := len(plan.Wish); n > 0 {
 		accounts, ids := make([]string, n), make([]uuid, n)
 		for i, w := range plan.Wish {
 			accounts[i], ids[i] = w.Account, uuid(w.ID)
 		}
-		batch.Queue(`
-			WITH held AS (
-				SELECT o.account_id, o.revocation_id
-				FROM unnest($1::text[], $2::uuid[]) AS t(account_id, revocation_id)
-				JOIN outstanding o USING (account_id, revocation_id)
-				ORDER BY o.account_id, o.report_id
-				FOR UPDATE OF o)
-			UPDATE outstanding o SET notify = true FROM held
-			WHERE o.account_id = held.account_id AND o.revocation_id = held.revocation_id`, accounts, ids)
-		expected = append(expected, int64(n))
+		exactly(batch, n, `
+			UPDATE outstanding o SET notify = true
+			FROM unnest($1::text[], $2::uuid[]) AS t(account_id, id)
+			CROSS JOIN LATERAL (
+				SELECT ctid AS place FROM outstanding o
+				WHERE o.account_id = t.account_id AND o.revocation_id = t.id
+				FOR UPDATE) AS held
+			WHERE o.ctid = held.place`, accounts, ids)
 	}
-	if n := len(plan.Insert); n > 0 {
+	if len(plan.Insert) > 0 {
 		queueInsert(batch, plan.Insert)
-		expected = append(expected, int64(n), int64(n))
 	}
 	if n := len(plan.Bind); n > 0 {
 		accounts, keys := make([]string, n), make([]string, n)
@@ -136,23 +132,13 @@ func writePlan(ctx context.Context, tx pgx.Tx, plan revocation.FlushPlan) error 
 			accounts[i], keys[i] = b.Account, b.Key
 			fingerprints[i], targets[i] = b.Fingerprint[:], uuid(b.Target)
 		}
-		batch.Queue(`
+		exactly(batch, n, `
 			INSERT INTO idempotency_keys (account_id, route, key, fingerprint, target_id)
 			SELECT account_id, $5, key, fingerprint, target_id
 			FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) AS t(account_id, key, fingerprint, target_id)
 			ON CONFLICT DO NOTHING`, accounts, keys, fingerprints, targets, routeRevoke)
-		expected = append(expected, int64(n))
 	}
-	changed, err := send(ctx, tx, batch)
-	if err != nil {
-		return err
-	}
-	for i := range changed {
-		if changed[i] != expected[i] {
-			return errVoid
-		}
-	}
-	return nil
+	return batch
 }
 
 // queueInsert adds the work rows, whose unique key settles who comes first for an invite, and the
@@ -165,13 +151,13 @@ func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 		accounts[i], ids[i], reports[i] = s.Account, uuid(s.ID), s.ReportID
 		notify[i], references[i], requested[i] = s.Notify, s.ClientReference, uuid(s.RequestedBy)
 	}
-	batch.Queue(`
+	exactly(batch, n, `
 		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at)
 		SELECT account_id, id, report_id, true, notify, clock_timestamp() + make_interval(secs => $5)
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[]) AS t(account_id, id, report_id, notify)
 		ON CONFLICT (account_id, report_id) WHERE single DO NOTHING`,
 		accounts, ids, reports, notify, revocation.Grace(0).Seconds())
-	batch.Queue(`
+	exactly(batch, n, `
 		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by)
 		SELECT account_id, id, report_id, notify, client_reference, requested_by
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[], $5::text[], $6::uuid[])

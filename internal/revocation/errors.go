@@ -82,6 +82,10 @@ type Failure struct {
 
 func failureOf(err error) Failure {
 	code := ErrorCode(err)
+	if code == CodeOutcomeUnknown {
+		// Had it been committed, there would be no attempt to tell about.
+		code = CodeConnectionLost
+	}
 	detail, ok := details[code]
 	if !ok {
 		code, detail = CodeInternal, details[CodeInternal]

@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"rescind/internal/revocation"
+)
+
+// settings opens every transaction. They end with it, so that a pooler between is no obstacle.
+//
+// Plans are made once and kept, which saves a third of a small transaction. Such a plan must also serve when
+// the tables have grown from nothing to millions of rows, so it must not depend on what the planner takes
+// their size for. Hence no scan of a table and no join but the nested loop, and two forms that leave it no
+// other order:
+//
+//	FROM unnest(…) AS t CROSS JOIN LATERAL (SELECT … WHERE key = t.key OFFSET 0) AS o   for each of t, one look-up
+//	UPDATE … AS o FROM (… the above, giving ctid AS place …) AS t WHERE o.ctid = t.place   then its row by its place
+//
+// TestStore_Plans holds all statements to it.
+const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true)`
+
+// tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
+// statements and commits with its last, so that a transaction of one batch takes one of them.
+type tx struct {
+	conn  *pgxpool.Conn
+	begun bool
+	done  bool
+}
+
+// tx runs fn, which ends with tx.commit; without, what it did is rolled back. The error is an
+// *revocation.Error, and with any code but CodeOutcomeUnknown nothing was written.
+func (s *Store) tx(ctx context.Context, name string, fn func(*tx) error) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fault(name, err)
+	}
+	defer conn.Release()
+	t := &tx{conn: conn}
+	err = fn(t)
+	if t.begun && !t.done {
+		t.rollback(ctx)
+	}
+	return fault(name, err)
+}
+
+// run is a transaction of one batch, in one round trip.
+func (s *Store) run(ctx context.Context, name string, batch *pgx.Batch) error {
+	return s.tx(ctx, name, func(tx *tx) error { return tx.commit(ctx, batch) })
+}
+
+// send runs the statements of a batch in one round trip; their callbacks read what they gave.
+func (t *tx) send(ctx context.Context, batch *pgx.Batch) error {
+	return t.conn.SendBatch(ctx, t.opened(batch)).Close()
+}
+
+// commit runs the statements of a last batch and commits, in one round trip. No callback can prevent the
+// commit any more: what must hold has to be said by exactly.
+func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
+	batch = t.opened(batch)
+	batch.Queue("COMMIT")
+	err := t.conn.SendBatch(ctx, batch).Close()
+	if err == nil {
+		t.done = true
+		return nil
+	}
+	if _, answered := errors.AsType[*pgconn.PgError](err); answered {
+		return err
+	}
+	// The server did not say what became of it.
+	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("commit: %w", err)}
+}
+
+// opened puts the beginning of the transaction before its first batch.
+func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
+	if t.begun {
+		return batch
+	}
+	t.begun = true
+	first := &pgx.Batch{}
+	first.Queue("BEGIN")
+	first.Queue(settings)
+	first.QueuedQueries = append(first.QueuedQueries, batch.QueuedQueries...)
+	return first
+}
+
+// rollback keeps the connection for others, even when ctx has ended. If it fails, the pool discards the
+// connection and the server rolls back by itself.
+func (t *tx) rollback(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = t.conn.Exec(ctx, "ROLLBACK")
+}
+
+// exactly queues a statement that changes rows and aborts the transaction unless it changes n of them. The
+// server does the counting, because the commit may be on its way in the same round trip.
+func exactly(batch *pgx.Batch, n int, statement string, args ...any) {
+	args = append(args, n)
+	batch.Queue(`WITH changed AS (`+statement+` RETURNING 1)
+		SELECT 1 / (count(*) = $`+strconv.Itoa(len(args))+`)::int FROM changed`, args...)
+}
+
+// miscounted tells that exactly aborted the transaction.
+func miscounted(err error) bool {
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && answer.Code == "22012" // division by zero
+}
+
+// uuid is the form in which the driver knows an id.
+type uuid = [16]byte
