@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"rescind/internal/telemetry"
 )
 
 type commands struct {
@@ -81,7 +83,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	err = command.Run(&process{
 		ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr,
-		log: slog.New(slog.NewJSONHandler(stderr, nil)),
+		log: slog.New(telemetry.Sampled(slog.NewJSONHandler(stderr, nil))),
 	})
 	switch {
 	case err == nil:

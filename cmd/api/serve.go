@@ -14,6 +14,7 @@ import (
 	"rescind/internal/postgres"
 	"rescind/internal/queue"
 	"rescind/internal/standalone"
+	"rescind/internal/telemetry"
 )
 
 type serveCommand struct{}
@@ -22,6 +23,7 @@ type serveCommand struct{}
 // /readyz and waited for; tables that are missing end the start.
 func (c *serveCommand) Run(p *process) (err error) {
 	queue.LogRedis(p.log)
+	app.RelaxGC()
 	settings, err := config.LoadAPI(os.Environ())
 	if err != nil {
 		return err
@@ -87,7 +89,8 @@ func (c *standaloneCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.stderr, nil)) // somebody sits before it
+	app.RelaxGC()
+	log := slog.New(telemetry.Sampled(slog.NewTextHandler(p.stderr, nil))) // somebody sits before it
 	queue.LogRedis(log)
 	return standalone.Run(p.ctx, standalone.Options{
 		Dir: c.Data, Demo: c.Demo, Settings: settings, Listener: listener, Admin: admin, Log: log,

@@ -19,6 +19,7 @@ import (
 	"rescind/internal/mail"
 	"rescind/internal/postgres"
 	"rescind/internal/queue"
+	"rescind/internal/telemetry"
 )
 
 func main() {
@@ -37,8 +38,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if len(args) > 0 {
 		return errors.New("takes no arguments; its settings are environment variables, see README.md")
 	}
-	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	log := slog.New(telemetry.Sampled(slog.NewJSONHandler(stderr, nil)))
 	queue.LogRedis(log)
+	app.RelaxGC()
 	settings, err := config.LoadWorker(os.Environ())
 	if err != nil {
 		return err

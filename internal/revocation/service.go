@@ -63,7 +63,6 @@ type ServiceOptions struct {
 const (
 	// waitingBatches bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
 	waitingBatches = 1024
-	enqueuers      = 2
 	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
 	lastEnqueue = 2 * time.Second
 )
@@ -91,11 +90,9 @@ func (s *Service) Run(ctx context.Context) {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	var flushing, enqueueing sync.WaitGroup
+	enqueueing.Go(func() { s.enqueue(sending) })
 	for range flushers {
 		flushing.Go(func() { s.flush(ctx) })
-	}
-	for range enqueuers {
-		enqueueing.Go(func() { s.enqueue(sending) })
 	}
 	flushing.Wait()
 	close(s.ended)

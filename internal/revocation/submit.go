@@ -215,9 +215,13 @@ func (s *Service) handOver(batch []Ref) {
 	}
 }
 
-// enqueue sends the batches of the flushes to the queue, until there are no more.
+// enqueue sends the batches of the flushes to the queue, until there are no more. What has come while one was
+// sent goes into one task with the next.
 func (s *Service) enqueue(ctx context.Context) {
 	for batch := range s.batches {
+		for len(batch) < maxFlush && len(s.batches) > 0 {
+			batch = append(batch, <-s.batches...)
+		}
 		if err := s.queue.EnqueueRevocations(ctx, 0, batch); err != nil {
 			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(batch), "error", err)
 		}
