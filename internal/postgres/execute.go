@@ -23,15 +23,10 @@ func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]r
 
 func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
 	var done revocation.CarriedOut
-	err := s.tx(ctx, name, func(tx *tx) error {
-		held, busy, err := holdWork(ctx, tx, refs)
+	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
+		held, busy, err := hold(ctx, tx, refs, invites)
 		if err != nil {
 			return err
-		}
-		if invites {
-			if err := holdInvites(ctx, tx, held); err != nil {
-				return err
-			}
 		}
 		done = revocation.CarriedOut{Decisions: decide(held), Busy: busy}
 		if len(done.Decisions) == 0 {
@@ -45,13 +40,38 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 	return done, nil
 }
 
-// holdWork locks the work rows of refs that are not stale, and gives them in the order of their invites.
-// Those that another transaction holds are busy: a row that is gone after all is found out at the next try.
-func holdWork(ctx context.Context, tx *tx, refs []revocation.Ref) (held []revocation.Held, busy []revocation.Ref, err error) {
+// hold locks the work rows of refs that are not stale, and their invites if it is to, and gives them in the
+// order of their invites. Those whose work row another transaction holds are busy.
+func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (held []revocation.Held, busy []revocation.Ref, err error) {
+	refs = slices.SortedFunc(slices.Values(refs), compareRefs)
 	accounts, ids, attempts := refColumns(refs)
-	seen := make(map[revocation.Ref]bool, len(refs))
-	held = make([]revocation.Held, 0, len(refs))
 	batch := &pgx.Batch{}
+	queueWork(batch, accounts, ids, attempts, &held)
+	var states map[revocation.InviteKey]revocation.InviteState
+	var plans map[string]time.Time
+	if invites {
+		states, plans = queueInvites(batch, accounts, ids, attempts)
+	}
+	if err := tx.send(ctx, batch); err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(held, func(a, b revocation.Held) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
+	})
+	held = slices.CompactFunc(held, func(a, b revocation.Held) bool { return a.Ref == b.Ref }) // a task can name a row twice
+	if invites {
+		if err := fillIn(ctx, tx, held, states, plans); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(held) < len(refs) {
+		busy, err = busyWork(ctx, tx, held, accounts, ids, attempts)
+	}
+	return held, busy, err
+}
+
+// queueWork locks the work rows that nobody else holds.
+func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.Held) {
 	batch.Queue(`
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
@@ -61,24 +81,56 @@ func holdWork(ctx context.Context, tx *tx, refs []revocation.Ref) (held []revoca
 			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var h revocation.Held
 		_, err := pgx.ForEachRow(rows, []any{&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch}, func() error {
-			if !seen[h.Ref] { // a task can name a row twice
-				seen[h.Ref] = true
-				held = append(held, h)
-			}
+			*held = append(*held, h)
 			return nil
 		})
 		return err
 	})
-	if err := tx.send(ctx, batch); err != nil {
-		return nil, nil, err
-	}
-	slices.SortFunc(held, func(a, b revocation.Held) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
+}
+
+// queueInvites locks the invites that nobody else holds, and reads the accounts' plan changes. It finds the
+// invites by their work rows, so that all of it takes one round trip.
+func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]time.Time) {
+	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]time.Time)
+	batch.Queue(`
+		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
+		CROSS JOIN LATERAL (
+			SELECT o.report_id FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt OFFSET 0) AS o
+		CROSS JOIN LATERAL (
+			SELECT * FROM invites i WHERE i.account_id = t.account_id AND i.report_id = o.report_id
+			FOR UPDATE SKIP LOCKED) AS i`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
+		var key revocation.InviteKey
+		var state revocation.InviteState
+		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked}, func() error {
+			states[key] = state
+			return nil
+		})
+		return err
 	})
-	if len(held) == len(refs) {
-		return held, nil, nil
+	batch.Queue(`
+		SELECT account_id, plan_changed_at FROM accounts
+		WHERE account_id = ANY ($1) AND plan_changed_at IS NOT NULL`, slices.Compact(slices.Clone(accounts))).Query(func(rows pgx.Rows) error {
+		var account string
+		var changed time.Time
+		_, err := pgx.ForEachRow(rows, []any{&account, &changed}, func() error {
+			plans[account] = changed
+			return nil
+		})
+		return err
+	})
+	return states, plans
+}
+
+// busyWork gives the work rows that are there and not held: another transaction holds them. One that it is
+// about to delete is found out at the next try.
+func busyWork(ctx context.Context, tx *tx, held []revocation.Held, accounts []string, ids []uuid, attempts []int) (busy []revocation.Ref, err error) {
+	seen := make(map[revocation.Ref]bool, len(ids))
+	for _, h := range held {
+		seen[h.Ref] = true
 	}
-	batch = &pgx.Batch{}
+	batch := &pgx.Batch{}
 	batch.Queue(`
 		SELECT o.account_id, o.revocation_id, o.attempt
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
@@ -95,61 +147,23 @@ func holdWork(ctx context.Context, tx *tx, refs []revocation.Ref) (held []revoca
 		})
 		return err
 	})
-	return held, busy, tx.send(ctx, batch)
+	return busy, tx.send(ctx, batch)
 }
 
-// holdInvites locks the invites of held and fills in what the rule needs. An invite that is there and could
-// not be locked is contended.
-func holdInvites(ctx context.Context, tx *tx, held []revocation.Held) error {
-	if len(held) == 0 {
-		return nil
-	}
-	accounts, reports := make([]string, len(held)), make([]int64, len(held))
-	for i, h := range held {
-		accounts[i], reports[i] = h.Account, h.ReportID
-	}
-	invites := make(map[revocation.InviteKey]revocation.InviteState, len(held))
-	plans := make(map[string]time.Time)
-	batch := &pgx.Batch{}
-	batch.Queue(`
-		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
-		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-		CROSS JOIN LATERAL (
-			SELECT * FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id
-			FOR UPDATE SKIP LOCKED) AS i`, accounts, reports).Query(func(rows pgx.Rows) error {
-		var key revocation.InviteKey
-		var state revocation.InviteState
-		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked}, func() error {
-			invites[key] = state
-			return nil
-		})
-		return err
-	})
-	batch.Queue(`
-		SELECT account_id, plan_changed_at FROM accounts
-		WHERE account_id = ANY ($1) AND plan_changed_at IS NOT NULL`, accounts).Query(func(rows pgx.Rows) error {
-		var account string
-		var changed time.Time
-		_, err := pgx.ForEachRow(rows, []any{&account, &changed}, func() error {
-			plans[account] = changed
-			return nil
-		})
-		return err
-	})
-	if err := tx.send(ctx, batch); err != nil {
-		return err
-	}
-	var missing bool
+// fillIn adds to held what the rule needs. An invite that is there and could not be locked is contended.
+func fillIn(ctx context.Context, tx *tx, held []revocation.Held, states map[revocation.InviteKey]revocation.InviteState, plans map[string]time.Time) error {
+	var accounts []string
+	var reports []int64
 	for i := range held {
 		h := &held[i]
 		h.PlanChangedAt = plans[h.Account]
-		if state, ok := invites[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
+		if state, ok := states[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
 			h.Invite = &state
 		} else {
-			missing = true
+			accounts, reports = append(accounts, h.Account), append(reports, h.ReportID)
 		}
 	}
-	if !missing {
+	if len(reports) == 0 {
 		return nil
 	}
 	return markContended(ctx, tx, held, accounts, reports)
@@ -178,6 +192,10 @@ func markContended(ctx context.Context, tx *tx, held []revocation.Held, accounts
 		h.Contended = h.Invite == nil && there[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]
 	}
 	return nil
+}
+
+func compareRefs(a, b revocation.Ref) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
 }
 
 func refColumns(refs []revocation.Ref) (accounts []string, ids []uuid, attempts []int) {

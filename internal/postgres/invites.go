@@ -29,7 +29,7 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 		names[i], emails[i] = invite.CandidateName, invite.CandidateEmail
 		assessments[i], sent[i] = invite.AssessmentName, invite.SentAt
 	}
-	return s.tx(ctx, "write invites", func(tx *tx) error {
+	return s.tx(ctx, "write invites", func(ctx context.Context, tx *tx) error {
 		batch := &pgx.Batch{}
 		var there bool
 		batch.Queue(`SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1)`, account).

@@ -9,8 +9,10 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rescind/internal/revocation"
@@ -26,6 +28,8 @@ var (
 // Store is the database. It is safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
+	// cautious counts down the flushes that look before they write.
+	cautious atomic.Int64
 }
 
 const (
@@ -44,6 +48,11 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	config.MaxConns = maxConns
 	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		// Preparing a statement, which comes before its transaction, can have to wait for a lock as well.
+		_, err := conn.Exec(ctx, `SET lock_timeout = '1s'`)
+		return err
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("set up the database pool: %w", err)

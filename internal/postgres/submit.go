@@ -11,19 +11,29 @@ import (
 // routeRevoke names the route in idempotency_keys; a key counts for one route.
 const routeRevoke = "revoke"
 
-// maxRounds bounds how often a flush is planned anew because another flush came first. Each round sees what
-// the others committed, so a second is nearly always enough.
-const maxRounds = 8
+const (
+	// maxRounds bounds how often a flush is planned anew because another flush came first. Each round sees
+	// what the others committed, so a second is nearly always enough.
+	maxRounds = 8
+	// cautiousFlushes is how many flushes look first after one that did not and was wrong.
+	cautiousFlushes = 16
+)
 
-// Submit implements revocation.SubmissionStore.
+// Submit implements revocation.SubmissionStore. Nearly every submission is for an invite that exists, with
+// nothing bound or under way, so the first round takes that for granted and needs one round trip; the
+// statements that write it fail if it is not so.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+	look := s.cautious.Add(-1) >= 0
 	var plan revocation.FlushPlan
 	var err error
 	for range maxRounds {
-		err = s.tx(ctx, "submit", func(tx *tx) error {
-			facts, err := readFacts(ctx, tx, flush)
-			if err != nil {
-				return err
+		err = s.tx(ctx, "submit", func(ctx context.Context, tx *tx) error {
+			var facts revocation.FlushFacts
+			if look {
+				var err error
+				if facts, err = readFacts(ctx, tx, flush); err != nil {
+					return err
+				}
 			}
 			plan = revocation.PlanFlush(flush, facts)
 			return tx.commit(ctx, writePlan(plan))
@@ -31,8 +41,13 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 		switch code := revocation.ErrorCode(err); {
 		case err == nil:
 			return plan.Accepted, nil
-		case miscounted(err), code == revocation.CodeDeadlock, code == revocation.CodeSerialization:
-			// Another transaction came first.
+		case miscounted(err):
+			// It was wrong, or another transaction came first.
+			if !look {
+				look = true
+				s.cautious.Store(cautiousFlushes)
+			}
+		case code == revocation.CodeDeadlock, code == revocation.CodeSerialization:
 		default:
 			return nil, err
 		}
@@ -142,7 +157,7 @@ func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 }
 
 // queueInsert adds the work rows, whose unique key settles who comes first for an invite, and the
-// revocations. When a work row is not taken, the plan is void and both are rolled back.
+// revocations.
 func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 	n := len(fresh)
 	accounts, ids, reports := make([]string, n), make([]uuid, n), make([]int64, n)
@@ -153,8 +168,10 @@ func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 	}
 	exactly(batch, n, `
 		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at)
-		SELECT account_id, id, report_id, true, notify, clock_timestamp() + make_interval(secs => $5)
+		SELECT t.account_id, t.id, t.report_id, true, t.notify, clock_timestamp() + make_interval(secs => $5)
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[]) AS t(account_id, id, report_id, notify)
+		CROSS JOIN LATERAL (
+			SELECT FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id OFFSET 0) AS i
 		ON CONFLICT (account_id, report_id) WHERE single DO NOTHING`,
 		accounts, ids, reports, notify, revocation.Grace(0).Seconds())
 	exactly(batch, n, `

@@ -37,16 +37,21 @@ type tx struct {
 	done  bool
 }
 
+// txTimeout bounds a transaction as a whole, also when the server has fallen silent.
+const txTimeout = 10 * time.Second
+
 // tx runs fn, which ends with tx.commit; without, what it did is rolled back. The error is an
 // *revocation.Error, and with any code but CodeOutcomeUnknown nothing was written.
-func (s *Store) tx(ctx context.Context, name string, fn func(*tx) error) error {
+func (s *Store) tx(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return fault(name, err)
 	}
 	defer conn.Release()
 	t := &tx{conn: conn}
-	err = fn(t)
+	err = fn(ctx, t)
 	if t.begun && !t.done {
 		t.rollback(ctx)
 	}
@@ -55,7 +60,7 @@ func (s *Store) tx(ctx context.Context, name string, fn func(*tx) error) error {
 
 // run is a transaction of one batch, in one round trip.
 func (s *Store) run(ctx context.Context, name string, batch *pgx.Batch) error {
-	return s.tx(ctx, name, func(tx *tx) error { return tx.commit(ctx, batch) })
+	return s.tx(ctx, name, func(ctx context.Context, tx *tx) error { return tx.commit(ctx, batch) })
 }
 
 // send runs the statements of a batch in one round trip; their callbacks read what they gave.

@@ -38,7 +38,7 @@ type UnderWay struct {
 type FlushFacts struct {
 	// Bound are the idempotency keys of the flush that are in use.
 	Bound map[AccountKey]Binding
-	// Invites are those of the flush's invites that exist.
+	// Invites are those of the flush's invites that exist; nil takes it that all do.
 	Invites map[InviteKey]bool
 	// UnderWay are the revocations of the flush's invites that can be joined.
 	UnderWay map[InviteKey]UnderWay
@@ -90,7 +90,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 				continue
 			}
 		}
-		if !facts.Invites[invite] {
+		if facts.Invites != nil && !facts.Invites[invite] {
 			plan.Accepted[i].Err = &Error{Code: CodeNotFound, Detail: "There is no such invite in this account."}
 			continue
 		}
