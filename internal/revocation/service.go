@@ -91,9 +91,7 @@ func (s *Service) Run(ctx context.Context) {
 	defer stopSending()
 	var flushing, enqueueing sync.WaitGroup
 	enqueueing.Go(func() { s.enqueue(sending) })
-	for range flushers {
-		flushing.Go(func() { s.flush(ctx) })
-	}
+	flushing.Go(func() { s.flush(ctx) })
 	flushing.Wait()
 	close(s.ended)
 	close(s.batches)

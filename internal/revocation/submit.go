@@ -62,10 +62,13 @@ type SubmissionStore interface {
 }
 
 const (
-	// flushers is how many flushes are under way at once: while one waits for the disk, the next is sent.
-	flushers = 2
 	// maxFlush bounds a flush, and so the time that its first submission waits for its last.
 	maxFlush = 256
+	// maxFlushes is how many flushes may be under way at once.
+	maxFlushes = 4
+	// flushPatience is how long a crowd waits for the flush before it. Larger flushes cost less a submission,
+	// but one that is stuck on a lock must not hold up the others.
+	flushPatience = 20 * time.Millisecond
 	// flushTimeout bounds a flush as a whole; nobody waits longer for a database that hangs.
 	flushTimeout = 5 * time.Second
 )
@@ -138,31 +141,61 @@ func (s *Submission) asRevocation() Revocation {
 	}
 }
 
-// flush is the group commit: it takes what has come in while the flush before was under way, without a
-// timer, so that a lone submission never waits for company and a crowd shares one transaction.
+// flush is the group commit. A lone submission is written at once; what comes in while a flush is under way
+// gathers, and goes when that has ended, when the crowd is full, or when it has waited long enough. It
+// returns when ctx has ended and all that had come in is written.
 func (s *Service) flush(ctx context.Context) {
+	ended := make(chan struct{}, maxFlushes)
+	underWay := 0
 	for {
 		var crowd []*pending
 		select {
 		case p := <-s.submissions:
 			crowd = append(crowd, p)
+		case <-ended:
+			underWay--
+			continue
 		case <-ctx.Done():
-			if len(s.submissions) == 0 {
-				return
+			if len(s.submissions) > 0 {
+				continue
 			}
+			for range underWay {
+				<-ended
+			}
+			return
 		}
-	gather:
-		for len(crowd) < maxFlush {
+		patience := time.NewTimer(flushPatience)
+		for waiting := true; waiting; {
 			select {
 			case p := <-s.submissions:
 				crowd = append(crowd, p)
+				waiting = len(crowd) < maxFlush
+				continue
 			default:
-				break gather
+			}
+			if underWay == 0 {
+				break
+			}
+			select {
+			case p := <-s.submissions:
+				crowd = append(crowd, p)
+				waiting = len(crowd) < maxFlush
+			case <-ended:
+				underWay--
+			case <-patience.C:
+				waiting = false
 			}
 		}
-		if len(crowd) > 0 {
-			s.commit(ctx, crowd)
+		patience.Stop()
+		if underWay == maxFlushes {
+			<-ended
+			underWay--
 		}
+		underWay++
+		go func() {
+			s.commit(ctx, crowd)
+			ended <- struct{}{}
+		}()
 	}
 }
 
