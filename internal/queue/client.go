@@ -31,7 +31,10 @@ var (
 // NewClient makes a Client on r, which its owner closes. r should come from NewRedis or NewInProcess, whose
 // timeouts bound what a Redis that is away can cost.
 func NewClient(r *redis.Client) *Client {
-	return &Client{redis: r, tasks: asynq.NewClientFromRedisClient(r)}
+	// The same pool of connections under a client of its own, so that the hook stays with the tasks.
+	enqueueing := r.WithTimeout(opTimeout)
+	enqueueing.AddHook(announce{client: r})
+	return &Client{redis: r, tasks: asynq.NewClientFromRedisClient(enqueueing)}
 }
 
 // sendTimeout bounds the few commands that send one task.
@@ -47,7 +50,7 @@ func (c *Client) EnqueueRevocations(ctx context.Context, epoch int, batch []revo
 	if err != nil {
 		return fmt.Errorf("enqueue revocations: %w", err)
 	}
-	if err := c.send(ctx, queueSingle, task); err != nil {
+	if err := c.send(ctx, task); err != nil {
 		return fmt.Errorf("enqueue revocations: %w", err)
 	}
 	return nil
@@ -62,22 +65,20 @@ func (c *Client) EnqueueNotifications(ctx context.Context, batch []revocation.No
 	if err != nil {
 		return fmt.Errorf("enqueue emails: %w", err)
 	}
-	if err := c.send(ctx, queueMail, task); err != nil {
+	if err := c.send(ctx, task); err != nil {
 		return fmt.Errorf("enqueue emails: %w", err)
 	}
 	return nil
 }
 
-func (c *Client) send(ctx context.Context, queue string, task *asynq.Task) error {
+func (c *Client) send(ctx context.Context, task *asynq.Task) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	_, err := c.tasks.EnqueueContext(ctx, task)
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return err
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
 	}
-	// The task is there, and an idle worker looks for it within a second also if nothing wakes it.
-	_ = c.redis.Publish(ctx, wakeChannel(queue), "").Err()
-	return nil
+	return err
 }
 
 // Publish tells every Listen, in any process, that there is something new to read about ids.
