@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"rescind/internal/revocation"
 )
@@ -20,7 +21,7 @@ type accountSetCommand struct {
 // Run creates the account or changes what the flags name.
 func (c *accountSetCommand) Run(p *process) error {
 	if !revocation.ValidAccountID(c.ID) {
-		return fmt.Errorf("account ID: 1 to %d letters, digits, dots, dashes and underscores are allowed", revocation.MaxAccountID)
+		return fmt.Errorf("account ID: 1 to %d letters, digits, dots, dashes and underscores are allowed, a letter or a digit first", revocation.MaxAccountID)
 	}
 	if c.Contact != nil && *c.Contact != "" {
 		if a, err := mail.ParseAddress(*c.Contact); err != nil || a.Address != *c.Contact {
@@ -29,15 +30,18 @@ func (c *accountSetCommand) Run(p *process) error {
 	}
 	if c.Name != nil {
 		name := withoutControls(*c.Name)
+		if utf8.RuneCountInString(name) > maxText {
+			return fmt.Errorf("--name: at most %d characters", maxText)
+		}
 		c.Name = &name
 	}
 	change := revocation.AccountChange{ID: c.ID, Name: c.Name, Contact: c.Contact}
 	if c.PlanChangedAt != nil {
 		change.PlanChangedAt = &time.Time{}
 		if *c.PlanChangedAt != "none" {
-			at, err := time.Parse(time.RFC3339, *c.PlanChangedAt)
+			at, err := parseTime(*c.PlanChangedAt)
 			if err != nil {
-				return fmt.Errorf("--plan-changed-at: write it like 2025-01-15T10:32:45Z, or none")
+				return fmt.Errorf("--plan-changed-at: %w, or none", err)
 			}
 			change.PlanChangedAt = &at
 		}

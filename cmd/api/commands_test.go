@@ -68,6 +68,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 		t.Errorf("accounts: %s", list)
 	}
 	refused("account ID", "account", "set", "a/b")
+	refused("account ID", "account", "set", "..")
 	refused("--contact", "account", "set", "acme", "--contact", "nobody")
 	refused("--plan-changed-at", "account", "set", "acme", "--plan-changed-at", "yesterday")
 
@@ -86,12 +87,13 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("key ID", "key", "revoke", strings.TrimSpace(secret))
 	refused("no account", "key", "create", "--account", "bolt")
 	refused("--scopes", "key", "create", "--account", "acme", "--scopes", "all")
+	refused("--scopes", "key", "create", "--account", "acme", "--scopes", "")
 	refused("--expires", "key", "create", "--account", "acme", "--expires", "2020-01-01T00:00:00Z")
 	refused("--expires", "key", "create", "--account", "acme", "--expires", "soon")
 	must("", "key", "create", "--account", "acme", "--expires", "720h")
 
 	t.Run("import keeps the good rows and tells the bad ones by number", func(t *testing.T) {
-		rows := "\ufeffsent_at,report_id,extra,candidate_email,candidate_name,assessment_name\r\n" +
+		rows := "\ufeff\"sent_at\",report_id,extra,candidate_email,candidate_name,assessment_name\r\n" +
 			"2026-01-01T00:00:00Z,1,,ada@example.com,\"Ada\nLovelace\",Go\r\n" +
 			"2026-01-01T00:00:00Z,0,,ada@example.com,Ada,Go\r\n" +
 			"\r\n" +
@@ -99,6 +101,8 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			"2026-01-01T00:00:00Z,4,,secret-address,Ada,Go\r\n" +
 			"2026-01-01T00:00:00Z,5\r\n" +
 			"2026-01-01T00:00:00Z,6,,ada@example.com,\xff,Go\r\n" +
+			"2026-01-01T00:00:00Z,7,,ada@example.com,\"Ada,Go\r\n" +
+			"2026-01-01T9:00:00Z,8,,ada@example.com,Ada,Go\r\n" +
 			"2026-01-01T00:00:00Z,9223372036854775807,,ada@example.com,Ada,Go\r\n"
 		_, stderr, exit := try(rows, "invites", "import", "--account", "acme", "-")
 		if exit != 1 {
@@ -106,7 +110,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 		}
 		for _, want := range []string{
 			"row 2: report_id", "row 3: sent_at", "row 4: candidate_email", "row 5: ", "row 6: candidate_name",
-			"2 invites are written, 5 rows could not be read",
+			"row 7: a quote", "row 8: sent_at", "2 invites are written, 7 rows could not be read",
 		} {
 			if !strings.Contains(stderr, want) {
 				t.Errorf("%q is not told: %s", want, stderr)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -53,8 +52,11 @@ func (c *invitesImportCommand) Run(p *process) error {
 		if revocation.ErrorCode(err) == revocation.CodeNotFound {
 			return fmt.Errorf("there is no account %q: create it with: account set %s", c.Account, c.Account)
 		}
-		if err != nil {
+		if err != nil && written > 0 {
 			return fmt.Errorf("%w\n%d invites were written before that; the same file can be imported again", err, written)
+		}
+		if err != nil {
+			return err
 		}
 		p.say("%d invites are written, %d rows could not be read.", written, bad)
 		if bad > 0 {
@@ -69,9 +71,7 @@ func importInvites(p *process, store adminStore, account string, file io.Reader)
 	if err := store.UpsertInvites(p.ctx, account, nil); err != nil {
 		return 0, 0, err
 	}
-	reader := csv.NewReader(file)
-	reader.ReuseRecord = true
-	reader.FieldsPerRecord = -1
+	reader := newRecords(file)
 	heading, err := reader.Read()
 	if errors.Is(err, io.EOF) {
 		return 0, 0, fmt.Errorf("the file is empty: its first line must name the columns %s", strings.Join(inviteColumns, ","))
@@ -100,7 +100,9 @@ func importInvites(p *process, store adminStore, account string, file io.Reader)
 		}
 		var invite revocation.Invite
 		if _, malformed := errors.AsType[*csv.ParseError](err); err == nil || malformed {
-			if err == nil {
+			if malformed {
+				err = errQuote
+			} else {
 				invite, err = parseInvite(record, columns)
 			}
 			if err != nil {
@@ -136,8 +138,6 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // findColumns gives the place of each of inviteColumns in the heading; other columns are passed over.
 func findColumns(heading []string) ([]int, error) {
-	heading = slices.Clone(heading)
-	heading[0] = string(bytes.TrimPrefix([]byte(heading[0]), []byte("\ufeff")))
 	places := make([]int, len(inviteColumns))
 	for i, name := range inviteColumns {
 		places[i] = slices.IndexFunc(heading, func(cell string) bool { return strings.TrimSpace(cell) == name })
@@ -174,13 +174,22 @@ func parseInvite(record []string, columns []int) (revocation.Invite, error) {
 	if err != nil || address.Address != cells[2] || len(cells[2]) > 254 {
 		return revocation.Invite{}, fmt.Errorf("candidate_email: not an email address")
 	}
-	sent, err := time.Parse(time.RFC3339, cells[4])
+	sent, err := parseTime(cells[4])
 	if err != nil {
-		return revocation.Invite{}, fmt.Errorf("sent_at: write it like 2025-01-15T10:32:45Z")
+		return revocation.Invite{}, fmt.Errorf("sent_at: %w", err)
 	}
 	return revocation.Invite{
 		ReportID: id, CandidateName: name, CandidateEmail: cells[2], AssessmentName: assessment, SentAt: sent,
 	}, nil
+}
+
+// parseTime takes times whose years stay four digits in every zone.
+func parseTime(s string) (time.Time, error) {
+	t, ok := revocation.ParseTime(s)
+	if !ok || t.UTC().Year() < 1970 || t.UTC().Year() > 9999 {
+		return time.Time{}, errors.New("write it like 2025-01-15T10:32:45Z, from 1970 on")
+	}
+	return t, nil
 }
 
 // withoutControls turns control characters, line breaks among them, into spaces: these texts go into the

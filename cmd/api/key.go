@@ -29,6 +29,9 @@ func (c *keyCreateCommand) Run(p *process) error {
 			key.Scopes = append(key.Scopes, s)
 		}
 	}
+	if len(key.Scopes) == 0 {
+		return fmt.Errorf("--scopes: give revoke, read or both, or leave it out for both")
+	}
 	if c.Expires != "" {
 		at, err := parseExpiry(c.Expires, time.Now())
 		if err != nil {
@@ -51,7 +54,7 @@ func (c *keyCreateCommand) Run(p *process) error {
 }
 
 func parseExpiry(s string, now time.Time) (time.Time, error) {
-	at, err := time.Parse(time.RFC3339, s)
+	at, err := parseTime(s)
 	if err != nil {
 		d, err := time.ParseDuration(s)
 		if err != nil {

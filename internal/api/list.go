@@ -170,21 +170,23 @@ func (q *query) status(name string) revocation.Status {
 func (q *query) id(name string) revocation.ID {
 	sent := q.take(name)
 	id, ok := revocation.ParseID(sent)
-	if sent != "" && !ok {
-		q.fault(name, "invalid_format", name+" must be a UUID.")
+	if sent != "" && (!ok || id.IsZero()) {
+		q.fault(name, "invalid_format", name+" must be a UUID, and not the one of zeros.")
 	}
 	return id
 }
 
 func (q *query) time(name string) time.Time {
 	sent := q.take(name)
-	var t time.Time
 	if sent == "" {
-		return t
+		return time.Time{}
 	}
-	// Unlike time.Parse, this takes RFC 3339 by the letter.
-	if err := t.UnmarshalText([]byte(sent)); err != nil {
+	t, ok := revocation.ParseTime(sent)
+	if !ok {
 		q.fault(name, "invalid_format", name+" must be a time by RFC 3339, such as 2026-01-01T00:00:00Z; a + in it is written %2B.")
+	}
+	if epoch := time.Unix(0, 0); t.Before(epoch) {
+		return epoch // nothing is older, and the zero time is none
 	}
 	return t
 }

@@ -268,10 +268,14 @@ func (q *inlineQueue) release() {
 	q.waiting = nil
 }
 
-func (q *inlineQueue) count() int {
+// count is how many revocations wait, in however many tasks.
+func (q *inlineQueue) count() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting)
+	for _, batch := range q.waiting {
+		n += len(batch)
+	}
+	return n
 }
 
 func (*inlineQueue) EnqueueNotifications(context.Context, []revocation.NotificationRef) error {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,9 +33,9 @@ type AccountChange struct {
 const MaxAccountID = 64
 
 // ValidAccountID tells whether id has 1 to MaxAccountID letters, digits, dots, dashes and underscores of
-// ASCII, so that it can stand in a file name, a label and a log line as it is.
+// ASCII, a letter or a digit first, so that it can stand in a file name, a label and a log line as it is.
 func ValidAccountID(id string) bool {
-	if id == "" || len(id) > MaxAccountID {
+	if id == "" || len(id) > MaxAccountID || strings.ContainsRune(".-_", rune(id[0])) {
 		return false
 	}
 	for _, c := range []byte(id) {

@@ -84,6 +84,9 @@ func (f Filter) IDRange() (low, high ID) {
 	high = f.Before
 	if !f.CreatedBefore.IsZero() {
 		before := FirstIDAt(f.CreatedBefore.Add(time.Millisecond - 1))
+		if before.IsZero() { // which would be no bound
+			before = ID{15: 1}
+		}
 		if high.IsZero() || before.Compare(high) < 0 {
 			high = before
 		}

@@ -109,7 +109,7 @@ func TestID(t *testing.T) {
 		}
 	})
 	t.Run("bounds by time hold the ids of their millisecond", rapid.MakeCheck(func(t *rapid.T) {
-		at := time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "made")).UTC()
+		at := time.UnixMicro(rapid.OneOf(rapid.Int64Range(0, 5000), rapid.Int64Range(0, 1<<52)).Draw(t, "made")).UTC()
 		bound := time.UnixMicro(at.UnixMicro() + rapid.Int64Range(-3000, 3000).Draw(t, "offset")).UTC()
 		id := FirstIDAt(at)
 		copy(id[6:], rapid.SliceOfN(rapid.Byte(), 10, 10).Draw(t, "rest"))
@@ -126,4 +126,16 @@ func TestID(t *testing.T) {
 			t.Fatalf("created %s, before %s: in range %v, want %v", created, bound, got, want)
 		}
 	}))
+}
+
+func TestParseTime(t *testing.T) {
+	for s, want := range map[string]bool{
+		"2025-01-15T10:32:45Z": true, "2025-01-15T10:32:45.5+02:00": true,
+		"2025-01-15T9:32:45Z": false, "2025-01-15T10:32:45,5Z": false, "2025-01-15 10:32:45": false,
+		"2025-02-30T10:32:45Z": false, "2025-01-15": false, "": false,
+	} {
+		if got, ok := ParseTime(s); ok != want || ok == got.IsZero() {
+			t.Errorf("ParseTime(%q) = %s, %v", s, got, ok)
+		}
+	}
 }

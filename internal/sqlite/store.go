@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -46,6 +47,14 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fault("open database", err)
+	}
+	// The file holds names and addresses; what SQLite puts beside it gets the same mode.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, &revocation.Error{Code: revocation.CodeUnavailable, Err: err}
+	}
+	if err := file.Close(); err != nil {
+		return nil, &revocation.Error{Code: revocation.CodeUnavailable, Err: err}
 	}
 	// A commit is on the disk before it is told: that is what synchronous=FULL adds to write-ahead logging.
 	writer, err := open(path, 1, url.Values{
