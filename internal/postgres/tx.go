@@ -78,10 +78,10 @@ func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 		t.done = true
 		return nil
 	}
-	if _, answered := errors.AsType[*pgconn.PgError](err); answered {
+	if _, answered := errors.AsType[*pgconn.PgError](err); answered || pgconn.SafeToRetry(err) {
 		return err
 	}
-	// The server did not say what became of it.
+	// It was sent, and the server did not say what became of it.
 	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("commit: %w", err)}
 }
 

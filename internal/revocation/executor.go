@@ -56,13 +56,18 @@ func NewExecutor(o ExecutorOptions) *Executor {
 // revocation holds its work row for a moment; a worker that holds it longer ends it, or the dispatcher does.
 var busyPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
 
+// maxSplits bounds how often a task's batch is halved in search of the row to blame: enough to find one among
+// maxBatch, and few enough that a table which is locked as a whole does not take the task all its time.
+const maxSplits = 12
+
 // CarryOut makes one attempt on each of refs and records how it ended; refs that are stale are passed over.
 // A fault of the database that a row may be to blame for is told apart by carrying out the halves of the
 // batch, and ends as ERROR_REVOKING of that row. The error that is left is a failure that could not even be
 // recorded: the task must come again.
 func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
+	splits := maxSplits
 	for _, pause := range busyPauses {
-		busy, err := e.attempt(ctx, refs)
+		busy, err := e.attempt(ctx, refs, &splits)
 		if err != nil || len(busy) == 0 {
 			return err
 		}
@@ -73,23 +78,24 @@ func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 			return ctx.Err()
 		}
 	}
-	_, err := e.attempt(ctx, refs)
+	_, err := e.attempt(ctx, refs, &splits)
 	return err
 }
 
-func (e *Executor) attempt(ctx context.Context, refs []Ref) (busy []Ref, err error) {
+func (e *Executor) attempt(ctx context.Context, refs []Ref, splits *int) (busy []Ref, err error) {
 	done, err := e.store.CarryOut(ctx, refs, Decide)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		// The worker stops, or the task took too long: neither is an attempt on these invites.
 		return nil, err
-	case len(refs) > 1 && blamesOneRow(err):
-		first, err := e.attempt(ctx, refs[:len(refs)/2])
+	case len(refs) > 1 && *splits > 0 && blamesOneRow(err):
+		*splits--
+		first, err := e.attempt(ctx, refs[:len(refs)/2], splits)
 		if err != nil {
 			return nil, err
 		}
-		second, err := e.attempt(ctx, refs[len(refs)/2:])
+		second, err := e.attempt(ctx, refs[len(refs)/2:], splits)
 		return append(first, second...), err
 	default:
 		e.log.Warn("attempt failed", "count", len(refs), "error", err)

@@ -66,6 +66,24 @@ func TestExecutor_CarryOut(t *testing.T) {
 			t.Errorf("%d told and %d emails sent on their way, want 9 and 8", len(w.published), len(w.mails))
 		}
 	})
+	t.Run("when every row is stuck, the search for one ends and all are recorded", func(t *testing.T) {
+		w := newWorld(t)
+		refs := w.accept(20, false)
+		calls := 0
+		store := faulty{w.store, func([]revocation.Ref) error {
+			calls++
+			return &revocation.Error{Code: revocation.CodeLockTimeout}
+		}}
+		w.must(w.executor(store).CarryOut(t.Context(), refs))
+		if calls > 25 {
+			t.Errorf("it was tried %d times", calls)
+		}
+		for _, ref := range refs {
+			if r := w.read(ref.ID); r.Status != revocation.StatusErrorRevoking || r.Attempts != 1 {
+				t.Errorf("%s: %s after %d attempts", ref.ID, r.Status, r.Attempts)
+			}
+		}
+	})
 	t.Run("a database that is away is one failed attempt of all, found out once", func(t *testing.T) {
 		w := newWorld(t)
 		refs := w.accept(9, false)

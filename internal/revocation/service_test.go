@@ -133,6 +133,25 @@ func TestService_Submit(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a database that is stuck as a whole answers nobody later than one flush may take", func(t *testing.T) {
+		w := newWorld(t)
+		service, _ := w.service(stuck{w.store})
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				if _, err := service.Submit(t.Context(), w.submission(int64(i+1)), 0); err == nil {
+					t.Error("accepted")
+				}
+			})
+		}
+		answered := make(chan struct{})
+		go func() { all.Wait(); close(answered) }()
+		select {
+		case <-answered:
+		case <-time.After(25 * time.Second): // each part of a crowd of 20 on its own would take 39 s
+			t.Error("some still wait")
+		}
+	})
 	t.Run("a caller that leaves does not take back what it asked for", func(t *testing.T) {
 		w := newWorld(t)
 		service, _ := w.service(w.store)
@@ -246,6 +265,18 @@ func TestService_List(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// stuck waits for a lock as long as the store's limit lets it.
+type stuck struct{ *sqlite.Store }
+
+func (stuck) Submit(ctx context.Context, _ []revocation.Submission) ([]revocation.Accepted, error) {
+	select {
+	case <-time.After(time.Second):
+		return nil, &revocation.Error{Code: revocation.CodeLockTimeout}
+	case <-ctx.Done():
+		return nil, &revocation.Error{Code: revocation.CodeUnavailable, Err: ctx.Err()}
 	}
 }
 

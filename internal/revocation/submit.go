@@ -69,7 +69,8 @@ const (
 	// flushPatience is how long a crowd waits for the flush before it. Larger flushes cost less a submission,
 	// but one that is stuck on a lock must not hold up the others.
 	flushPatience = 20 * time.Millisecond
-	// flushTimeout bounds a flush as a whole; nobody waits longer for a database that hangs.
+	// flushTimeout bounds a flush as a whole, with what it is taken apart into; nobody waits longer for a
+	// database that hangs.
 	flushTimeout = 5 * time.Second
 )
 
@@ -193,24 +194,24 @@ func (s *Service) flush(ctx context.Context) {
 		}
 		underWay++
 		go func() {
-			s.commit(ctx, crowd)
+			// A deadline of its own: a caller that leaves, and a stop, do not break what is under way for others.
+			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+			defer cancel()
+			s.commit(bounded, crowd)
 			ended <- struct{}{}
 		}()
 	}
 }
 
-// commit writes a crowd, answers each of it and sends one task on its way. It works under a deadline of its
-// own: a caller that leaves, and a stop, do not break what is under way for the others.
+// commit writes a crowd, answers each of it and sends one task on its way.
 func (s *Service) commit(ctx context.Context, crowd []*pending) {
 	flush := make([]Submission, len(crowd))
 	for i, p := range crowd {
 		flush[i] = p.submission
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	accepted, err := s.store.Submit(bounded, flush)
-	if err != nil && len(crowd) > 1 && blamesOneRow(err) {
-		// One of them is poison. Each half gets its chance, down to the one.
+	accepted, err := s.store.Submit(ctx, flush)
+	if err != nil && len(crowd) > 1 && ctx.Err() == nil && blamesOneRow(err) {
+		// One of them is poison. Each half gets its chance, down to the one, in the time of the one flush.
 		s.commit(ctx, crowd[:len(crowd)/2])
 		s.commit(ctx, crowd[len(crowd)/2:])
 		return
