@@ -24,7 +24,12 @@ type production struct {
 
 func startProduction(t *testing.T) *production {
 	t.Helper()
-	p := &production{database: testservers.Postgres(t), redis: testservers.StartRedis(t), mail: testservers.SMTP(t)}
+	return startProductionOn(t, testservers.Postgres(t))
+}
+
+func startProductionOn(t *testing.T, database string) *production {
+	t.Helper()
+	p := &production{database: database, redis: testservers.StartRedis(t), mail: testservers.SMTP(t)}
 	p.env = []string{
 		"DATABASE_URL=" + p.database, "REDIS_URL=" + p.redis.URL(),
 		"SMTP_URL=" + p.mail.URL(), "MAIL_FROM=Recruiting <recruiting@example.com>",
@@ -152,6 +157,33 @@ func TestServices(t *testing.T) {
 		}
 		if got := len(p.mail.Messages()); got != len(ids) {
 			t.Errorf("%d emails for %d revocations", got, len(ids))
+		}
+	})
+	t.Run("with the database killed nothing is accepted, and what was accepted before is carried out after", func(t *testing.T) {
+		database := testservers.StartPostgres(t)
+		p := startProductionOn(t, database.URL())
+		p.startAPI()
+		var ids []string
+		for report := 1; report <= 20; report++ {
+			ids = append(ids, p.revoke(report, true, "respond-async").str("id"))
+		}
+		database.Kill()
+		for report := 21; report <= 30; report++ {
+			a := p.revoke(report, true, "")
+			if a.code != 503 || a.header.Get("Retry-After") == "" || a.str("code") != "unavailable" && a.str("code") != "outcome_unknown" {
+				t.Errorf("%d %v %v", a.code, a.header, a.body)
+			}
+		}
+		until(t, "the API is not ready", func() bool { return status(t, p.url+"/readyz") == 503 })
+		if got := status(t, p.url+"/healthz"); got != 200 {
+			t.Errorf("alive: %d", got)
+		}
+		database.Start()
+		p.startWorker()
+		for _, id := range ids {
+			if a := p.final(id); a.str("status") != "REVOKED" {
+				t.Errorf("%v", a.body)
+			}
 		}
 	})
 	t.Run("workers that are killed lose nothing and revoke nothing twice", func(t *testing.T) {
