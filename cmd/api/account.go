@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/mail"
 	"text/tabwriter"
@@ -16,6 +17,11 @@ type accountSetCommand struct {
 	Name          *string `placeholder:"COMPANY" help:"The company's name, as its candidates know it."`
 	Contact       *string `placeholder:"EMAIL" help:"The address that candidates may write to; empty for none."`
 	PlanChangedAt *string `placeholder:"RFC3339|none" help:"The latest plan change: invites sent before it may not be revoked."`
+
+	UpstreamURL         *string  `name:"upstream-url" placeholder:"URL|none" help:"The base URL of the platform where the account's invites live; none: in this service's database."`
+	UpstreamKeyFile     *string  `name:"upstream-key-file" placeholder:"FILE" help:"A file with the account's API key there; - is standard input. It is kept encrypted under SECRETS_KEY."`
+	UpstreamRate        *float64 `name:"upstream-rate" placeholder:"N" help:"At most so many calls a second; 0: no limit."`
+	UpstreamConcurrency *int     `name:"upstream-concurrency" placeholder:"N" help:"At most so many calls at once, 1 to 1024; 8 unless set."`
 }
 
 // Run creates the account or changes what the flags name.
@@ -46,7 +52,15 @@ func (c *accountSetCommand) Run(p *process) error {
 			change.PlanChangedAt = &at
 		}
 	}
-	err := c.withStore(p.ctx, func(s adminStore) error { return s.SetAccount(p.ctx, change) })
+	up, err := c.upstream(p)
+	if err != nil {
+		return err
+	}
+	change.Upstream = up
+	err = c.withStore(p.ctx, func(s adminStore) error { return s.SetAccount(p.ctx, change) })
+	if up != nil && revocation.ErrorCode(err) == revocation.CodeInvalid {
+		return errors.New("an upstream needs both --upstream-url and --upstream-key-file the first time")
+	}
 	if err != nil {
 		return err
 	}
@@ -67,7 +81,7 @@ func (c *accountListCommand) Run(p *process) error {
 		}
 		return p.table("ACCOUNT\tNAME\tCONTACT\tPLAN CHANGED AT\tPLATFORM", len(accounts), func(i int) []any {
 			a := accounts[i]
-			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), "database"}
+			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), platform(a.Upstream, time.Now())}
 		})
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"rescind/internal/revocation"
+	"rescind/internal/rows"
 )
 
 type invitesImportCommand struct {
@@ -71,8 +71,8 @@ func importInvites(p *process, store adminStore, account string, file io.Reader)
 	if err := store.UpsertInvites(p.ctx, account, nil); err != nil {
 		return 0, 0, err
 	}
-	reader := newRecords(file)
-	heading, err := reader.Read()
+	reader := rows.NewCSV(file)
+	heading, err := reader.Next()
 	if errors.Is(err, io.EOF) {
 		return 0, 0, fmt.Errorf("the file is empty: its first line must name the columns %s", strings.Join(inviteColumns, ","))
 	}
@@ -94,25 +94,22 @@ func importInvites(p *process, store adminStore, account string, file io.Reader)
 	}
 	told := time.Now()
 	for row := 1; ; row++ {
-		record, err := reader.Read()
+		record, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			return written, bad, flush()
 		}
+		_, unreadable := errors.AsType[rows.Error](err)
+		if err != nil && !unreadable {
+			return written, bad, fmt.Errorf("row %d: %w", row, err)
+		}
 		var invite revocation.Invite
-		if _, malformed := errors.AsType[*csv.ParseError](err); err == nil || malformed {
-			if malformed {
-				err = errQuote
-			} else {
-				invite, err = parseInvite(record, columns)
-			}
-			if err != nil {
-				bad++
-				p.say("row %d: %v", row, err)
-				continue
-			}
+		if err == nil {
+			invite, err = parseInvite(record, columns)
 		}
 		if err != nil {
-			return written, bad, fmt.Errorf("row %d: %w", row, err)
+			bad++
+			p.say("row %d: %v", row, err)
+			continue
 		}
 		if batch = append(batch, invite); len(batch) == importBatch {
 			if err := flush(); err != nil {
@@ -140,7 +137,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func findColumns(heading []string) ([]int, error) {
 	places := make([]int, len(inviteColumns))
 	for i, name := range inviteColumns {
-		places[i] = slices.IndexFunc(heading, func(cell string) bool { return strings.TrimSpace(cell) == name })
+		places[i] = slices.Index(heading, name)
 		if places[i] < 0 {
 			return nil, fmt.Errorf("the first line lacks the column %s", name)
 		}
@@ -155,7 +152,7 @@ func parseInvite(record []string, columns []int) (revocation.Invite, error) {
 		if at >= len(record) {
 			return revocation.Invite{}, fmt.Errorf("%s: the row is too short", inviteColumns[i])
 		}
-		if cells[i] = strings.TrimSpace(record[at]); !utf8.ValidString(cells[i]) {
+		if cells[i] = record[at]; !utf8.ValidString(cells[i]) {
 			return revocation.Invite{}, fmt.Errorf("%s: not valid UTF-8", inviteColumns[i])
 		}
 	}

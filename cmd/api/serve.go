@@ -54,7 +54,7 @@ func (c *serveCommand) Run(p *process) (err error) {
 	metrics := app.NewMetrics()
 	server := app.NewAPI(app.APIOptions{
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
-		Metrics: metrics, Log: p.log,
+		JobMaxItems: settings.JobMaxItems, Metrics: metrics, Log: p.log,
 	})
 	running, ctx := errgroup.WithContext(p.ctx)
 	running.Go(func() error { return server.Run(ctx, listener) })

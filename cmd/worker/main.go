@@ -69,14 +69,18 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	worker := app.NewWorker(app.WorkerOptions{
-		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate,
-		Retry: settings.Retry, Log: log,
+	metrics := app.NewMetrics()
+	worker, err := app.NewWorker(app.WorkerOptions{
+		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate, Retry: settings.Retry,
+		Upstream: settings.Upstream, Retention: settings.Retention.Duration(), Metrics: metrics, Log: log,
 	})
+	if err != nil {
+		return err
+	}
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return worker.Run(ctx) })
 	if admin != nil {
-		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), app.NewMetrics(), log) })
+		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), metrics, log) })
 	}
 	log.Info("working")
 	return running.Wait()

@@ -3,13 +3,14 @@
 //
 // A route is an operation of that document with a handler. The document's security is what is enforced: the
 // scope that an operation names there is the one that a key must have. Typed operations go through huma; the
-// documented endpoint, which thousands of requests a second take, reads and writes by hand.
+// documented endpoint, which thousands of requests a second take, uploads and streams read and write by hand.
 package api
 
 import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,6 +29,8 @@ type Options struct {
 	Health *Health
 	// SubmitWait is how long a submission without Prefer waits for its first outcome; 0: not at all.
 	SubmitWait time.Duration
+	// JobMaxItems is how many items a job can have, 1 to revocation.MaxJobItems.
+	JobMaxItems int
 	// RateLimit is in requests a second and key, at least 1.
 	RateLimit int
 	Log       *slog.Logger
@@ -37,13 +40,14 @@ type Options struct {
 
 // API is the handler for the public address. Make it with New.
 type API struct {
-	service    *revocation.Service
-	keyring    *keyring
-	limits     *limits
-	health     *Health
-	submitWait time.Duration
-	log        *slog.Logger
-	metrics    *metrics
+	service     *revocation.Service
+	keyring     *keyring
+	limits      *limits
+	health      *Health
+	submitWait  time.Duration
+	jobMaxItems int
+	log         *slog.Logger
+	metrics     *metrics
 
 	echo *echo.Echo
 	huma huma.API
@@ -53,7 +57,7 @@ type API struct {
 func New(o Options) *API {
 	a := &API{
 		service: o.Service, keyring: newKeyring(o.Keys), limits: newLimits(o.RateLimit), health: o.Health,
-		submitWait: o.SubmitWait, log: o.Log, metrics: newMetrics(o.Metrics),
+		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 	}
 	a.echo = echo.New()
 	a.echo.HideBanner, a.echo.HidePort = true, true
@@ -74,6 +78,13 @@ func New(o Options) *API {
 	a.serve(submitOperation(schemas), a.submit)
 	operate(a, getOperation(schemas), a.get)
 	operate(a, listOperation(schemas), a.list)
+	a.serve(newJobOperation(schemas), a.newJob)
+	operate(a, listJobsOperation(schemas), a.listJobs)
+	operate(a, getJobOperation(schemas), a.getJob)
+	a.serve(jobResultsOperation(schemas), a.jobResults)
+	a.serve(jobEventsOperation(), a.jobEvents)
+	a.serve(cancelJobOperation(schemas), a.cancelJob)
+	a.serve(retryJobOperation(schemas), a.retryJob)
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()
@@ -83,12 +94,15 @@ func New(o Options) *API {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHTTP(w, r) }
 
+// echoPath writes a path of the document as echo does.
+var echoPath = strings.NewReplacer("{", ":", "}", "")
+
 // serve adds an operation whose handler reads and writes by itself.
 func (a *API) serve(op *huma.Operation, handle func(*exchange) error) {
 	describe(op)
 	a.huma.OpenAPI().AddOperation(op)
 	scope, guarded := scopeOf(op)
-	a.echo.Add(op.Method, op.Path, func(c echo.Context) error {
+	a.echo.Add(op.Method, echoPath.Replace(op.Path), func(c echo.Context) error {
 		x := c.(*exchange)
 		if guarded {
 			if err := a.admit(x, scope); err != nil {

@@ -35,7 +35,10 @@ func BenchmarkAppendRevocation(b *testing.B) {
 }
 
 // instantStore answers at once, so that what is left is the API's own work and the group commit's.
-type instantStore struct{ revocation.ReadStore }
+type instantStore struct {
+	revocation.ReadStore
+	revocation.JobStore
+}
 
 func (instantStore) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	accepted := make([]revocation.Accepted, len(flush))
@@ -51,7 +54,8 @@ func (instantQueue) EnqueueRevocations(context.Context, int, []revocation.Ref) e
 func (instantQueue) EnqueueNotifications(context.Context, []revocation.NotificationRef) error {
 	return nil
 }
-func (instantQueue) Ready(context.Context) error { return nil }
+func (instantQueue) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+func (instantQueue) Ready(context.Context) error                                   { return nil }
 
 // discarded is an answer that goes nowhere, so that a benchmark counts the handler's allocations alone.
 type discarded struct {

@@ -9,13 +9,16 @@ import (
 
 // submissionBody is what a caller asks for: a revocation's values, read and checked.
 type submissionBody struct {
-	reportID        int64
-	notify          bool
+	reportID int64
+	notify   bool
+	// saysNotify tells that notify is the caller's and not the default.
+	saysNotify      bool
 	clientReference *string
 }
 
 const (
-	maxClientReference = 255 // characters
+	// maxText bounds a client reference or a label, in characters.
+	maxText = 255
 	// maxFaults bounds an answer to a body that is wrong all over.
 	maxFaults = 64
 	// otherName stands in for a name that is not repeated in an answer: it could hold anything.
@@ -40,7 +43,7 @@ type decoder struct {
 }
 
 // decodeSubmission reads one submission. An error is a syntaxError: the text is not one JSON value in UTF-8.
-// With faults, the body must not be used.
+// With faults, nothing of the body must be used but its client reference.
 func decodeSubmission(text []byte) (submissionBody, []fault, error) {
 	d := decoder{scanner: scanner{text: text}}
 	if err := d.document(); err != nil {
@@ -97,7 +100,7 @@ func (d *decoder) member(rawName []byte) error {
 		}
 	case string(name) == "client_reference":
 		if d.first(&d.seen.clientReference, "client_reference") {
-			d.clientReference(raw)
+			d.body.clientReference = d.shortText("client_reference", raw)
 		}
 	default:
 		d.fault(shownName(string(name)), "unknown_field", "There is no such member.")
@@ -150,28 +153,29 @@ func (d *decoder) reportID(raw []byte) {
 
 func (d *decoder) notify(raw []byte) {
 	switch raw[0] {
-	case 't':
-		d.body.notify = true
-	case 'f':
+	case 't', 'f':
+		d.body.notify, d.body.saysNotify = raw[0] == 't', true
 	default:
 		d.fault("notify_candidate", "wrong_type", "notify_candidate must be true or false.")
 	}
 }
 
-func (d *decoder) clientReference(raw []byte) {
+// shortText reads a string of at most 255 characters; nil for one that cannot be taken.
+func (d *decoder) shortText(field string, raw []byte) *string {
 	if raw[0] != '"' {
-		d.fault("client_reference", "wrong_type", "client_reference must be a string.")
-		return
+		d.fault(field, "wrong_type", field+" must be a string.")
+		return nil
 	}
 	text, ok := unescape(raw[1 : len(raw)-1])
 	switch {
 	case !ok || strings.IndexByte(text, 0) >= 0:
-		d.fault("client_reference", "invalid_characters", "client_reference must not hold NUL or half of a surrogate pair.")
-	case utf8.RuneCountInString(text) > maxClientReference:
-		d.fault("client_reference", "too_long", "client_reference must have at most 255 characters.")
+		d.fault(field, "invalid_characters", field+" must not hold NUL or half of a surrogate pair.")
+	case utf8.RuneCountInString(text) > maxText:
+		d.fault(field, "too_long", field+" must have at most 255 characters.")
 	default:
-		d.body.clientReference = &text
+		return &text
 	}
+	return nil
 }
 
 // fault notes one; the same once more would tell the caller nothing.

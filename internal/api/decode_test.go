@@ -53,7 +53,7 @@ func FuzzDecodeSubmission(f *testing.F) {
 		}
 		if body.clientReference != nil {
 			got := *body.clientReference
-			if got != *reference.ClientReference || strings.ContainsRune(got, 0) || utf8.RuneCountInString(got) > maxClientReference {
+			if got != *reference.ClientReference || strings.ContainsRune(got, 0) || utf8.RuneCountInString(got) > maxText {
 				t.Fatalf("%q was read as %q", text, got)
 			}
 			var back string

@@ -101,7 +101,11 @@ func docsExamples(content map[string]*huma.MediaType) (examples []docsExample) {
 	return examples
 }
 
+// indented is an example as it is read best: text as it stands, anything else as JSON.
 func indented(v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		panic(fmt.Errorf("example: %w", err))

@@ -51,20 +51,28 @@ func (a *API) list(x *exchange, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := append(make([]byte, 0, 64+600*len(page)), `{"data":[`...)
+	next := ""
+	if more {
+		next = cursorAfter(page[len(page)-1].ID)
+	}
+	body := appendPage(make([]byte, 0, 64+600*len(page)), page, appendRevocation, next)
+	return &listOutput{ContentType: mediaJSON, Body: body}, nil
+}
+
+// appendPage appends a page of a list, each of its entries by one; next is empty on the last page.
+func appendPage[T any](b []byte, page []T, one func([]byte, *T) []byte, next string) []byte {
+	b = append(b, `{"data":[`...)
 	for i := range page {
 		if i > 0 {
-			body = append(body, ',')
+			b = append(b, ',')
 		}
-		body = appendRevocation(body, &page[i])
+		b = one(b, &page[i])
 	}
-	body = append(body, `],"next_cursor":`...)
-	if more {
-		body = appendString(body, cursorAfter(page[len(page)-1].ID))
-	} else {
-		body = append(body, "null"...)
+	b = append(b, `],"next_cursor":`...)
+	if next == "" {
+		return append(b, "null}"...)
 	}
-	return &listOutput{ContentType: mediaJSON, Body: append(body, '}')}, nil
+	return append(appendString(b, next), '}')
 }
 
 // cursors are the last id of a page in letters that a URL holds as they are; strict, so that each has one

@@ -11,11 +11,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-const about = `Takes back candidates' invitations to assessments, one at a time, and tells how far each has come.
+const about = `Takes back candidates' invitations to assessments, one at a time or many as a job, and tells how far each has come.
 
 Every answer that is not a success is application/problem+json with a stable code. Every answer has an X-Request-Id; send one of your own (up to 64 letters, digits, dots, dashes and underscores) to find a request again.
 
-An API key goes into the header apiKey, or into Authorization as a Bearer token; with both, apiKey counts. It has the scopes revoke (submit) and read (poll and list).
+An API key goes into the header apiKey, or into Authorization as a Bearer token; with both, apiKey counts. It has the scopes revoke (submit, and what changes jobs) and read (poll, lists and results).
 
 The endpoint that this service implements is documented elsewhere without HTTP codes, without the name of the key's header, without an example for ALREADY_REVOKED, and without the moment and zone of NOT_ALLOWED's timestamp. The reading here: codes as below, apiKey, the sentence below, and the account's latest plan change in UTC.
 
@@ -30,6 +30,7 @@ func humaConfig() huma.Config {
 			Info:    &huma.Info{Title: "rescind", Version: "1.0.0", Description: about},
 			Tags: []*huma.Tag{
 				{Name: "revocations", Description: "Submit, poll and list."},
+				{Name: "jobs", Description: "Many revocations under one id."},
 				{Name: "service", Description: "The service itself. These need no key."},
 			},
 			Components: &huma.Components{

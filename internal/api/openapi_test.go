@@ -98,7 +98,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	})
 	t.Run("nothing of huma's own errors", func(t *testing.T) {
-		if want := []string{"Fault", "PartHealth", "Problem", "Readiness", "Revocation", "Submission"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
+		if want := []string{"Fault", "Job", "JobPage", "NewJob", "PartHealth", "Problem", "Readiness", "Result", "ResultPage", "Revocation", "Submission"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
 			t.Errorf("schemas: %v", slices.Sorted(mapKeys(document.Components.Schemas)))
 		}
 		if strings.Contains(answer.Body.String(), "$schema") {
@@ -135,6 +135,42 @@ func TestOpenAPI(t *testing.T) {
 			names = append(names, p.Name)
 		}
 		if diff := cmp.Diff([]string{"report_id", "status", "job_id", "created_after", "created_before", "limit", "cursor"}, names); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("jobs", func(t *testing.T) {
+		for route, want := range map[string]struct {
+			scope, parameters, statuses string
+		}{
+			"get /jobs":              {"read", "limit cursor", "200 401 403 422 429 500 503"},
+			"get /jobs/{id}":         {"read", "id Prefer If-None-Match", "200 304 401 403 404 429 500 503"},
+			"get /jobs/{id}/results": {"read", "id status limit cursor", "200 401 403 404 422 429 500 503"},
+			"get /jobs/{id}/events":  {"read", "id", "200 401 403 404 429 500 503"},
+			"post /jobs/{id}/cancel": {"revoke", "id", "202 401 403 404 409 429 500 503"},
+			"post /jobs/{id}/retry":  {"revoke", "id Idempotency-Key", "202 401 403 404 409 422 429 500 503"},
+		} {
+			method, path, _ := strings.Cut(route, " ")
+			op := document.Paths[path][method]
+			if diff := cmp.Diff([]map[string][]string{{"apiKey": {want.scope}}, {"bearer": {want.scope}}}, op.Security); diff != "" {
+				t.Errorf("%s: %s", route, diff)
+			}
+			var names []string
+			for _, p := range op.Parameters {
+				names = append(names, p.Name)
+			}
+			if got := strings.Join(names, " "); got != want.parameters {
+				t.Errorf("%s: parameters %s", route, got)
+			}
+			if got := strings.Join(slices.Sorted(mapKeys(op.Responses)), " "); got != want.statuses {
+				t.Errorf("%s: statuses %s", route, got)
+			}
+		}
+		media := slices.Sorted(mapKeys(document.Paths["/jobs/{id}/results"]["get"].Responses["200"].Content))
+		if diff := cmp.Diff([]string{mediaJSON, mediaNDJSON, mediaCSV}, media); diff != "" {
+			t.Error(diff)
+		}
+		conflicts := document.Paths["/jobs/{id}/retry"]["post"].Responses["409"].Content[mediaProblem].Examples
+		if diff := cmp.Diff([]string{"job_running", "upload_in_progress"}, slices.Sorted(mapKeys(conflicts))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -192,13 +228,21 @@ func TestSchemas_fitTheAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) {
-			switch _, status := value["final"]; {
+			_, status := value["final"]
+			_, progress := value["progress"]
+			switch {
 			case strings.HasPrefix(name, "problem_"):
 				check(t, "Problem", value)
 			case status:
 				check(t, "Revocation", value)
 			case strings.HasPrefix(name, "ready"):
 				check(t, "Readiness", value)
+			case progress:
+				check(t, "Job", value)
+			case name == "jobs":
+				check(t, "JobPage", value)
+			case name == "results":
+				check(t, "ResultPage", value)
 			case name == "list":
 				for _, one := range value["data"].([]any) {
 					check(t, "Revocation", one)
@@ -211,6 +255,7 @@ func TestSchemas_fitTheAnswers(t *testing.T) {
 func TestKinds_coverTheDomain(t *testing.T) {
 	for code, want := range map[revocation.Code]int{
 		revocation.CodeNotFound: 404, revocation.CodeInvalid: 422, revocation.CodeIdempotencyMismatch: 422,
+		revocation.CodeTooManyItems: 413, revocation.CodeUploadInProgress: 409, revocation.CodeJobEnded: 409, revocation.CodeJobRunning: 409,
 		revocation.CodeOutcomeUnknown: 503, revocation.CodeUnavailable: 503, revocation.CodeConnectionLost: 503,
 		revocation.CodeDeadlock: 503, revocation.CodeSerialization: 503, revocation.CodeLockTimeout: 503,
 		revocation.CodeInternal: 500, "something new": 500,
@@ -219,13 +264,16 @@ func TestKinds_coverTheDomain(t *testing.T) {
 			t.Errorf("%s is told as %d, want %d", code, got, want)
 		}
 	}
+	if got := newProblem(revocation.CodeTooManyItems).Code; got != codeTooLarge {
+		t.Errorf("too many items are told as %s", got)
+	}
 }
 
 func TestDocs(t *testing.T) {
 	answer := get(t, newTestAPI(), "/docs")
 	page, policy := answer.Body.String(), answer.Header().Get("Content-Security-Policy")
 	t.Run("tells of every operation", func(t *testing.T) {
-		for _, want := range []string{"POST /assessments/invite/revoke", "GET /revocations/{id}", "GET /readyz", "Idempotency-Key", "idempotency_mismatch", "Invite Revoked successfully."} {
+		for _, want := range []string{"POST /assessments/invite/revoke", "GET /revocations/{id}", "GET /readyz", "GET /jobs/{id}/events", "event: done\n", "row,id,report_id", "Idempotency-Key", "idempotency_mismatch", "Invite Revoked successfully."} {
 			if !strings.Contains(page, want) {
 				t.Errorf("%q is not in it", want)
 			}

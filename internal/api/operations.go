@@ -25,11 +25,7 @@ Submitting a report_id whose revocation is not final yet returns that same revoc
 Members are taken strictly: each once, by its exact name and type, and no others. A report_id is written in digits alone: 318.0 and "318" are not integers here.`,
 		Parameters: []*huma.Param{
 			preferParam("respond-async answers at once; wait=N waits up to N seconds for the first outcome, 30 at most. Others are ignored."),
-			{
-				Name: "Idempotency-Key", In: "header", Example: "b0c7a0a6-order-17",
-				Description: "Makes the request repeatable for at least 24 hours: the same key with the same values returns the same revocation, by its present state. It counts within an account.",
-				Schema:      &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(maxIdempotencyKey)},
-			},
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same values returns the same revocation, by its present state. It counts within an account."),
 		},
 		RequestBody: &huma.RequestBody{
 			Required: true, Description: "At most 64 KiB.",
@@ -60,25 +56,21 @@ func getOperation(schemas huma.Registry) *huma.Operation {
 		Summary:     "Poll a revocation",
 		Description: "Tells how far it has come. Another account's revocation is not found, like one that never was.",
 		Parameters: []*huma.Param{
-			{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string", Format: "uuid"}},
+			idParam(),
 			preferParam("wait=N waits up to N seconds, 30 at most, until the revocation is final. Others are ignored."),
-			{Name: "If-None-Match", In: "header", Description: "The ETag of an earlier answer: 304 while nothing has changed.", Schema: &huma.Schema{Type: "string"}},
+			ifNoneMatchParam(),
 		},
 		Responses: map[string]*huma.Response{
 			"200": revocationResponse(schemas, "The revocation as it stands.", exampleRevoked, exampleFailing),
 			"304": {Description: "Nothing has changed."},
 		},
 	}
-	addHeader(op.Responses["200"], "ETag", text("Names this state of the revocation."), `"kq9fYv3hT0m2wXn7bB1c8A"`)
-	addHeader(op.Responses["304"], "ETag", text("The same as before."), `"kq9fYv3hT0m2wXn7bB1c8A"`)
+	addTags(op, "Names this state of the revocation.")
 	addProblems(op, revocation.CodeNotFound)
 	return op
 }
 
 func listOperation(schemas huma.Registry) *huma.Operation {
-	optional := func(name, description string, schema *huma.Schema) *huma.Param {
-		return &huma.Param{Name: name, In: "query", Description: description, Schema: schema}
-	}
 	op := &huma.Operation{
 		OperationID: "listRevocations", Method: http.MethodGet, Path: "/revocations",
 		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRead),
@@ -90,20 +82,13 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 			optional("job_id", "Those of one job.", &huma.Schema{Type: "string", Format: "uuid"}),
 			optional("created_after", "Those created later than this.", &huma.Schema{Type: "string", Format: "date-time"}),
 			optional("created_before", "Those created earlier than this.", &huma.Schema{Type: "string", Format: "date-time"}),
-			optional("limit", "How many a page has at most.", &huma.Schema{Type: "integer", Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit}),
-			optional("cursor", "The next_cursor of the page before.", &huma.Schema{Type: "string"}),
+			limitParam(), cursorParam(),
 		},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: &huma.Schema{
-					Type: "object", Required: []string{"data", "next_cursor"},
-					Properties: map[string]*huma.Schema{
-						"data":        {Type: "array", Items: revocationRef(schemas)},
-						"next_cursor": {Type: "string", Nullable: true, Description: "Asks for the next page; null on the last."},
-					},
-				},
-				Example: json.RawMessage(`{"data":[` + string(appendRevocation(nil, &exampleRevoked)) + `],"next_cursor":null}`),
+				Schema:  pageSchema(revocationRef(schemas)),
+				Example: json.RawMessage(appendPage(nil, []revocation.Revocation{exampleRevoked}, appendRevocation, "")),
 			}},
 		}},
 	}
@@ -147,6 +132,45 @@ func readinessOperation(schemas huma.Registry) *huma.Operation {
 		AllOf: []*huma.Schema{{Ref: "#/components/schemas/Problem"}, schema},
 	}
 	return op
+}
+
+func optional(name, description string, schema *huma.Schema) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema}
+}
+
+func limitParam() *huma.Param {
+	return optional("limit", "How many a page has at most.", &huma.Schema{
+		Type: "integer", Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit,
+	})
+}
+
+func cursorParam() *huma.Param {
+	return optional("cursor", "The next_cursor of the page before.", &huma.Schema{Type: "string"})
+}
+
+func idParam() *huma.Param {
+	return &huma.Param{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string", Format: "uuid"}}
+}
+
+func ifNoneMatchParam() *huma.Param {
+	return &huma.Param{
+		Name: "If-None-Match", In: "header", Description: "The ETag of an earlier answer: 304 while nothing has changed.",
+		Schema: &huma.Schema{Type: "string"},
+	}
+}
+
+func idempotencyKeyParam(description string) *huma.Param {
+	return &huma.Param{
+		Name: "Idempotency-Key", In: "header", Example: "b0c7a0a6-order-17", Description: description,
+		Schema: &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(maxIdempotencyKey)},
+	}
+}
+
+// addTags adds the ETag of what can be polled, which the description explains.
+func addTags(op *huma.Operation, description string) {
+	const example = `"kq9fYv3hT0m2wXn7bB1c8A"`
+	addHeader(op.Responses["200"], "ETag", text(description), example)
+	addHeader(op.Responses["304"], "ETag", text("The same as before."), example)
 }
 
 func preferParam(description string) *huma.Param {

@@ -12,8 +12,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// getInput is what GET /revocations/{id} is asked.
-type getInput struct {
+// pollInput is what GET /revocations/{id} and GET /jobs/{id} are asked.
+type pollInput struct {
 	ID string `path:"id"`
 
 	prefer      preference
@@ -21,7 +21,7 @@ type getInput struct {
 }
 
 // Resolve takes the headers that may come in several lines.
-func (in *getInput) Resolve(ctx huma.Context) []error {
+func (in *pollInput) Resolve(ctx huma.Context) []error {
 	h := humaecho.Unwrap(ctx).Request().Header
 	in.prefer = parsePrefer(h["Prefer"])
 	in.prefer.async = false // it is about submitting
@@ -29,8 +29,8 @@ func (in *getInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// revocationOutput is one revocation, as bytes: the documented order of its members is part of the promise.
-type revocationOutput struct {
+// pollOutput is one revocation or job, as bytes: the order of its members is part of the promise.
+type pollOutput struct {
 	Status            int
 	ContentType       string `header:"Content-Type" hidden:"true"`
 	ETag              string `header:"ETag" hidden:"true"`
@@ -39,24 +39,37 @@ type revocationOutput struct {
 	Body              []byte
 }
 
-func (a *API) get(x *exchange, in *getInput) (*revocationOutput, error) {
-	id, ok := revocation.ParseID(in.ID)
-	if !ok {
-		return nil, newProblem(revocation.CodeNotFound)
+func (a *API) get(x *exchange, in *pollInput) (*pollOutput, error) {
+	id, err := pathID(in.ID)
+	if err != nil {
+		return nil, err
 	}
 	r, err := a.service.Get(x.Request().Context(), x.key.Account, id, in.prefer.wait)
 	if err != nil {
 		return nil, err
 	}
-	body := appendRevocation(make([]byte, 0, 640), &r)
-	out := &revocationOutput{
+	return in.answer(appendRevocation(make([]byte, 0, 640), &r)), nil
+}
+
+// pathID reads an id that an address names. One that is none cannot be found, as any other that is not there.
+func pathID(sent string) (revocation.ID, error) {
+	id, ok := revocation.ParseID(sent)
+	if !ok {
+		return revocation.ID{}, newProblem(revocation.CodeNotFound)
+	}
+	return id, nil
+}
+
+// answer is the body, or that it is the one which the caller has.
+func (in *pollInput) answer(body []byte) *pollOutput {
+	out := &pollOutput{
 		Status: http.StatusOK, ContentType: mediaJSON, Body: body,
 		ETag: entityTag(body), Vary: "Prefer", PreferenceApplied: in.prefer.applied(),
 	}
 	if matches(in.ifNoneMatch, out.ETag) {
 		out.Status, out.ContentType, out.Body = http.StatusNotModified, "", nil
 	}
-	return out, nil
+	return out
 }
 
 // entityTag is a strong one: it is equal for equal bytes only.

@@ -15,23 +15,22 @@ func appendRevocation(b []byte, r *revocation.Revocation) []byte {
 	b = append(b, `{"status":"`...)
 	b = append(b, r.Status...)
 	b = append(b, `","message":`...)
-	b = appendString(b, r.Status.Message())
+	b = appendString(b, r.Message())
 	if r.Timestamp != "" {
 		b = append(b, `,"timestamp":`...)
 		b = appendString(b, r.Timestamp)
 	}
+	if r.Inferred {
+		b = append(b, `,"inferred":true`...)
+	}
 	b = append(b, `,"id":`...)
 	b = appendID(b, r.ID)
 	b = append(b, `,"report_id":`...)
-	b = strconv.AppendInt(b, r.ReportID, 10)
+	b = appendReportID(b, r)
 	b = append(b, `,"notify_candidate":`...)
 	b = strconv.AppendBool(b, r.Notify)
 	b = append(b, `,"client_reference":`...)
-	if r.ClientReference == nil {
-		b = append(b, "null"...)
-	} else {
-		b = appendString(b, *r.ClientReference)
-	}
+	b = appendOptional(b, r.ClientReference)
 	b = append(b, `,"final":`...)
 	b = strconv.AppendBool(b, r.Final)
 	b = append(b, `,"attempts":`...)
@@ -52,7 +51,9 @@ func appendRevocation(b []byte, r *revocation.Revocation) []byte {
 	b = append(b, r.Notification.Status...)
 	b = append(b, `","attempts":`...)
 	b = strconv.AppendInt(b, int64(r.Notification.Attempts), 10)
-	b = append(b, `},"job_id":null,"requested_by":`...)
+	b = append(b, `},"job_id":`...)
+	b = appendOptionalID(b, r.Job)
+	b = append(b, `,"requested_by":`...)
 	b = appendID(b, r.RequestedBy)
 	b = append(b, `,"created_at":`...)
 	b = appendTime(b, r.CreatedAt())
@@ -61,6 +62,22 @@ func appendRevocation(b []byte, r *revocation.Revocation) []byte {
 	b = append(b, `,"completed_at":`...)
 	b = appendTime(b, r.CompletedAt)
 	return append(b, '}')
+}
+
+// appendReportID appends a report_id; null for a row that could not be read.
+func appendReportID(b []byte, r *revocation.Revocation) []byte {
+	if r.Status == revocation.StatusInvalid {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, r.ReportID, 10)
+}
+
+// appendOptionalID appends an id; null for none.
+func appendOptionalID(b []byte, id revocation.ID) []byte {
+	if id.IsZero() {
+		return append(b, "null"...)
+	}
+	return appendID(b, id)
 }
 
 // appendID appends an id in its canonical form.
@@ -90,6 +107,14 @@ func appendTime(b []byte, t time.Time) []byte {
 	ms := t.Nanosecond() / int(time.Millisecond)
 	b = append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10)) //nolint:gosec // digits
 	return append(b, 'Z', '"')
+}
+
+// appendOptional appends a JSON string; null for none.
+func appendOptional(b []byte, s *string) []byte {
+	if s == nil {
+		return append(b, "null"...)
+	}
+	return appendString(b, *s)
 }
 
 // appendString appends a JSON string. Text is escaped only where JSON asks for it: an answer is never read

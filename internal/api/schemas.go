@@ -26,19 +26,12 @@ func submissionSchema() *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"report_id":        {Type: "integer", Format: "int64", Minimum: new(1.0), Maximum: new(float64(math.MaxInt64)), Description: "Names the invite within the account. From 1 to 9223372036854775807, in digits alone."},
 			"notify_candidate": {Type: "boolean", Default: false, Description: "Whether the candidate gets an email when the invite is revoked."},
-			"client_reference": {Type: "string", MaxLength: new(maxClientReference), Description: "Comes back with the revocation. At most 255 characters, without NUL."},
+			"client_reference": {Type: "string", MaxLength: new(maxText), Description: "Comes back with the revocation. At most 255 characters, without NUL."},
 		},
 	}
 }
 
 func revocationSchema() *huma.Schema {
-	instant := func(description string) *huma.Schema {
-		return &huma.Schema{Type: "string", Format: "date-time", Description: description}
-	}
-	maybe := func(s *huma.Schema) *huma.Schema {
-		s.Nullable = true
-		return s
-	}
 	return &huma.Schema{
 		Type: "object",
 		Description: "One request to revoke one invite, with its outcome. The documented endpoint's members come first, in its order.\n\n" +
@@ -49,10 +42,11 @@ func revocationSchema() *huma.Schema {
 		},
 		Properties: map[string]*huma.Schema{
 			"status":           statusSchema(),
-			"message":          text("The status as a sentence."),
+			"message":          text("The status as a sentence; with INVALID, what is wrong with the row."),
 			"timestamp":        text("With NOT_ALLOWED only: the account's latest plan change, in UTC, as 2025-01-15 10:32:45."),
+			"inferred":         {Type: "boolean", Enum: []any{true}, Description: "Only where REVOKED was concluded: the account's upstream told that the invite is revoked already, after an attempt of ours that may have done it."},
 			"id":               {Type: "string", Format: "uuid", Description: "Names the revocation; its age in the order of ids."},
-			"report_id":        {Type: "integer", Format: "int64", Minimum: new(1.0)},
+			"report_id":        {Type: "integer", Format: "int64", Minimum: new(1.0), Nullable: true, Description: "null with INVALID alone."},
 			"notify_candidate": {Type: "boolean", Description: "Whether the candidate is to be told."},
 			"client_reference": maybe(text("As it was sent.")),
 			"final":            {Type: "boolean", Description: "Whether the status will not change any more."},
@@ -65,15 +59,7 @@ func revocationSchema() *huma.Schema {
 			"notification": {
 				Type: "object", Description: "The email to the candidate.", Required: []string{"status", "attempts"},
 				Properties: map[string]*huma.Schema{
-					"status": {
-						Type: "string",
-						Enum: oneOf(
-							revocation.NotificationNotRequested, revocation.NotificationPending, revocation.NotificationSent,
-							revocation.NotificationFailed, revocation.NotificationUnknown, revocation.NotificationSkipped,
-							revocation.NotificationDelegated,
-						),
-						Description: "UNKNOWN: the mail server may or may not have taken it, and it is not sent again. SKIPPED: wanted, but the outcome was not REVOKED. DELEGATED: another platform sends it.",
-					},
+					"status":   notificationStatusSchema(),
 					"attempts": {Type: "integer", Minimum: new(0.0)},
 				},
 			},
@@ -91,6 +77,28 @@ func statusSchema() *huma.Schema {
 		Type: "string", Enum: oneOf(revocation.Statuses...),
 		Description: "PENDING and ERROR_REVOKING can still change; see final.",
 	}
+}
+
+func notificationStatusSchema() *huma.Schema {
+	return &huma.Schema{
+		Type: "string",
+		Enum: oneOf(
+			revocation.NotificationNotRequested, revocation.NotificationPending, revocation.NotificationSent,
+			revocation.NotificationFailed, revocation.NotificationUnknown, revocation.NotificationSkipped,
+			revocation.NotificationDelegated,
+		),
+		Description: "UNKNOWN: the mail server may or may not have taken it, and it is not sent again. SKIPPED: wanted, but the outcome was not REVOKED. DELEGATED: another platform sends it.",
+	}
+}
+
+func instant(description string) *huma.Schema {
+	return &huma.Schema{Type: "string", Format: "date-time", Description: description}
+}
+
+// maybe lets a value be null as well.
+func maybe(s *huma.Schema) *huma.Schema {
+	s.Nullable = true
+	return s
 }
 
 // oneOf lists the values of a schema as plain strings, which is what decoded JSON is compared with.

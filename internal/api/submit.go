@@ -105,16 +105,25 @@ func acceptsBody(h http.Header) bool {
 			return false
 		}
 	}
+	return mediaType(h) == mediaJSON
+}
+
+// mediaType is the body's, in lower case and without parameters; empty when none is named, or when the text
+// is not in UTF-8.
+func mediaType(h http.Header) string {
 	sent := h["Content-Type"]
 	if len(sent) != 1 {
-		return false
+		return ""
 	}
 	if sent[0] == mediaJSON {
-		return true
+		return mediaJSON
 	}
 	media, params, err := mime.ParseMediaType(sent[0])
 	charset, named := params["charset"]
-	return err == nil && media == mediaJSON && (!named || strings.EqualFold(charset, "utf-8"))
+	if err != nil || named && !strings.EqualFold(charset, "utf-8") {
+		return ""
+	}
+	return media
 }
 
 // readBody appends the whole body to b.
@@ -138,12 +147,18 @@ func readBody(r *http.Request, b []byte) ([]byte, error) {
 				return b, newProblem(codeTooLarge)
 			}
 			return b, nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return b, newProblem(codeRequestTimeout)
 		default:
-			return b, newProblem(codeMalformedJSON).says("The body broke off.")
+			return b, brokenBody(err)
 		}
 	}
+}
+
+// brokenBody says why a body could not be read to its end.
+func brokenBody(err error) *problem {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return newProblem(codeRequestTimeout)
+	}
+	return newProblem(codeMalformedJSON).says("The body broke off.")
 }
 
 // idempotencyKeyOf gives the Idempotency-Key, empty for none, or what is wrong with it.

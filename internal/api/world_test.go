@@ -53,20 +53,18 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, store: store, faults: &faultyStore{Store: store}, log: &syncBuffer{}}
-	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	log := w.logger()
 	w.queue = &inlineQueue{}
 	w.service = revocation.NewService(revocation.ServiceOptions{Store: w.faults, Queue: w.queue, NewID: newID, Log: log})
 	w.queue.wake = w.service.Wake
-	w.queue.executor = revocation.NewExecutor(revocation.ExecutorOptions{
-		Store: w.faults, Queue: w.queue, Outcomes: w.queue, Log: log,
-		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: 2},
-	})
+	w.setAttempts(2)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var service sync.WaitGroup
 	service.Go(func() { w.service.Run(running) })
 
 	o := api.Options{
-		Service: w.service, Keys: w.faults, Health: api.NewHealth(), SubmitWait: 30 * time.Second, RateLimit: 1_000_000, Log: log,
+		Service: w.service, Keys: w.faults, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
+		JobMaxItems: 20_000, RateLimit: 1_000_000, Log: log,
 	}
 	w.server = httptest.NewUnstartedServer(nil)
 	w.server.Config = api.NewServer("", nil, log)
@@ -88,6 +86,18 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 	})
 	w.populate()
 	return w
+}
+
+func (w *world) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(w.log, nil)) }
+
+// setAttempts makes an attempt final that is the last of so many, in what is enqueued from now on.
+func (w *world) setAttempts(most int) {
+	w.queue.mu.Lock()
+	defer w.queue.mu.Unlock()
+	w.queue.executor = revocation.NewExecutor(revocation.ExecutorOptions{
+		Store: w.faults, Queue: w.queue, Outcomes: w.queue, Log: w.logger(),
+		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: most},
+	})
 }
 
 func (w *world) populate() {
@@ -226,7 +236,7 @@ func (a answer) want(t *testing.T, status int, code string) {
 	}
 }
 
-// inlineQueue carries batches out in this process: at once, or, while held, at release.
+// inlineQueue carries batches and turns out in this process: at once, or, while held, at release.
 type inlineQueue struct {
 	executor *revocation.Executor
 	wake     func([]revocation.ID)
@@ -235,6 +245,7 @@ type inlineQueue struct {
 	mu      sync.Mutex
 	held    bool
 	waiting [][]revocation.Ref
+	turns   []string // accounts
 }
 
 func (q *inlineQueue) EnqueueRevocations(_ context.Context, _ int, batch []revocation.Ref) error {
@@ -249,13 +260,39 @@ func (q *inlineQueue) EnqueueRevocations(_ context.Context, _ int, batch []revoc
 }
 
 func (q *inlineQueue) carryOut(batch []revocation.Ref) {
-	q.work.Go(func() { _ = q.executor.CarryOut(context.Background(), batch) })
+	executor := q.executor
+	q.work.Go(func() { _ = executor.CarryOut(context.Background(), batch) })
 }
 
-func (q *inlineQueue) hold() {
+// EnqueueTurns leaves out other turns: this world sends no emails and has no upstream.
+func (q *inlineQueue) EnqueueTurns(_ context.Context, kind revocation.Turn, accounts []string) error {
+	if kind != revocation.TurnJobs {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.held {
+		q.turns = append(q.turns, accounts...)
+		return nil
+	}
+	for _, account := range accounts {
+		q.turn(account)
+	}
+	return nil
+}
+
+func (q *inlineQueue) turn(account string) {
+	executor := q.executor
+	q.work.Go(func() { _ = executor.Turn(context.Background(), account) })
+}
+
+// hold keeps back what comes from now on, and waits for the end of what is under way: a turn takes up whatever
+// it finds.
+func (q *inlineQueue) hold() {
+	q.mu.Lock()
 	q.held = true
+	q.mu.Unlock()
+	q.work.Wait()
 }
 
 func (q *inlineQueue) release() {
@@ -265,7 +302,10 @@ func (q *inlineQueue) release() {
 	for _, batch := range q.waiting {
 		q.carryOut(batch)
 	}
-	q.waiting = nil
+	for _, account := range q.turns {
+		q.turn(account)
+	}
+	q.waiting, q.turns = nil, nil
 }
 
 // count is how many revocations wait, in however many tasks.
@@ -291,7 +331,17 @@ func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
 // faultyStore is the real store, with faults of a database at the places that a test asks for.
 type faultyStore struct {
 	*sqlite.Store
-	submit, carryOut, keys atomic.Pointer[revocation.Error]
+	submit, carryOut, keys, jobs, results atomic.Pointer[revocation.Error]
+	// chunk fails once, so that its items go on one by one.
+	chunk atomic.Pointer[revocation.Chunk]
+	// afterJob can change a job that was read.
+	afterJob atomic.Pointer[func(*revocation.Job)]
+	// beforeResults is called before results are read.
+	beforeResults atomic.Pointer[func(revocation.ResultFilter)]
+	// beforeIntake is called before each step of an upload, and can fail it.
+	beforeIntake atomic.Pointer[func(intakeStep, revocation.NewJob) error]
+	// dropItems has the items of uploads written nowhere.
+	dropItems atomic.Bool
 }
 
 func (s *faultyStore) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
@@ -306,6 +356,36 @@ func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decid
 		return revocation.CarriedOut{}, err
 	}
 	return s.Store.CarryOut(ctx, refs, decide)
+}
+
+func (s *faultyStore) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
+	if !cancelled {
+		if chunk := s.chunk.Swap(nil); chunk != nil {
+			return *chunk, &revocation.Error{Code: revocation.CodeLockTimeout}
+		}
+	}
+	return s.Store.CarryOutChunk(ctx, account, cancelled)
+}
+
+func (s *faultyStore) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	if err := s.jobs.Load(); err != nil {
+		return revocation.Job{}, err
+	}
+	job, err := s.Store.Job(ctx, account, id)
+	if after := s.afterJob.Load(); after != nil && err == nil {
+		(*after)(&job)
+	}
+	return job, err
+}
+
+func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
+	if before := s.beforeResults.Load(); before != nil {
+		(*before)(f)
+	}
+	if err := s.results.Load(); err != nil {
+		return nil, err
+	}
+	return s.Store.Results(ctx, f)
 }
 
 func (s *faultyStore) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {

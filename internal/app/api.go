@@ -22,8 +22,10 @@ type APIOptions struct {
 	Redis      *redis.Client
 	SubmitWait time.Duration
 	RateLimit  int
-	Metrics    *prometheus.Registry
-	Log        *slog.Logger
+	// JobMaxItems bounds a job.
+	JobMaxItems int
+	Metrics     *prometheus.Registry
+	Log         *slog.Logger
 }
 
 // API accepts revocations over HTTP and tells how far they are.
@@ -44,7 +46,8 @@ func NewAPI(o APIOptions) *API {
 		service: service, client: client, health: health, log: o.Log,
 		handler: api.New(api.Options{
 			Service: service, Keys: o.Store, Health: health,
-			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, Log: o.Log, Metrics: o.Metrics,
+			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, JobMaxItems: o.JobMaxItems,
+			Log: o.Log, Metrics: o.Metrics,
 		}),
 	}
 }

@@ -31,6 +31,9 @@ type Store interface {
 	revocation.ExecutionStore
 	revocation.DispatchStore
 	revocation.NotificationStore
+	revocation.BulkStore
+	revocation.CallStore
+	revocation.HousekeepingStore
 	api.Keys
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error

@@ -4,16 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"rescind/internal/api"
 	"rescind/internal/config"
 	"rescind/internal/queue"
 	"rescind/internal/revocation"
+	"rescind/internal/secrets"
+	"rescind/internal/upstream"
 )
 
-// WorkerOptions are a Worker's parts. All are needed, but for MailRate.
+// WorkerOptions are a Worker's parts. All are needed, but for MailRate and Retention.
 type WorkerOptions struct {
 	Store  Store
 	Redis  *redis.Client
@@ -21,34 +25,62 @@ type WorkerOptions struct {
 	// MailRate is in messages a second over all workers; 0: no limit.
 	MailRate float64
 	Retry    config.Retry
-	Log      *slog.Logger
+	Upstream config.Upstream
+	// Retention is how long what has ended is kept; 0: for good.
+	Retention time.Duration
+	Metrics   *prometheus.Registry
+	Log       *slog.Logger
 }
 
 // Worker carries out what was accepted, sends the emails, and finds what is due and what was lost.
 type Worker struct {
 	tasks      *queue.Worker
 	dispatcher *revocation.Dispatcher
+	keeper     *revocation.Housekeeper
 	health     *api.Health
 }
 
-// NewWorker makes a Worker.
-func NewWorker(o WorkerOptions) *Worker {
+// NewWorker makes a Worker. An error says which setting is wrong.
+func NewWorker(o WorkerOptions) (*Worker, error) {
+	box, err := secrets.New(o.Upstream.SecretsKey, o.Upstream.SecretsKeyOld)
+	if err != nil {
+		return nil, err
+	}
 	client := queue.NewClient(o.Redis)
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
 	executor := revocation.NewExecutor(revocation.ExecutorOptions{
-		Store: o.Store, Queue: client, Outcomes: client, Policy: policy, Log: o.Log,
+		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
+		OthersWait: client.Yield(revocation.TurnJobs), Log: o.Log,
 	})
-	mail := revocation.NotifierOptions{Store: o.Store, Mailer: o.Mailer, Policy: policy, Log: o.Log}
+	caller := revocation.NewCaller(revocation.CallerOptions{
+		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
+		Platform: upstream.New(upstream.Options{Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Metrics, Log: o.Log}),
+		Open: func(account string, sealed []byte) (revocation.Secret, error) {
+			key, err := box.Open(sealed, account)
+			return revocation.Secret(key), err
+		},
+		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log,
+	})
+	mail := revocation.NotifierOptions{
+		Store: o.Store, Mailer: o.Mailer, Policy: policy, OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
+	}
 	if o.MailRate > 0 {
 		mail.Pace = queue.NewPace(o.Redis, o.MailRate)
 	}
+	notifier := revocation.NewNotifier(mail)
 	return &Worker{
 		tasks: queue.NewWorker(queue.WorkerOptions{
-			Redis: o.Redis, CarryOut: executor.CarryOut, Send: revocation.NewNotifier(mail).Send, Log: o.Log,
+			Redis: o.Redis, CarryOut: executor.CarryOut, Send: notifier.Send, Log: o.Log,
+			Turns: map[revocation.Turn]func(context.Context, string) error{
+				revocation.TurnJobs: executor.Turn, revocation.TurnUpstream: caller.Turn, revocation.TurnMails: notifier.Turn,
+			},
 		}),
 		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{Store: o.Store, Queue: client, Log: o.Log}),
-		health:     api.NewHealth(databaseCheck(o.Store), redisCheck(client, true)),
-	}
+		keeper: revocation.NewHousekeeper(revocation.HousekeeperOptions{
+			Store: o.Store, Retention: o.Retention, Log: o.Log,
+		}),
+		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true)),
+	}, nil
 }
 
 // Health tells whether the worker can do its work: it needs its database and a Redis that does not evict.
@@ -58,6 +90,7 @@ func (w *Worker) Health() *api.Health { return w.health }
 func (w *Worker) Run(ctx context.Context) error {
 	var dispatching sync.WaitGroup
 	dispatching.Go(func() { w.dispatcher.Run(ctx) })
+	dispatching.Go(func() { w.keeper.Run(ctx) })
 	err := w.tasks.Run(ctx)
 	dispatching.Wait()
 	return err

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"net"
 	"net/mail"
 	"net/url"
@@ -17,6 +18,7 @@ const (
 	formFrom     = "Example Ltd <no-reply@example.com>"
 	formAddr     = "127.0.0.1:8080, or :8080 for all interfaces"
 	formDir      = "/etc/rescind/templates"
+	formSecret   = "the output of: openssl rand -base64 32"
 )
 
 // need reports a variable without a value and tells whether it has one.
@@ -68,6 +70,9 @@ func (f *faults) checkHTTP(s HTTP) {
 	if s.SubmitWait < 0 || s.SubmitWait > MaxSubmitWait {
 		f.add("SUBMIT_WAIT", "not from 0 to 30s", formDuration)
 	}
+	if s.JobMaxItems < 1 || s.JobMaxItems > MaxJobItems {
+		f.add("JOB_MAX_ITEMS", "not from 1 to 2147483647", formInt)
+	}
 }
 
 func (f *faults) checkAdmin(s Admin) { f.checkAddr("ADMIN_ADDR", s.AdminAddr) }
@@ -116,5 +121,37 @@ func (f *faults) checkRetry(s Retry) {
 	}
 	if s.MaxAttempts < 1 {
 		f.add("MAX_ATTEMPTS", "less than 1", formInt)
+	}
+}
+
+const (
+	maxRetentionDays = 36500
+	secretBytes      = 32
+)
+
+func (f *faults) checkRetention(s Retention) {
+	if s.RetentionDays < 0 || s.RetentionDays > maxRetentionDays {
+		f.add("RETENTION_DAYS", "not from 0 to 36500", formInt)
+	}
+}
+
+func (f *faults) checkUpstream(s Upstream) {
+	if s.UpstreamTimeout <= 0 {
+		f.add("UPSTREAM_TIMEOUT", "not above 0", formDuration)
+	}
+	f.checkSecrets(s.Secrets)
+}
+
+func (f *faults) checkSecrets(s Secrets) {
+	f.checkSecret("SECRETS_KEY", s.SecretsKey)
+	f.checkSecret("SECRETS_KEY_OLD", s.SecretsKeyOld)
+}
+
+func (f *faults) checkSecret(variable, value string) {
+	if value == "" {
+		return
+	}
+	if key, err := base64.StdEncoding.DecodeString(value); err != nil || len(key) != secretBytes {
+		f.add(variable, "not 32 bytes in base64", formSecret)
 	}
 }

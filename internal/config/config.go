@@ -2,7 +2,10 @@
 // empty variable counts as one that is not set.
 package config
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // API are the settings of an API process.
 type API struct {
@@ -16,6 +19,8 @@ type Worker struct {
 	Stores
 	Mail
 	Retry
+	Upstream
+	Retention
 	Admin
 }
 
@@ -25,6 +30,8 @@ type Standalone struct {
 	HTTP
 	Mail
 	Retry
+	Upstream
+	Retention
 	Admin
 }
 
@@ -45,7 +52,12 @@ type HTTP struct {
 	RateLimit int `env:"RATE_LIMIT" envDefault:"50"`
 	// SubmitWait is how long a submission waits for its outcome: 0 to MaxSubmitWait.
 	SubmitWait time.Duration `env:"SUBMIT_WAIT" envDefault:"2s"`
+	// JobMaxItems bounds a job: 1 to MaxJobItems.
+	JobMaxItems int `env:"JOB_MAX_ITEMS" envDefault:"1000000"`
 }
+
+// MaxJobItems bounds JOB_MAX_ITEMS: rows are numbered in 31 bits.
+const MaxJobItems = math.MaxInt32
 
 // MaxSubmitWait bounds SUBMIT_WAIT.
 const MaxSubmitWait = 30 * time.Second
@@ -81,6 +93,30 @@ type Retry struct {
 	MaxAttempts int `env:"MAX_ATTEMPTS" envDefault:"10"`
 }
 
+// Upstream is how accounts on an upstream platform are served.
+type Upstream struct {
+	// UpstreamTimeout bounds one call as a whole; above 0.
+	UpstreamTimeout time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s"`
+	Secrets
+}
+
+// Secrets are the keys under which the accounts' keys at their upstreams are kept: base64 of 32 bytes, or empty.
+// They are needed only where an account has an upstream.
+type Secrets struct {
+	SecretsKey string `env:"SECRETS_KEY"`
+	// SecretsKeyOld opens what was sealed before SecretsKey was changed.
+	SecretsKeyOld string `env:"SECRETS_KEY_OLD"`
+}
+
+// Retention is how long what has ended is kept.
+type Retention struct {
+	// RetentionDays is 0 for good, and 100 years at most.
+	RetentionDays int `env:"RETENTION_DAYS" envDefault:"90"`
+}
+
+// Duration is the time that what has ended is kept; 0: for good.
+func (r Retention) Duration() time.Duration { return time.Duration(r.RetentionDays) * 24 * time.Hour }
+
 // LoadAPI reads the settings of an API process from environ, which is in the form of os.Environ. Its error
 // tells all faults, one a line, and none of the values.
 func LoadAPI(environ []string) (API, error) {
@@ -101,6 +137,8 @@ func LoadWorker(environ []string) (Worker, error) {
 	f.need("MAIL_FROM", s.MailFrom, formFrom)
 	f.checkMail(s.Mail)
 	f.checkRetry(s.Retry)
+	f.checkUpstream(s.Upstream)
+	f.checkRetention(s.Retention)
 	f.checkAdmin(s.Admin)
 	return s, f.err()
 }
@@ -114,7 +152,17 @@ func LoadStandalone(environ []string) (Standalone, error) {
 	f.checkHTTP(s.HTTP)
 	f.checkMail(s.Mail)
 	f.checkRetry(s.Retry)
+	f.checkUpstream(s.Upstream)
+	f.checkRetention(s.Retention)
 	f.checkAdmin(s.Admin)
+	return s, f.err()
+}
+
+// LoadSecrets reads the keys that a command needs to keep an upstream's; see LoadAPI.
+func LoadSecrets(environ []string) (Secrets, error) {
+	var s Secrets
+	f := parse(&s, environ)
+	f.checkSecrets(s)
 	return s, f.err()
 }
 

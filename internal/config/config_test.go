@@ -16,6 +16,7 @@ const (
 	databaseURL = "DATABASE_URL=postgres://rescind:hunter2@db:5432/rescind"
 	redisURL    = "REDIS_URL=rediss://default:hunter2@redis:6379/0"
 	smtpURL     = "SMTP_URL=smtp://user:hunter2@mail:587"
+	secretsKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	mailFrom    = "MAIL_FROM=Example Ltd <no-reply@example.com>"
 )
 
@@ -27,19 +28,19 @@ func TestLoadAPI(t *testing.T) {
 				DatabaseURL: "postgres://rescind:hunter2@db:5432/rescind",
 				RedisURL:    "rediss://default:hunter2@redis:6379/0",
 			},
-			HTTP:  config.HTTP{HTTPAddr: ":8080", RateLimit: 50, SubmitWait: 2 * time.Second},
+			HTTP:  config.HTTP{HTTPAddr: ":8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
 	})
 	t.Run("everything set", func(t *testing.T) {
 		got, err := config.LoadAPI([]string{
-			databaseURL, redisURL, "HTTP_ADDR=[::1]:80", "ADMIN_ADDR=:0", "RATE_LIMIT=1", "SUBMIT_WAIT=0",
+			databaseURL, redisURL, "HTTP_ADDR=[::1]:80", "ADMIN_ADDR=:0", "RATE_LIMIT=1", "SUBMIT_WAIT=0", "JOB_MAX_ITEMS=7",
 			"MAIL_RATE=what it does not use is not its matter",
 		})
 		want := config.API{
 			Stores: got.Stores,
-			HTTP:   config.HTTP{HTTPAddr: "[::1]:80", RateLimit: 1, SubmitWait: 0},
+			HTTP:   config.HTTP{HTTPAddr: "[::1]:80", RateLimit: 1, SubmitWait: 0, JobMaxItems: 7},
 			Admin:  config.Admin{AdminAddr: ":0"},
 		}
 		check(t, got, err, want)
@@ -50,10 +51,11 @@ func TestLoadWorker(t *testing.T) {
 	t.Run("defaults", func(t *testing.T) {
 		got, err := config.LoadWorker([]string{databaseURL, redisURL, smtpURL, mailFrom})
 		want := config.Worker{
-			Stores: got.Stores,
-			Mail:   config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>"},
-			Retry:  config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
-			Admin:  config.Admin{AdminAddr: "127.0.0.1:9090"},
+			Stores:   got.Stores,
+			Mail:     config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>"},
+			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
+			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
 	})
@@ -62,13 +64,17 @@ func TestLoadWorker(t *testing.T) {
 		got, err := config.LoadWorker([]string{
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
+			"UPSTREAM_TIMEOUT=1m", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
 			Stores: got.Stores,
 			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailRate: 0.5, MailTemplates: dir},
 			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
-			Admin:  config.Admin{AdminAddr: "0.0.0.0:9091"},
+			Upstream: config.Upstream{
+				UpstreamTimeout: time.Minute, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
+			},
+			Admin: config.Admin{AdminAddr: "0.0.0.0:9091"},
 		}
 		check(t, got, err, want)
 	})
@@ -78,9 +84,10 @@ func TestLoadStandalone(t *testing.T) {
 	t.Run("needs nothing", func(t *testing.T) {
 		got, err := config.LoadStandalone(nil)
 		want := config.Standalone{
-			HTTP:  config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second},
-			Mail:  config.Mail{MailFrom: "rescind@localhost"},
-			Retry: config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
+			HTTP:     config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
+			Mail:     config.Mail{MailFrom: "rescind@localhost"},
+			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
@@ -183,6 +190,16 @@ func TestOneFault(t *testing.T) {
 		},
 		"MAX_ATTEMPTS: not a whole number; " + writeInt: {"ten"},
 		"MAX_ATTEMPTS: less than 1; " + writeInt:        {"0"},
+
+		"JOB_MAX_ITEMS: not from 1 to 2147483647; " + writeInt: {"0", "-1", "2147483648"},
+		"RETENTION_DAYS: not a whole number; " + writeInt:      {"1.5", "forever"},
+		"RETENTION_DAYS: not from 0 to 36500; " + writeInt:     {"-1", "36501"},
+		"UPSTREAM_TIMEOUT: not above 0; " + writeDuration:      {"0", "-1s"},
+
+		"SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32": {
+			"hunter2", secretsKey[4:], secretsKey + "AAAA",
+		},
+		"SECRETS_KEY_OLD: not 32 bytes in base64; write it like the output of: openssl rand -base64 32": {"hunter2"},
 	}
 	for fault, values := range tests {
 		variable, _, _ := strings.Cut(fault, ":")
@@ -240,4 +257,12 @@ func TestDatabaseURL(t *testing.T) {
 
 	_, err = config.DatabaseURL([]string{"DATABASE_URL=x"})
 	checkFaults(t, err, "DATABASE_URL: not a PostgreSQL URL; "+writeDatabase)
+}
+
+func TestLoadSecrets(t *testing.T) {
+	got, err := config.LoadSecrets([]string{"SECRETS_KEY=" + secretsKey})
+	check(t, got, err, config.Secrets{SecretsKey: secretsKey})
+
+	_, err = config.LoadSecrets([]string{"SECRETS_KEY=hunter2"})
+	checkFaults(t, err, "SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32")
 }

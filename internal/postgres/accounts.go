@@ -6,37 +6,70 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"rescind/internal/revocation"
 )
 
 var errNoAccount = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such account."}
 
-// SetAccount creates an account or changes what change names.
+// SetAccount creates an account or changes what change names. CodeInvalid for an upstream without a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *time.Time
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
 		planChangedAt = change.PlanChangedAt
 	}
-	_, err := s.pool.Exec(ctx, `
+	batch := &pgx.Batch{}
+	batch.Queue(`
 		INSERT INTO accounts AS a (account_id, name, contact, plan_changed_at)
 		VALUES ($1, coalesce($2, ''), coalesce($3, ''), $5)
 		ON CONFLICT (account_id) DO UPDATE SET name = coalesce($2, a.name), contact = coalesce($3, a.contact),
 			plan_changed_at = CASE WHEN $4 THEN $5 ELSE a.plan_changed_at END`,
 		change.ID, change.Name, change.Contact, change.PlanChangedAt != nil, planChangedAt)
-	return fault("set an account", err)
+	switch up := change.Upstream; {
+	case up == nil:
+	case up.URL != nil && *up.URL == "":
+		batch.Queue(`
+			UPDATE accounts SET upstream_url = NULL, upstream_key = NULL, upstream_rate = 0, upstream_concurrency = 0,
+				upstream_hold = '', upstream_held_until = NULL
+			WHERE account_id = $1`, change.ID)
+	default:
+		batch.Queue(`
+			UPDATE accounts SET upstream_url = coalesce($2, upstream_url), upstream_key = coalesce($3, upstream_key),
+				upstream_rate = coalesce($4, upstream_rate), upstream_concurrency = coalesce($5, upstream_concurrency),
+				upstream_hold = '', upstream_held_until = NULL
+			WHERE account_id = $1`, change.ID, up.URL, up.SealedKey, up.Rate, up.Concurrency)
+	}
+	err := s.run(ctx, "set an account", batch)
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.ConstraintName == "accounts_upstream_check" {
+		return &revocation.Error{Code: revocation.CodeInvalid, Detail: "An upstream needs a URL and a key.", Err: err}
+	}
+	return err
 }
+
+const (
+	upstreamColumns = `coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
+		upstream_hold, upstream_held_until`
+	selectAccounts = `SELECT account_id, name, contact, plan_changed_at, ` + upstreamColumns + `
+		FROM accounts ORDER BY account_id`
+)
 
 // Accounts gives all accounts by their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
-	rows, err := s.pool.Query(ctx, `SELECT account_id, name, contact, plan_changed_at FROM accounts ORDER BY account_id`)
+	rows, err := s.pool.Query(ctx, selectAccounts)
 	if err != nil {
 		return nil, fault("list accounts", err)
 	}
 	accounts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a revocation.Account, err error) {
-		var changed *time.Time
-		err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed)
+		var changed, held *time.Time
+		var up revocation.Upstream
+		err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed,
+			&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held)
 		a.PlanChangedAt = timeOrZero(changed)
+		if up.URL != "" {
+			up.Account, up.HeldUntil = a.ID, timeOrZero(held)
+			a.Upstream = &up
+		}
 		return a, err
 	})
 	return accounts, fault("list accounts", err)

@@ -7,9 +7,9 @@ import (
 )
 
 // writeDecisions makes the statements that write what was decided. The rows are locked, so each changes
-// exactly as many as it names; anything else is a fault that must not be committed.
-func writeDecisions(decisions []revocation.Decision) *pgx.Batch {
-	var revoked, final, retried, postponed, notified []revocation.Decision
+// exactly as many as it names; anything else is a fault that must not be committed. ended gets the jobs that end.
+func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
+	var revoked, final, retried, postponed, notified, delegated []revocation.Decision
 	for _, d := range decisions {
 		switch {
 		case d.Final:
@@ -25,6 +25,9 @@ func writeDecisions(decisions []revocation.Decision) *pgx.Batch {
 		if d.Notifies {
 			notified = append(notified, d)
 		}
+		if d.Delegates {
+			delegated = append(delegated, d)
+		}
 	}
 	batch := &pgx.Batch{}
 	for _, part := range []struct {
@@ -37,11 +40,13 @@ func writeDecisions(decisions []revocation.Decision) *pgx.Batch {
 		{retried, queueRetried},
 		{postponed, queuePostponed},
 		{notified, queueNotified},
+		{delegated, queueDelegated},
 	} {
 		if len(part.rows) > 0 {
 			part.queue(batch, part.rows)
 		}
 	}
+	queueCounts(batch, revocation.CountDecisions(decisions), ended)
 	return batch
 }
 
@@ -73,9 +78,10 @@ func queueFinal(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	n := len(ds)
 	status, attempts, notify := make([]string, n), make([]int, n), make([]bool, n)
-	timestamps, codes, details := make([]*string, n), make([]*string, n), make([]*string, n)
+	timestamps, codes, details, inferred := make([]*string, n), make([]*string, n), make([]*string, n), make([]bool, n)
 	for i, d := range ds {
-		status[i], attempts[i], notify[i] = string(d.Status), d.Attempt+1, d.Notify
+		inferred[i] = d.Inferred
+		status[i], attempts[i], notify[i] = string(d.Status), d.Attempts(), d.Notify
 		if d.Timestamp != "" {
 			timestamps[i] = &ds[i].Timestamp
 		}
@@ -83,14 +89,14 @@ func queueFinal(batch *pgx.Batch, ds []revocation.Decision) {
 	}
 	exactly(batch, len(ds), `
 		UPDATE revocations r SET status = t.status, attempts = t.attempts, notify = t.notify,
-			timestamp = t.timestamp, error_code = t.code, error_detail = t.detail, completed_at = now()
-		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[], $8::text[])
-			AS t(account_id, id, status, attempts, notify, timestamp, code, detail)
+			inferred = t.inferred, timestamp = t.timestamp, error_code = t.code, error_detail = t.detail, completed_at = now()
+		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[], $8::text[],
+			$9::boolean[]) AS t(account_id, id, status, attempts, notify, timestamp, code, detail, inferred)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM revocations r
 			WHERE r.account_id = t.account_id AND r.id = t.id AND r.status = 'PENDING' OFFSET 0) AS held
 		WHERE r.ctid = held.place`,
-		accounts, ids, status, attempts, notify, timestamps, codes, details)
+		accounts, ids, status, attempts, notify, timestamps, codes, details, inferred)
 }
 
 func queueDone(batch *pgx.Batch, ds []revocation.Decision) {
@@ -106,50 +112,70 @@ func queueDone(batch *pgx.Batch, ds []revocation.Decision) {
 func queueRetried(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	n := len(ds)
-	delays, codes, details := make([]float64, n), make([]*string, n), make([]*string, n)
+	delays, codes, details, doubts := make([]float64, n), make([]*string, n), make([]*string, n), make([]bool, n)
 	for i, d := range ds {
-		delays[i] = d.Delay.Seconds()
+		delays[i], doubts[i] = d.Delay.Seconds(), d.InDoubt
 		codes[i], details[i] = failureColumns(d)
 	}
 	exactly(batch, len(ds), `
 		UPDATE outstanding o SET attempt = o.attempt + 1, updated_at = now(),
 			due_at = now() + make_interval(secs => t.delay), look_at = now() + make_interval(secs => t.delay),
-			error_code = t.code, error_detail = t.detail
-		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::text[], $5::text[])
-			AS t(account_id, id, delay, code, detail)
+			error_code = t.code, error_detail = t.detail, claimed = false, in_doubt = t.in_doubt
+		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::text[], $5::text[], $6::boolean[])
+			AS t(account_id, id, delay, code, detail, in_doubt)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM outstanding o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 		WHERE o.ctid = held.place`,
-		accounts, ids, delays, codes, details)
+		accounts, ids, delays, codes, details, doubts)
 }
 
 func queuePostponed(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
-	delays := make([]float64, len(ds))
+	delays, doubts, diverts := make([]float64, len(ds)), make([]bool, len(ds)), make([]bool, len(ds))
 	for i, d := range ds {
-		delays[i] = d.Delay.Seconds()
+		delays[i], doubts[i], diverts[i] = d.Delay.Seconds(), d.InDoubt, d.Diverts
 	}
 	exactly(batch, len(ds), `
-		UPDATE outstanding o SET look_at = now() + make_interval(secs => t.delay)
-		FROM unnest($1::text[], $2::uuid[], $3::float8[]) AS t(account_id, id, delay)
+		UPDATE outstanding o SET look_at = now() + make_interval(secs => t.delay),
+			claimed = false, in_doubt = t.in_doubt, pulled = o.pulled OR t.diverts
+		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::boolean[], $5::boolean[])
+			AS t(account_id, id, delay, in_doubt, diverts)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM outstanding o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
-		WHERE o.ctid = held.place`, accounts, ids, delays)
+		WHERE o.ctid = held.place`, accounts, ids, delays, doubts, diverts)
 }
 
 func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
+	accounts, ids := decisionColumns(ds)
+	reports, jobs := make([]int64, len(ds)), make([]*uuid, len(ds))
+	for i, d := range ds {
+		reports[i] = d.ReportID
+		if !d.Job.IsZero() {
+			jobs[i] = (*uuid)(&ds[i].Job)
+		}
+	}
+	// Those of a job are not sent to the queue one by one: they are due for whoever has a turn.
+	exactly(batch, len(ds), `
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at)
+		SELECT account_id, id, report_id, job_id,
+			CASE WHEN job_id IS NULL THEN now() + make_interval(secs => $5) ELSE now() END
+		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[]) AS t(account_id, id, report_id, job_id)`,
+		accounts, ids, reports, jobs, revocation.Grace(0).Seconds())
+}
+
+// queueDelegated tells that the emails are the upstream's to send.
+func queueDelegated(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	reports := make([]int64, len(ds))
 	for i, d := range ds {
 		reports[i] = d.ReportID
 	}
 	exactly(batch, len(ds), `
-		INSERT INTO notifications (account_id, revocation_id, report_id, look_at)
-		SELECT account_id, id, report_id, now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS t(account_id, id, report_id)`,
-		accounts, ids, reports, revocation.Grace(0).Seconds())
+		INSERT INTO notifications (account_id, revocation_id, report_id, status, look_at)
+		SELECT account_id, id, report_id, 'DELEGATED', now()
+		FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS t(account_id, id, report_id)`, accounts, ids, reports)
 }
 
 func failureColumns(d revocation.Decision) (code, detail *string) {

@@ -32,7 +32,7 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 		if len(done.Decisions) == 0 {
 			return nil
 		}
-		return tx.commit(ctx, writeDecisions(done.Decisions))
+		return tx.commit(ctx, writeDecisions(done.Decisions, &done.Ended))
 	})
 	if err != nil {
 		return revocation.CarriedOut{}, err
@@ -48,7 +48,7 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 	batch := &pgx.Batch{}
 	queueWork(batch, accounts, ids, attempts, &held)
 	var states map[revocation.InviteKey]revocation.InviteState
-	var plans map[string]time.Time
+	var plans map[string]plan
 	if invites {
 		states, plans = queueInvites(batch, accounts, ids, attempts)
 	}
@@ -73,14 +73,23 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 // queueWork locks the work rows that nobody else holds.
 func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.Held) {
 	batch.Queue(`
-		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch, o.job_id, o.in_doubt,
+			o.job_id IS NOT NULL AND NOT o.in_doubt AND coalesce((
+				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = o.account_id AND j.id = o.job_id), false)
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
 			SELECT * FROM outstanding o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
 			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var h revocation.Held
-		_, err := pgx.ForEachRow(rows, []any{&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch}, func() error {
+		var job *uuid
+		_, err := pgx.ForEachRow(rows, []any{
+			&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch, &job, &h.InDoubt, &h.Cancelled,
+		}, func() error {
+			h.Job = revocation.ID{}
+			if job != nil {
+				h.Job = *job
+			}
 			*held = append(*held, h)
 			return nil
 		})
@@ -88,10 +97,16 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 	})
 }
 
+// plan is what the outcome of an account's revocations depends on.
+type plan struct {
+	changedAt time.Time
+	upstream  bool
+}
+
 // queueInvites locks the invites that nobody else holds, and reads the accounts' plan changes. It finds the
 // invites by their work rows, so that all of it takes one round trip.
-func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]time.Time) {
-	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]time.Time)
+func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) {
+	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]plan)
 	batch.Queue(`
 		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
@@ -110,12 +125,13 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 		return err
 	})
 	batch.Queue(`
-		SELECT account_id, plan_changed_at FROM accounts
-		WHERE account_id = ANY ($1) AND plan_changed_at IS NOT NULL`, slices.Compact(slices.Clone(accounts))).Query(func(rows pgx.Rows) error {
+		SELECT account_id, plan_changed_at, upstream_url IS NOT NULL FROM accounts
+		WHERE account_id = ANY ($1) AND (plan_changed_at IS NOT NULL OR upstream_url IS NOT NULL)`, slices.Compact(slices.Clone(accounts))).Query(func(rows pgx.Rows) error {
 		var account string
-		var changed time.Time
-		_, err := pgx.ForEachRow(rows, []any{&account, &changed}, func() error {
-			plans[account] = changed
+		var changed *time.Time
+		var upstream bool
+		_, err := pgx.ForEachRow(rows, []any{&account, &changed, &upstream}, func() error {
+			plans[account] = plan{timeOrZero(changed), upstream}
 			return nil
 		})
 		return err
@@ -151,12 +167,12 @@ func busyWork(ctx context.Context, tx *tx, held []revocation.Held, accounts []st
 }
 
 // fillIn adds to held what the rule needs. An invite that is there and could not be locked is contended.
-func fillIn(ctx context.Context, tx *tx, held []revocation.Held, states map[revocation.InviteKey]revocation.InviteState, plans map[string]time.Time) error {
+func fillIn(ctx context.Context, tx *tx, held []revocation.Held, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
 	var accounts []string
 	var reports []int64
 	for i := range held {
 		h := &held[i]
-		h.PlanChangedAt = plans[h.Account]
+		h.PlanChangedAt, h.Upstream = plans[h.Account].changedAt, plans[h.Account].upstream
 		if state, ok := states[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
 			h.Invite = &state
 		} else {

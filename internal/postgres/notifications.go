@@ -16,19 +16,43 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 	for i, ref := range refs {
 		accounts[i], ids[i], claims[i] = ref.Account, uuid(ref.Revocation), ref.Claims
 	}
+	return s.claimEmails(ctx, `
+		UPDATE notifications n SET status = 'CLAIMED', claims = n.claims + 1, updated_at = now(),
+			look_at = now() + make_interval(secs => $4)
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, claims)
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM notifications n
+			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.claims = t.claims
+				AND n.status = 'PENDING' FOR UPDATE) AS held
+		WHERE n.ctid = held.place`, accounts, ids, claims, lease.Seconds())
+}
+
+// ClaimJobNotifications implements revocation.NotificationStore.
+func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Email, error) {
+	return s.claimEmails(ctx, `
+		UPDATE notifications n SET claims = n.claims + 1, updated_at = now(),
+			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'CLAIMED' END,
+			look_at = now() + make_interval(secs => $3)
+		FROM (
+			SELECT ctid AS place FROM notifications n
+			WHERE n.account_id = $1 AND n.look_at <= now() AND `+pulledMail+`
+			ORDER BY n.look_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
+		WHERE n.ctid = due.place`, account, limit, lease.Seconds())
+}
+
+// claimEmails runs the update that claims, and reads what the messages say.
+func (s *Store) claimEmails(ctx context.Context, update string, args ...any) ([]revocation.Email, error) {
 	var emails []revocation.Email
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		WITH claimed AS (
-			UPDATE notifications n SET status = 'CLAIMED', claims = n.claims + 1, updated_at = now(),
-				look_at = now() + make_interval(secs => $4)
-			FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, claims)
-			CROSS JOIN LATERAL (
-				SELECT ctid AS place FROM notifications n
-				WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.claims = t.claims
-					AND n.status = 'PENDING' FOR UPDATE) AS held
-			WHERE n.ctid = held.place
-			RETURNING n.account_id, n.revocation_id, n.report_id, n.claims, n.attempts)
+		WITH claimed AS (`+update+`
+			RETURNING n.account_id, n.revocation_id, n.report_id, n.job_id, n.claims, n.attempts, n.status
+		), tallied AS (
+			INSERT INTO mail_tallies AS m (account_id, job_id, slot, unknown)
+			SELECT account_id, job_id, 0, count(*) FROM claimed WHERE status = 'UNKNOWN'
+			GROUP BY account_id, job_id ORDER BY account_id, job_id
+			ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown
+		)
 		SELECT c.account_id, c.revocation_id, c.claims, c.attempts, coalesce(i.candidate_name, ''),
 			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact
 		FROM claimed c
@@ -36,7 +60,8 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 		LEFT JOIN LATERAL (
 			SELECT * FROM invites i
 			WHERE i.account_id = c.account_id AND i.report_id = c.report_id OFFSET 0) AS i ON true
-		ORDER BY c.account_id, c.revocation_id`, accounts, ids, claims, lease.Seconds()).Query(func(rows pgx.Rows) error {
+		WHERE c.status = 'CLAIMED'
+		ORDER BY c.account_id, c.revocation_id`, args...).Query(func(rows pgx.Rows) error {
 		var e revocation.Email
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts,
@@ -71,9 +96,20 @@ func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, 
 func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, settled revocation.Settlement) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE notifications SET status = $4, attempts = $5, updated_at = now(),
-			look_at = now() + make_interval(secs => $6)
-		WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status IN ('CLAIMED', 'COMMITTED')`,
-		email.Account, uuid(email.Revocation), email.Claims, settled.Status, settled.Attempts, settled.Delay.Seconds())
+		WITH settled AS (
+			UPDATE notifications SET status = $4, attempts = $5, updated_at = now(),
+				look_at = now() + make_interval(secs => $6)
+			WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status IN ('CLAIMED', 'COMMITTED')
+			RETURNING job_id, status)
+		INSERT INTO mail_tallies AS m (account_id, job_id, slot, sent, failed, unknown)
+		SELECT $1, job_id, $7, (status = 'SENT')::int, (status = 'FAILED')::int, (status = 'UNKNOWN')::int
+		FROM settled WHERE job_id IS NOT NULL AND status <> 'PENDING'
+		ON CONFLICT (account_id, job_id, slot) DO UPDATE SET
+			sent = m.sent + excluded.sent, failed = m.failed + excluded.failed, unknown = m.unknown + excluded.unknown`,
+		email.Account, uuid(email.Revocation), email.Claims, settled.Status, settled.Attempts, settled.Delay.Seconds(),
+		email.Revocation[len(email.Revocation)-1]%tallySlots)
 	return s.run(ctx, "settle an email", batch)
 }
+
+// tallySlots is how many rows the tally of a job's emails has, so that many can be settled at once.
+const tallySlots = 8

@@ -14,8 +14,9 @@ import (
 // selectRevocation reads what is stored in three places: the request, its work while it is not final, and
 // its email.
 const selectRevocation = `
-	SELECT r.id, r.report_id, r.notify OR coalesce(o.notify, false), r.client_reference, r.requested_by,
-		r.status, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
+	SELECT r.id, coalesce(r.report_id, 0), coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false),
+		r.client_reference, r.requested_by, r.job_id,
+		r.status, r.inferred, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0)
 	FROM revocations r
@@ -23,7 +24,23 @@ const selectRevocation = `
 		SELECT * FROM outstanding o WHERE o.account_id = r.account_id AND o.revocation_id = r.id OFFSET 0) AS o ON true
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
-	WHERE r.account_id = $1`
+	LEFT JOIN LATERAL (
+		SELECT j.notify, j.state NOT IN ('RECEIVING', 'DROPPED') AS visible
+		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
+	WHERE r.account_id = $1 AND (r.job_id IS NULL OR j.visible)`
+
+// statusIs is the condition that a revocation has a status now, given as a parameter. What is not final is
+// PENDING in its own row, and what has become of it stands in its work row.
+func statusIs(status revocation.Status, parameter string) string {
+	switch status {
+	case revocation.StatusPending:
+		return `coalesce(o.attempt, 0) = 0 AND r.status = ` + parameter
+	case revocation.StatusErrorRevoking:
+		return `(o.attempt > 0 OR r.status = ` + parameter + `)`
+	default:
+		return `r.status = ` + parameter
+	}
+}
 
 // Revocation implements revocation.ReadStore.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
@@ -55,21 +72,17 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 	if f.ReportID != 0 {
 		and("r.report_id > 0 AND r.report_id = ", f.ReportID) // see revocations_report
 	}
-	switch f.Status {
-	case "":
-	case revocation.StatusPending:
-		and("coalesce(o.attempt, 0) = 0 AND r.status = ", f.Status)
-	case revocation.StatusErrorRevoking:
-		and("(o.attempt > 0 OR r.status = ", f.Status)
-		where.WriteString(")")
-	default:
-		and("r.status = ", f.Status)
+	if f.Status != "" {
+		args = append(args, string(f.Status))
+		where.WriteString(" AND " + statusIs(f.Status, "$"+strconv.Itoa(len(args))))
 	}
 	if !f.JobID.IsZero() {
-		return nil, nil // a single revocation belongs to no job
+		and("r.id > ", uuid(f.JobID))
+		and("r.id <= ", uuid(f.JobID.Item(revocation.MaxJobItems)))
+		and("r.job_id = ", uuid(f.JobID))
 	}
 	args = append(args, f.Limit)
-	query := selectRevocation + where.String() + " ORDER BY r.id DESC LIMIT $" + strconv.Itoa(len(args))
+	query := selectRevocation + where.String() + " AND r.status <> 'INVALID'" + " ORDER BY r.id DESC LIMIT $" + strconv.Itoa(len(args))
 	return s.selectRevocations(ctx, f.Account, query, args...)
 }
 
@@ -81,23 +94,23 @@ func (s *Store) selectRevocations(ctx context.Context, account, query string, ar
 		})
 		return err
 	})
-	err = s.run(ctx, "read revocations", batch)
-	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown { // there was nothing to commit
-		err = &revocation.Error{Code: revocation.CodeConnectionLost, Err: err}
-	}
-	return found, err
+	return found, s.readOnly(ctx, "read revocations", batch)
 }
 
 func scanRevocation(account string, row pgx.Row) (revocation.Revocation, error) {
 	r := revocation.Revocation{Account: account}
+	var job *uuid
 	var failure revocation.Failure
 	var due, updated, completed *time.Time
 	var email revocation.NotificationStatus
-	err := row.Scan((*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy),
-		&r.Status, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
+	err := row.Scan((*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
+		&r.Status, &r.Inferred, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
 		&due, &updated, &completed, &email, &r.Notification.Attempts)
 	if err != nil {
 		return revocation.Revocation{}, err
+	}
+	if job != nil {
+		r.Job = *job
 	}
 	r.UpdatedAt = r.ID.Time()
 	switch {
@@ -110,8 +123,11 @@ func scanRevocation(account string, row pgx.Row) (revocation.Revocation, error) 
 		r.NextAttemptAt = due.UTC()
 		r.UpdatedAt = updated.UTC()
 	}
-	if r.Status == revocation.StatusErrorRevoking {
+	switch r.Status {
+	case revocation.StatusErrorRevoking:
 		r.LastError = &failure
+	case revocation.StatusInvalid:
+		r.Invalid = failure.Detail
 	}
 	r.Notification.Status = revocation.ShownNotification(r.Notify, r.Final, r.Status, email)
 	return r, nil

@@ -2,8 +2,8 @@
 // number of statements, whatever its size: its rows travel as arrays.
 //
 // Every statement carries the account of each row it touches, which is the wall between accounts and the
-// way to shard. Three look across accounts on purpose: a key's owner is found by the key's hash, and the
-// two claims of the dispatcher take what is due whoever it belongs to.
+// way to shard. A few look across accounts on purpose: a key's owner is found by the key's hash, the dispatcher
+// takes what is due whoever it belongs to, and what is not kept any more is deleted everywhere.
 package postgres
 
 import (
@@ -23,6 +23,9 @@ var (
 	_ revocation.ExecutionStore    = (*Store)(nil)
 	_ revocation.DispatchStore     = (*Store)(nil)
 	_ revocation.NotificationStore = (*Store)(nil)
+	_ revocation.BulkStore         = (*Store)(nil)
+	_ revocation.CallStore         = (*Store)(nil)
+	_ revocation.HousekeepingStore = (*Store)(nil)
 )
 
 // Store is the database. It is safe for concurrent use.

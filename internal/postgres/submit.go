@@ -55,6 +55,13 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 	return nil, err
 }
 
+// known gives a row when the invite of t is there, or its account is on an upstream, which alone knows.
+const known = `
+	SELECT FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id
+	UNION ALL
+	SELECT FROM accounts a WHERE a.account_id = t.account_id AND a.upstream_url IS NOT NULL
+	LIMIT 1`
+
 // readFacts asks in one round trip for what the flush's keys and invites are by now.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
@@ -92,11 +99,9 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 		})
 	}
 	batch.Queue(`
-		SELECT i.account_id, i.report_id, o.revocation_id, coalesce(o.notify, false)
+		SELECT t.account_id, t.report_id, o.revocation_id, coalesce(o.notify, false)
 		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-		CROSS JOIN LATERAL (
-			SELECT i.account_id, i.report_id FROM invites i
-			WHERE i.account_id = t.account_id AND i.report_id = t.report_id OFFSET 0) AS i
+		CROSS JOIN LATERAL (`+known+`) AS i
 		LEFT JOIN LATERAL (
 			SELECT o.revocation_id, o.notify FROM outstanding o
 			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true`,
@@ -170,8 +175,7 @@ func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at)
 		SELECT t.account_id, t.id, t.report_id, true, t.notify, clock_timestamp() + make_interval(secs => $5)
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[]) AS t(account_id, id, report_id, notify)
-		CROSS JOIN LATERAL (
-			SELECT FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id OFFSET 0) AS i
+		CROSS JOIN LATERAL (`+known+`) AS i
 		ON CONFLICT (account_id, report_id) WHERE single DO NOTHING`,
 		accounts, ids, reports, notify, revocation.Grace(0).Seconds())
 	exactly(batch, n, `

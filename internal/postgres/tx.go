@@ -63,6 +63,15 @@ func (s *Store) run(ctx context.Context, name string, batch *pgx.Batch) error {
 	return s.tx(ctx, name, func(ctx context.Context, tx *tx) error { return tx.commit(ctx, batch) })
 }
 
+// readOnly is run for statements that write nothing.
+func (s *Store) readOnly(ctx context.Context, name string, batch *pgx.Batch) error {
+	err := s.run(ctx, name, batch)
+	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown { // there was nothing to commit
+		err = &revocation.Error{Code: revocation.CodeConnectionLost, Err: err}
+	}
+	return err
+}
+
 // send runs the statements of a batch in one round trip; their callbacks read what they gave.
 func (t *tx) send(ctx context.Context, batch *pgx.Batch) error {
 	return t.conn.SendBatch(ctx, t.opened(batch)).Close()

@@ -49,6 +49,9 @@ func TestRedisAway(t *testing.T) {
 				"EnqueueNotifications": func(ctx context.Context) error {
 					return client.EnqueueNotifications(ctx, []revocation.NotificationRef{{Account: "acme", Revocation: ref(2).ID}})
 				},
+				"EnqueueTurns": func(ctx context.Context) error {
+					return client.EnqueueTurns(ctx, revocation.TurnJobs, []string{"acme"})
+				},
 				"Ready": client.Ready,
 			} {
 				began := time.Now()
@@ -58,6 +61,9 @@ func TestRedisAway(t *testing.T) {
 				if took := time.Since(began); took > bound {
 					t.Errorf("%s took %s to fail", what, took)
 				}
+			}
+			if client.Yield(revocation.TurnJobs)(t.Context()) {
+				t.Error("a turn ends though nobody is known to wait")
 			}
 			if got := client.Health(t.Context()).State; got != queue.StateAway {
 				t.Errorf("its state is %s", got)

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
@@ -16,38 +17,98 @@ import (
 
 // BenchmarkPickUp measures from the call of EnqueueRevocations on an idle worker to the call of its handler.
 func BenchmarkPickUp(b *testing.B) {
+	benchmarkBoth(b, func(b *testing.B, r *redis.Client) { pickUp(b, r, nil) })
+}
+
+// BenchmarkPickUpBesideTurns is BenchmarkPickUp while ten accounts take turns, in steps of 20 ms.
+func BenchmarkPickUpBesideTurns(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
-		begun := make(chan time.Time, 1)
-		start(b, queue.WorkerOptions{Redis: r, CarryOut: func(context.Context, []revocation.Ref) error {
-			begun <- time.Now()
-			return nil
-		}})
 		client := queue.NewClient(r)
-		var took []time.Duration
-		id := revocation.ID{}
-		for b.Loop() {
-			b.StopTimer()
-			time.Sleep(10 * time.Millisecond) // it becomes idle
-			for i := len(id) - 1; ; i-- {
-				if id[i]++; id[i] != 0 {
-					break
+		yield := client.Yield(revocation.TurnJobs)
+		go func() {
+			for b.Context().Err() == nil {
+				_ = client.EnqueueTurns(b.Context(), revocation.TurnJobs, accounts(10))
+				time.Sleep(250 * time.Millisecond)
+			}
+		}()
+		pickUp(b, r, turns{revocation.TurnJobs: func(ctx context.Context, _ string) error {
+			for {
+				time.Sleep(20 * time.Millisecond)
+				if yield(ctx) {
+					return nil
 				}
 			}
-			b.StartTimer()
-			sent := time.Now()
-			enqueue(b, client, revocation.Ref{Account: "acme", ID: id})
-			took = append(took, await(b, begun).Sub(sent))
-		}
-		slices.Sort(took)
-		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
-		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		}})
 	})
+}
+
+func pickUp(b *testing.B, r *redis.Client, turns turns) {
+	begun := make(chan time.Time, 1)
+	start(b, queue.WorkerOptions{Redis: r, Turns: turns, CarryOut: func(context.Context, []revocation.Ref) error {
+		begun <- time.Now()
+		return nil
+	}})
+	client := queue.NewClient(r)
+	var took []time.Duration
+	id := revocation.ID{}
+	for b.Loop() {
+		b.StopTimer()
+		time.Sleep(10 * time.Millisecond) // it becomes idle
+		for i := len(id) - 1; ; i-- {
+			if id[i]++; id[i] != 0 {
+				break
+			}
+		}
+		b.StartTimer()
+		sent := time.Now()
+		enqueue(b, client, revocation.Ref{Account: "acme", ID: id})
+		took = append(took, await(b, begun).Sub(sent))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+}
+
+// BenchmarkEnqueueTurns measures what a dispatcher does four times a second and kind while accounts have work, most
+// of whose turns are there already; and what it does once after Redis was emptied.
+func BenchmarkEnqueueTurns(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("accounts=%d", n), func(b *testing.B) {
+			benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
+				client := queue.NewClient(r)
+				for name, empty := range map[string]bool{"there": false, "lost": true} {
+					b.Run(name, func(b *testing.B) {
+						giveTurns(b, client, revocation.TurnJobs, accounts(n)...)
+						for b.Loop() {
+							if empty {
+								b.StopTimer()
+								r.FlushAll(b.Context())
+								b.StartTimer()
+							}
+							giveTurns(b, client, revocation.TurnJobs, accounts(n)...)
+						}
+					})
+				}
+			})
+		})
+	}
+}
+
+func accounts(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("account-%d", i)
+	}
+	return ids
 }
 
 // BenchmarkIdle measures what a worker without work costs this process, in hundredths of a core.
 func BenchmarkIdle(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
-		start(b, queue.WorkerOptions{Redis: r})
+		nothing := func(context.Context, string) error { return nil }
+		start(b, queue.WorkerOptions{Redis: r, Turns: turns{
+			revocation.TurnJobs: nothing, revocation.TurnUpstream: nothing, revocation.TurnMails: nothing,
+		}})
 		time.Sleep(time.Second) // it has started
 		var spent, passed time.Duration
 		for b.Loop() {

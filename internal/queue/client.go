@@ -1,6 +1,10 @@
 // Package queue carries work from those who accept it to the workers, as tasks of asynq in Redis. A task
 // holds ids and never facts, and Redis may lose it at any moment: the dispatcher finds the rows that it named.
 //
+// What was submitted singly goes in batches of ids. Of bulk jobs there is in Redis only whose turn it is: a task names
+// an account, and whoever carries it out finds in the database what there is to do. An account has a few such tasks
+// at most, whatever the size of its jobs, and accounts come one after the other; see EnqueueTurns.
+//
 // Beside the tasks, two kinds of messages go through Redis's pub/sub, which keeps nothing: a wake-up for a
 // queue's idle workers, so that they need not poll, and the ids of revocations whose outcome was written.
 package queue

@@ -30,8 +30,8 @@ func unreadable(why error) error {
 
 var errType = errors.New("the type of the task is unknown")
 
-// handle makes a handler of tasks of one type. A panic is an error like others, and comes again.
-func handle[Ref any](taskType string, read func([]byte) ([]Ref, error), carryOut func(context.Context, []Ref) error) asynq.Handler {
+// handle makes a handler of tasks of one type. A panic is an error like others.
+func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut func(context.Context, Work) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) (err error) {
 		defer func() {
 			if v := recover(); v != nil {
@@ -41,12 +41,24 @@ func handle[Ref any](taskType string, read func([]byte) ([]Ref, error), carryOut
 		if task.Type() != taskType {
 			return unreadable(errType)
 		}
-		batch, err := read(task.Payload())
+		work, err := read(task.Payload())
 		if err != nil {
 			return unreadable(err)
 		}
-		if err := carryOut(ctx, batch); err != nil {
+		if err := carryOut(ctx, work); err != nil {
 			return &failure{code: revocation.ErrorCode(err), cause: err}
+		}
+		return nil
+	})
+}
+
+// handleTurn makes a handler of turns of one kind. One that failed leaves nothing in Redis, so that the account can
+// have another in its place.
+func handleTurn(kind revocation.Turn, turn func(ctx context.Context, account string) error) asynq.Handler {
+	handler := handle(turnType(kind), readTurn, turn)
+	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+		if err := handler.ProcessTask(ctx, task); err != nil {
+			return fmt.Errorf("%w: %w", err, asynq.RevokeTask)
 		}
 		return nil
 	})

@@ -11,7 +11,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// The classes of work. Each has a queue of its own, and in a worker a server with its own slots.
+// The classes of work. Each has a queue of its own, and in a worker a server with its own slots. Those that accounts
+// take turns in are turnClasses.
 const (
 	queueSingle = "single"
 	queueMail   = "mail"
@@ -23,6 +24,8 @@ const (
 	typeRevocations   = "revocations:v1"
 	typeNotifications = "notifications:v1"
 )
+
+func turnType(kind revocation.Turn) string { return "turn-" + string(kind) + ":v1" }
 
 const (
 	// maxRetry bounds asynq's own retries. They are for what could not even be recorded, mostly because the
@@ -37,6 +40,10 @@ const (
 
 // outcomesChannel carries the ids of revocations that have something new to read.
 const outcomesChannel = "rescind:outcomes"
+
+// asynqKey is the key of what asynq keeps of a queue. Its documentation does not promise them; were they to change,
+// the tests here would fail.
+func asynqKey(queue, what string) string { return "asynq:{" + queue + "}:" + what }
 
 // wakeChannel is where a queue's idle workers are told that there is a task.
 func wakeChannel(queue string) string { return "rescind:wake:" + queue }

@@ -62,7 +62,7 @@ func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if !ok {
 			return next(ctx, cmd)
 		}
-		if w.stopped() {
+		if stopped(w.stop) {
 			return redis.Nil
 		}
 		err := next(ctx, cmd)
@@ -78,19 +78,10 @@ func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		case <-ctx.Done():
 			return err
 		}
-		if w.stopped() {
+		if stopped(w.stop) {
 			return err
 		}
 		return next(ctx, cmd)
-	}
-}
-
-func (w *wakeUp) stopped() bool {
-	select {
-	case <-w.stop:
-		return true
-	default:
-		return false
 	}
 }
 

@@ -42,6 +42,13 @@ type WorkerOptions struct {
 	SingleSlots int
 	// MailSlots is how many batches of emails are sent at once; 0 means 4.
 	MailSlots int
+	// Turns carries out the turns of each kind: whatever there is to do for an account, until Client.Yield says that
+	// the turn should end. A turn that fails is logged and given up; EnqueueTurns gives the account another. A kind
+	// that is missing here is left to other workers.
+	Turns map[revocation.Turn]func(ctx context.Context, account string) error
+	// TurnSlots is how many turns of each kind are carried out at once; 0 means 2 of jobs, 64 of upstreams and
+	// 4 of emails.
+	TurnSlots map[revocation.Turn]int
 	// ShutdownTimeout is how long Run waits for what is under way when it is told to stop; 0 means 20 s.
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
@@ -62,20 +69,26 @@ const (
 
 // NewWorker makes a Worker.
 func NewWorker(o WorkerOptions) *Worker {
+	classes := []class{
+		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, o.CarryOut)},
+		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, o.Send)},
+	}
+	for kind, c := range turnClasses {
+		if turn := o.Turns[kind]; turn != nil {
+			classes = append(classes, class{c.queue, cmp.Or(o.TurnSlots[kind], c.slots), handleTurn(kind, turn)})
+		}
+	}
 	return &Worker{
-		redis: o.Redis,
-		classes: []class{
-			{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, o.CarryOut)},
-			{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, o.Send)},
-		},
+		redis:    o.Redis,
+		classes:  classes,
 		shutdown: cmp.Or(o.ShutdownTimeout, defaultShutdownTimeout),
 		log:      o.Log,
 	}
 }
 
-// Run works until ctx ends, then takes no more tasks and waits for those under way, at most for the shutdown
-// timeout and a few seconds. What has not ended by then is cancelled and goes back to Redis, or is found by
-// its rows. It needs no Redis to start, and goes on by itself whenever Redis is back.
+// Run works until ctx ends, then takes no more tasks, has turns end at their next step, and waits for what is under
+// way, at most for the shutdown timeout and a few seconds. What has not ended by then is cancelled and goes back to
+// Redis, or is found by its rows. It needs no Redis to start, and goes on by itself whenever Redis is back.
 func (w *Worker) Run(ctx context.Context) error {
 	queues := make([]string, len(w.classes))
 	for i, c := range w.classes {
@@ -119,6 +132,7 @@ func (w *Worker) serve(ctx context.Context, client *redis.Client, c class) error
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Queues:                   map[string]int{c.queue: 1},
 		Concurrency:              c.slots,
+		BaseContext:              func() context.Context { return withStop(context.Background(), ctx.Done()) },
 		TaskCheckInterval:        pollInterval,
 		DelayedTaskCheckInterval: delayedInterval,
 		RetryDelayFunc:           retryDelay,

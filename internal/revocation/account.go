@@ -18,6 +18,8 @@ type Account struct {
 	Contact string
 	// PlanChangedAt is the latest plan change; zero: never.
 	PlanChangedAt time.Time
+	// Upstream is nil for an account whose invites are in this service's database.
+	Upstream *Upstream
 }
 
 // AccountChange creates an account or changes the fields that are not nil.
@@ -27,6 +29,18 @@ type AccountChange struct {
 	Contact *string
 	// PlanChangedAt set to the zero time takes the plan change away.
 	PlanChangedAt *time.Time
+	// Upstream changes where the invites are.
+	Upstream *UpstreamChange
+}
+
+// UpstreamChange gives an account an upstream or changes the fields that are not nil. Any change ends a hold.
+type UpstreamChange struct {
+	// URL is the base; empty takes the upstream away.
+	URL *string
+	// SealedKey is needed with the first URL.
+	SealedKey   []byte
+	Rate        *float64
+	Concurrency *int
 }
 
 // MaxAccountID bounds an account's id, in bytes.

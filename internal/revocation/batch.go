@@ -22,6 +22,14 @@ type Held struct {
 	Notify   bool
 	// Epoch counts how often it was enqueued.
 	Epoch int
+	// Job is the one that it is an item of; zero for one that was submitted singly.
+	Job ID
+	// Cancelled tells that the job is being cancelled, and no call of this item is in doubt.
+	Cancelled bool
+	// InDoubt tells that a call to an upstream may have been carried out without our knowing.
+	InDoubt bool
+	// Upstream tells that the account's invites are revoked at an upstream.
+	Upstream bool
 	// Invite is nil when the account has no such invite.
 	Invite *InviteState
 	// Contended tells that another transaction holds the invite; Invite says nothing then.
@@ -34,6 +42,8 @@ type Held struct {
 type Decision struct {
 	Ref
 	ReportID int64
+	// Job is the one that it is an item of; zero for one that was submitted singly.
+	Job ID
 	// Status is empty when the attempt was not made; its work row then becomes due after Delay.
 	Status Status
 	// Final deletes the work row; otherwise it becomes due after Delay, as the database's clock has it.
@@ -43,17 +53,33 @@ type Decision struct {
 	Revokes bool
 	// Notifies tells the store to add a notification.
 	Notifies bool
+	// Diverts leaves the work row to the account's turns at its upstream.
+	Diverts bool
+	// Inferred tells that REVOKED was concluded; InDoubt, that a call to the upstream may have been carried out
+	// without our knowing.
+	Inferred bool
+	InDoubt  bool
+	// Delegates tells that the upstream sends the email.
+	Delegates bool
 	// Notify is the wish for an email, as it stood at the end.
 	Notify    bool
 	Timestamp string
 	Failure   *Failure
 }
 
+// Attempts is how many attempts have ended when the decision is written: being cancelled is none.
+func (d *Decision) Attempts() int {
+	if d.Status == StatusCancelled {
+		return d.Attempt
+	}
+	return d.Attempt + 1
+}
+
 // LogValue names the decision by its ids and codes, never by anything of the candidate.
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("account_id", d.Account), slog.String("revocation_id", d.ID.String()),
-		slog.String("status", string(d.Status)), slog.Int("attempt", d.Attempt+1),
+		slog.String("status", string(d.Status)), slog.Int("attempt", d.Attempts()),
 	}
 	if d.Failure != nil {
 		attrs = append(attrs, slog.String("error", string(d.Failure.Code)))
@@ -68,7 +94,7 @@ const (
 
 // Decide applies the rule to a batch. held is in the order of its keys; when it names an invite twice, the
 // second finds it revoked by the first, as if they had come one after the other. A contended invite is no
-// attempt: it comes again shortly and holds up nobody.
+// attempt: it comes again shortly and holds up nobody. An item of a job that is being cancelled is not tried.
 func Decide(held []Held) []Decision {
 	type invite struct {
 		account  string
@@ -77,9 +103,13 @@ func Decide(held []Held) []Decision {
 	revoked := make(map[invite]bool, len(held))
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
-		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Notify: h.Notify, Final: true}
+		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt, Final: true}
 		key := invite{h.Account, h.ReportID}
 		switch {
+		case h.Cancelled:
+			d.Status = StatusCancelled
+		case h.Upstream:
+			d.Final, d.Diverts = false, true
 		case h.Contended:
 			d.Final = false
 			d.Delay = doubled(firstContention, h.Epoch, maxContention)
@@ -109,7 +139,7 @@ func DecideFailed(held []Held, failure Failure, policy RetryPolicy) []Decision {
 	for i, h := range held {
 		ended := h.Attempt + 1
 		d := Decision{
-			Ref: h.Ref, ReportID: h.ReportID, Notify: h.Notify,
+			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt,
 			Status: StatusErrorRevoking, Failure: &failure, Final: policy.Exhausted(ended),
 		}
 		if !d.Final {

@@ -13,15 +13,23 @@ type Due struct {
 	Epoch int
 }
 
+// Work is something to do for an account, in a turn of its kind.
+type Work struct {
+	Turn    Turn
+	Account string
+}
+
 // DispatchStore finds what has to be enqueued. The database's clock decides what is due.
 type DispatchStore interface {
-	// ClaimDue takes at most limit work rows that are due, oldest first, without waiting for any that
+	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
 	// another transaction holds. A row enqueued for the n-th time counts as lost after graces[n], or the
 	// last of them.
 	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]Due, error)
-	// ClaimDueNotifications does the same with the emails. A claim that has run out is taken back; an email
+	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
 	// that its worker had committed and not settled becomes UNKNOWN.
 	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]NotificationRef, error)
+	// Work gives the turns for which there is something to do now.
+	Work(ctx context.Context) ([]Work, error)
 	// Release makes rows that were claimed and could not be enqueued due again after delay.
 	Release(ctx context.Context, due []Due, delay time.Duration) error
 	// ReleaseNotifications does the same with emails.
@@ -99,6 +107,9 @@ func (d *Dispatcher) look(ctx context.Context) {
 	if err := d.revocations(ctx); err != nil && ctx.Err() == nil {
 		d.log.Error("dispatch revocations: tried again at the next look", "error", err)
 	}
+	if err := d.turns(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("dispatch turns: tried again at the next look", "error", err)
+	}
 	if err := d.notifications(ctx); err != nil && ctx.Err() == nil {
 		d.log.Error("dispatch emails: tried again at the next look", "error", err)
 	}
@@ -144,4 +155,19 @@ func (d *Dispatcher) notifications(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (d *Dispatcher) turns(ctx context.Context) error {
+	work, err := d.store.Work(ctx)
+	if err != nil {
+		return err
+	}
+	accounts := make(map[Turn][]string)
+	for _, w := range work {
+		accounts[w.Turn] = append(accounts[w.Turn], w.Account)
+	}
+	for turn, accounts := range accounts {
+		err = firstError(err, d.queue.EnqueueTurns(ctx, turn, accounts))
+	}
+	return err
 }

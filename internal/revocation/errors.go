@@ -15,6 +15,14 @@ const (
 	CodeInvalid Code = "invalid"
 	// CodeIdempotencyMismatch: the idempotency key was used for other values.
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
+	// CodeTooManyItems: a job has more items than are accepted.
+	CodeTooManyItems Code = "too_many_items"
+	// CodeUploadInProgress: the idempotency key belongs to an upload that still runs.
+	CodeUploadInProgress Code = "upload_in_progress"
+	// CodeJobEnded: the job has ended, or its upload was given up.
+	CodeJobEnded Code = "job_ended"
+	// CodeJobRunning: the job has not ended.
+	CodeJobRunning Code = "job_running"
 	// CodeOutcomeUnknown: the connection to the database broke while committing; what was asked may or may
 	// not have been accepted.
 	CodeOutcomeUnknown Code = "outcome_unknown"

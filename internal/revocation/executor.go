@@ -19,37 +19,48 @@ type ExecutionStore interface {
 // CarriedOut is what a transaction did.
 type CarriedOut struct {
 	Decisions []Decision
+	// Ended are the jobs that ended with it.
+	Ended []ID
 	// Busy are those whose work row another transaction held: nothing was decided about them.
 	Busy []Ref
 }
 
-// Outcomes tells whoever waits, in any process, that there is something new to read about ids. It may lose
-// them.
-type Outcomes interface {
-	Publish(ctx context.Context, ids []ID) error
-}
-
 // Executor carries out batches of revocations on the database platform.
 type Executor struct {
-	store    ExecutionStore
-	queue    Queue
-	outcomes Outcomes
-	policy   RetryPolicy
-	log      *slog.Logger
+	canceller
+	store  ExecutorStore
+	policy RetryPolicy
+	// othersWait ends a turn early.
+	othersWait func(context.Context) bool
 }
 
-// ExecutorOptions are an Executor's parts; all are needed.
+// ExecutorStore is what an Executor needs of a store.
+type ExecutorStore interface {
+	ExecutionStore
+	BulkStore
+	CallStore
+}
+
+// ExecutorOptions are an Executor's parts. All are needed, but for OthersWait.
 type ExecutorOptions struct {
-	Store    ExecutionStore
+	Store    ExecutorStore
 	Queue    Queue
 	Outcomes Outcomes
 	Policy   RetryPolicy
-	Log      *slog.Logger
+	// OthersWait tells whether turns of TurnJobs are waiting to begin; nil: never.
+	OthersWait func(context.Context) bool
+	Log        *slog.Logger
 }
 
 // NewExecutor makes an Executor.
 func NewExecutor(o ExecutorOptions) *Executor {
-	return &Executor{store: o.Store, queue: o.Queue, outcomes: o.Outcomes, policy: o.Policy, log: o.Log}
+	if o.OthersWait == nil {
+		o.OthersWait = func(context.Context) bool { return false }
+	}
+	return &Executor{
+		canceller: canceller{messenger{queue: o.Queue, outcomes: o.Outcomes, log: o.Log}, o.Store},
+		store:     o.Store, policy: o.Policy, othersWait: o.OthersWait,
+	}
 }
 
 // busyPauses are the waits before a batch's busy rows are looked at again. A submission that joins a
@@ -107,32 +118,6 @@ func (e *Executor) attempt(ctx context.Context, refs []Ref, splits *int) (busy [
 			return nil, err
 		}
 	}
-	e.tell(ctx, done.Decisions)
+	e.tell(ctx, done)
 	return done.Busy, nil
-}
-
-// tell wakes those who wait, and sends the emails on their way. Both may fail: the rows are written.
-func (e *Executor) tell(ctx context.Context, decisions []Decision) {
-	ids := make([]ID, 0, len(decisions))
-	var mails []NotificationRef
-	for _, d := range decisions {
-		if d.Status == "" {
-			continue
-		}
-		ids = append(ids, d.ID)
-		if d.Notifies {
-			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
-		}
-		e.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
-	}
-	if len(ids) > 0 {
-		if err := e.outcomes.Publish(ctx, ids); err != nil {
-			e.log.Warn("outcomes not published: those who wait will read them late", "count", len(ids), "error", err)
-		}
-	}
-	if len(mails) > 0 {
-		if err := e.queue.EnqueueNotifications(ctx, mails); err != nil {
-			e.log.Warn("emails not enqueued: left to the dispatcher", "count", len(mails), "error", err)
-		}
-	}
 }

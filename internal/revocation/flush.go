@@ -127,12 +127,13 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	return plan
 }
 
+var errMismatch = &Error{
+	Code: CodeIdempotencyMismatch, Detail: "The Idempotency-Key was used for a request with other values.",
+}
+
 func replay(s *Submission, binding Binding) Accepted {
 	if binding.Fingerprint != s.Fingerprint() {
-		return Accepted{Err: &Error{
-			Code:   CodeIdempotencyMismatch,
-			Detail: "The Idempotency-Key was used for a request with other values.",
-		}}
+		return Accepted{Err: errMismatch}
 	}
 	return Accepted{ID: binding.Target}
 }

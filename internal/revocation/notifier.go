@@ -83,6 +83,10 @@ func (e *DeliveryError) Error() string {
 type NotificationStore interface {
 	// ClaimNotifications claims those of refs that are PENDING and not stale, for the length of lease.
 	ClaimNotifications(ctx context.Context, refs []NotificationRef, lease time.Duration) ([]Email, error)
+	// ClaimJobNotifications claims at most limit emails of the account's jobs that are due, oldest first. A
+	// claim that has run out is taken over; an email that its worker had committed and not settled becomes
+	// UNKNOWN.
+	ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]Email, error)
 	// CommitNotification marks a claimed email COMMITTED and gives its worker lease to settle it. held is
 	// false when the claim has run out or was taken over: the message must not be sent then.
 	CommitNotification(ctx context.Context, email Email, lease time.Duration) (held bool, err error)
@@ -103,8 +107,10 @@ type Notifier struct {
 	store  NotificationStore
 	mailer Mailer
 	pace   func(context.Context) error
-	policy RetryPolicy
-	log    *slog.Logger
+	// othersWait ends a turn early.
+	othersWait func(context.Context) bool
+	policy     RetryPolicy
+	log        *slog.Logger
 }
 
 // NotifierOptions are a Notifier's parts.
@@ -112,9 +118,11 @@ type NotifierOptions struct {
 	Store  NotificationStore
 	Mailer Mailer
 	// Pace waits until one more message may be sent; nil: at once.
-	Pace   func(context.Context) error
-	Policy RetryPolicy
-	Log    *slog.Logger
+	Pace func(context.Context) error
+	// OthersWait tells whether turns of TurnMails are waiting to begin; nil: never.
+	OthersWait func(context.Context) bool
+	Policy     RetryPolicy
+	Log        *slog.Logger
 }
 
 // NewNotifier makes a Notifier.
@@ -122,7 +130,12 @@ func NewNotifier(o NotifierOptions) *Notifier {
 	if o.Pace == nil {
 		o.Pace = func(context.Context) error { return nil }
 	}
-	return &Notifier{store: o.Store, mailer: o.Mailer, pace: o.Pace, policy: o.Policy, log: o.Log}
+	if o.OthersWait == nil {
+		o.OthersWait = func(context.Context) bool { return false }
+	}
+	return &Notifier{
+		store: o.Store, mailer: o.Mailer, pace: o.Pace, othersWait: o.OthersWait, policy: o.Policy, log: o.Log,
+	}
 }
 
 const (
@@ -152,6 +165,29 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 	if err != nil {
 		return err
 	}
+	return n.sendAll(ctx, began, emails)
+}
+
+// Turn sends emails of the account's jobs until none is due, others wait for their turn, or ctx ends.
+func (n *Notifier) Turn(ctx context.Context, account string) error {
+	for ctx.Err() == nil {
+		began := time.Now()
+		emails, err := n.store.ClaimJobNotifications(ctx, account, maxMailBatch, claimLease)
+		if err != nil || len(emails) == 0 {
+			return err
+		}
+		if err := n.sendAll(ctx, began, emails); err != nil {
+			return err
+		}
+		if n.othersWait(ctx) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sendAll sends what was claimed at the time began.
+func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []Email) (err error) {
 	// Who waits for a turn past this moment could no longer end what it began.
 	turns, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
 	defer cancel()

@@ -4,9 +4,12 @@ import "time"
 
 // Revocation is one request to revoke one invite, with its outcome.
 type Revocation struct {
-	ID       ID
-	Account  string
+	ID      ID
+	Account string
+	// ReportID is 0 with INVALID alone.
 	ReportID int64
+	// Job is the one that it is an item of; zero for one that was submitted singly.
+	Job ID
 	// Notify tells whether the candidate is to be told by email.
 	Notify bool
 	// ClientReference comes back as the caller sent it; nil when there was none.
@@ -17,6 +20,11 @@ type Revocation struct {
 	Status Status
 	// Final tells that Status will not change any more; only ERROR_REVOKING can be either.
 	Final bool
+	// Invalid is why a row with the status INVALID cannot be read; empty otherwise.
+	Invalid string
+	// Inferred tells that REVOKED was concluded: the upstream said that the invite is revoked already, after an
+	// attempt of ours that may have done it.
+	Inferred bool
 	// Timestamp is NOT_ALLOWED's, in the documented format; empty otherwise.
 	Timestamp string
 	// Attempts counts those that have ended.
@@ -39,6 +47,14 @@ type Notification struct {
 
 // CreatedAt is when the request was accepted, in UTC, to the millisecond.
 func (r *Revocation) CreatedAt() time.Time { return r.ID.Time() }
+
+// Message is the sentence that goes with the status.
+func (r *Revocation) Message() string {
+	if r.Status == StatusInvalid {
+		return r.Invalid
+	}
+	return r.Status.Message()
+}
 
 // HasOutcome tells that at least one attempt has ended, which is what a submission waits for.
 func (r *Revocation) HasOutcome() bool { return r.Status != StatusPending }

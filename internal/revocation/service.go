@@ -20,6 +20,7 @@ type ReadStore interface {
 type ServiceStore interface {
 	SubmissionStore
 	ReadStore
+	JobStore
 }
 
 // Queue carries work to the workers. It may lose everything: the dispatcher finds what was lost.
@@ -29,9 +30,26 @@ type Queue interface {
 	EnqueueRevocations(ctx context.Context, epoch int, batch []Ref) error
 	// EnqueueNotifications sends one batch of emails, named likewise.
 	EnqueueNotifications(ctx context.Context, batch []NotificationRef) error
+	// EnqueueTurns gives each account its turns of a kind, a few that can go on side by side. One that is
+	// queued or under way already is not added, so that what a job holds in the queue is bounded whatever its
+	// size, and every account gets its fair share.
+	EnqueueTurns(ctx context.Context, kind Turn, accounts []string) error
 	// Ready tells why nothing can be enqueued now; nil when it can.
 	Ready(ctx context.Context) error
 }
+
+// Turn is a kind of work that accounts take turns in: whoever carries out a turn finds in the database what
+// there is to do for the account.
+type Turn string
+
+const (
+	// TurnJobs carries out the items of the account's jobs.
+	TurnJobs Turn = "jobs"
+	// TurnUpstream makes the account's calls to its upstream.
+	TurnUpstream Turn = "upstream"
+	// TurnMails sends the emails of its jobs.
+	TurnMails Turn = "mails"
+)
 
 // Service accepts revocations and tells how far they have come. Make it with NewService and keep Run going
 // while it is used.
@@ -43,7 +61,9 @@ type Service struct {
 
 	submissions chan *pending
 	batches     chan []Ref
+	turns       chan string // accounts that have got a job
 	waiters     *waiters
+	watches     *watches
 	drain       func() // closes drained, once
 	drained     chan struct{}
 	ended       chan struct{}
@@ -63,6 +83,7 @@ type ServiceOptions struct {
 const (
 	// waitingBatches bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
 	waitingBatches = 1024
+	waitingTurns   = 64
 	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
 	lastEnqueue = 2 * time.Second
 )
@@ -74,7 +95,9 @@ func NewService(o ServiceOptions) *Service {
 		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log,
 		submissions: make(chan *pending, maxFlush),
 		batches:     make(chan []Ref, waitingBatches),
+		turns:       make(chan string, waitingTurns),
 		waiters:     newWaiters(),
+		watches:     &watches{jobs: make(map[ID]*watch)},
 		drain:       sync.OnceFunc(func() { close(drained) }),
 		drained:     drained,
 		ended:       make(chan struct{}),
@@ -91,6 +114,7 @@ func (s *Service) Run(ctx context.Context) {
 	defer stopSending()
 	var flushing, enqueueing sync.WaitGroup
 	enqueueing.Go(func() { s.enqueue(sending) })
+	enqueueing.Go(func() { s.enqueueTurns(ctx) })
 	flushing.Go(func() { s.flush(ctx) })
 	flushing.Wait()
 	close(s.ended)

@@ -45,8 +45,11 @@ func (w *waiter) close() {
 	}
 }
 
-// Wake tells the requests of this process that wait for one of ids to look again.
+// Wake tells the requests of this process that wait for one of ids, or watch it, to look again.
 func (s *Service) Wake(ids []ID) {
+	for _, id := range ids {
+		s.watches.look(id)
+	}
 	s.waiters.mu.Lock()
 	defer s.waiters.mu.Unlock()
 	for _, id := range ids {
@@ -64,9 +67,17 @@ func (s *Service) Wake(ids []ID) {
 func (s *Service) await(ctx context.Context, w *waiter, wait time.Duration, r *Revocation, enough func(*Revocation) bool) (Revocation, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
+	var look <-chan time.Time
+	if !r.Job.IsZero() {
+		// The end of a job's item is not told: there are too many.
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		look = tick.C
+	}
 	for over := false; !over && !enough(r); {
 		select {
 		case <-w.wake:
+		case <-look:
 		case <-deadline.C:
 			over = true
 		case <-s.drained:

@@ -10,33 +10,45 @@ import (
 	"rescind/internal/revocation"
 )
 
-// SetAccount creates an account or changes what is not nil of it.
+// SetAccount creates an account or changes what is not nil of it. CodeInvalid for an upstream without a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *int64
 	if change.PlanChangedAt != nil {
 		planChangedAt = optionalMicros(*change.PlanChangedAt)
 	}
 	return s.write(ctx, "set account", func(tx *sql.Tx, _ time.Time) error {
-		return exec(ctx, tx, `
+		if err := exec(ctx, tx, `
 			INSERT INTO accounts (account_id, name, contact, plan_changed_at)
 			VALUES (?1, coalesce(?2, ''), coalesce(?3, ''), ?4)
 			ON CONFLICT (account_id) DO UPDATE
 			SET name = coalesce(?2, name), contact = coalesce(?3, contact),
 			    plan_changed_at = CASE WHEN ?5 THEN ?4 ELSE plan_changed_at END`,
-			change.ID, change.Name, change.Contact, planChangedAt, change.PlanChangedAt != nil)
+			change.ID, change.Name, change.Contact, planChangedAt, change.PlanChangedAt != nil); err != nil {
+			return err
+		}
+		if change.Upstream == nil {
+			return nil
+		}
+		return setUpstream(ctx, tx, change.ID, *change.Upstream)
 	})
 }
 
 // Accounts gives all accounts, in the order of their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	scan := func(rows *sql.Rows) (a revocation.Account, err error) {
-		var planChangedAt sql.Null[int64]
-		err = rows.Scan(&a.ID, &a.Name, &a.Contact, &planChangedAt)
-		a.PlanChangedAt = moment(planChangedAt)
+		var (
+			planChangedAt sql.Null[int64]
+			up            revocation.Upstream
+		)
+		err = scanUpstream(rows, &up, &a.Name, &a.Contact, &planChangedAt)
+		a.ID, a.PlanChangedAt = up.Account, moment(planChangedAt)
+		if up.URL != "" {
+			a.Upstream = &up
+		}
 		return a, err
 	}
 	accounts, err := query(ctx, s.readers, scan, `
-		SELECT account_id, name, contact, plan_changed_at FROM accounts ORDER BY account_id`)
+		SELECT `+upstreamColumns+`, name, contact, plan_changed_at FROM accounts ORDER BY account_id`)
 	return accounts, fault("list accounts", err)
 }
 

@@ -35,6 +35,32 @@ func BenchmarkCarryOut(b *testing.B) {
 	b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds(), "revocations/s")
 }
 
+// BenchmarkAddItems writes pieces of an upload.
+func BenchmarkAddItems(b *testing.B) {
+	store := open(b, file(b))
+	seal := begin(b, store)
+	for b.Loop() {
+		add(b, store, &seal, 1, revocation.ChunkSize)
+	}
+	b.ReportMetric(float64(b.N)*revocation.ChunkSize/b.Elapsed().Seconds(), "items/s")
+}
+
+// BenchmarkCarryOutChunk revokes chunks of a job, each item with its email.
+func BenchmarkCarryOutChunk(b *testing.B) {
+	store := open(b, file(b))
+	for first := 1; b.Loop(); first += revocation.ChunkSize {
+		b.StopTimer()
+		seed(b, store, first, revocation.ChunkSize)
+		job := bulk(b, store, first, revocation.ChunkSize)
+		b.StartTimer()
+		chunk, err := store.CarryOutChunk(b.Context(), "acme", false)
+		if err != nil || chunk.Job != job.ID || chunk.Done.Counts.Revoked != revocation.ChunkSize {
+			b.Fatalf("%+v: %v", chunk, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*revocation.ChunkSize/b.Elapsed().Seconds(), "items/s")
+}
+
 func carryOut(b *testing.B, store *sqlite.Store, refs []revocation.Ref) {
 	b.Helper()
 	done, err := store.CarryOut(b.Context(), refs, revocation.Decide)

@@ -17,31 +17,40 @@ type claimRow struct {
 	LookAt  int64 `json:"look_at"`
 }
 
-// ClaimDue takes the work rows that are due, oldest first. Like all of the dispatcher's looks, it goes
-// across the accounts.
+// ClaimDue takes the work rows of single revocations that are due, oldest first. Like all of the dispatcher's
+// looks, it goes across the accounts.
 func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
 	var due []revocation.Due
 	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
 		var err error
 		due, err = query(ctx, tx, scanDue, `
 			SELECT account_id, revocation_id, attempt, epoch + 1 FROM outstanding
-			WHERE look_at <= ?1 ORDER BY look_at LIMIT ?2`, micros(now), limit)
-		if err != nil || len(due) == 0 {
+			WHERE NOT pulled AND look_at <= ?1 ORDER BY look_at LIMIT ?2`, micros(now), limit)
+		if err != nil {
 			return err
 		}
-		rows := make([]claimRow, len(due))
-		for i, d := range due {
-			rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Epoch: d.Epoch, LookAt: lostAt(now, d.Epoch, graces)}
-		}
-		return exec(ctx, tx, `
-			UPDATE outstanding AS o SET epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at'
-			FROM json_each(?1) AS p
-			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`, parameter(rows))
+		return stampDue(ctx, tx, now, due, graces)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return due, nil
+}
+
+// stampDue writes down that the rows were claimed, and when they count as lost. Those that go to the queue are in
+// nobody's hand yet.
+func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.Due, graces []time.Duration) error {
+	if len(due) == 0 {
+		return nil
+	}
+	rows := make([]claimRow, len(due))
+	for i, d := range due {
+		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Epoch: d.Epoch, LookAt: lostAt(now, d.Epoch, graces)}
+	}
+	return exec(ctx, tx, `
+		UPDATE outstanding AS o SET epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at', claimed = o.pulled
+		FROM json_each(?1) AS p
+		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`, parameter(rows))
 }
 
 func scanDue(rows *sql.Rows) (d revocation.Due, err error) {
@@ -70,15 +79,14 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 	})
 }
 
-// ClaimDueNotifications takes the emails that are due, oldest first. Of those that a worker has claimed and
-// not settled in time, the committed ones become UNKNOWN and the others are due.
+// ClaimDueNotifications takes the emails of single revocations that are due, oldest first. Of those that a
+// worker has claimed and not settled in time, the committed ones become UNKNOWN and the others are due.
 func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, error) {
 	var refs []revocation.NotificationRef
 	err := s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
-		// The list of statuses is the index's, to the letter: otherwise SQLite does not use it.
 		found, err := query(ctx, tx, scanDueNotification, `
 			SELECT account_id, revocation_id, claims, epoch + 1, status FROM notifications
-			WHERE look_at <= ?1 AND status IN ('PENDING', 'CLAIMED', 'COMMITTED')
+			WHERE look_at <= ?1 AND `+unsettled+` AND job_id IS NULL
 			ORDER BY look_at LIMIT ?2`, micros(now), limit)
 		if err != nil || len(found) == 0 {
 			return err

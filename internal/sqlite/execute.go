@@ -30,7 +30,11 @@ func (s *Store) attempt(
 			return err
 		}
 		done.Decisions = decide(held)
-		return writeDecisions(ctx, tx, now, done.Decisions)
+		if err := writeDecisions(ctx, tx, now, done.Decisions); err != nil {
+			return err
+		}
+		done.Ended, err = addCounts(ctx, tx, now, revocation.CountDecisions(done.Decisions))
+		return err
 	})
 	if err != nil {
 		return revocation.CarriedOut{}, err
@@ -51,9 +55,11 @@ func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) 
 	}
 	return query(ctx, tx, scanHeld, `
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch,
-		       a.plan_changed_at, i.sent_at, i.revoked_at IS NOT NULL
+		       o.job_id, coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt, o.in_doubt,
+		       a.upstream_url IS NOT NULL, a.plan_changed_at, i.sent_at, i.revoked_at IS NOT NULL
 		FROM outstanding AS o
 		JOIN accounts AS a ON a.account_id = o.account_id
+		LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
 		LEFT JOIN invites AS i ON ?1 AND i.account_id = o.account_id AND i.report_id = o.report_id
 		WHERE (o.account_id, o.revocation_id, o.attempt) IN
 		      (SELECT value ->> 'account', value ->> 'id', value ->> 'attempt' FROM json_each(?2))
@@ -67,7 +73,7 @@ func scanHeld(rows *sql.Rows) (h revocation.Held, err error) {
 		revoked               bool
 	)
 	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch,
-		&planChangedAt, &sentAt, &revoked)
+		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &sentAt, &revoked)
 	h.PlanChangedAt = moment(planChangedAt)
 	if sentAt.Valid {
 		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked}
@@ -86,12 +92,17 @@ type outcomeRow struct {
 	ErrorDetail *string `json:"error_detail"`
 	Notify      bool    `json:"notify"`
 	LookAt      int64   `json:"look_at"`
+	Job         *string `json:"job"`
+	Diverts     bool    `json:"diverts"`
+	InDoubt     bool    `json:"in_doubt"`
+	Inferred    bool    `json:"inferred"`
 }
 
 func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 	row := outcomeRow{
-		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempt + 1,
-		Notify: d.Notify, LookAt: micros(now.Add(d.Delay)),
+		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempts(),
+		Notify: d.Notify, LookAt: micros(now.Add(d.Delay)), Job: optionalText(d.Job),
+		Diverts: d.Diverts, InDoubt: d.InDoubt, Inferred: d.Inferred,
 	}
 	if d.Timestamp != "" {
 		row.Timestamp = &d.Timestamp
@@ -105,7 +116,7 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 
 // writeDecisions takes each decision its way: a final outcome, another attempt, or no attempt at all.
 func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
-	var final, revoked, notified, again, untried []outcomeRow
+	var final, revoked, notified, delegated, again, untried []outcomeRow
 	for _, d := range decisions {
 		row := outcomeOf(d, now)
 		switch {
@@ -122,6 +133,9 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 		if d.Notifies {
 			notified = append(notified, row)
 		}
+		if d.Delegates {
+			delegated = append(delegated, row)
+		}
 	}
 	for _, part := range []struct {
 		rows      []outcomeRow
@@ -131,36 +145,45 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 		{again, retry},
 		{revoked, markInvites},
 		{notified, addNotifications},
+		{delegated, addDelegated},
 		{final, finish},
 		{final, deleteWork},
 	} {
 		if len(part.rows) == 0 {
 			continue
 		}
-		changed, err := change(ctx, tx, part.statement,
+		if err := changeAll(ctx, tx, len(part.rows), part.statement,
 			sql.Named("now", micros(now)), sql.Named("grace", revocation.Grace(0).Microseconds()),
-			sql.Named("rows", parameter(part.rows)))
-		if err != nil {
+			sql.Named("rows", parameter(part.rows))); err != nil {
 			return err
-		}
-		// The facts cannot have changed since they were read, so anything else is a fault of this program.
-		if changed != int64(len(part.rows)) {
-			return fmt.Errorf("a statement changed %d rows instead of %d: %s", changed, len(part.rows), part.statement)
 		}
 	}
 	return nil
 }
 
+// changeAll runs a statement that must change want rows. The facts cannot have changed since they were read, so
+// anything else is a fault of this program.
+func changeAll(ctx context.Context, tx *sql.Tx, want int, statement string, args ...any) error {
+	changed, err := change(ctx, tx, statement, args...)
+	if err == nil && changed != int64(want) {
+		err = fmt.Errorf("a statement changed %d rows instead of %d: %s", changed, want, statement)
+	}
+	return err
+}
+
 const (
 	postpone = `
-		UPDATE outstanding AS o SET look_at = p.value ->> 'look_at'
+		UPDATE outstanding AS o
+		SET look_at = p.value ->> 'look_at', claimed = 0, in_doubt = p.value ->> 'in_doubt',
+		    pulled = o.pulled OR p.value ->> 'diverts'
 		FROM json_each(:rows) AS p
 		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
 
 	retry = `
 		UPDATE outstanding AS o
 		SET attempt = p.value ->> 'attempts', due_at = p.value ->> 'look_at', look_at = p.value ->> 'look_at',
-		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail', updated_at = :now
+		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail', updated_at = :now,
+		    claimed = 0, in_doubt = p.value ->> 'in_doubt'
 		FROM json_each(:rows) AS p
 		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
 
@@ -169,16 +192,23 @@ const (
 		FROM json_each(:rows) AS p
 		WHERE i.account_id = p.value ->> 'account' AND i.report_id = p.value ->> 'report_id' AND i.revoked_at IS NULL`
 
+	// Nobody enqueues the emails of jobs one by one, so they are due at once.
 	addNotifications = `
-		INSERT INTO notifications (account_id, revocation_id, report_id, look_at, updated_at)
-		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', :now + :grace, :now
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at, updated_at)
+		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job',
+		       iif(value ->> 'job' IS NULL, :now + :grace, :now), :now
+		FROM json_each(:rows)`
+
+	addDelegated = `
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, look_at, updated_at)
+		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job', 'DELEGATED', :now, :now
 		FROM json_each(:rows)`
 
 	finish = `
 		UPDATE revocations AS r
 		SET status = p.value ->> 'status', attempts = p.value ->> 'attempts', timestamp = p.value ->> 'timestamp',
 		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail',
-		    notify = p.value ->> 'notify', completed_at = :now
+		    notify = p.value ->> 'notify', inferred = p.value ->> 'inferred', completed_at = :now
 		FROM json_each(:rows) AS p
 		WHERE r.account_id = p.value ->> 'account' AND r.id = p.value ->> 'id' AND r.status = 'PENDING'`
 

@@ -3,9 +3,22 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"rescind/internal/revocation"
+)
+
+// What an email says, of the notifications n.
+const (
+	emailColumns = `
+		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts,
+		       coalesce(i.candidate_name, ''), coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''),
+		       a.name, a.contact`
+
+	emailJoins = `
+		JOIN accounts AS a ON a.account_id = n.account_id
+		LEFT JOIN invites AS i ON i.account_id = n.account_id AND i.report_id = n.report_id`
 )
 
 // ClaimNotifications claims those of refs that wait to be sent and are not stale.
@@ -16,28 +29,17 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 	}
 	var emails []revocation.Email
 	err := s.write(ctx, "claim emails", func(tx *sql.Tx, now time.Time) error {
+		scan := func(rows *sql.Rows) (e revocation.Email, err error) { return e, scanEmail(rows, &e) }
 		var err error
-		emails, err = query(ctx, tx, scanEmail, `
-			SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts,
-			       coalesce(i.candidate_name, ''), coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''),
-			       a.name, a.contact
-			FROM notifications AS n
-			JOIN accounts AS a ON a.account_id = n.account_id
-			LEFT JOIN invites AS i ON i.account_id = n.account_id AND i.report_id = n.report_id
+		emails, err = query(ctx, tx, scan, emailColumns+`
+			FROM notifications AS n`+emailJoins+`
 			WHERE n.status = 'PENDING' AND (n.account_id, n.revocation_id, n.claims) IN
 			      (SELECT value ->> 'account', value ->> 'id', value ->> 'claims' FROM json_each(?1))
 			ORDER BY n.account_id, n.revocation_id`, parameter(rows))
-		if err != nil || len(emails) == 0 {
+		if err != nil {
 			return err
 		}
-		claimed := make([]rowKey, len(emails))
-		for i, email := range emails {
-			claimed[i] = keyOf(email.Account, email.Revocation)
-		}
-		return exec(ctx, tx, `
-			UPDATE notifications SET status = 'CLAIMED', claims = claims + 1, look_at = ?1, updated_at = ?2
-			WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?3))`,
-			micros(now.Add(lease)), micros(now), parameter(claimed))
+		return claim(ctx, tx, now, emails, lease)
 	})
 	if err != nil {
 		return nil, err
@@ -45,10 +47,79 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 	return emails, nil
 }
 
-func scanEmail(rows *sql.Rows) (e revocation.Email, err error) {
-	err = rows.Scan(&e.Account, scannedID{&e.Revocation}, &e.Claims, &e.Attempts,
-		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact)
-	return e, err
+func scanEmail(rows *sql.Rows, e *revocation.Email, more ...any) error {
+	return rows.Scan(append([]any{
+		&e.Account,
+		scannedID{&e.Revocation},
+		&e.Claims, &e.Attempts,
+		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact,
+	}, more...)...)
+}
+
+// claim marks emails as claimed.
+func claim(ctx context.Context, tx *sql.Tx, now time.Time, emails []revocation.Email, lease time.Duration) error {
+	if len(emails) == 0 {
+		return nil
+	}
+	claimed := make([]rowKey, len(emails))
+	for i, email := range emails {
+		claimed[i] = keyOf(email.Account, email.Revocation)
+	}
+	return exec(ctx, tx, `
+		UPDATE notifications SET status = 'CLAIMED', claims = claims + 1, look_at = ?1, updated_at = ?2
+		WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?3))`,
+		micros(now.Add(lease)), micros(now), parameter(claimed))
+}
+
+// ClaimJobNotifications claims the account's emails of jobs that are due, oldest first.
+func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Email, error) {
+	var emails []revocation.Email
+	err := s.write(ctx, "claim emails of jobs", func(tx *sql.Tx, now time.Time) error {
+		// None that can be sent does not mean that none is due: all that were found may have become UNKNOWN.
+		for full := true; full && len(emails) == 0; {
+			due, err := query(ctx, tx, scanDueEmail, emailColumns+`, n.status, n.job_id
+				FROM (SELECT * FROM notifications INDEXED BY notifications_pulled
+				      WHERE account_id = ?1 AND look_at <= ?2 AND `+unsettled+` AND job_id IS NOT NULL
+				      ORDER BY look_at LIMIT ?3) AS n`+emailJoins+`
+				ORDER BY n.look_at, n.revocation_id`, account, micros(now), limit)
+			if err != nil {
+				return err
+			}
+			full = len(due) == limit
+			for _, d := range due {
+				if d.status != revocation.NotificationCommitted {
+					emails = append(emails, d.Email)
+				} else if err := loseEmail(ctx, tx, now, d); err != nil {
+					return err
+				}
+			}
+		}
+		return claim(ctx, tx, now, emails, lease)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return emails, nil
+}
+
+type dueEmail struct {
+	revocation.Email
+	status revocation.NotificationStatus
+	job    string
+}
+
+func scanDueEmail(rows *sql.Rows) (d dueEmail, err error) {
+	return d, scanEmail(rows, &d.Email, &d.status, &d.job)
+}
+
+// loseEmail makes an email UNKNOWN that its worker has committed and not settled.
+func loseEmail(ctx context.Context, tx *sql.Tx, now time.Time, d dueEmail) error {
+	if err := exec(ctx, tx, `
+		UPDATE notifications SET status = 'UNKNOWN', updated_at = ?1 WHERE account_id = ?2 AND revocation_id = ?3`,
+		micros(now), d.Account, d.Revocation.String()); err != nil {
+		return err
+	}
+	return addTally(ctx, tx, d.Account, d.job, revocation.NotificationUnknown)
 }
 
 // CommitNotification marks a claimed email COMMITTED, if the claim still holds.
@@ -64,13 +135,23 @@ func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, 
 	return held && err == nil, err
 }
 
-// SettleNotification ends a claim that nobody has taken over.
+// SettleNotification ends a claim that nobody has taken over, and counts it for the email's job.
 func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, settled revocation.Settlement) error {
 	return s.write(ctx, "settle email", func(tx *sql.Tx, now time.Time) error {
-		return exec(ctx, tx, `
+		var job sql.Null[string]
+		err := tx.QueryRowContext(ctx, `
 			UPDATE notifications SET status = ?1, attempts = ?2, look_at = ?3, updated_at = ?4
-			WHERE account_id = ?5 AND revocation_id = ?6 AND claims = ?7 AND status IN ('CLAIMED', 'COMMITTED')`,
+			WHERE account_id = ?5 AND revocation_id = ?6 AND claims = ?7 AND status IN ('CLAIMED', 'COMMITTED')
+			RETURNING job_id`,
 			string(settled.Status), settled.Attempts, micros(now.Add(settled.Delay)), micros(now),
-			email.Account, email.Revocation.String(), email.Claims)
+			email.Account, email.Revocation.String(), email.Claims).Scan(&job)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil || !job.Valid || settled.Status == revocation.NotificationPending:
+			return err
+		default:
+			return addTally(ctx, tx, email.Account, job.V, settled.Status)
+		}
 	})
 }

@@ -3,23 +3,25 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"rescind/internal/revocation"
 )
 
-// While a revocation has a work row, what has come of it stands there; after that, in its own row.
+// While a revocation has a work row, what has come of it stands there; after that, in its own row. A job's item
+// that does not say whether it wants the email leaves that to the job.
 const (
 	shownStatus = `CASE WHEN o.attempt > 0 THEN 'ERROR_REVOKING' ELSE r.status END`
 
 	shownColumns = `
-		SELECT r.account_id, r.id, r.report_id, r.notify OR coalesce(o.notify, 0), r.client_reference, r.requested_by,
+		SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify, 0) OR coalesce(o.notify, 0),
+		       r.client_reference, r.requested_by, r.job_id, r.inferred,
 		       ` + shownStatus + `, r.completed_at IS NOT NULL, coalesce(r.timestamp, ''), coalesce(o.attempt, r.attempts), o.due_at,
 		       coalesce(r.error_code, o.error_code), coalesce(r.error_detail, o.error_detail),
 		       n.status, coalesce(n.attempts, 0), o.updated_at, r.completed_at
 		FROM revocations AS r`
 
 	shownJoins = `
+		LEFT JOIN jobs AS j ON j.account_id = r.account_id AND j.id = r.job_id
 		LEFT JOIN outstanding AS o ON o.account_id = r.account_id AND o.revocation_id = r.id
 		LEFT JOIN notifications AS n ON n.account_id = r.account_id AND n.revocation_id = r.id
 		WHERE r.account_id = ?`
@@ -32,58 +34,63 @@ const (
 
 // Revocation gives one by its id.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	r, err := scanShown(s.readers.QueryRowContext(ctx, selectShown+` AND r.id = ?`, account, id.String()))
-	if errors.Is(err, sql.ErrNoRows) {
-		return revocation.Revocation{}, notFound("There is no such revocation in this account.")
+	found, err := query(ctx, s.readers, scanShown,
+		selectShown+` AND r.id = ? AND coalesce(j.state, '') NOT IN `+hiddenStates, account, id.String())
+	if err == nil && len(found) == 0 {
+		err = notFound("There is no such revocation in this account.")
 	}
-	return r, fault("read revocation", err)
+	if err != nil {
+		return revocation.Revocation{}, fault("read revocation", err)
+	}
+	return found[0], nil
 }
 
-// Revocations gives a page of those that f selects, newest first.
-func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocation.Revocation, error) {
-	if !f.JobID.IsZero() {
-		return nil, nil // every revocation here was submitted singly
-	}
-	statement, args := selectShown, []any{f.Account}
-	if f.ReportID != 0 {
-		statement, args = selectShownOfReport, append(args, f.ReportID)
-	}
-	where := func(condition string, value any) {
-		statement += ` AND ` + condition
-		args = append(args, value)
-	}
-	low, high := f.IDRange()
-	if !low.IsZero() {
-		where(`r.id >= ?`, low.String())
-	}
-	if !high.IsZero() {
-		where(`r.id < ?`, high.String())
-	}
-	if f.Status != "" {
-		where(shownStatus+` = ?`, string(f.Status))
-	}
-	scan := func(rows *sql.Rows) (revocation.Revocation, error) { return scanShown(rows) }
-	page, err := query(ctx, s.readers, scan, statement+` ORDER BY r.id DESC LIMIT ?`, append(args, f.Limit)...)
-	return page, fault("list revocations", err)
+// selection is a statement under construction.
+type selection struct {
+	statement string
+	args      []any
 }
 
-func scanShown(row interface{ Scan(...any) error }) (revocation.Revocation, error) {
+func (s *selection) where(condition string, args ...any) {
+	s.statement += ` AND ` + condition
+	s.args = append(s.args, args...)
+}
+
+// status selects by what is shown. What of it stands in the revocation's own row is told first, so that most
+// rows can be passed over without a look at the others.
+func (s *selection) status(status revocation.Status) {
+	switch status {
+	case revocation.StatusPending, revocation.StatusErrorRevoking:
+		s.where(`r.status IN ('PENDING', ?)`, string(status))
+		s.where(shownStatus+` = ?`, string(status))
+	default:
+		s.where(`r.status = ?`, string(status))
+	}
+}
+
+func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 	var (
 		r                           revocation.Revocation
+		reportID                    sql.Null[int64]
 		errorCode, errorDetail      sql.Null[string]
 		notification                sql.Null[string]
 		dueAt, updatedAt, completed sql.Null[int64]
 	)
 	if err := row.Scan(
-		&r.Account, scannedID{&r.ID}, &r.ReportID, &r.Notify, &r.ClientReference, scannedID{&r.RequestedBy},
+		&r.Account, scannedID{&r.ID}, &reportID, &r.Notify,
+		&r.ClientReference, scannedID{&r.RequestedBy}, optionalID{&r.Job}, &r.Inferred,
 		&r.Status, &r.Final, &r.Timestamp, &r.Attempts, &dueAt,
 		&errorCode, &errorDetail,
 		&notification, &r.Notification.Attempts, &updatedAt, &completed,
 	); err != nil {
 		return revocation.Revocation{}, err
 	}
-	if errorCode.Valid {
+	r.ReportID = reportID.V
+	switch {
+	case errorCode.Valid:
 		r.LastError = &revocation.Failure{Code: revocation.Code(errorCode.V), Detail: errorDetail.V}
+	case r.Status == revocation.StatusInvalid:
+		r.Invalid = errorDetail.V
 	}
 	r.Notification.Status = revocation.ShownNotification(
 		r.Notify, r.Final, r.Status, revocation.NotificationStatus(notification.V))

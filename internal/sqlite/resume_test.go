@@ -23,6 +23,29 @@ func claimDue(t *testing.T, store *sqlite.Store) []revocation.Ref {
 	return refs
 }
 
+// claimItems gives the rows of the items that are due, with their attempts.
+func claimItems(t *testing.T, store *sqlite.Store) map[int]int {
+	t.Helper()
+	due, err := store.ClaimItems(t.Context(), "acme", false, 100, []time.Duration{time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make(map[int]int)
+	for _, d := range due {
+		rows[d.ID.Row()] = d.Attempt
+	}
+	return rows
+}
+
+func claimJobEmails(t *testing.T, store *sqlite.Store, limit int) []revocation.Email {
+	t.Helper()
+	emails, err := store.ClaimJobNotifications(t.Context(), "acme", limit, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return emails
+}
+
 func resume(t *testing.T, store *sqlite.Store) {
 	t.Helper()
 	if err := store.Resume(t.Context()); err != nil {
@@ -102,6 +125,78 @@ func TestStore_Resume(t *testing.T) {
 		}
 		if got := read(t, store, sent).Notification.Status; got != revocation.NotificationSent {
 			t.Errorf("the sent one is %s", got)
+		}
+	})
+	t.Run("items that somebody had in hand are due, those that wait for their time are not", func(t *testing.T) {
+		store := open(t, file(t))
+		seed(t, store, 1, 2)
+		job := bulk(t, store, 1, 2)
+		if err := store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: job.ID, First: 1, Last: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[int]int{1: 0, 2: 0}, claimItems(t, store)); diff != "" {
+			t.Fatalf("due before, with their attempts (-want +got):\n%s", diff)
+		}
+		waits := revocation.Ref{Account: "acme", ID: job.ID.Item(2)}
+		if _, err := store.Fail(t.Context(), []revocation.Ref{waits}, func(held []revocation.Held) []revocation.Decision {
+			policy := revocation.RetryPolicy{Base: time.Hour, Max: time.Hour, MaxAttempts: 9}
+			return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeDeadlock}, policy)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		resume(t, store)
+		if diff := cmp.Diff(map[int]int{1: 0}, claimItems(t, store)); diff != "" {
+			t.Errorf("due after, with their attempts (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("a call that was under way is due, and in doubt", func(t *testing.T) {
+		store := open(t, file(t))
+		url := "https://platform.example"
+		if err := store.SetAccount(t.Context(), revocation.AccountChange{
+			ID: "acme", Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: []byte("sealed")},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		refs := submit(t, store, 1, 1)
+		if _, err := store.CarryOut(t.Context(), refs, revocation.Decide); err != nil {
+			t.Fatal(err)
+		}
+		for i, before := range []func(*testing.T, *sqlite.Store){func(*testing.T, *sqlite.Store) {}, resume} {
+			before(t, store)
+			calls, err := store.ClaimCalls(t.Context(), "acme", 9, time.Hour)
+			if err != nil || len(calls) != 1 || calls[0].Ref != refs[0] || calls[0].InDoubt != (i > 0) {
+				t.Fatalf("got the calls %+v, %v", calls, err)
+			}
+		}
+	})
+	t.Run("emails of jobs are due, but for those that may have been sent, which are counted", func(t *testing.T) {
+		store := open(t, file(t))
+		seed(t, store, 1, 4)
+		job := bulk(t, store, 1, 4)
+		if _, err := store.CarryOutChunk(t.Context(), "acme", false); err != nil {
+			t.Fatal(err)
+		}
+		for _, email := range claimJobEmails(t, store, 3)[1:] {
+			if held, err := store.CommitNotification(t.Context(), email, time.Hour); err != nil || !held {
+				t.Fatal(held, err)
+			}
+		}
+		for range 2 {
+			resume(t, store)
+		}
+		got, err := store.Job(t.Context(), "acme", job.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(revocation.MailCounts{Pending: 2, Unknown: 2}, got.Mails); diff != "" {
+			t.Errorf("mails (-want +got):\n%s", diff)
+		}
+		claims := map[int]int{}
+		for _, email := range claimJobEmails(t, store, 9) {
+			claims[email.Revocation.Row()] = email.Claims
+		}
+		if diff := cmp.Diff(map[int]int{1: 2, 4: 1}, claims); diff != "" {
+			t.Errorf("due, with their claims (-want +got):\n%s", diff)
 		}
 	})
 }

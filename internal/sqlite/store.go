@@ -39,6 +39,10 @@ var (
 	_ revocation.ExecutionStore    = (*Store)(nil)
 	_ revocation.DispatchStore     = (*Store)(nil)
 	_ revocation.NotificationStore = (*Store)(nil)
+	_ revocation.JobStore          = (*Store)(nil)
+	_ revocation.BulkStore         = (*Store)(nil)
+	_ revocation.CallStore         = (*Store)(nil)
+	_ revocation.HousekeepingStore = (*Store)(nil)
 )
 
 // Open opens the file at path, creates it when it is absent, and brings its tables up to date. Its directory
@@ -105,13 +109,25 @@ func (s *Store) Close() error {
 func (s *Store) Resume(ctx context.Context) error {
 	return s.write(ctx, "resume", func(tx *sql.Tx, now time.Time) error {
 		if err := exec(ctx, tx, `
-			UPDATE outstanding SET look_at = max(coalesce(due_at, ?1), ?1)`, micros(now)); err != nil {
+			UPDATE outstanding SET look_at = max(coalesce(due_at, ?1), ?1), claimed = 0`, micros(now)); err != nil {
 			return err
 		}
-		return exec(ctx, tx, `
-			UPDATE notifications
-			SET status = CASE status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
-			    look_at = ?1, updated_at = ?1
-			WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED')`, micros(now))
+		if err := exec(ctx, tx, `
+			INSERT INTO mail_tallies (account_id, job_id, slot, unknown)
+			SELECT account_id, job_id, 0, count(*) FROM notifications
+			WHERE `+unsettled+` AND job_id IS NOT NULL AND status = 'COMMITTED'
+			GROUP BY account_id, job_id`+addToTally); err != nil {
+			return err
+		}
+		for _, index := range []string{`job_id IS NULL`, `job_id IS NOT NULL`} {
+			if err := exec(ctx, tx, `
+				UPDATE notifications
+				SET status = CASE status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
+				    look_at = ?1, updated_at = ?1
+				WHERE `+unsettled+` AND `+index, micros(now)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -89,6 +89,42 @@ func submit(t testing.TB, store *sqlite.Store, first, n int) []revocation.Ref {
 	return refs
 }
 
+// begin begins the upload of a job.
+func begin(t testing.TB, store *sqlite.Store) revocation.Seal {
+	t.Helper()
+	seal := revocation.Seal{Notify: true}
+	seal.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
+	if _, err := store.BeginJob(t.Context(), seal.NewJob, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	return seal
+}
+
+// add uploads n items, of the invites from first on.
+func add(t testing.TB, store *sqlite.Store, seal *revocation.Seal, first, n int) {
+	t.Helper()
+	items := make([]revocation.Item, n)
+	for i := range items {
+		items[i] = revocation.Item{Row: seal.Total + i + 1, ReportID: int64(first + i)}
+	}
+	if err := store.AddItems(t.Context(), seal.NewJob, items, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	seal.Total += n
+}
+
+// bulk makes a job of n invites from first on.
+func bulk(t testing.TB, store *sqlite.Store, first, n int) revocation.Job {
+	t.Helper()
+	seal := begin(t, store)
+	add(t, store, &seal, first, n)
+	job, err := store.SealJob(t.Context(), seal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
 func read(t *testing.T, store *sqlite.Store, ref revocation.Ref) revocation.Revocation {
 	t.Helper()
 	r, err := store.Revocation(t.Context(), ref.Account, ref.ID)
@@ -107,7 +143,26 @@ func wantCode(t *testing.T, want revocation.Code, err error) {
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, file(t)) })
+	// Each store has its own copy of one empty file: there are hundreds, and migrating takes a while.
+	path := file(t)
+	first, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		path := file(t)
+		if err := os.WriteFile(path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, path)
+	})
 }
 
 func TestOpen(t *testing.T) {
@@ -158,6 +213,7 @@ func TestOpen(t *testing.T) {
 		if _, err := openRaw(t, path).ExecContext(t.Context(), `
 			DROP TABLE notifications; DROP TABLE idempotency_keys; DROP TABLE outstanding; DROP TABLE revocations;
 			DROP TABLE invites; DROP TABLE api_keys; DROP TABLE accounts;
+			DROP TABLE jobs; DROP TABLE chunks; DROP TABLE mail_tallies;
 			DELETE FROM goose_db_version WHERE version_id > 0`); err != nil {
 			t.Fatal(err)
 		}

@@ -69,11 +69,14 @@ func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) 
 			facts.Bound[b.AccountKey] = b
 		}
 	}
+	// An upstream alone knows its invites.
 	known, err := query(ctx, tx, scanKnownInvite, `
-		SELECT i.account_id, i.report_id, o.revocation_id, coalesce(o.notify, 0)
+		SELECT a.account_id, p.value ->> 'report_id', o.revocation_id, coalesce(o.notify, 0)
 		FROM json_each(?1) AS p
-		CROSS JOIN invites AS i ON i.account_id = p.value ->> 'account' AND i.report_id = p.value ->> 'report_id'
-		LEFT JOIN outstanding AS o ON o.account_id = i.account_id AND o.report_id = i.report_id AND o.single`,
+		CROSS JOIN accounts AS a ON a.account_id = p.value ->> 'account'
+		LEFT JOIN invites AS i ON i.account_id = a.account_id AND i.report_id = p.value ->> 'report_id'
+		LEFT JOIN outstanding AS o ON o.account_id = a.account_id AND o.report_id = p.value ->> 'report_id' AND o.single
+		WHERE i.report_id IS NOT NULL OR a.upstream_url IS NOT NULL`,
 		parameter(invites))
 	if err != nil {
 		return facts, err

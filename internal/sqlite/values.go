@@ -54,6 +54,15 @@ func (o optionalID) Scan(value any) error {
 	return scannedID(o).Scan(value)
 }
 
+// optionalText stores the zero id as NULL.
+func optionalText(id revocation.ID) *string {
+	if id.IsZero() {
+		return nil
+	}
+	text := id.String()
+	return &text
+}
+
 // rowKey names a row of revocations, outstanding or notifications in a statement's parameter.
 type rowKey struct {
 	Account string `json:"account"`

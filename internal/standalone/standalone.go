@@ -79,12 +79,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	metrics := app.NewMetrics()
 	server := app.NewAPI(app.APIOptions{
 		Store: store, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
+		JobMaxItems: o.Settings.JobMaxItems, Metrics: metrics, Log: o.Log,
+	})
+	worker, err := app.NewWorker(app.WorkerOptions{
+		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate,
+		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.Retention.Duration(),
 		Metrics: metrics, Log: o.Log,
 	})
-	worker := app.NewWorker(app.WorkerOptions{
-		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate,
-		Retry: o.Settings.Retry, Log: o.Log,
-	})
+	if err != nil {
+		return err
+	}
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return server.Run(ctx, o.Listener) })
 	running.Go(func() error { return worker.Run(ctx) })

@@ -70,13 +70,13 @@ var carryOutTests = []test{
 		})
 	}},
 	{"other final outcomes are kept, and leave the invite alone", func(f *fixture) {
-		for _, status := range []revocation.Status{revocation.StatusNotFound, revocation.StatusCancelled} {
+		for status, attempts := range map[revocation.Status]int{revocation.StatusNotFound: 1, revocation.StatusCancelled: 0} {
 			ref := f.fresh(request(1))[0]
 			f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision {
 				return revocation.Decision{Status: status, Final: true}
 			}), ref)
 			f.final(ref, revocation.Revocation{
-				ReportID: 1, Status: status, Attempts: 1,
+				ReportID: 1, Status: status, Attempts: attempts,
 				Notification: revocation.Notification{Status: revocation.NotificationNotRequested},
 			})
 		}

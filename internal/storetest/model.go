@@ -21,6 +21,8 @@ type model struct {
 	under   map[int64]revocation.ID // what can be joined
 	revoked map[int64]bool
 	keys    map[string]modelledKey
+	jobs    []*modelledJob // in the order of their making
+	jobKeys map[string]*modelledJob
 }
 
 // modelled is a revocation as it must be.
@@ -30,7 +32,14 @@ type modelled struct {
 	status   revocation.Status
 	final    bool
 	attempts int
-	due      bool
+	// work tells that it has a work row, due that an attempt can be claimed, claimed that somebody has it in hand.
+	work    bool
+	due     bool
+	claimed bool
+	// job is nil for a single submission. mail is its email's own status, empty without one.
+	job     *modelledJob
+	mail    revocation.NotificationStatus
+	mailDue bool
 }
 
 type modelledKey struct {
@@ -42,7 +51,7 @@ func newModel(f *fixture, t *rapid.T, account string) *model {
 	m := &model{
 		store: f.Store, f: f, account: account,
 		all: make(map[revocation.ID]*modelled), under: make(map[int64]revocation.ID),
-		revoked: make(map[int64]bool), keys: make(map[string]modelledKey),
+		revoked: make(map[int64]bool), keys: make(map[string]modelledKey), jobKeys: make(map[string]*modelledJob),
 	}
 	m.must(t, f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
 	known := make([]revocation.Invite, modelReports)
@@ -78,7 +87,7 @@ func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, c
 		id = s.ID
 		m.ids = append(m.ids, id)
 		m.under[s.ReportID] = id
-		m.all[id] = &modelled{report: s.ReportID, notify: s.Notify, status: revocation.StatusPending}
+		m.all[id] = &modelled{report: s.ReportID, notify: s.Notify, status: revocation.StatusPending, work: true}
 	}
 	if s.IdempotencyKey != "" {
 		m.keys[s.IdempotencyKey] = modelledKey{s, id}
@@ -87,35 +96,73 @@ func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, c
 }
 
 // decided takes over what was decided, after a look at whether it could be.
-func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, decisions []revocation.Decision) {
-	for _, d := range decisions {
+func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation.CarriedOut) {
+	over := make(map[revocation.ID]bool)
+	for _, d := range done.Decisions {
 		r := m.all[d.ID]
 		if r == nil || !live[d.ID] || d.Attempt != r.attempts || d.ReportID != r.report || d.Notify != r.notify {
 			t.Fatalf("decided %+v about %+v", d, r)
 		}
 		live[d.ID] = false
-		r.due = !d.Final
-		if d.Status == "" {
-			continue
-		}
-		if !r.status.CanFollow(d.Status) {
-			t.Fatalf("%s after %s", d.Status, r.status)
-		}
-		if d.Status == revocation.StatusRevoked {
-			if m.revoked[r.report] {
-				t.Fatalf("report %d revoked twice", r.report)
-			}
-			m.revoked[r.report] = true
-		}
-		r.status, r.final, r.attempts = d.Status, d.Final, r.attempts+1
-		if d.Final {
-			delete(m.under, r.report)
+		m.become(t, r, d)
+		if r.job != nil && r.job.ends(m) {
+			over[r.job.seal.ID] = true
 		}
 	}
 	for id, waiting := range live {
 		if waiting {
 			t.Fatalf("nothing was decided about %+v", m.all[id])
 		}
+	}
+	for _, id := range done.Ended {
+		if !over[id] {
+			t.Fatalf("job %v did not end with it", id)
+		}
+		delete(over, id)
+	}
+	if len(over) > 0 || len(done.Busy) > 0 {
+		t.Fatalf("jobs %v ended, and %v are busy", over, done.Busy)
+	}
+}
+
+// become makes a revocation what was decided about it.
+func (m *model) become(t *rapid.T, r *modelled, d revocation.Decision) {
+	r.due, r.work, r.claimed = !d.Final, !d.Final, false
+	cancelling := r.job != nil && r.job.cancelled
+	if d.Status == "" && !cancelling {
+		if r.job != nil {
+			r.job.begin(false)
+		}
+		return
+	}
+	if want := m.rule(r.report); d.Status != revocation.StatusErrorRevoking && d.Status != want && !cancelling ||
+		cancelling && d.Status != revocation.StatusErrorRevoking && d.Status != revocation.StatusCancelled ||
+		!r.status.CanFollow(d.Status) {
+		t.Fatalf("%s after %s, want %s (job: %+v)", d.Status, r.status, want, r.job)
+	}
+	r.status, r.final, r.attempts = d.Status, d.Final, d.Attempts()
+	m.revoked[r.report] = m.revoked[r.report] || d.Status == revocation.StatusRevoked
+	if r.job == nil {
+		if d.Final {
+			delete(m.under, r.report)
+		}
+		return
+	}
+	r.job.begin(d.Status != revocation.StatusCancelled)
+	if r.mailDue = d.Status == revocation.StatusRevoked && r.notify; r.mailDue {
+		r.mail = revocation.NotificationPending
+	}
+}
+
+// rule is what an attempt on an invite gives now.
+func (m *model) rule(report int64) revocation.Status {
+	switch {
+	case report > modelReports:
+		return revocation.StatusNotFound
+	case m.revoked[report]:
+		return revocation.StatusAlreadyRevoked
+	default:
+		return revocation.StatusRevoked
 	}
 }
 
@@ -131,19 +178,25 @@ func (m *model) check(t *rapid.T) {
 		if !ok {
 			t.Fatalf("nobody submitted %+v", r)
 		}
-		got := modelled{r.ReportID, r.Notify, r.Status, r.Final, r.Attempts, want.due}
-		if got != *want {
-			t.Fatalf("revocation %+v, want %+v", got, *want)
-		}
-		if waits := r.Status == revocation.StatusErrorRevoking && !r.Final; waits == r.NextAttemptAt.IsZero() {
-			t.Fatalf("%s (final: %t), and the next attempt is at %v", r.Status, r.Final, r.NextAttemptAt)
-		}
-		if (r.LastError != nil) != (r.Status == revocation.StatusErrorRevoking) {
-			t.Fatalf("%s with the error %v", r.Status, r.LastError)
-		}
-		wantEmail := revocation.ShownNotification(want.notify, want.final, want.status, "")
-		if r.Notification.Status != wantEmail {
-			t.Fatalf("email %s, want %s", r.Notification.Status, wantEmail)
-		}
+		m.compare(t, r, want)
+	}
+}
+
+// compare fails unless a revocation reads as it must be.
+func (m *model) compare(t *rapid.T, r revocation.Revocation, want *modelled) {
+	got := *want
+	got.report, got.notify, got.status, got.final, got.attempts = r.ReportID, r.Notify, r.Status, r.Final, r.Attempts
+	if got != *want || (want.job == nil) != r.Job.IsZero() || want.job != nil && r.Job != want.job.seal.ID {
+		t.Fatalf("revocation %+v, want %+v", r, *want)
+	}
+	if waits := r.Status == revocation.StatusErrorRevoking && !r.Final; waits == r.NextAttemptAt.IsZero() {
+		t.Fatalf("%s (final: %t), and the next attempt is at %v", r.Status, r.Final, r.NextAttemptAt)
+	}
+	if (r.LastError != nil) != (r.Status == revocation.StatusErrorRevoking) {
+		t.Fatalf("%s with the error %v", r.Status, r.LastError)
+	}
+	wantEmail := revocation.ShownNotification(want.notify, want.final, want.status, want.mail)
+	if r.Notification.Status != wantEmail {
+		t.Fatalf("email %s, want %s", r.Notification.Status, wantEmail)
 	}
 }

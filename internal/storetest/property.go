@@ -86,7 +86,7 @@ func (m *model) drawRefs(t *rapid.T) (refs []revocation.Ref, live map[revocation
 			ref.Attempt += rapid.SampledFrom([]int{-1, 1}).Draw(t, "by")
 		}
 		refs = append(refs, ref)
-		live[id] = !stale && !r.final
+		live[id] = !stale && r.work
 	}
 	return refs, live
 }
@@ -97,32 +97,42 @@ func (m *model) carryOut(t *rapid.T) {
 	for _, ref := range refs {
 		fates[ref.ID] = rapid.SampledFrom([]string{"rule", "rule", "contended", "failed"}).Draw(t, "fate")
 	}
+	m.carryOutAs(t, refs, live, fates)
+}
+
+// carryOutAs has each of refs meet its fate, and the rule without one.
+func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocation.ID]bool, fates map[revocation.ID]string) {
 	done, err := m.store.CarryOut(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
 		held = slices.Clone(held)
 		for i := range held {
-			held[i].Contended = fates[held[i].ID] == "contended"
+			held[i].Contended = fates[held[i].ID] == "contended" || fates[held[i].ID] == "failed"
 		}
 		decisions := revocation.Decide(held)
 		for i := range held {
-			if fates[held[i].ID] == "failed" {
+			switch {
+			case fates[held[i].ID] == "failed":
 				decisions[i] = revocation.DecideFailed(held[i:i+1], outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})[0]
-			} else if decisions[i].Status == "" {
+			case decisions[i].Status == "":
 				decisions[i].Delay = 0
 			}
 		}
 		return decisions
 	})
 	m.must(t, err)
-	m.decided(t, live, done.Decisions)
+	m.decided(t, live, done)
 }
 
 func (m *model) fail(t *rapid.T) {
 	refs, live := m.drawRefs(t)
+	cancels := len(m.jobs) > 0 && rapid.Bool().Draw(t, "cancels")
 	done, err := m.store.Fail(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+		if cancels {
+			return cancelAll(held)
+		}
 		return revocation.DecideFailed(held, outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})
 	})
 	m.must(t, err)
-	m.decided(t, live, done.Decisions)
+	m.decided(t, live, done)
 }
 
 // claimDue claims all that is due, which is what was decided and is not final.
@@ -134,13 +144,13 @@ func (m *model) claimDue(t *rapid.T) {
 			continue // an earlier run's
 		}
 		r := m.all[d.ID]
-		if r == nil || !r.due || d.Attempt != r.attempts {
+		if r == nil || r.job != nil || !r.due || d.Attempt != r.attempts {
 			t.Fatalf("due: %+v, about %+v", d, r)
 		}
 		r.due = false
 	}
 	for _, r := range m.all {
-		if r.due {
+		if r.due && r.job == nil {
 			t.Fatalf("not claimed: %+v", r)
 		}
 	}

@@ -19,6 +19,8 @@ type Store interface {
 	revocation.ExecutionStore
 	revocation.DispatchStore
 	revocation.NotificationStore
+	revocation.BulkStore
+	revocation.HousekeepingStore
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)
@@ -54,6 +56,19 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Accounts", accountTests},
 		{"Concurrency", concurrencyTests},
 		{"Properties", propertyTests},
+		{"Intake", intakeTests},
+		{"JobKeys", jobKeyTests},
+		{"Sizes", sizeTests},
+		{"Bulk", bulkTests},
+		{"Spill", spillTests},
+		{"JobStates", jobStateTests},
+		{"Cancel", cancelTests},
+		{"JobMail", jobMailTests},
+		{"JobRead", jobReadTests},
+		{"Housekeeping", housekeepingTests},
+		{"JobConcurrency", togetherTests},
+		{"JobRule", ruleTests},
+		{"JobProperties", jobPropertyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
@@ -224,7 +239,7 @@ func decideAll(decide func(h revocation.Held) revocation.Decision) func([]revoca
 		var all []revocation.Decision
 		for _, h := range held {
 			d := decide(h)
-			d.Ref, d.ReportID, d.Notify = h.Ref, h.ReportID, h.Notify
+			d.Ref, d.ReportID, d.Job, d.Notify = h.Ref, h.ReportID, h.Job, h.Notify
 			all = append(all, d)
 		}
 		return all

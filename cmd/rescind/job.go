@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"rescind/internal/client"
+)
+
+// pageSize is how many items are asked for at once: the most that the API gives.
+const pageSize = 1000
+
+type jobShowCommand struct {
+	ID     string `arg:"" help:"The job's id."`
+	Follow bool   `help:"Wait for the end. Ctrl-C leaves the job running."`
+}
+
+// Run tells of the job. A job that goes on is an outcome that is not known yet.
+func (c *jobShowCommand) Run(p *process) error {
+	job, err := p.client.Job(p.ctx, c.ID, 0)
+	if err != nil {
+		return err
+	}
+	if c.Follow && !job.Ended() {
+		return p.follow(job)
+	}
+	return p.conclude(job)
+}
+
+type jobCancelCommand struct {
+	ID string `arg:"" help:"The job's id."`
+}
+
+// Run cancels the job.
+func (c *jobCancelCommand) Run(p *process) error {
+	job, err := p.client.Cancel(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.body(job.Body)
+	}
+	return p.print("Job %s: %s, %d of %d items are final.\n", printable(job.ID), printable(string(job.State)), job.Done(), job.Total)
+}
+
+type jobRetryCommand struct {
+	ID     string `arg:"" help:"The id of a job that has ended."`
+	Follow bool   `help:"Wait for the new job's end and tell the outcomes."`
+}
+
+// Run makes the new job.
+func (c *jobRetryCommand) Run(p *process) error {
+	job, err := p.client.Retry(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return p.begun(job, c.Follow)
+}
+
+type jobResultsCommand struct {
+	ID     string `arg:"" help:"The job's id."`
+	Status string `placeholder:"STATUS" help:"Only the items with it, such as NOT_FOUND."`
+}
+
+// resultLine has the columns of a line; the message, which can be long, comes last.
+const resultLine = "%8s  %19s  %-15s  %-13s  %s\n"
+
+// Run prints the items page by page. As JSON that is a body a page, a line each.
+func (c *jobResultsCommand) Run(p *process) error {
+	cursor := ""
+	for first := true; ; first = false {
+		page, err := p.client.Results(p.ctx, c.ID, client.Status(strings.ToUpper(c.Status)), pageSize, cursor)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			err = p.body(page.Body)
+		} else {
+			err = p.print("%s", tellResults(page.Data, first))
+		}
+		if err != nil || page.NextCursor == nil {
+			return err
+		}
+		cursor = *page.NextCursor
+	}
+}
+
+// tellResults gives a line an item, under a heading if it is wanted.
+func tellResults(results []client.Result, heading bool) string {
+	var b strings.Builder
+	if heading {
+		fmt.Fprintf(&b, resultLine, "ROW", "REPORT", "STATUS", "EMAIL", "MESSAGE")
+	}
+	for _, r := range results {
+		report := "-"
+		if r.ReportID != nil {
+			report = strconv.FormatInt(*r.ReportID, 10)
+		}
+		message := r.Message
+		if r.Timestamp != "" {
+			message = sentence(message) + " The plan changed at " + r.Timestamp + "."
+		}
+		fmt.Fprintf(&b, resultLine, strconv.Itoa(r.Row), report, printable(string(r.Status)), printable(r.Notification), printable(message))
+	}
+	return b.String()
+}

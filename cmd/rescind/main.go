@@ -1,0 +1,143 @@
+// Command rescind revokes invites from the command line: one, or a file of them, through the service's HTTP
+// API. RESCIND_URL and RESCIND_API_KEY say where that is and with which key.
+//
+// What was asked for goes to standard output and everything about its progress to standard error. It exits
+// with 0 when all invites are revoked, now or before, and what was asked for as a job has been accepted; with 1
+// when there is another outcome, or none yet; with 2 when the request failed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"rescind/internal/client"
+)
+
+type commands struct {
+	JSON bool `name:"json" help:"Print the API's body as it came, for scripts; of a refusal, too."`
+
+	Revoke revokeCommand `cmd:"" help:"Revoke one invite."`
+	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job."`
+	Job    struct {
+		Show    jobShowCommand    `cmd:"" help:"Tell how far a job is."`
+		Results jobResultsCommand `cmd:"" help:"Print a job's items with their outcomes, a line each."`
+		Cancel  jobCancelCommand  `cmd:"" help:"Leave what is not carried out yet; what is stays."`
+		Retry   jobRetryCommand   `cmd:"" help:"Try those that ended as ERROR_REVOKING again, as a new job."`
+	} `cmd:"" help:"Look after jobs."`
+}
+
+const about = `Revokes candidates' invites, through the service at RESCIND_URL (https://…) with the key in RESCIND_API_KEY.
+
+Exit status: 0: all are revoked, now or before; also when a job is accepted, cancelled or listed and not waited for. 1: another outcome, or none yet. 2: the request failed.`
+
+const (
+	exitOK      = 0
+	exitOutcome = 1
+	exitFailed  = 2
+)
+
+// errOutcome ends a command with exitOutcome after it has told the outcome.
+var errOutcome = errors.New("not all are revoked")
+
+// process is what a command may use of the process it runs in.
+type process struct {
+	ctx     context.Context //nolint:containedctx // handed to the one command that runs
+	stdin   io.Reader
+	stdout  io.Writer
+	display *display
+	client  *client.Client
+	json    bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	exit := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(exit)
+}
+
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	exit := -1
+	var chosen commands
+	parser, err := kong.New(&chosen,
+		kong.Name("rescind"),
+		kong.Description(about),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError())
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "rescind:", err)
+		return exitFailed
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // help was asked for
+		return exit
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "rescind: %s\nSee: rescind --help\n", printable(err.Error()))
+		return exitFailed
+	}
+	settings, faults := readSettings(environ)
+	if len(faults) > 0 {
+		_, _ = fmt.Fprintf(stderr, "rescind: %s\n", strings.Join(faults, "\nrescind: "))
+		return exitFailed
+	}
+	p := &process{ctx: ctx, stdin: stdin, stdout: stdout, display: newDisplay(stderr, environ), json: chosen.JSON}
+	p.client = client.New(client.Options{URL: settings.url, Key: settings.key, OnRetry: p.display.retry})
+	err = command.Run(p)
+	p.display.end()
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errOutcome):
+		return exitOutcome
+	case errors.Is(err, context.Canceled):
+		p.display.say("Stopped.")
+		return exitFailed
+	default:
+		p.fail(err)
+		return exitFailed
+	}
+}
+
+// fail tells why a request failed: all that the API says about it.
+func (p *process) fail(err error) {
+	p.display.say("rescind: %s", printable(err.Error()))
+	problem, ok := errors.AsType[*client.Problem](err)
+	if !ok {
+		return
+	}
+	for _, f := range problem.Errors {
+		p.display.say("  %s: %s (%s)", printable(f.Field), printable(f.Detail), printable(f.Code))
+	}
+	if problem.Code == "unauthorized" {
+		p.display.say("The key is taken from RESCIND_API_KEY.")
+	}
+	if problem.RequestID != "" {
+		p.display.say("Request id: %s", printable(problem.RequestID))
+	}
+	if p.json && problem.Body != nil {
+		_ = p.body(problem.Body) // the exit status says that it failed
+	}
+}
+
+// body prints an answer as it came.
+func (p *process) body(b []byte) error {
+	_, err := fmt.Fprintf(p.stdout, "%s\n", b)
+	return err
+}
+
+// print prints lines of what was asked for.
+func (p *process) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(p.stdout, format, args...)
+	return err
+}

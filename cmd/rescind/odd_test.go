@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// odd starts a service that answers as a test says, by method and path, and gives an environment with it.
+func odd(t *testing.T, routes map[string]http.HandlerFunc) (environ []string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	for route, answer := range routes {
+		mux.HandleFunc(route, answer)
+	}
+	s := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return []string{"RESCIND_URL=" + s.URL, "RESCIND_API_KEY=hunter2"}
+}
+
+// says answers with a status and a body.
+func says(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+		_, _ = fmt.Fprint(w, body)
+	}
+}
+
+const (
+	pending = `{"status":"PENDING","message":"The revocation is queued.","id":"r1","report_id":318,"final":false,"notification":{"status":"PENDING"}}`
+	failing = `{"status":"ERROR_REVOKING","message":"Unable to Revoke invite now, Please try again later.","id":"r1","report_id":318,"final":false,
+"next_attempt_at":"2026-01-01T00:00:08Z","last_error":{"code":"x","detail":"The platform\u001b[2J is away."},"notification":{"status":"NOT_REQUESTED"}}`
+	revoked = `{"status":"REVOKED","message":"Invite Revoked successfully.","id":"r1","report_id":318,"final":true,"notification":{"status":"SENT"}}`
+
+	queued = `{"id":"j1","state":"QUEUED","total":2,"pending":2,"counts":{},"notifications":{}}`
+	ended  = `{"id":"j1","label":"a\u0007b","state":"COMPLETED","retry_of":"j0","total":4,"pending":0,"counts":{"REVOKED":1,"ERROR_REVOKING":1,"NEWLY_INVENTED":2},` +
+		`"notifications":{"PENDING":1,"SENT":2,"FAILED":3,"UNKNOWN":4,"DELEGATED":5},"items_per_second":2,"created_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:01:02.5Z"}`
+)
+
+func TestRevoke_waits(t *testing.T) {
+	t.Run("until it is final", func(t *testing.T) {
+		polls := 0
+		environ := odd(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": says(202, pending),
+			"GET /revocations/r1": func(w http.ResponseWriter, r *http.Request) {
+				if prefer := r.Header.Get("Prefer"); prefer != "wait=30" {
+					t.Errorf("Prefer: %s", prefer)
+				}
+				says(200, []string{failing, failing, revoked}[polls])(w, r)
+				polls++
+			},
+		})
+		exit, stdout, stderr := inside(t, environ, "revoke", "318", "--wait", "1h")
+		if exit != 0 || stdout != "Report 318: REVOKED. Invite Revoked successfully. Email: SENT. [r1]\n" || stderr != "" {
+			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+		}
+	})
+	t.Run("no longer than it is told to", func(t *testing.T) {
+		environ := odd(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": says(202, failing), "GET /revocations/r1": says(200, failing),
+		})
+		exit, stdout, stderr := inside(t, environ, "revoke", "318", "--wait", "100ms")
+		if exit != 1 || stderr != "" {
+			t.Errorf("exit %d, %q", exit, stderr)
+		}
+		contains(t, stdout, "Report 318: ERROR_REVOKING. Unable to Revoke invite now, Please try again later. The platform [2J is away. The next attempt is at ",
+			" It goes on by itself; the same command asks again. [r1]\n")
+	})
+	t.Run("and says that it was accepted when it cannot ask any more", func(t *testing.T) {
+		environ := odd(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": says(202, pending), "GET /revocations/r1": says(403, `{"code":"missing_scope","detail":"It lacks one."}`),
+		})
+		exit, stdout, stderr := inside(t, environ, "revoke", "318")
+		if want := "rescind: it is accepted as r1, but its outcome cannot be asked for: It lacks one. (missing_scope)\n"; exit != 2 || stdout != "" || stderr != want {
+			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+		}
+	})
+}
+
+func TestSummary(t *testing.T) {
+	environ := odd(t, map[string]http.HandlerFunc{
+		"GET /jobs/j1": says(200, ended),
+		"GET /jobs/j1/results": func(w http.ResponseWriter, r *http.Request) {
+			if status := r.URL.Query().Get("status"); status != "ERROR_REVOKING" {
+				says(404, `{"code":"not_found"}`)(w, r)
+				return
+			}
+			says(200, `{"data":[{"row":7,"report_id":318,"status":"ERROR_REVOKING","message":"a\u001bb\n","notification":"SKIPPED"}],"next_cursor":"x"}`)(w, r)
+		},
+	})
+	exit, stdout, stderr := inside(t, environ, "job", "show", "j1")
+	want := `Job j1 "a b" (again what failed of j0): COMPLETED, 4 of 4 items are final, after 1m2.5s, 2 items a second.
+         1  REVOKED
+         1  ERROR_REVOKING
+         2  NEWLY_INVENTED
+         2  emails sent
+         1  emails on their way
+         3  emails that failed
+         4  emails that may or may not have been sent
+         5  emails left to the upstream
+Not revoked, the first of each outcome:
+     ROW               REPORT  STATUS           EMAIL          MESSAGE
+       7                  318  ERROR_REVOKING   SKIPPED        a b 
+All of them:
+  rescind job results j1 --status ERROR_REVOKING
+  rescind job results j1 --status NEWLY_INVENTED
+Those with ERROR_REVOKING can be tried again: rescind job retry j1 --follow
+`
+	if diff := cmp.Diff(want, stdout); diff != "" || exit != 1 || stderr != "" {
+		t.Errorf("exit %d, %q (-want +got):\n%s", exit, stderr, diff)
+	}
+}
+
+func TestFollow_refused(t *testing.T) {
+	environ := odd(t, map[string]http.HandlerFunc{
+		"POST /jobs": says(202, queued), "GET /jobs/j1/events": says(401, `{"code":"unauthorized","detail":"It has ended."}`),
+	})
+	exit, stdout, stderr := inside(t, environ, "bulk", file(t, "a.csv", "report_id\n1\n2\n"), "--follow")
+	if exit != 2 || stdout != "" {
+		t.Errorf("exit %d, %q", exit, stdout)
+	}
+	contains(t, stderr, "rescind: the job cannot be followed any more, and may go on: It has ended. (unauthorized). Follow it: rescind job show j1 --follow. Cancel it: rescind job cancel j1.\n")
+}
+
+func TestInterrupted(t *testing.T) {
+	// stopped runs a command that is interrupted while the service is at reach.
+	stopped := func(t *testing.T, route string, reach func(*http.Request), args ...string) (exit int, stdout, stderr string) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		environ := odd(t, map[string]http.HandlerFunc{route: func(_ http.ResponseWriter, r *http.Request) {
+			reach(r)
+			cancel()
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}})
+		var out, errs bytes.Buffer
+		exit = run(ctx, args, environ, strings.NewReader(""), &out, &errs)
+		return exit, out.String(), errs.String()
+	}
+	none := func(*http.Request) {}
+	whole := func(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
+	large := file(t, "large.csv", csvOf(4_000_000))
+	for name, c := range map[string]struct {
+		route string
+		reach func(*http.Request)
+		args  []string
+		want  string
+	}{
+		"an upload in the middle": {
+			"POST /jobs", func(r *http.Request) { _, _ = r.Body.Read(make([]byte, 1)) },
+			[]string{"bulk", large},
+			"rescind: stopped before all was uploaded: nothing of it is carried out\n",
+		},
+		"an upload at its end": {
+			"POST /jobs", whole,
+			[]string{"bulk", file(t, "small.csv", "report_id\n1\n")},
+			"rescind: stopped before the answer: the job may have been accepted, and goes on then\n",
+		},
+		"a revocation": {
+			"POST /assessments/invite/revoke", whole,
+			[]string{"revoke", "318"},
+			"rescind: stopped; it may have been accepted already and goes on then: the same command tells\n",
+		},
+		"a question": {"GET /jobs/j1", none, []string{"job", "show", "j1"}, "Stopped.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exit, stdout, stderr := stopped(t, c.route, c.reach, c.args...)
+			if exit != 2 || stdout != "" || !strings.HasSuffix("\n"+stderr, "\n"+c.want) {
+				t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+			}
+		})
+	}
+	t.Run("a revocation that is waited for", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		environ := odd(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": says(202, pending),
+			"GET /revocations/r1": func(_ http.ResponseWriter, r *http.Request) {
+				cancel()
+				<-r.Context().Done()
+			},
+		})
+		var out, errs bytes.Buffer
+		exit := run(ctx, []string{"revoke", "318"}, environ, strings.NewReader(""), &out, &errs)
+		if exit != 1 || !strings.HasPrefix(out.String(), "Report 318: PENDING. ") || errs.Len() > 0 {
+			t.Errorf("exit %d, %q %q", exit, out.String(), errs.String())
+		}
+	})
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+)
+
+// settings are the environment's.
+type settings struct {
+	url *url.URL
+	key string
+}
+
+// readSettings takes them from an environment, or says all that is wrong with them, a line each and without
+// their values: either can hold a secret.
+func readSettings(environ []string) (s settings, faults []string) {
+	values := make(map[string]string)
+	for _, one := range environ {
+		name, value, _ := strings.Cut(one, "=")
+		values[name] = value
+	}
+	address, key := values["RESCIND_URL"], values["RESCIND_API_KEY"]
+	var err error
+	switch s.url, err = url.Parse(address); {
+	case address == "":
+		faults = append(faults, "RESCIND_URL is not set: the service's address, like https://rescind.example.com")
+	case err != nil || s.url.Scheme != "https" && s.url.Scheme != "http" || s.url.Hostname() == "":
+		faults = append(faults, "RESCIND_URL must be an address like https://rescind.example.com or http://127.0.0.1:8080")
+	case s.url.User != nil || s.url.RawQuery != "" || s.url.ForceQuery || s.url.Fragment != "":
+		faults = append(faults, "RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY")
+	}
+	switch s.key = key; {
+	case key == "":
+		faults = append(faults, "RESCIND_API_KEY is not set: an API key of the service")
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		faults = append(faults, "RESCIND_API_KEY must be a key alone, without spaces, line breaks and letters outside ASCII")
+	}
+	return s, faults
+}

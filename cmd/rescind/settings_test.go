@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// inside runs the program within the test.
+func inside(t *testing.T, environ []string, args ...string) (exit int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	exit = run(t.Context(), args, environ, strings.NewReader(""), &out, &errs)
+	return exit, out.String(), errs.String()
+}
+
+func TestSettings(t *testing.T) {
+	const noURL = "rescind: RESCIND_URL is not set: the service's address, like https://rescind.example.com\n"
+	const noKey = "rescind: RESCIND_API_KEY is not set: an API key of the service\n"
+	const notURL = "rescind: RESCIND_URL must be an address like https://rescind.example.com or http://127.0.0.1:8080\n"
+	const more = "rescind: RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY\n"
+	const notKey = "rescind: RESCIND_API_KEY must be a key alone, without spaces, line breaks and letters outside ASCII\n"
+	for name, c := range map[string]struct {
+		url, key, want string
+	}{
+		"nothing":         {"", "", noURL + noKey},
+		"no scheme":       {"127.0.0.1:8080", "hunter2", notURL},
+		"no host":         {"https://", "hunter2", notURL},
+		"another scheme":  {"ftp://hunter2", "hunter2", notURL},
+		"not an address":  {"http://hunter2\x7f", "hunter2", notURL},
+		"with a password": {"http://user:hunter2@host", "hunter2", more},
+		"with a query":    {"http://host?key=hunter2", "hunter2", more},
+		"a broken key":    {"http://host", "hunter2\n", notKey},
+		"a key in words":  {"", "my hunter2", noURL + notKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exit, stdout, stderr := inside(t, []string{"RESCIND_URL=" + c.url, "RESCIND_API_KEY=" + c.key}, "revoke", "318")
+			if diff := cmp.Diff(c.want, stderr); diff != "" || exit != 2 || stdout != "" {
+				t.Errorf("exit %d, %q (-want +got):\n%s", exit, stdout, diff)
+			}
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range []string{
+		"", "nonsense", "revoke", "revoke abc", "revoke 0", "revoke 9223372036854775808", "revoke 1 --wait soon", "revoke 1 --wait=-1s",
+		"bulk", "job", "job show", "job results", "job show 1 --nonsense",
+	} {
+		t.Run(args, func(t *testing.T) {
+			exit, stdout, stderr := inside(t, nil, strings.Fields(args)...)
+			if exit != 2 || stdout != "" || !strings.HasPrefix(stderr, "rescind: ") || !strings.HasSuffix(stderr, "See: rescind --help\n") {
+				t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+			}
+		})
+	}
+	t.Run("help needs no settings", func(t *testing.T) {
+		for _, command := range []string{"", "revoke", "bulk", "job", "job show", "job results", "job cancel", "job retry"} {
+			exit, stdout, _ := inside(t, nil, append(strings.Fields(command), "--help")...)
+			if exit != 0 || !strings.Contains(stdout, "Usage: rescind "+command) {
+				t.Errorf("%s: exit %d: %s", command, exit, stdout)
+			}
+		}
+		_, stdout, _ := inside(t, nil, "--help")
+		contains(t, stdout, "RESCIND_URL", "RESCIND_API_KEY", "Exit status")
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Request-Id", "req-1")
+		w.WriteHeader(http.StatusUnauthorized)
+		// What is told must not reach the terminal as it is.
+		_, _ = w.Write([]byte(`{"status":401,"code":"unauthorized","detail":"No\u001b[2J\nkey.","errors":[{"field":"apiKey","code":"bad","detail":"It \u202eis."}]}`))
+	}))
+	defer s.Close()
+	environ := []string{"RESCIND_URL=" + s.URL, "RESCIND_API_KEY=hunter2"}
+	const told = "rescind: No [2J key. (unauthorized)\n  apiKey: It  is. (bad)\nThe key is taken from RESCIND_API_KEY.\nRequest id: req-1\n"
+	for _, args := range [][]string{
+		{"revoke", "318"},
+		{"job", "show", "1"},
+		{"job", "results", "1"},
+		{"job", "cancel", "1"},
+		{"job", "retry", "1"},
+		{"bulk", file(t, "a.csv", "report_id\n1\n")},
+	} {
+		exit, stdout, stderr := inside(t, environ, args...)
+		if diff := cmp.Diff(told, strings.TrimPrefix(stderr, "Uploading: 12 bytes of 12 bytes\n")); diff != "" || exit != 2 || stdout != "" {
+			t.Errorf("%v: exit %d, %q (-want +got):\n%s", args, exit, stdout, diff)
+		}
+		exit, stdout, _ = inside(t, environ, append(args, "--json")...)
+		if exit != 2 || !strings.HasPrefix(stdout, `{"status":401,`) {
+			t.Errorf("%v --json: exit %d, %q", args, exit, stdout)
+		}
+	}
+	t.Run("a service that is not there is told at once", func(t *testing.T) {
+		s.Close()
+		exit, stdout, stderr := inside(t, environ, "revoke", "318")
+		if exit != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hunter2") {
+			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+		}
+	})
+}

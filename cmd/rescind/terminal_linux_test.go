@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal gives both sides of a terminal of 100 columns.
+func openTerminal(t *testing.T) (outside, inside *os.File) {
+	t.Helper()
+	outside, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = outside.Close() })
+	fd := int(outside.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 25, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
+	inside, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outside, inside
+}
+
+func TestTerminal(t *testing.T) {
+	const end = "END"
+	s := startStandalone(t)
+	list := file(t, "list.csv", csvOf(20_000))
+	// onTerminal gives what a person sees of a job on a terminal, and what goes to standard output.
+	onTerminal := func(t *testing.T, name string) (seen, stdout string) {
+		t.Helper()
+		outside, inside := openTerminal(t)
+		defer func() { _ = inside.Close() }()
+		shown := make(chan string)
+		go func() {
+			var all strings.Builder
+			piece := make([]byte, 1024)
+			for !strings.HasSuffix(all.String(), end) {
+				n, err := outside.Read(piece)
+				if err != nil {
+					break
+				}
+				all.Write(piece[:n])
+			}
+			shown <- all.String()
+		}()
+		cmd := exec.CommandContext(t.Context(), programs.rescind, "bulk", list, "--follow")
+		var out strings.Builder
+		cmd.Env = []string{"RESCIND_URL=" + s.url, "RESCIND_API_KEY=demo", "TERM=" + name}
+		cmd.Stdout, cmd.Stderr = &out, inside
+		if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if exit := cmd.ProcessState.ExitCode(); exit != 1 {
+			t.Errorf("exit %d: %s", exit, out.String())
+		}
+		if _, err := inside.WriteString(end); err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSuffix(<-shown, end), out.String()
+	}
+	t.Run("a bar that is drawn over itself", func(t *testing.T) {
+		seen, stdout := onTerminal(t, "xterm")
+		contains(t, seen, "\rUploading 100% |", "\r 100% |", "| (20000/20000) ", "COMPLETED", "is accepted: 20000 items.\r\n")
+		for line := range strings.SplitSeq(seen, "\n") {
+			for drawn := range strings.SplitSeq(line, "\r") {
+				if n := len([]rune(strings.TrimSuffix(drawn, "\x1b[0K"))); n > 100 {
+					t.Errorf("%d columns are too many: %q", n, drawn)
+				}
+			}
+		}
+		if strings.Contains(seen, " done") || strings.ContainsAny(stdout, "\r\x1b") {
+			t.Errorf("%q %q", seen, stdout)
+		}
+	})
+	t.Run("lines where it can do no more", func(t *testing.T) {
+		seen, _ := onTerminal(t, "dumb")
+		contains(t, seen, ": COMPLETED, 20000 of 20000 done\r\n")
+		if strings.Contains(seen, "%") || strings.Contains(seen, "\x1b") {
+			t.Errorf("%q", seen)
+		}
+	})
+}

@@ -1,0 +1,148 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/revocation"
+)
+
+func TestCancelJob(t *testing.T) {
+	w := newWorld(t)
+	w.queue.hold()
+	all := items(300, 301, 302)
+	job := w.job(append(all, w.manyItems(revocation.ChunkSize)...)...)
+	path := "/jobs/" + job.ID.String()
+	w.carryOutChunk()
+	cancelled := w.call(http.MethodPost, path+"/cancel", "{")
+	t.Run("cancelling", func(t *testing.T) {
+		cancelled.want(t, http.StatusAccepted, "")
+		if got := cancelled.json(t); got["state"] != "CANCELLING" || got["pending"] != 3.0 || got["id"] != job.ID.String() {
+			t.Error(cancelled.body)
+		}
+	})
+	t.Run("again", func(t *testing.T) {
+		again := w.call(http.MethodPost, path+"/cancel", "", "apiKey", "", "apiKey", writerSecret)
+		again.want(t, http.StatusAccepted, "")
+		if again.str(t, "state") != "CANCELLING" {
+			t.Error(again.body)
+		}
+	})
+	t.Run("a retry has to wait", func(t *testing.T) {
+		a := w.call(http.MethodPost, path+"/retry", "")
+		a.want(t, http.StatusConflict, "job_running")
+		golden(t, "problem_job_running", a.body)
+		if a.header.Get("Retry-After") != "1" {
+			t.Errorf("%v", a.header)
+		}
+	})
+	w.queue.release()
+	t.Run("cancelled", func(t *testing.T) {
+		goldenJob(t, "job_cancelled", w.ended(job).body)
+		results := w.call(http.MethodGet, path+"/results?status=CANCELLED", "").json(t)["data"].([]any)
+		if len(results) != 3 {
+			t.Fatalf("%d items are cancelled", len(results))
+		}
+		if first := results[0].(map[string]any); first["message"] != "The job was cancelled first." || first["row"] != 2501.0 {
+			t.Error(first)
+		}
+	})
+	t.Run("after its end", func(t *testing.T) {
+		a := w.call(http.MethodPost, path+"/cancel", "")
+		a.want(t, http.StatusConflict, "job_ended")
+		golden(t, "problem_job_ended", a.body)
+		if a.header.Get("Retry-After") != "" {
+			t.Errorf("%v", a.header)
+		}
+		completed := w.job(items(303)...)
+		w.ended(completed)
+		w.call(http.MethodPost, "/jobs/"+completed.ID.String()+"/cancel", "").want(t, http.StatusConflict, "job_ended")
+	})
+}
+
+func TestRetryJob(t *testing.T) {
+	w := newWorld(t)
+	failed := w.failedJob(300, 301, 999)
+	path := "/jobs/" + failed.ID.String() + "/retry"
+	retried := w.call(http.MethodPost, path, "not JSON", "Content-Type", "text/plain", "apiKey", "", "apiKey", writerSecret)
+	retried.want(t, http.StatusAccepted, "")
+	id, _ := revocation.ParseID(retried.str(t, "id"))
+
+	t.Run("is a new job", func(t *testing.T) {
+		if id == failed.ID || retried.header.Get("Location") != "/jobs/"+id.String() || retried.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %v", retried.body, retried.header)
+		}
+		if got := retried.json(t); got["retry_of"] != failed.ID.String() || got["total"] != 3.0 || got["label"] != "closed positions" {
+			t.Error(retried.body)
+		}
+		goldenJob(t, "job_retried", w.ended(revocation.Job{ID: id}).body)
+	})
+	t.Run("of the items that failed", func(t *testing.T) {
+		var got []string
+		for _, one := range w.call(http.MethodGet, "/jobs/"+id.String()+"/results", "").json(t)["data"].([]any) {
+			r := one.(map[string]any)
+			got = append(got, fmt.Sprintf("%v %v %v %v", r["report_id"], r["status"], r["client_reference"], r["notification"]))
+		}
+		want := []string{"300 REVOKED reference PENDING", "301 REVOKED reference NOT_REQUESTED", "999 NOT_FOUND reference SKIPPED"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("there are none", func(t *testing.T) {
+		a := w.call(http.MethodPost, "/jobs/"+id.String()+"/retry", "")
+		a.want(t, http.StatusUnprocessableEntity, "invalid")
+		golden(t, "problem_nothing_to_retry", a.body)
+	})
+	t.Run("while it runs", func(t *testing.T) {
+		w.queue.hold()
+		running := w.job(items(302)...)
+		w.call(http.MethodPost, "/jobs/"+running.ID.String()+"/retry", "").want(t, http.StatusConflict, "job_running")
+		w.queue.release()
+		w.ended(running)
+	})
+	t.Run("an idempotency key", func(t *testing.T) {
+		first := w.call(http.MethodPost, path, "", "Idempotency-Key", "k1")
+		first.want(t, http.StatusAccepted, "")
+		key, _ := revocation.ParseID(first.str(t, "id"))
+		present := w.ended(revocation.Job{ID: key})
+		again := w.call(http.MethodPost, path, "", "Idempotency-Key", "k1")
+		again.want(t, http.StatusAccepted, "")
+		if again.body != present.body || again.header.Get("Location") != first.header.Get("Location") {
+			t.Errorf("(-present +again):\n%s", cmp.Diff(present.body, again.body))
+		}
+	})
+	t.Run("a key that another retry has", func(t *testing.T) {
+		other := w.failedJob(303)
+		a := w.call(http.MethodPost, "/jobs/"+other.ID.String()+"/retry", "", "Idempotency-Key", "k1")
+		a.want(t, http.StatusUnprocessableEntity, "idempotency_mismatch")
+	})
+	t.Run("a key that is no key", func(t *testing.T) {
+		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "a", "Idempotency-Key", "b")
+		a.want(t, http.StatusUnprocessableEntity, "invalid")
+		if got := faultsOf(t, a); !slices.Equal(got, []string{"Idempotency-Key duplicate_field"}) {
+			t.Error(got)
+		}
+	})
+	t.Run("a key whose request is under way", func(t *testing.T) {
+		in, err := w.service.BeginJob(t.Context(), revocation.NewJob{
+			Account: "acme", RequestedBy: newID(), Route: revocation.RouteRetry, IdempotencyKey: "k2",
+		})
+		w.must(err)
+		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "k2")
+		a.want(t, http.StatusConflict, "upload_in_progress")
+		golden(t, "problem_upload_in_progress", a.body)
+		if a.header.Get("Retry-After") != "1" {
+			t.Errorf("%v", a.header)
+		}
+		in.Abandon(t.Context())
+		w.call(http.MethodPost, path, "", "Idempotency-Key", "k2").want(t, http.StatusAccepted, "")
+	})
+	t.Run("keys count by account", func(t *testing.T) {
+		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "k1", "apiKey", "", "apiKey", otherSecret)
+		a.want(t, http.StatusNotFound, "not_found")
+	})
+}

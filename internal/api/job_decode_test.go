@@ -1,0 +1,488 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/revocation"
+	"rescind/internal/rows"
+)
+
+// taken is what was read of a job's body.
+type taken struct {
+	// items are "report_id notify reference", with a dash for what is not given, or "! why" and the reference.
+	items []string
+	// job is "notify label" of a JSON document.
+	job string
+	// problem is its status, and its faults as "field code".
+	problem string
+}
+
+func readJob(t *testing.T, media string, body io.Reader) (got taken) {
+	t.Helper()
+	request := jobRequest{media: media}
+	values, err := request.readItems(body, func(item revocation.Item) error {
+		got.items = append(got.items, shown(t, item))
+		return nil
+	})
+	if p, ok := errors.AsType[*problem](err); ok {
+		got.problem = fmt.Sprint(p.Status)
+		for _, f := range p.Errors {
+			got.problem += fmt.Sprintf(" %s %s", f.Field, f.Code)
+		}
+		return got
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.job = fmt.Sprintf("%t %s", values.notify, orDash(values.label))
+	return got
+}
+
+// shown also checks what every item has.
+func shown(t *testing.T, item revocation.Item) string {
+	t.Helper()
+	if ref := item.ClientReference; ref != nil && (!utf8.ValidString(*ref) || strings.Contains(*ref, "\x00") || utf8.RuneCountInString(*ref) > 255) {
+		t.Errorf("reference %q", *ref)
+	}
+	if item.Invalid != "" {
+		if item.ReportID != 0 || item.Notify != nil || !strings.HasSuffix(item.Invalid, ".") || len(item.Invalid) > 600 {
+			t.Errorf("%+v", item)
+		}
+		return "! " + item.Invalid + " " + orDash(item.ClientReference)
+	}
+	if item.ReportID < 1 {
+		t.Errorf("%+v", item)
+	}
+	notify := "-"
+	if item.Notify != nil {
+		notify = fmt.Sprint(*item.Notify)
+	}
+	return fmt.Sprintf("%d %s %s", item.ReportID, notify, orDash(item.ClientReference))
+}
+
+func orDash(s *string) string {
+	if s == nil {
+		return "-"
+	}
+	return *s
+}
+
+func TestReadJobDocument(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for name, c := range map[string]struct {
+		body string
+		want taken
+	}{
+		"ids":      {`{"report_ids":[318,9223372036854775807]}`, taken{items: []string{"318 - -", "9223372036854775807 - -"}, job: "false -"}},
+		"ids, all": {` { "label" : "a b" , "report_ids" : [ 1 , 2 ] , "notify_candidate" : true } ` + "\r\n", taken{items: []string{"1 - -", "2 - -"}, job: "true a b"}},
+		"items":    {`{"items":[{"report_id":1},{"report_id":2,"notify_candidate":false,"client_reference":"é\u00e9\"}]"},{"notify_candidate":true,"report_id":3}]}`, taken{items: []string{"1 - -", `2 false éé"}]`, "3 true -"}, job: "false -"}},
+		"values after the items": {
+			`{"items":[{"report_id":1}],"notify_candidate":true,"label":""}`, taken{items: []string{"1 - -"}, job: "true "},
+		},
+		"a label of null":     {`{"label":null,"report_ids":[1]}`, taken{items: []string{"1 - -"}, job: "false -"}},
+		"the longest label":   {`{"label":"` + strings.Repeat("é", 255) + `","report_ids":[1]}`, taken{items: []string{"1 - -"}, job: "false " + strings.Repeat("é", 255)}},
+		"names with escapes":  {`{"report\u005fids":[1]}`, taken{items: []string{"1 - -"}, job: "false -"}},
+		"the largest element": {`{"items":[{"report_id":1` + strings.Repeat(" ", maxElement-15) + `}]}`, taken{items: []string{"1 - -"}, job: "false -"}},
+
+		"ids that cannot be read": {
+			`{"report_ids":["1",0,-1,1.5,1e2,null,true,[1],{"report_id":1},9223372036854775808,7]}`,
+			taken{job: "false -", items: []string{
+				"! report_id must be an integer. -", "! report_id must be from 1 to 9223372036854775807. -", "! report_id must be from 1 to 9223372036854775807. -",
+				"! report_id must be an integer, written without a fraction or an exponent. -", "! report_id must be an integer, written without a fraction or an exponent. -",
+				"! report_id must be an integer. -", "! report_id must be an integer. -", "! report_id must be an integer. -", "! report_id must be an integer. -",
+				"! report_id must be from 1 to 9223372036854775807. -", "7 - -",
+			}},
+		},
+		"items that cannot be read": {
+			`{"items":[1,null,[],"x",{},{"report_id":1,"x y":1,"z":2,"client_reference":"kept"},{"report_id":1,"report_id":1},{"report_id":"1","notify_candidate":1,"client_reference":7},` +
+				`{"report_id":1,"client_reference":"\u0000"},{"report_id":1,"a":1,"b":1,"c":1,"d":1,"e":1},{"report_id":5}]}`,
+			taken{job: "false -", items: []string{
+				"! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -",
+				"! report_id is needed. -", "! (other): There is no such member. z: There is no such member. kept", "! report_id is given more than once. -",
+				"! report_id must be an integer. notify_candidate must be true or false. client_reference must be a string. -",
+				"! client_reference must not hold NUL or half of a surrogate pair. -",
+				"! a: There is no such member. b: There is no such member. c: There is no such member. d: There is no such member. There is more. -", "5 - -",
+			}},
+		},
+		"an element too deep": {
+			`{"report_ids":[` + deep(65) + `,` + deep(9000) + `,1]}`,
+			taken{job: "false -", items: []string{"! The row's values are nested too deep. -", "! The row's values are nested too deep. -", "1 - -"}},
+		},
+		"an item too deep": {`{"items":[{"x":` + deep(65) + `}]}`, taken{job: "false -", items: []string{"! The row's values are nested too deep. -"}}},
+
+		"nothing":               {``, taken{problem: "400"}},
+		"white space":           {" \n", taken{problem: "400"}},
+		"a mark":                {"\ufeff" + `{"report_ids":[1]}`, taken{problem: "400"}},
+		"NUL":                   {"\x00", taken{problem: "400"}},
+		"NUL at the end":        {`{"report_ids":[1]}` + "\x00", taken{problem: "400", items: []string{"1 - -"}}},
+		"a second value":        {`{"report_ids":[1]}{}`, taken{problem: "400", items: []string{"1 - -"}}},
+		"not closed":            {`{"report_ids":[1]`, taken{problem: "400", items: []string{"1 - -"}}},
+		"an array not closed":   {`{"report_ids":[1,2`, taken{problem: "400", items: []string{"1 - -", "2 - -"}}},
+		"an object not closed":  {`{"items":[{"report_id":1`, taken{problem: "400"}},
+		"a string not closed":   {`{"report_ids":["1]}`, taken{problem: "400"}},
+		"a name not closed":     {`{"report_ids`, taken{problem: "400"}},
+		"a bracket alone":       {`{`, taken{problem: "400"}},
+		"a name alone":          {`{"report_ids"}`, taken{problem: "400"}},
+		"no colon":              {`{"report_ids" [1]}`, taken{problem: "400"}},
+		"no name":               {`{[1]}`, taken{problem: "400"}},
+		"a comma too many":      {`{"report_ids":[1,]}`, taken{problem: "400", items: []string{"1 - -"}}},
+		"a comma first":         {`{"report_ids":[,1]}`, taken{problem: "400"}},
+		"a comma too few":       {`{"report_ids":[1 2]}`, taken{problem: "400", items: []string{"1 - -"}}},
+		"a member's comma":      {`{"report_ids":[1],}`, taken{problem: "400", items: []string{"1 - -"}}},
+		"a wrong bracket":       {`{"report_ids":[1}]`, taken{problem: "400", items: []string{"1 - -"}}},
+		"brackets mixed":        {`{"report_ids":[[1}]}`, taken{problem: "400"}},
+		"deep brackets mixed":   {`{"report_ids":[` + strings.Repeat("[", 70) + strings.Repeat("}", 70) + `]}`, taken{problem: "400"}},
+		"a wrong word":          {`{"report_ids":[nul]}`, taken{problem: "400"}},
+		"two words":             {`{"report_ids":[1"2"]}`, taken{problem: "400"}},
+		"a wrong word at last":  {`tru`, taken{problem: "400"}},
+		"a leading zero":        {`{"report_ids":[01]}`, taken{problem: "400"}},
+		"a leading zero within": {`{"items":[{"report_id":01}]}`, taken{problem: "400"}},
+		"invalid UTF-8":         {"{\"items\":[{\"client_reference\":\"\xff\"}]}", taken{problem: "400"}},
+		"invalid UTF-8 outside": {"{\"report_ids\":[1]\xff}", taken{problem: "400", items: []string{"1 - -"}}},
+		"invalid UTF-8 in ids":  {"{\"report_ids\":[\"\xff\"]}", taken{problem: "400"}},
+		"invalid UTF-8 named":   {"{\"report_ids\":[1],\"\xff\":1}", taken{problem: "400", items: []string{"1 - -"}}},
+		"a control character":   {"{\"report_ids\":[1],\"label\":\"a\nb\"}", taken{problem: "400", items: []string{"1 - -"}}},
+		"broken after a fault":  {`{"x":1,"report_ids":[1,`, taken{problem: "400"}},
+		"deep without end":      {strings.Repeat("[", 60_000), taken{problem: "400"}},
+		"deeper than any":       {`{"report_ids":[` + deep(30_000) + `]}`, taken{problem: "400"}},
+
+		"an array":        {`[{"report_id":1}]`, taken{problem: "422 body wrong_type"}},
+		"a number":        {`318`, taken{problem: "422 body wrong_type"}},
+		"a string":        {`"report_ids"`, taken{problem: "422 body wrong_type"}},
+		"null":            {`null`, taken{problem: "422 body wrong_type"}},
+		"deep":            {deep(9000), taken{problem: "422 body wrong_type"}},
+		"no member":       {`{}`, taken{problem: "422 report_ids required"}},
+		"no list":         {`{"notify_candidate":true}`, taken{problem: "422 report_ids required"}},
+		"no ids":          {`{"report_ids":[ ]}`, taken{problem: "422 report_ids required"}},
+		"no items":        {`{"items":[]}`, taken{problem: "422 items required"}},
+		"both":            {`{"report_ids":[1],"items":[{"report_id":2}]}`, taken{problem: "422 items duplicate_field", items: []string{"1 - -"}}},
+		"both, empty":     {`{"items":[],"report_ids":[]}`, taken{problem: "422 report_ids duplicate_field"}},
+		"ids twice":       {`{"report_ids":[1],"report_ids":[2]}`, taken{problem: "422 report_ids duplicate_field", items: []string{"1 - -"}}},
+		"ids no array":    {`{"report_ids":{"1":2}}`, taken{problem: "422 report_ids wrong_type"}},
+		"ids null":        {`{"report_ids":null}`, taken{problem: "422 report_ids wrong_type"}},
+		"items a string":  {`{"items":"x"}`, taken{problem: "422 items wrong_type"}},
+		"other letters":   {`{"Report_IDs":[1]}`, taken{problem: "422 Report_IDs unknown_field report_ids required"}},
+		"a broken name":   {`{"\ud83d":1,"report_ids":[1]}`, taken{problem: "422 (other) unknown_field"}},
+		"a deep unknown":  {`{"x":` + deep(200) + `,"report_ids":[1]}`, taken{problem: "422 x unknown_field"}},
+		"label a number":  {`{"label":1,"report_ids":[1]}`, taken{problem: "422 label wrong_type"}},
+		"label too long":  {`{"label":"` + strings.Repeat("é", 256) + `","report_ids":[1]}`, taken{problem: "422 label too_long"}},
+		"label with NUL":  {`{"label":"\u0000","report_ids":[1]}`, taken{problem: "422 label invalid_characters"}},
+		"notify null":     {`{"notify_candidate":null,"report_ids":[1]}`, taken{problem: "422 notify_candidate wrong_type"}},
+		"notify a string": {`{"report_ids":[1],"notify_candidate":"true"}`, taken{problem: "422 notify_candidate wrong_type", items: []string{"1 - -"}}},
+		"all at once": {
+			`{"a b":1,"label":1,"label":2,"notify_candidate":0,"items":{},"report_ids":[1],"x":[{"y":1}]}`,
+			taken{problem: "422 (other) unknown_field label wrong_type label duplicate_field notify_candidate wrong_type items wrong_type report_ids duplicate_field x unknown_field"},
+		},
+		"a fault and much more": {
+			`{"x":1,"report_ids":[1` + strings.Repeat(",1", 100_000) + ` and no end`, taken{problem: "422 x unknown_field"},
+		},
+		"a large unknown value": {`{"x":"` + strings.Repeat("x", 1<<20), taken{problem: "422 x unknown_field"}},
+		"an element too large":  {`{"report_ids":[1,"` + strings.Repeat("x", maxElement) + `"]}`, taken{problem: "413", items: []string{"1 - -"}}},
+		"an item too large":     {`{"items":[{"report_id":1` + strings.Repeat(" ", maxElement-14) + `}]}`, taken{problem: "413"}},
+		"a number too large":    {`{"report_ids":[` + strings.Repeat("1", maxElement+1) + `]}`, taken{problem: "413"}},
+		"a name too large":      {`{"` + strings.Repeat("x", maxElement) + `":1}`, taken{problem: "413"}},
+		"a number just not":     {`{"report_ids":[` + strings.Repeat("1", maxElement) + `]}`, taken{job: "false -", items: []string{"! report_id must be from 1 to 9223372036854775807. -"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for cut, body := range inPieces(c.body) {
+				if diff := cmp.Diff(c.want, readJob(t, mediaJSON, body), cmp.AllowUnexported(taken{})); diff != "" {
+					t.Errorf("%s (-want +got):\n%.2000s", cut, diff)
+				}
+			}
+		})
+	}
+}
+
+// inPieces gives a body in the ways in which it can come over a connection.
+func inPieces(body string) map[string]io.Reader {
+	return map[string]io.Reader{
+		"whole":           strings.NewReader(body),
+		"end at once":     iotest.DataErrReader(strings.NewReader(body)),
+		"byte after byte": iotest.OneByteReader(strings.NewReader(body)),
+	}
+}
+
+func TestReadCSV(t *testing.T) {
+	const notAnInteger, outOfRange = "! report_id must be an integer, in digits alone. ", "! report_id must be from 1 to 9223372036854775807. "
+	long := strings.Repeat("é", 255)
+	for name, c := range map[string]struct {
+		body string
+		want taken
+	}{
+		"ids":           {"report_id\n318\n9223372036854775807", taken{items: []string{"318 - -", "9223372036854775807 - -"}}},
+		"all columns":   {"report_id,notify_candidate,client_reference\n1,true,a\n2,false,\n3,,c d\n", taken{items: []string{"1 true a", "2 false -", "3 - c d"}}},
+		"another order": {"client_reference,report_id\na,1\n,2\n", taken{items: []string{"1 - a", "2 - -"}}},
+		"other columns": {"name,report_id,Report_ID,name\nx,1,y,\xff\n", taken{items: []string{"1 - -"}}},
+		"as a spreadsheet writes it": {
+			"\ufeff\"report_id\",\"client_reference\"\r\n\r\n\"1\",\"a, \"\"b\"\"\"\r\n , \r\n,,\r\n 3 , \" c \" \r\n",
+			taken{items: []string{`1 - a, "b"`, "! report_id is needed. -", "! report_id is needed. -", "3 - c"}},
+		},
+		"spaces in the header": {" report_id ,\tnotify_candidate\n1, true \n", taken{items: []string{"1 true -"}}},
+		"a reference of lines": {"report_id,client_reference\n1,\"a\nb\"\n2,c\n", taken{items: []string{"1 - a\nb", "2 - c"}}},
+		"ids that cannot be read": {
+			"report_id\nx\n1.0\n+1\n-\n-1\n0\n1e3\n0x1\n1 2\n९\n9223372036854775808\n" + strings.Repeat("9", 1000) + "\n=1\n007\n",
+			taken{items: []string{
+				notAnInteger + "-", notAnInteger + "-", notAnInteger + "-", notAnInteger + "-", outOfRange + "-", outOfRange + "-", notAnInteger + "-",
+				notAnInteger + "-", notAnInteger + "-", notAnInteger + "-", outOfRange + "-", outOfRange + "-", notAnInteger + "-", "7 - -",
+			}},
+		},
+		"notify is neither": {
+			"report_id,notify_candidate,client_reference\n1,TRUE,a\n2,1,b\nx,yes,c\n", taken{items: []string{
+				"! notify_candidate must be true or false, or empty. a", "! notify_candidate must be true or false, or empty. b",
+				notAnInteger + "notify_candidate must be true or false, or empty. c",
+			}},
+		},
+		"references that cannot be kept": {
+			"report_id,client_reference\n1," + long + "\n2,x" + long + "\n3,a\x00b\n4,\xff\n5,\xed\xa0\x80\n",
+			taken{items: []string{
+				"1 - " + long, "! client_reference must have at most 255 characters. -", "! client_reference must be UTF-8 without NUL. -",
+				"! client_reference must be UTF-8 without NUL. -", "! client_reference must be UTF-8 without NUL. -",
+			}},
+		},
+		"rows of another length": {
+			"a,report_id,client_reference,b\nx\nx,1\nx,2,r\nx,3,r,,,\nx,4,r,,y\n",
+			taken{items: []string{
+				"! The row has fewer cells than the header. -", "! The row has fewer cells than the header. -", "2 - r", "3 - r", "! The row has more cells than the header. -",
+			}},
+		},
+		"a quote that is not closed": {
+			"report_id,client_reference\n1,\"a\n2,b\n3,c\n", taken{items: []string{"! The row cannot be read: a quote is not closed, or stands within a cell. -", "2 - b", "3 - c"}},
+		},
+		"a row that is too long": {
+			"report_id,x\n1," + strings.Repeat("x", rows.MaxRow) + "\n2,\n", taken{items: []string{"! The row is longer than 64 KiB. -", "2 - -"}},
+		},
+
+		"nothing":           {"", taken{problem: "422 report_id required"}},
+		"blank lines":       {"\n\r\n", taken{problem: "422 report_id required"}},
+		"no header":         {"1\n2\n", taken{problem: "422 report_id required"}},
+		"other letters":     {"Report_ID\n1\n", taken{problem: "422 report_id required"}},
+		"semicolons":        {"report_id;client_reference\n1;a\n", taken{problem: "422 report_id required"}},
+		"a column twice":    {"report_id,report_id\n1,1\n", taken{problem: "422 report_id duplicate_field"}},
+		"columns thrice":    {"client_reference,client_reference,client_reference\n", taken{problem: "422 client_reference duplicate_field report_id required"}},
+		"a broken header":   {"report_id,\"x\n1,2\n", taken{problem: "422 report_id required"}},
+		"too long a header": {"report_id," + strings.Repeat("x", rows.MaxRow) + "\n1,2\n", taken{problem: "422 report_id required"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.want.problem == "" {
+				c.want.job = "false -"
+			}
+			for cut, body := range inPieces(c.body) {
+				if diff := cmp.Diff(c.want, readJob(t, mediaCSV, body), cmp.AllowUnexported(taken{})); diff != "" {
+					t.Errorf("%s (-want +got):\n%.2000s", cut, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestReadNDJSON(t *testing.T) {
+	body := "\ufeff{\"report_id\":318}\r\n\n \t\n" +
+		`{"report_id":1,"notify_candidate":true,"client_reference":"a\nb"}` + "\n" +
+		`{"report_id":1,"notify_candidate":false}` + "\n" +
+		"{\n" + `{"report_id":1} {}` + "\n" + "[318]\n318\nnull\n" + `{"report_id":0,"x":1}` + "\n" +
+		"{\"client_reference\":\"\xff\"}\n\x00\n" +
+		`{"report_id":1,"x":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + "}\n" +
+		`{"report_id":1` + strings.Repeat(" ", rows.MaxRow) + "}\n" +
+		strings.Repeat("[", 60_000) + "\n" +
+		`{"report_id":2}`
+	want := taken{job: "false -", items: []string{
+		"318 - -", "1 true a\nb", "1 false -", "! The row is not valid JSON. -", "! The row goes on after its first JSON value. -",
+		"! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -",
+		"! report_id must be from 1 to 9223372036854775807. x: There is no such member. -",
+		"! The row is not valid UTF-8. -", "! The row is not valid JSON. -", "! The row's values are nested too deep. -",
+		"! The row is longer than 64 KiB. -", "! The row's values are nested too deep. -", "2 - -",
+	}}
+	for cut, body := range inPieces(body) {
+		if diff := cmp.Diff(want, readJob(t, mediaNDJSON, body), cmp.AllowUnexported(taken{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%.2000s", cut, diff)
+		}
+	}
+}
+
+// TestReadItems_passesErrorsOn has the body, or what takes the items, fail at every place.
+func TestReadItems_passesErrorsOn(t *testing.T) {
+	for media, body := range map[string]string{
+		mediaJSON:   `{"label":"x","items":[{"report_id":1},{"report_id":2}],"notify_candidate":true} `,
+		mediaCSV:    "report_id,client_reference\n\n1,\"a\nb\"\n2,\"\n3,c\n",
+		mediaNDJSON: "{\"report_id\":1}\n\n{\"report_id\":2}\n",
+	} {
+		t.Run(media, func(t *testing.T) {
+			request := jobRequest{media: media}
+			broken := newProblem(codeRequestTimeout)
+			for n := range len(body) {
+				src := io.MultiReader(strings.NewReader(body[:n]), iotest.ErrReader(broken))
+				if _, err := request.readItems(src, func(revocation.Item) error { return nil }); !errors.Is(err, broken) {
+					t.Fatalf("after %q: %v", body[:n], err)
+				}
+			}
+			full := &revocation.Error{Code: revocation.CodeTooManyItems}
+			for n := range 2 {
+				_, err := request.readItems(strings.NewReader(body), func(revocation.Item) error {
+					if n--; n < 0 {
+						return full
+					}
+					return nil
+				})
+				if !errors.Is(err, full) {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+}
+
+// FuzzDecodeJobDocument holds the reader of JSON jobs to encoding/json: it tells JSON from what is none, and
+// finds the items that are there.
+func FuzzDecodeJobDocument(f *testing.F) {
+	for _, seed := range []string{
+		`{"report_ids":[1,2,"x"],"notify_candidate":true,"label":"é"}`, `{"items":[{"report_id":1,"client_reference":"\ud83d\ude00"},{}]}`,
+		`{"x":[[{"y":"]"}]],"items":[]} `, `[1]`, `{"report_ids":[1}`, "{\"label\":\"\xff\"}", `{"report_ids":[1],"report_ids":[]}{}`,
+		`{"label":"\"},","report_ids":[-0,1e5,{"a":[]}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got := readJob(t, mediaJSON, bytes.NewReader(body))
+		if diff := cmp.Diff(got, readJob(t, mediaJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
+		}
+		isJSON := json.Valid(body) && utf8.Valid(body)
+		if got.problem != "" {
+			if isJSON == (got.problem == "400") && len(body) < hurried {
+				t.Fatalf("%q gave %s", body, got.problem)
+			}
+			return
+		}
+		if !isJSON {
+			t.Fatalf("%q was taken", body)
+		}
+		var reference struct {
+			IDs    []json.RawMessage `json:"report_ids"`
+			Items  []json.RawMessage `json:"items"`
+			Notify bool              `json:"notify_candidate"`
+			Label  *string           `json:"label"`
+		}
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&reference); err != nil {
+			t.Fatalf("%q was taken: %v", body, err)
+		}
+		if want := fmt.Sprintf("%t %s", reference.Notify, orDash(reference.Label)); got.job != want {
+			t.Fatalf("%q gave %q, want %q", body, got.job, want)
+		}
+		if len(got.items) != len(reference.IDs)+len(reference.Items) || len(got.items) == 0 {
+			t.Fatalf("%q gave %q", body, got.items)
+		}
+		for i, raw := range reference.IDs {
+			var id int64
+			ok := json.Unmarshal(raw, &id) == nil && id > 0
+			if want := fmt.Sprintf("%d - -", id); ok != (got.items[i] == want) {
+				t.Fatalf("%s was read as %q", raw, got.items[i])
+			}
+		}
+		for i, raw := range reference.Items {
+			if want := shown(t, itemOf(decodeSubmission(raw))); got.items[i] != want {
+				t.Fatalf("%s was read as %q, want %q", raw, got.items[i], want)
+			}
+		}
+	})
+}
+
+// FuzzDecodeCSV counts rows where that is easy, and looks for what must never be taken.
+func FuzzDecodeCSV(f *testing.F) {
+	for _, seed := range []string{
+		"report_id\n1\n", "\ufeffreport_id,notify_candidate,client_reference\r\n1,true,\"a\nb\"\r\n\r\n2,,\"\n3,x\"y,z\n", "a;b", "report_id,\"", " report_id , x\n 1 ,\xff\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got := readJob(t, mediaCSV, bytes.NewReader(body))
+		if diff := cmp.Diff(got, readJob(t, mediaCSV, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
+		}
+		lines := linesOf(body)
+		if got.problem != "" {
+			if !strings.HasPrefix(got.problem, "422 ") || got.items != nil {
+				t.Fatalf("%q gave %+v", body, got)
+			}
+			return
+		}
+		if len(lines) == 0 || !bytes.Contains(body, []byte("report_id")) || len(got.items) > len(lines)-1 {
+			t.Fatalf("%q gave %+v", body, got)
+		}
+		if bytes.IndexByte(body, '"') < 0 && len(got.items) != len(lines)-1 {
+			t.Fatalf("%q gave %d rows", body, len(got.items))
+		}
+	})
+}
+
+// FuzzDecodeNDJSON holds each line to what it would be as a submission.
+func FuzzDecodeNDJSON(f *testing.F) {
+	for _, seed := range []string{"{\"report_id\":1}\n\n{\"report_id\":2,\"notify_candidate\":true}\r\n{", "\ufeff{}\n\xff\n \t", "[\n]\n\"a\\n\"\r\r\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got := readJob(t, mediaNDJSON, bytes.NewReader(body))
+		if diff := cmp.Diff(got, readJob(t, mediaNDJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
+		}
+		var want []string
+		for _, line := range linesOf(body) {
+			if len(line) > rows.MaxRow {
+				want = append(want, "! The row is longer than 64 KiB. -")
+				continue
+			}
+			want = append(want, shown(t, itemOf(decodeSubmission(line))))
+		}
+		if diff := cmp.Diff(want, got.items); diff != "" {
+			t.Fatalf("%q (-want +got):\n%s", body, diff)
+		}
+	})
+}
+
+// linesOf gives the lines that are not blank, the plain way.
+func linesOf(body []byte) (lines [][]byte) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	for line := range bytes.SplitSeq(body, []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(bytes.Trim(line, " \t\r")) > 0 {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func TestReadJobRequest_fingerprints(t *testing.T) {
+	label, other := "a", "ab"
+	seen := map[string]jobRequest{}
+	for _, j := range []jobRequest{
+		{media: mediaJSON},
+		{media: mediaCSV},
+		{media: mediaNDJSON},
+		{media: mediaCSV, jobValues: jobValues{notify: true}},
+		{media: mediaCSV, jobValues: jobValues{label: &label}},
+		{media: mediaCSV, jobValues: jobValues{label: &other}},
+		{media: mediaCSV, jobValues: jobValues{label: &label, notify: true}},
+	} {
+		preface := string(j.preface())
+		if twin, ok := seen[preface]; ok {
+			t.Errorf("%+v and %+v look alike", j, twin)
+		}
+		for earlier := range seen {
+			if strings.HasPrefix(preface, earlier) {
+				t.Errorf("%q begins with %q: content could make them alike", preface, earlier)
+			}
+		}
+		seen[preface] = j
+	}
+}

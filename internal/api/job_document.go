@@ -1,0 +1,213 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"rescind/internal/revocation"
+)
+
+// readJobDocument reads a job as one JSON object whose items are taken one by one, while the rest is still on
+// its way. add's errors are given as they are.
+func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues, error) {
+	d := jobDocument{text: newJSONStream(body), add: add, seen: make(map[string]bool)}
+	err := d.read()
+	switch malformed, ok := errors.AsType[syntaxError](err); {
+	case ok:
+		return jobValues{}, newProblem(codeMalformedJSON).says(malformed.Error())
+	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errEnough) || errors.Is(err, errLarge)):
+		return jobValues{}, invalid(d.values.faults...)
+	case errors.Is(err, errLarge):
+		return jobValues{}, newProblem(codeTooLarge).says("A value is larger than is accepted here.")
+	case err != nil:
+		return jobValues{}, err
+	case d.items == 0:
+		return jobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
+	}
+	return jobValues{label: d.label, notify: d.values.body.notify}, nil
+}
+
+// The members that hold the items.
+const (
+	listIDs   = "report_ids"
+	listItems = "items"
+)
+
+// jobDocument reads the members as strictly as a submission's. What is wrong with the document as a whole goes
+// to the caller as faults, of which more are looked for only nearby; what is wrong with an item, to that item.
+type jobDocument struct {
+	text *jsonStream
+	add  func(revocation.Item) error
+	// values takes notify_candidate, and the faults.
+	values decoder
+	label  *string
+	// list is the member that holds the items, empty before it came.
+	list  string
+	items int
+	seen  map[string]bool
+}
+
+func (d *jobDocument) read() error {
+	switch c, err := d.text.next(); {
+	case err != nil:
+		return err
+	case d.text.ended():
+		return errEmpty
+	case c != '{':
+		d.values.fault("body", "wrong_type", "The body must be a JSON object.")
+		if _, err := d.value(); err != nil {
+			return err
+		}
+	default:
+		if err := d.text.list('{', '}', d.member); err != nil {
+			return err
+		}
+		if d.list == "" {
+			d.values.fault(listIDs, "required", "report_ids or items is needed.")
+		}
+	}
+	if _, err := d.text.next(); err != nil {
+		return err
+	}
+	if !d.text.ended() {
+		return errSecond
+	}
+	return nil
+}
+
+// value takes the next one, any that is JSON.
+func (d *jobDocument) value() ([]byte, error) {
+	raw, err := d.text.value()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkValue(raw); err != nil && !tooDeep(raw, err) {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// member takes a name and its value. When the document is lost, it is not read for long any more.
+func (d *jobDocument) member() error {
+	name, err := d.name()
+	if err != nil {
+		return err
+	}
+	isList := name == listIDs || name == listItems
+	switch {
+	case !isList && name != "notify_candidate" && name != "label":
+		d.values.fault(shownName(name), "unknown_field", "There is no such member.")
+		_, err = d.value()
+	case d.seen[name]:
+		d.values.fault(name, "duplicate_field", name+" is given more than once.")
+		_, err = d.value()
+	case isList && d.list != "":
+		d.values.fault(name, "duplicate_field", "report_ids and items cannot both be given.")
+		_, err = d.value()
+	case isList:
+		d.list = name
+		err = d.elements()
+	default:
+		err = d.scalar(name)
+	}
+	d.seen[name] = true
+	if len(d.values.faults) > 0 {
+		d.text.hurry()
+	}
+	return err
+}
+
+// name takes a member's name and the colon. A name that no text can hold is given as one that is unknown.
+func (d *jobDocument) name() (string, error) {
+	switch c, err := d.text.next(); {
+	case err != nil:
+		return "", err
+	case c != '"':
+		return "", errSyntax
+	}
+	raw, err := d.value()
+	if err != nil {
+		return "", err
+	}
+	name, ok := unescapeName(raw[1 : len(raw)-1])
+	if !ok {
+		name = []byte(otherName)
+	}
+	return string(name), d.text.take(':')
+}
+
+// scalar takes the value of notify_candidate or label.
+func (d *jobDocument) scalar(name string) error {
+	raw, err := d.value()
+	switch {
+	case err != nil:
+		return err
+	case name == "notify_candidate":
+		d.values.notify(raw)
+	case raw[0] != 'n': // null is none
+		d.label = d.values.shortText(name, raw)
+	}
+	return nil
+}
+
+// elements takes the array of items.
+func (d *jobDocument) elements() error {
+	if c, err := d.text.next(); err == nil && c != '[' {
+		d.values.fault(d.list, "wrong_type", d.list+" must be an array.")
+		_, err := d.value()
+		return err
+	}
+	return d.text.list('[', ']', func() error {
+		raw, err := d.text.value()
+		if err != nil {
+			return err
+		}
+		item, err := d.item(raw)
+		if err != nil {
+			return err
+		}
+		d.items++
+		if len(d.values.faults) > 0 {
+			return nil // the job is lost; what is left is whether the body is JSON
+		}
+		return d.add(item)
+	})
+}
+
+// item reads an element. Its errors are syntaxErrors.
+func (d *jobDocument) item(raw []byte) (revocation.Item, error) {
+	var one decoder
+	var err error
+	if d.list == listItems {
+		one.body, one.faults, err = decodeSubmission(raw)
+	} else if err = checkValue(raw); err == nil {
+		one.reportID(raw)
+	}
+	if err != nil && !tooDeep(raw, err) {
+		return revocation.Item{}, err
+	}
+	return itemOf(one.body, one.faults, err), nil
+}
+
+// checkValue tells why raw is not one JSON value in UTF-8.
+func checkValue(raw []byte) error {
+	if !utf8.Valid(raw) {
+		return errUTF8
+	}
+	s := scanner{text: raw}
+	if _, err := s.value(0); err != nil {
+		return err
+	}
+	if s.at != len(raw) {
+		return errSyntax
+	}
+	return nil
+}
+
+// tooDeep tells whether all that is wrong with raw is how deep it is nested, which makes an item invalid, but
+// not the document.
+func tooDeep(raw []byte, err error) bool {
+	return errors.Is(err, errNesting) && json.Valid(raw)
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rescind/internal/revocation"
+)
+
+func newJobOperation(schemas huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: "createJob", Method: http.MethodPost, Path: "/jobs",
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
+		Summary: "Revoke many candidates' invites",
+		Description: `The body is read as a stream. The answer comes when all of them are durable; nothing is carried out before, and of an upload that breaks off, or is refused, nothing stays.
+
+An item that cannot be read becomes one with the status INVALID, whose message says why, and the others go on. Rows are numbered from 1 in the order of the input; blank lines and the header row are not counted. A report_id may come more than once.
+
+The body is refused as a whole when it is not JSON (400), when it has no item, or no header row, or members that are not known (422), when it has too many items (413), and when it stays away for long (408). A single value, line or row is at most 64 KiB large, and the whole, packed and unpacked, 64 KiB and 2 KiB for each item that a job can have.`,
+		Parameters: []*huma.Param{
+			optional("notify_candidate", "The default of items that do not say; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "boolean", Default: false}),
+			optional("label", "Comes back with the job; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			{
+				Name: "Content-Encoding", In: "header", Description: "gzip for a body that is packed.",
+				Schema: &huma.Schema{Type: "string", Enum: []any{"gzip", "identity"}},
+			},
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same query and the same content, compared byte by byte after it is unpacked, returns the same job, by its present state. While the first upload runs, it is 409. It counts within an account."),
+		},
+		RequestBody: &huma.RequestBody{
+			Required: true,
+			Content: map[string]*huma.MediaType{
+				mediaJSON: {
+					Schema: named(schemas, "NewJob", newJobSchema(schemas)),
+					Examples: map[string]*huma.Example{
+						"ids":   {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true}`)},
+						"items": {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711"},{"report_id":319}]}`)},
+					},
+				},
+				mediaCSV: {
+					Schema:  text("A header row that names report_id and, where there are any, notify_candidate and client_reference, in any order; then an item a row (RFC 4180), in UTF-8. Other columns are passed over, and so is space around a cell. An empty notify_candidate means the default."),
+					Example: "report_id,notify_candidate,client_reference\n318,true,ticket 4711\n319,,\n",
+				},
+				mediaNDJSON: {
+					Schema:  text("A Submission a line, in UTF-8."),
+					Example: "{\"report_id\":318,\"notify_candidate\":true,\"client_reference\":\"ticket 4711\"}\n{\"report_id\":319}\n",
+				},
+			},
+		},
+		Responses: map[string]*huma.Response{
+			"202": jobResponse(schemas, "The job, which is durable.", exampleQueued),
+		},
+	}
+	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/jobs/"+exampleQueued.ID.String())
+	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
+	addProblems(op, codeMalformedJSON, codeRequestTimeout, revocation.CodeUploadInProgress, codeTooLarge, codeUnsupportedMedia,
+		revocation.CodeInvalid, revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	op.Responses["415"].Content[mediaProblem].Examples[string(codeUnsupportedMedia)].Value = newProblem(codeUnsupportedMedia).says(otherJobMedia)
+	return op
+}
+
+func newJobSchema(schemas huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false,
+		Description: "Members may come in any order. What is wrong with an item makes that item INVALID, not the request.",
+		OneOf:       []*huma.Schema{{Required: []string{listIDs}}, {Required: []string{listItems}}},
+		Properties: map[string]*huma.Schema{
+			listIDs:            {Type: "array", MinItems: new(1), Items: submissionSchema().Properties["report_id"]},
+			listItems:          {Type: "array", MinItems: new(1), Items: named(schemas, "Submission", submissionSchema())},
+			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that do not say."},
+			"label":            {Type: "string", Nullable: true, MaxLength: new(maxText), Description: "Comes back with the job. At most 255 characters, without NUL."},
+		},
+	}
+}

@@ -1,0 +1,73 @@
+package api
+
+import (
+	"math"
+	"strconv"
+
+	"rescind/internal/revocation"
+)
+
+// appendJob appends a job as callers see it, in every answer and event that holds one.
+func appendJob(b []byte, j *revocation.Job) []byte {
+	b = append(b, `{"id":`...)
+	b = appendID(b, j.ID)
+	b = append(b, `,"label":`...)
+	b = appendOptional(b, j.Label)
+	b = append(b, `,"state":"`...)
+	b = append(b, j.State...)
+	b = append(b, `","retry_of":`...)
+	b = appendOptionalID(b, j.RetryOf)
+	b = appendCount(b, `,"total":`, j.Total)
+	b = appendCount(b, `,"pending":`, j.Pending())
+	b = appendCount(b, `,"retrying":`, j.Retrying)
+	b = appendCount(b, `,"counts":{"REVOKED":`, j.Counts.Revoked)
+	b = appendCount(b, `,"ALREADY_REVOKED":`, j.Counts.AlreadyRevoked)
+	b = appendCount(b, `,"NOT_ALLOWED":`, j.Counts.NotAllowed)
+	b = appendCount(b, `,"NOT_FOUND":`, j.Counts.NotFound)
+	b = appendCount(b, `,"ERROR_REVOKING":`, j.Counts.ErrorRevoking)
+	b = appendCount(b, `,"INVALID":`, j.Counts.Invalid)
+	b = appendCount(b, `,"CANCELLED":`, j.Counts.Cancelled)
+	b = appendCount(b, `},"notifications":{"PENDING":`, j.Mails.Pending)
+	b = appendCount(b, `,"SENT":`, j.Mails.Sent)
+	b = appendCount(b, `,"FAILED":`, j.Mails.Failed)
+	b = appendCount(b, `,"UNKNOWN":`, j.Mails.Unknown)
+	b = appendCount(b, `,"DELEGATED":`, j.Mails.Delegated)
+	b = append(b, `},"progress":`...)
+	b = appendProgress(b, j)
+	b = append(b, `,"items_per_second":`...)
+	b = appendSpeed(b, j.ItemsPerSecond())
+	b = append(b, `,"eta":`...)
+	b = appendTime(b, j.ETA())
+	b = append(b, `,"requested_by":`...)
+	b = appendID(b, j.RequestedBy)
+	b = append(b, `,"created_at":`...)
+	b = appendTime(b, j.CreatedAt())
+	b = append(b, `,"started_at":`...)
+	b = appendTime(b, j.StartedAt)
+	b = append(b, `,"finished_at":`...)
+	b = appendTime(b, j.FinishedAt)
+	return append(b, '}')
+}
+
+func appendCount(b []byte, name string, n int) []byte {
+	return strconv.AppendInt(append(b, name...), int64(n), 10)
+}
+
+// appendProgress appends how far a job has come, rounded down to four digits: 1 stands for the end alone. It is
+// reckoned in whole numbers, since a quotient of floats can come out below the digits it stands for.
+func appendProgress(b []byte, j *revocation.Job) []byte {
+	const digits = 10_000
+	if j.Total == 0 {
+		return append(b, '0')
+	}
+	return strconv.AppendFloat(b, float64(j.Counts.Sum()*digits/j.Total)/digits, 'f', -1, 64)
+}
+
+// appendSpeed appends items a second, with a digit after the point where whole numbers would say too little.
+func appendSpeed(b []byte, speed float64) []byte {
+	const slow = 10
+	if speed < slow {
+		return strconv.AppendFloat(b, math.Round(speed*slow)/slow, 'f', -1, 64)
+	}
+	return strconv.AppendFloat(b, math.Round(speed), 'f', -1, 64)
+}

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	mediaNDJSON = "application/x-ndjson"
+	mediaCSV    = "text/csv"
+
+	// streamPage is how many items a stream reads at once, and streamPiece about how many bytes it writes at
+	// once: what it holds in memory does not grow with the job, nor with what the caller is slow to read.
+	streamPage  = 2000
+	streamPiece = 64 << 10
+)
+
+var (
+	resultMedia = []string{mediaJSON, mediaNDJSON, mediaCSV}
+	varyAccept  = []string{"Accept"}
+)
+
+// jobResults answers GET /jobs/{id}/results: a page, or all of them as a stream.
+func (a *API) jobResults(x *exchange) error {
+	r := x.Request()
+	x.Response().Header()["Vary"] = varyAccept
+	media := negotiate(r.Header["Accept"], resultMedia)
+
+	id, missing := pathID(x.Param("id"))
+	q := readQuery(r.URL.RawQuery)
+	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Status: q.status("status")}
+	if media == mediaJSON {
+		f.Limit, f.After = q.limit("limit"), q.rowCursor("cursor", id)
+	} else {
+		f.Limit = streamPage
+	}
+	if len(q.faults()) > 0 {
+		return invalid(q.wrong...)
+	}
+	if missing != nil {
+		return missing
+	}
+
+	page, more, err := a.service.Results(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	if media == mediaJSON {
+		next := ""
+		if more {
+			next = cursorAfter(page[len(page)-1].ID)
+		}
+		x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendResult, next))
+		return nil
+	}
+	return a.streamResults(x, media, f, page, more)
+}
+
+// streamResults sends a first page and all that follow it. Each item is told as it stands when its page is
+// read, and once.
+func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, page []revocation.Revocation, more bool) error {
+	piece := make([]byte, 0, streamPiece+streamPiece/8)
+	appendOne := appendResultLine
+	if media == mediaCSV {
+		appendOne = appendResultRow
+		piece = append(piece, resultColumns...)
+		x.Response().Header()["Content-Disposition"] = []string{`attachment; filename="job-` + f.Job.String() + `-results.csv"`}
+		media += "; charset=utf-8"
+	}
+	x.beginStream(media)
+	if x.Request().Method == http.MethodHead {
+		return nil
+	}
+	for {
+		for i := range page {
+			piece = appendOne(piece, &page[i])
+			if len(piece) < streamPiece {
+				continue
+			}
+			if err := x.send(piece); err != nil {
+				return err
+			}
+			piece = piece[:0]
+		}
+		if !more {
+			return x.send(piece)
+		}
+		f.After = page[len(page)-1].ID.Row()
+		var err error
+		if page, more, err = a.service.Results(x.Request().Context(), f); err != nil {
+			return x.broke(err)
+		}
+	}
+}
+
+// rowCursor reads the cursor of a job's results, which is the id of the last item of a page.
+func (q *query) rowCursor(name string, job revocation.ID) (after int) {
+	last := q.cursor(name)
+	if last.IsZero() {
+		return 0
+	}
+	if last.Row() == 0 || last.Row() > revocation.MaxJobItems || job.Item(last.Row()) != last {
+		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer about this job.")
+	}
+	return last.Row()
+}
+
+// appendResult appends an item as it stands among its job's results.
+func appendResult(b []byte, r *revocation.Revocation) []byte {
+	b = append(b, `{"row":`...)
+	b = strconv.AppendInt(b, int64(r.ID.Row()), 10)
+	b = append(b, `,"id":`...)
+	b = appendID(b, r.ID)
+	b = append(b, `,"report_id":`...)
+	b = appendReportID(b, r)
+	b = append(b, `,"client_reference":`...)
+	b = appendOptional(b, r.ClientReference)
+	b = append(b, `,"status":"`...)
+	b = append(b, r.Status...)
+	b = append(b, `","message":`...)
+	b = appendString(b, r.Message())
+	b = append(b, `,"timestamp":`...)
+	if r.Timestamp == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, r.Timestamp)
+	}
+	b = append(b, `,"attempts":`...)
+	b = strconv.AppendInt(b, int64(r.Attempts), 10)
+	b = append(b, `,"notification":"`...)
+	b = append(b, r.Notification.Status...)
+	return append(b, '"', '}')
+}
+
+// appendResultLine appends an item as a line of NDJSON.
+func appendResultLine(b []byte, r *revocation.Revocation) []byte {
+	return append(appendResult(b, r), '\n')
+}

@@ -1,0 +1,161 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"rescind/internal/revocation"
+)
+
+// DropSilentUploads implements revocation.HousekeepingStore.
+func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		UPDATE jobs SET state = 'DROPPED'
+		WHERE state IN ('RECEIVING', 'DROPPED') AND state = 'RECEIVING' AND lease_until < now()`).
+		Exec(func(tag pgconn.CommandTag) error {
+			dropped = int(tag.RowsAffected())
+			return nil
+		})
+	return dropped, s.run(ctx, "drop silent uploads", batch)
+}
+
+// ClearDropped implements revocation.HousekeepingStore.
+func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
+	err = s.tx(ctx, "delete dropped jobs", func(ctx context.Context, tx *tx) error {
+		var account string
+		var job revocation.ID
+		batch := &pgx.Batch{}
+		batch.Queue(`
+			SELECT account_id, id FROM jobs
+			WHERE state IN ('RECEIVING', 'DROPPED') AND state = 'DROPPED'
+			ORDER BY account_id, id LIMIT 1 FOR UPDATE SKIP LOCKED`).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := rows.Scan(&account, (*uuid)(&job)); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		if err := tx.send(ctx, batch); err != nil || job.IsZero() {
+			return err
+		}
+		batch = &pgx.Batch{}
+		batch.Queue(`
+			WITH old AS MATERIALIZED (
+				SELECT ctid AS place, account_id, id FROM revocations
+				WHERE account_id = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4)`+deleteOld,
+			account, uuid(job), uuid(job.Item(revocation.MaxJobItems)), limit).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&deleted) })
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
+		if deleted < limit {
+			queueDeleteJob(batch, account, job)
+			deleted++
+		}
+		return tx.commit(ctx, batch)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+// deleteOld deletes the revocations that a statement has named as old, with their work and their emails.
+const deleteOld = `, work AS (
+		DELETE FROM outstanding o USING old
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM outstanding o
+			WHERE o.account_id = old.account_id AND o.revocation_id = old.id OFFSET 0) AS held
+		WHERE o.ctid = held.place
+	), mails AS (
+		DELETE FROM notifications n USING old
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM notifications n
+			WHERE n.account_id = old.account_id AND n.revocation_id = old.id OFFSET 0) AS held
+		WHERE n.ctid = held.place
+	), gone AS (
+		DELETE FROM revocations r USING old WHERE r.ctid = old.place RETURNING 1)
+	SELECT count(*) FROM gone`
+
+// queueDeleteJob deletes what is left of a job that has no items any more.
+func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
+	batch.Queue(`DELETE FROM chunks WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
+	batch.Queue(`DELETE FROM mail_tallies WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
+	batch.Queue(`
+		WITH gone AS (
+			DELETE FROM jobs WHERE account_id = $1 AND id = $2 RETURNING route, idempotency_key)
+		DELETE FROM idempotency_keys k USING gone
+		WHERE k.account_id = $1 AND k.route = gone.route AND k.key = gone.idempotency_key AND k.target_id = $2`,
+		account, uuid(job))
+}
+
+// clockSkew is how far the clocks of those who make ids may be ahead of the database's.
+const clockSkew = time.Minute
+
+// Expire implements revocation.HousekeepingStore. An email that is not settled keeps what it belongs to. A key
+// goes before what it names: in between, it would name nothing.
+func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (expired int, err error) {
+	err = s.tx(ctx, "delete what is old", func(ctx context.Context, tx *tx) error {
+		batch := &pgx.Batch{}
+		keys := 0
+		batch.Queue(`
+			DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
+				SELECT k.ctid FROM idempotency_keys k
+				WHERE k.created_at < $1 AND coalesce((
+					SELECT j.state FROM jobs j WHERE j.account_id = k.account_id AND j.id = k.target_id), '') <> 'RECEIVING'
+				LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {
+			keys = int(tag.RowsAffected())
+			return nil
+		})
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		expired = keys
+		batch = &pgx.Batch{}
+		if keys < limit {
+			queueExpire(batch, before, limit, &expired)
+		}
+		return tx.commit(ctx, batch)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return expired, nil
+}
+
+func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
+	batch.Queue(`
+		UPDATE jobs SET state = 'DROPPED' WHERE ctid = ANY (ARRAY (
+			SELECT j.ctid FROM jobs j
+			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < $1 AND j.mails <= (
+				SELECT coalesce(sum(m.sent + m.failed + m.unknown), 0) FROM mail_tallies m
+				WHERE m.account_id = j.account_id AND m.job_id = j.id)
+			LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {
+		*expired += int(tag.RowsAffected())
+		return nil
+	})
+	// What ended before that moment was also made before it, which the ids tell.
+	batch.Queue(`
+		WITH old AS MATERIALIZED (
+			SELECT r.place, r.account_id, r.id FROM accounts a
+			CROSS JOIN LATERAL (
+				SELECT r.ctid AS place, r.account_id, r.id FROM revocations r
+				WHERE r.account_id = a.account_id AND r.id < $2 AND r.job_id IS NULL AND r.completed_at < $1
+					AND coalesce((SELECT n.status FROM notifications n
+						WHERE n.account_id = r.account_id AND n.revocation_id = r.id), '')
+						NOT IN ('PENDING', 'CLAIMED', 'COMMITTED')
+				ORDER BY r.id LIMIT $3) AS r
+			LIMIT $3)`+deleteOld, before, uuid(revocation.FirstIDAt(before.Add(clockSkew))), limit).
+		QueryRow(func(row pgx.Row) error {
+			var n int
+			err := row.Scan(&n)
+			*expired += n
+			return err
+		})
+}

@@ -1,0 +1,169 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// selectJob reads a job's row, and how many of its emails are settled. What is not visible is not there.
+const selectJob = `
+	SELECT j.id, j.state, j.label, j.retry_of, j.requested_by, j.total, j.retrying,
+		j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
+		j.mails, m.sent, m.failed, m.unknown, j.delegated,
+		j.started_at, j.finished_at, clock_timestamp(), j.since, j.since_done
+	FROM jobs j
+	CROSS JOIN LATERAL (
+		SELECT coalesce(sum(m.sent), 0) AS sent, coalesce(sum(m.failed), 0) AS failed,
+			coalesce(sum(m.unknown), 0) AS unknown
+		FROM mail_tallies m WHERE m.account_id = j.account_id AND m.job_id = j.id) AS m
+	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
+
+func scanJob(account string, row pgx.Row) (revocation.Job, error) {
+	j := revocation.Job{Account: account}
+	var retryOf *uuid
+	var mails int
+	var started, finished, since *time.Time
+	err := row.Scan((*uuid)(&j.ID), &j.State, &j.Label, &retryOf, (*uuid)(&j.RequestedBy), &j.Total, &j.Retrying,
+		&j.Counts.Revoked, &j.Counts.AlreadyRevoked, &j.Counts.NotAllowed, &j.Counts.NotFound,
+		&j.Counts.ErrorRevoking, &j.Counts.Invalid, &j.Counts.Cancelled,
+		&mails, &j.Mails.Sent, &j.Mails.Failed, &j.Mails.Unknown, &j.Mails.Delegated,
+		&started, &finished, &j.ReadAt, &since, &j.SinceDone)
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	if retryOf != nil {
+		j.RetryOf = *retryOf
+	}
+	j.Mails.Pending = mails - j.Mails.Sent - j.Mails.Failed - j.Mails.Unknown
+	j.ReadAt = j.ReadAt.UTC()
+	j.StartedAt, j.FinishedAt, j.Since = timeOrZero(started), timeOrZero(finished), timeOrZero(since)
+	return j, nil
+}
+
+var errNoJob = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such job in this account."}
+
+// Job implements revocation.JobStore.
+func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	found, err := s.selectJobs(ctx, account, selectJob+` AND j.id = $2`, account, uuid(id))
+	if err == nil && len(found) == 0 {
+		err = errNoJob
+	}
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	return found[0], nil
+}
+
+// Jobs implements revocation.JobStore.
+func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) ([]revocation.Job, error) {
+	before := f.Before
+	if before.IsZero() {
+		before = lastID
+	}
+	return s.selectJobs(ctx, f.Account, selectJob+` AND j.id < $2 ORDER BY j.id DESC LIMIT $3`,
+		f.Account, uuid(before), f.Limit)
+}
+
+// lastID is after every other.
+var lastID = revocation.ID{
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+}
+
+func (s *Store) selectJobs(ctx context.Context, account, query string, args ...any) (found []revocation.Job, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
+			return scanJob(account, row)
+		})
+		return err
+	})
+	return found, s.readOnly(ctx, "read jobs", batch)
+}
+
+// Results implements revocation.JobStore.
+func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
+	query := selectRevocation + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
+	args := []any{
+		f.Account, uuid(f.Job.Item(f.After)), uuid(f.Job.Item(revocation.MaxJobItems)), uuid(f.Job), f.Limit,
+	}
+	if f.Status != "" {
+		query += ` AND ` + statusIs(f.Status, "$6")
+		args = append(args, string(f.Status))
+	}
+	return s.selectRevocations(ctx, f.Account, query+` ORDER BY r.id LIMIT $5`, args...)
+}
+
+// CancelJob implements revocation.JobStore.
+func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID) (job revocation.Job, err error) {
+	var found []revocation.Job
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		UPDATE jobs SET state = 'CANCELLING'
+		WHERE account_id = $1 AND id = $2 AND state IN ('QUEUED', 'RUNNING')`, account, uuid(id))
+	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
+			return scanJob(account, row)
+		})
+		return err
+	})
+	if err := s.run(ctx, "cancel a job", batch); err != nil {
+		return revocation.Job{}, err
+	}
+	switch {
+	case len(found) == 0:
+		return revocation.Job{}, errNoJob
+	case found[0].Ended():
+		return revocation.Job{}, &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
+	default:
+		return found[0], nil
+	}
+}
+
+// queueCounts makes the statements that add to jobs' rows, which come last in a transaction: those rows are
+// the ones that all workers want. ended gets the jobs that end with it.
+func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID) {
+	for _, c := range counts {
+		batch.Queue(addCount, c.Account, uuid(c.Job), c.Counts.Sum(), c.Retrying,
+			c.Counts.Revoked, c.Counts.AlreadyRevoked, c.Counts.NotAllowed, c.Counts.NotFound,
+			c.Counts.ErrorRevoking, c.Counts.Cancelled, c.Mails, c.Delegated).QueryRow(func(row pgx.Row) error {
+			var one int
+			var isOver bool
+			if err := row.Scan(&one, &isOver); err != nil {
+				return err
+			}
+			if isOver {
+				*ended = append(*ended, c.Job)
+			}
+			return nil
+		})
+	}
+}
+
+// done is how many items of a job are final after a count of $3 more.
+const done = `(j.revoked + j.already_revoked + j.not_allowed + j.not_found + j.error_revoking + j.invalid + j.cancelled + $3)`
+
+// addCount fails unless it changes one row.
+const addCount = `
+	WITH counted AS (
+		UPDATE jobs j SET retrying = j.retrying + $4,
+			revoked = j.revoked + $5, already_revoked = j.already_revoked + $6, not_allowed = j.not_allowed + $7,
+			not_found = j.not_found + $8, error_revoking = j.error_revoking + $9, cancelled = j.cancelled + $10,
+			mails = j.mails + $11, delegated = j.delegated + $12,
+			state = CASE WHEN ` + done + ` < j.total THEN CASE j.state WHEN 'QUEUED' THEN 'RUNNING' ELSE j.state END
+				WHEN j.state = 'CANCELLING' THEN 'CANCELLED' ELSE 'COMPLETED' END,
+			started_at = coalesce(j.started_at, now()),
+			finished_at = CASE WHEN ` + done + ` = j.total THEN clock_timestamp() END,
+			served_at = clock_timestamp(),
+			since = CASE WHEN j.mark_at IS NULL THEN now()
+				WHEN j.mark_at <= clock_timestamp() - interval '5 s' THEN j.mark_at ELSE j.since END,
+			since_done = CASE WHEN j.mark_at IS NULL THEN j.invalid
+				WHEN j.mark_at <= clock_timestamp() - interval '5 s' THEN j.mark_done ELSE j.since_done END,
+			mark_at = CASE WHEN j.mark_at > clock_timestamp() - interval '5 s' THEN j.mark_at ELSE clock_timestamp() END,
+			mark_done = CASE WHEN j.mark_at > clock_timestamp() - interval '5 s' THEN j.mark_done ELSE ` + done + ` END
+		WHERE j.account_id = $1 AND j.id = $2
+		RETURNING j.finished_at IS NOT NULL AS ended)
+	SELECT 1 / count(*)::int, bool_or(ended) FROM counted`

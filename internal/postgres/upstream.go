@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// Upstream implements revocation.CallStore.
+func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstream, error) {
+	var found *revocation.Upstream
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT `+upstreamColumns+` FROM accounts WHERE account_id = $1 AND upstream_url IS NOT NULL`, account).
+		Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				found = &revocation.Upstream{Account: account}
+				var held *time.Time
+				err := rows.Scan(&found.URL, &found.SealedKey, &found.Rate, &found.Concurrency, &found.Hold, &held)
+				if err != nil {
+					return err
+				}
+				found.HeldUntil = timeOrZero(held)
+			}
+			return rows.Err()
+		})
+	return found, s.readOnly(ctx, "read an upstream", batch)
+}
+
+// ClaimCalls implements revocation.CallStore.
+func (s *Store) ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Call, error) {
+	var calls []revocation.Call
+	err := s.tx(ctx, "claim calls", func(ctx context.Context, tx *tx) error {
+		batch := &pgx.Batch{}
+		queueClaimCalls(batch, account, true, limit, lease, &calls)
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
+		if rest := limit - len(calls); rest > 0 {
+			queueClaimCalls(batch, account, false, rest, lease, &calls)
+		}
+		return tx.commit(ctx, batch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return calls, nil
+}
+
+// queueClaimCalls takes what was submitted singly, or the items of jobs. That a row was in doubt before is read
+// as it was locked.
+func queueClaimCalls(batch *pgx.Batch, account string, single bool, limit int, lease time.Duration, calls *[]revocation.Call) {
+	batch.Queue(`
+		WITH due AS MATERIALIZED (
+			SELECT ctid AS place, in_doubt FROM outstanding
+			WHERE account_id = $1 AND single = $2 AND look_at <= now() AND pulled AND epoch >= 0
+			ORDER BY look_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+		UPDATE outstanding o SET epoch = o.epoch + 1, claimed = true, in_doubt = true,
+			look_at = now() + make_interval(secs => $4)
+		FROM due WHERE o.ctid = due.place
+		RETURNING o.revocation_id, o.attempt, o.epoch, o.report_id, o.notify, o.job_id, due.in_doubt,
+			o.job_id IS NOT NULL AND NOT due.in_doubt AND coalesce((
+				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = $1 AND j.id = o.job_id), false)`,
+		account, single, limit, lease.Seconds()).Query(func(rows pgx.Rows) error {
+		var call revocation.Call
+		var job *uuid
+		_, err := pgx.ForEachRow(rows, []any{
+			(*uuid)(&call.ID), &call.Attempt, &call.Epoch, &call.ReportID, &call.Notify, &job, &call.InDoubt, &call.Cancelled,
+		}, func() error {
+			call.Account, call.Job = account, revocation.ID{}
+			if job != nil {
+				call.Job = *job
+			}
+			*calls = append(*calls, call)
+			return nil
+		})
+		return err
+	})
+}
+
+// ExtendCalls implements revocation.CallStore.
+func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
+	accounts, ids, epochs := make([]string, len(calls)), make([]uuid, len(calls)), make([]int, len(calls))
+	for i, call := range calls {
+		accounts[i], ids[i], epochs[i] = call.Account, uuid(call.ID), call.Epoch
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		UPDATE outstanding o SET look_at = now() + make_interval(secs => $4)
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, epoch)
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.epoch = t.epoch AND o.claimed
+			OFFSET 0) AS held
+		WHERE o.ctid = held.place`, accounts, ids, epochs, lease.Seconds())
+	return s.run(ctx, "extend calls", batch)
+}
+
+// HoldUpstream implements revocation.CallStore.
+func (s *Store) HoldUpstream(ctx context.Context, account string, why revocation.Hold, length time.Duration) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		UPDATE accounts SET upstream_hold = $2, upstream_held_until = now() + make_interval(secs => $3)
+		WHERE account_id = $1 AND upstream_url IS NOT NULL`, account, string(why), length.Seconds())
+	return s.run(ctx, "hold an upstream", batch)
+}
+
+// ReleaseUpstream implements revocation.CallStore.
+func (s *Store) ReleaseUpstream(ctx context.Context, account string) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE accounts SET upstream_hold = '', upstream_held_until = NULL WHERE account_id = $1`, account)
+	return s.run(ctx, "release an upstream", batch)
+}

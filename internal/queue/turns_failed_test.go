@@ -1,0 +1,120 @@
+package queue_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/queue"
+	"rescind/internal/revocation"
+)
+
+func TestFailedTurn(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return errors.New("no such table") },
+		"a panic":  func() error { panic("no such table") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, r *redis.Client) {
+				client := queue.NewClient(r)
+				var failing atomic.Bool
+				failing.Store(true)
+				went := make(chan string, 100)
+				log := &buffer{}
+				start(t, queue.WorkerOptions{
+					Redis: r, Log: slog.New(slog.NewTextHandler(log, nil)),
+					Turns: turns{revocation.TurnJobs: func(_ context.Context, account string) error {
+						if failing.Load() {
+							return fail()
+						}
+						went <- account
+						return nil
+					}},
+				})
+				giveTurns(t, client, revocation.TurnJobs, "acme")
+				until(t, "nothing is left of them", func() bool { return len(tokens(t, r, "bulk")) == 0 })
+				if n := log.count("task failed", "task=turn-jobs:v1", "task_id=jobs:acme:2", "no such table"); n != 1 {
+					t.Errorf("the failure was logged %d times", n)
+				}
+				failing.Store(false)
+				giveTurns(t, client, revocation.TurnJobs, "acme")
+				for range 4 {
+					await(t, went)
+				}
+			})
+		})
+	}
+}
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// count gives how many lines hold all words.
+func (b *buffer) count(words ...string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range strings.Lines(b.text.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestTurnsComeBack(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, r *redis.Client){
+		"after Redis was emptied": func(t *testing.T, r *redis.Client) {
+			if err := r.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"after asynq archived them": func(t *testing.T, r *redis.Client) {
+			if n, err := asynq.NewInspectorFromRedisClient(r).ArchiveAllPendingTasks("bulk"); err != nil || n != 4 {
+				t.Fatalf("archived %d: %v", n, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, r *redis.Client) {
+				client := queue.NewClient(r)
+				giveTurns(t, client, revocation.TurnJobs, "acme")
+				lose(t, r)
+				giveTurns(t, client, revocation.TurnJobs, "acme")
+				if n := pending(t, r, "bulk"); n != 4 {
+					t.Errorf("%d turns wait, want 4", n)
+				}
+				if n := r.ZCard(t.Context(), "asynq:{bulk}:archived").Val(); n != 0 {
+					t.Errorf("%d turns are archived", n)
+				}
+				went := make(chan string, 100)
+				start(t, queue.WorkerOptions{Redis: r, Turns: turns{
+					revocation.TurnJobs: func(_ context.Context, account string) error {
+						went <- account
+						return nil
+					},
+				}})
+				for range 4 {
+					await(t, went)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,225 @@
+package queue_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/queue"
+	"rescind/internal/revocation"
+)
+
+// turns is what a worker does in the turns of each kind.
+type turns = map[revocation.Turn]func(context.Context, string) error
+
+func giveTurns(t testing.TB, c *queue.Client, kind revocation.Turn, accounts ...string) {
+	t.Helper()
+	if err := c.EnqueueTurns(t.Context(), kind, accounts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tokens are the tasks of a queue that Redis holds, in whatever state.
+func tokens(t testing.TB, r *redis.Client, queue string) []string {
+	t.Helper()
+	keys, err := r.Keys(t.Context(), "asynq:{"+queue+"}:t:*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func pending(t testing.TB, r *redis.Client, queue string) int64 {
+	t.Helper()
+	n, err := r.LLen(t.Context(), "asynq:{"+queue+"}:pending").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestTurnsAreBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		var callers sync.WaitGroup
+		for range 4 {
+			client := queue.NewClient(r)
+			callers.Go(func() {
+				for range 250 {
+					if err := client.EnqueueTurns(t.Context(), revocation.TurnJobs, []string{"acme", "globex", "acme"}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		callers.Wait()
+		if n := pending(t, r, "bulk"); n != 8 {
+			t.Errorf("%d turns wait, want 4 of each account", n)
+		}
+		keys := tokens(t, r, "bulk")
+		bytes := 0
+		for _, key := range keys {
+			bytes += len(key)
+			for field, value := range r.HGetAll(t.Context(), key).Val() {
+				bytes += len(field) + len(value)
+			}
+		}
+		if len(keys) != 8 || bytes > 8*300 {
+			t.Errorf("Redis holds %d tasks in %d bytes", len(keys), bytes)
+		}
+
+		begun, release := make(chan struct{}, 8), make(chan struct{})
+		start(t, queue.WorkerOptions{
+			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 8},
+			Turns: turns{revocation.TurnJobs: func(context.Context, string) error {
+				begun <- struct{}{}
+				<-release
+				return nil
+			}},
+		})
+		defer close(release)
+		for range 8 {
+			await(t, begun)
+		}
+		giveTurns(t, queue.NewClient(r), revocation.TurnJobs, "acme", "globex")
+		if n := pending(t, r, "bulk"); n != 0 {
+			t.Errorf("%d turns were added to those under way", n)
+		}
+	})
+}
+
+func TestTurnsOfManyAccounts(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		accounts := accounts(300)
+		client := queue.NewClient(r)
+		for range 2 {
+			until(t, "there was time enough for all", func() bool {
+				return client.EnqueueTurns(t.Context(), revocation.TurnMails, accounts) == nil
+			})
+		}
+		waiting, err := asynq.NewInspectorFromRedisClient(r).ListPendingTasks("bulkmail", asynq.PageSize(10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := make(map[string]int)
+		for _, task := range waiting {
+			account := string(task.Payload)
+			of[account]++
+			if !strings.HasPrefix(task.ID, "mails:"+account+":") {
+				t.Errorf("the task %s is for %s", task.ID, account)
+			}
+		}
+		for _, account := range accounts {
+			if of[account] != 4 {
+				t.Fatalf("an account has %d turns, want 4", of[account])
+			}
+		}
+		if len(waiting) != 1200 {
+			t.Errorf("%d turns wait, want 1200", len(waiting))
+		}
+	})
+}
+
+func TestAccountsAlternate(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		client := queue.NewClient(r)
+		yield := client.Yield(revocation.TurnJobs)
+		giveTurns(t, client, revocation.TurnJobs, "acme", "globex")
+		// The only slot carries out their steps, and neither account is in want of work before the end.
+		rest := map[string]int{"acme": 4, "globex": 4}
+		steps := make(chan string, 8)
+		start(t, queue.WorkerOptions{
+			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 1},
+			Turns: turns{revocation.TurnJobs: func(ctx context.Context, account string) error {
+				for rest[account] > 0 {
+					rest[account]--
+					steps <- account
+					if yield(ctx) {
+						break
+					}
+				}
+				return nil
+			}},
+		})
+		for i := range 4 {
+			round := []string{await(t, steps), await(t, steps)}
+			slices.Sort(round)
+			if diff := cmp.Diff([]string{"acme", "globex"}, round); diff != "" {
+				t.Errorf("round %d: %s", i, diff)
+			}
+		}
+	})
+}
+
+func TestEndlessTurnEndsForOthers(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		client := queue.NewClient(r)
+		yield := client.Yield(revocation.TurnMails)
+		begun := make(chan string, 100)
+		giveTurns(t, client, revocation.TurnMails, "acme")
+		start(t, queue.WorkerOptions{
+			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnMails: 1},
+			Turns: turns{revocation.TurnMails: func(ctx context.Context, account string) error {
+				begun <- account
+				for !yield(ctx) {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}},
+		})
+		for range 4 {
+			await(t, begun)
+		}
+		// The fourth waits for nobody.
+		giveTurns(t, client, revocation.TurnMails, "globex")
+		if got := await(t, begun); got != "globex" {
+			t.Errorf("the next turn is %s's", got)
+		}
+	})
+}
+
+func TestTurnsHoldUpNothingElse(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		client := queue.NewClient(r)
+		begun, release := make(chan struct{}, 100), make(chan struct{})
+		mails := make(chan string, 1)
+		batches := make(chan []revocation.Ref, 1)
+		start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), Turns: turns{
+			revocation.TurnJobs: func(context.Context, string) error {
+				begun <- struct{}{}
+				<-release
+				return nil
+			},
+			revocation.TurnMails: func(_ context.Context, account string) error {
+				select {
+				case mails <- account:
+				default:
+				}
+				return nil
+			},
+		}})
+		defer close(release)
+		giveTurns(t, client, revocation.TurnJobs, "acme", "globex")
+		await(t, begun)
+		await(t, begun) // all slots of the class
+		giveTurns(t, client, revocation.TurnMails, "acme")
+		await(t, mails)
+		enqueue(t, client, ref(1))
+		await(t, batches)
+	})
+}
+
+func TestTurnOfUnknownKind(t *testing.T) {
+	if err := queue.NewClient(embed(t)).EnqueueTurns(t.Context(), "breakfast", []string{"acme"}); err == nil {
+		t.Error("it was enqueued")
+	}
+}

@@ -1,0 +1,133 @@
+package revocation
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Turn carries out what is left to the account's turns, mostly its jobs' items, until there is nothing to do
+// now, turns of others wait, or ctx ends: what is cancelled, what failed before and is due, and then a chunk, so
+// that none holds up the others. The error that it returns is a failure that could not be recorded; the
+// dispatcher gives the account another turn.
+func (e *Executor) Turn(ctx context.Context, account string) error {
+	upstream, err := e.store.Upstream(ctx, account)
+	if err != nil {
+		return err
+	}
+	if upstream != nil {
+		e.enqueueTurns(ctx, TurnUpstream, []string{account})
+		return nil
+	}
+	for ctx.Err() == nil {
+		cancelled, err := e.cancel(ctx, account)
+		if err != nil {
+			return err
+		}
+		again, err := e.dueItems(ctx, account)
+		if err != nil {
+			return err
+		}
+		first, err := e.chunk(ctx, account)
+		if err != nil {
+			return err
+		}
+		if !cancelled && !again && !first || e.othersWait(ctx) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// dueItems makes another attempt on items that are due.
+func (e *Executor) dueItems(ctx context.Context, account string) (found bool, err error) {
+	due, err := e.store.ClaimItems(ctx, account, false, maxBatch, graces)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	return true, e.CarryOut(ctx, refsOf(due))
+}
+
+func refsOf(due []Due) []Ref {
+	refs := make([]Ref, len(due))
+	for i, d := range due {
+		refs[i] = d.Ref
+	}
+	return refs
+}
+
+// chunk makes the first attempt on a chunk. When that fails for a reason that one of its rows may be to blame
+// for, they go on one by one.
+func (e *Executor) chunk(ctx context.Context, account string) (found bool, err error) {
+	chunk, err := e.store.CarryOutChunk(ctx, account, false)
+	switch {
+	case err == nil && chunk.Job.IsZero():
+		return false, nil
+	case err == nil:
+		e.tellChunk(ctx, chunk)
+		return true, nil
+	case chunk.Job.IsZero() || ctx.Err() != nil || !blamesOneRow(err):
+		return false, err
+	default:
+		e.log.Warn("a chunk failed: its items go on by themselves", "account_id", account,
+			"job_id", chunk.Job.String(), "row", chunk.First, "error", err)
+		return true, e.store.SpillChunk(ctx, chunk)
+	}
+}
+
+// canceller ends what is not carried out yet of jobs that are being cancelled.
+type canceller struct {
+	messenger
+	store interface {
+		ExecutionStore
+		BulkStore
+	}
+}
+
+// cancel ends some items, if there are any.
+func (c canceller) cancel(ctx context.Context, account string) (found bool, err error) {
+	waiting, err := c.store.ClaimItems(ctx, account, true, maxBatch, graces)
+	if err != nil {
+		return false, err
+	}
+	if len(waiting) > 0 {
+		done, err := c.store.Fail(ctx, refsOf(waiting), decideCancelled)
+		if err != nil {
+			return false, err
+		}
+		c.tell(ctx, done)
+	}
+	chunk, err := c.store.CarryOutChunk(ctx, account, true)
+	if err != nil {
+		return false, err
+	}
+	if !chunk.Job.IsZero() {
+		c.tellChunk(ctx, chunk)
+	}
+	return len(waiting) > 0 || !chunk.Job.IsZero(), nil
+}
+
+// decideCancelled ends items that are cancelled, and gives back any other.
+func decideCancelled(held []Held) []Decision {
+	decisions := make([]Decision, len(held))
+	for i, h := range held {
+		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt}
+		if h.Cancelled {
+			d.Status, d.Final = StatusCancelled, true
+		}
+		decisions[i] = d
+	}
+	return decisions
+}
+
+// tellChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
+func (m messenger) tellChunk(ctx context.Context, chunk Chunk) {
+	m.log.LogAttrs(ctx, slog.LevelInfo, "chunk ended", slog.String("account_id", chunk.Account),
+		slog.String("job_id", chunk.Job.String()), slog.Int("row", chunk.First),
+		slog.Int("count", chunk.Done.Counts.Sum()), slog.Int("spilled", chunk.Spilled))
+	if chunk.Ended {
+		m.publish(ctx, []ID{chunk.Job})
+	}
+	if chunk.Done.Mails > 0 {
+		m.enqueueTurns(ctx, TurnMails, []string{chunk.Account})
+	}
+}

@@ -1,0 +1,112 @@
+package revocation
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// Job gives a job. With wait it returns when the job has ended, at the latest after wait. CodeNotFound when the
+// account has none such.
+func (s *Service) Job(ctx context.Context, account string, id ID, wait time.Duration) (Job, error) {
+	job, err := s.store.Job(ctx, account, id)
+	if err != nil || wait <= 0 || job.Ended() {
+		return job, err
+	}
+	watch := s.WatchJob(account, id)
+	defer watch.Close()
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for !job.Ended() {
+		select {
+		case newer, ok := <-watch.Jobs():
+			if !ok {
+				return s.store.Job(ctx, account, id)
+			}
+			job = newer
+		case <-deadline.C:
+			return s.store.Job(ctx, account, id)
+		case <-s.drained:
+			return job, nil
+		case <-ctx.Done():
+			return job, nil
+		}
+	}
+	return job, nil
+}
+
+// Jobs gives a page of jobs, newest first, and whether there are more after it.
+func (s *Service) Jobs(ctx context.Context, f JobFilter) (page []Job, more bool, err error) {
+	limit := f.Limit
+	f.Limit++
+	page, err = s.store.Jobs(ctx, f)
+	if len(page) > limit {
+		page, more = page[:limit], true
+	}
+	return page, more, err
+}
+
+// Results gives a page of a job's items, in the order of the input, and whether there are more after it.
+// CodeNotFound when the account has no such job.
+func (s *Service) Results(ctx context.Context, f ResultFilter) (page []Revocation, more bool, err error) {
+	if _, err := s.store.Job(ctx, f.Account, f.Job); err != nil {
+		return nil, false, err
+	}
+	limit := f.Limit
+	f.Limit++
+	page, err = s.store.Results(ctx, f)
+	if len(page) > limit {
+		page, more = page[:limit], true
+	}
+	return page, more, err
+}
+
+// CancelJob has what is not carried out yet become CANCELLED. CodeJobEnded when the job has ended.
+func (s *Service) CancelJob(ctx context.Context, account string, id ID) (Job, error) {
+	job, err := s.store.CancelJob(ctx, account, id)
+	if err == nil {
+		s.takeUp(account)
+	}
+	return job, err
+}
+
+// RetryJob makes a new job of the items of a job that ended as ERROR_REVOKING. CodeJobRunning when the job has
+// not ended, CodeInvalid when there are none. job names the account, the asking key and the idempotency key.
+func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) {
+	failed, err := s.store.Job(ctx, job.Account, of)
+	switch {
+	case err != nil:
+		return Job{}, err
+	case !failed.Ended():
+		return Job{}, &Error{Code: CodeJobRunning, Detail: "The job has not ended yet."}
+	case failed.Counts.ErrorRevoking == 0:
+		return Job{}, &Error{Code: CodeInvalid, Detail: "The job has no items that ended as ERROR_REVOKING."}
+	}
+	job.RetryOf, job.Route = of, RouteRetry
+	in, err := s.BeginJob(ctx, job)
+	if err != nil {
+		return Job{}, err
+	}
+	defer in.Abandon(ctx)
+	fingerprint := Fingerprint(sha256.Sum256(of[:]))
+	if in.Bound() {
+		return in.Replay(ctx, fingerprint)
+	}
+	f := ResultFilter{Account: job.Account, Job: of, Status: StatusErrorRevoking, Limit: pieceSize}
+	for more := true; more; {
+		page, err := s.store.Results(ctx, f)
+		if err != nil {
+			return Job{}, err
+		}
+		for i := range page {
+			r := &page[i]
+			item := Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference}
+			if err := in.Add(ctx, item); err != nil {
+				return Job{}, err
+			}
+			f.After = r.ID.Row()
+		}
+		more = len(page) == f.Limit
+	}
+	return in.Seal(ctx, failed.Label, false, fingerprint)
+}

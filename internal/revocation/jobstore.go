@@ -1,0 +1,139 @@
+package revocation
+
+import (
+	"context"
+	"time"
+)
+
+// JobStore keeps jobs.
+type JobStore interface {
+	// BeginJob makes a job that nobody sees, for an upload that is given up after lease without a sign of
+	// life. With a key that is bound to a job it makes nothing and gives the binding; with one whose upload
+	// still runs, CodeUploadInProgress. A key of an upload that was given up, or of a job that is no more, is
+	// free.
+	BeginJob(ctx context.Context, job NewJob, lease time.Duration) (bound *Binding, err error)
+	// AddItems writes items of a job that is being received, all or none, and renews the lease. CodeJobEnded
+	// when it was given up.
+	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
+	// SealJob makes a received job QUEUED, visible and ready to be carried out, and binds its key; a job
+	// without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
+	SealJob(ctx context.Context, seal Seal) (Job, error)
+	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
+	DropJob(ctx context.Context, account string, id ID) error
+
+	// Job gives one by its id; CodeNotFound when the account has none such, or not yet, or not any more.
+	Job(ctx context.Context, account string, id ID) (Job, error)
+	// Jobs gives at most f.Limit of an account, newest first.
+	Jobs(ctx context.Context, f JobFilter) ([]Job, error)
+	// Results gives at most f.Limit items of a job, by their rows, INVALID ones too. Of a job that is not
+	// visible there are none.
+	Results(ctx context.Context, f ResultFilter) ([]Revocation, error)
+	// CancelJob makes a job CANCELLING and gives it back; CodeJobEnded when it has ended, CodeNotFound as Job.
+	CancelJob(ctx context.Context, account string, id ID) (Job, error)
+}
+
+// JobRoute names what an idempotency key of a job was sent to.
+type JobRoute string
+
+// The routes that make jobs.
+const (
+	RouteJobs  JobRoute = "jobs"
+	RouteRetry JobRoute = "retry"
+)
+
+// NewJob is a job at its beginning.
+type NewJob struct {
+	ID          ID
+	Account     string
+	RequestedBy ID
+	RetryOf     ID
+	Route       JobRoute
+	// IdempotencyKey is empty for none.
+	IdempotencyKey string
+}
+
+// Item is one row of a job. Row is its number, from 1; rows come in order and without gaps.
+type Item struct {
+	Row      int
+	ReportID int64
+	// Notify is nil where the job's default counts.
+	Notify          *bool
+	ClientReference *string
+	// Invalid is why the row cannot be read; empty for one that can. ReportID is 0 then.
+	Invalid string
+}
+
+// Seal is what is known of a job at the end of its upload.
+type Seal struct {
+	NewJob
+	Label *string
+	// Notify is the default of items that do not say.
+	Notify  bool
+	Total   int
+	Invalid int
+	// Fingerprint is what the idempotency key is bound to.
+	Fingerprint Fingerprint
+}
+
+// JobFilter selects jobs of one account, newest first.
+type JobFilter struct {
+	Account string
+	// Before is the last id of the page before; zero for the first page.
+	Before ID
+	Limit  int
+}
+
+// ResultFilter selects items of one job, in the order of the input.
+type ResultFilter struct {
+	Account string
+	Job     ID
+	// Status selects when it is not empty.
+	Status Status
+	// After is the last row of the page before; 0 for the first page.
+	After int
+	Limit int
+}
+
+// BulkStore carries out jobs.
+type BulkStore interface {
+	// CarryOutChunk takes up a chunk of one of the account's jobs, of the one that was served longest ago and
+	// has one that nobody else holds, and ends its first pass in one transaction, with the job's counters. With
+	// cancelled it looks at the jobs that are being cancelled alone, and the items become CANCELLED; otherwise
+	// at the others, and the rule decides. An item whose invite somebody else changed meanwhile, and every item
+	// of an account on an upstream, gets a work row of its own. The Chunk is zero when there was none; on an
+	// error it may name the one that failed, of which nothing was written.
+	CarryOutChunk(ctx context.Context, account string, cancelled bool) (Chunk, error)
+	// SpillChunk gives all items of a chunk work rows of their own, which are due at once, unless somebody
+	// has carried it out or holds it.
+	SpillChunk(ctx context.Context, chunk Chunk) error
+	// ClaimItems takes at most limit work rows of the account that were left to its turns and are due; with
+	// cancelled, those of jobs that are being cancelled, due or not, that nobody has in hand and that are not
+	// in doubt. graces as for DispatchStore.ClaimDue.
+	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]Due, error)
+}
+
+// Chunk is a range of a job's rows, and what became of them.
+type Chunk struct {
+	Account string
+	Job     ID
+	// First and Last are rows.
+	First int
+	Last  int
+	// Done is what was counted; Spilled are the items that got work rows.
+	Done    JobCount
+	Spilled int
+	// Ended tells that this made the job end.
+	Ended bool
+}
+
+// HousekeepingStore deletes what is not kept any more, in small steps.
+type HousekeepingStore interface {
+	// DropSilentUploads gives up jobs whose lease has run out.
+	DropSilentUploads(ctx context.Context) (dropped int, err error)
+	// ClearDropped deletes at most limit items of jobs that were dropped, with all that belongs to them, and
+	// jobs that have none left. It gives how much it deleted; 0 means that nothing is left.
+	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
+	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended before a moment: at
+	// most limit of each kind. It gives how many; 0 means that nothing is left.
+	Expire(ctx context.Context, before time.Time, limit int) (expired int, err error)
+}

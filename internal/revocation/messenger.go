@@ -1,0 +1,77 @@
+package revocation
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+)
+
+// Outcomes tells whoever waits, in any process, that there is something new to read about ids. It may lose
+// them.
+type Outcomes interface {
+	Publish(ctx context.Context, ids []ID) error
+}
+
+// messenger passes on what a transaction has done.
+type messenger struct {
+	queue    Queue
+	outcomes Outcomes
+	log      *slog.Logger
+}
+
+// tell wakes those who wait, and sends on their way the emails and what others have to do. All of it may fail:
+// the rows are written.
+func (m messenger) tell(ctx context.Context, done CarriedOut) {
+	ids := slices.Clone(done.Ended)
+	var mails []NotificationRef
+	turns := make(map[Turn]map[string]struct{}, 2) // accounts
+	for _, d := range done.Decisions {
+		if d.Diverts {
+			add(turns, TurnUpstream, d.Account)
+		}
+		if d.Status == "" {
+			continue
+		}
+		ids = append(ids, d.ID)
+		switch {
+		case !d.Notifies:
+		case d.Job.IsZero():
+			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
+		default:
+			add(turns, TurnMails, d.Account)
+		}
+		m.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
+	}
+	m.publish(ctx, ids)
+	if len(mails) > 0 {
+		if err := m.queue.EnqueueNotifications(ctx, mails); err != nil {
+			m.log.Warn("emails not enqueued: left to the dispatcher", "count", len(mails), "error", err)
+		}
+	}
+	for turn, accounts := range turns {
+		m.enqueueTurns(ctx, turn, slices.Collect(maps.Keys(accounts)))
+	}
+}
+
+func add(turns map[Turn]map[string]struct{}, turn Turn, account string) {
+	if turns[turn] == nil {
+		turns[turn] = make(map[string]struct{})
+	}
+	turns[turn][account] = struct{}{}
+}
+
+func (m messenger) publish(ctx context.Context, ids []ID) {
+	if len(ids) == 0 {
+		return
+	}
+	if err := m.outcomes.Publish(ctx, ids); err != nil {
+		m.log.Warn("outcomes not published: those who wait will read them late", "count", len(ids), "error", err)
+	}
+}
+
+func (m messenger) enqueueTurns(ctx context.Context, turn Turn, accounts []string) {
+	if err := m.queue.EnqueueTurns(ctx, turn, accounts); err != nil {
+		m.log.Warn("turns not enqueued: left to the dispatcher", "kind", string(turn), "count", len(accounts), "error", err)
+	}
+}

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// CarryOutChunk ends the first pass of a chunk, of the account's job that was served longest ago. Nothing is ever
+// contended here: what is spilled is for an upstream.
+func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
+	var chunk revocation.Chunk
+	err := s.write(ctx, "carry out chunk", func(tx *sql.Tx, now time.Time) error {
+		found, err := query(ctx, tx, scanNextChunk, nextChunk, account, cancelled)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		next := found[0]
+		chunk = next.Chunk
+		done := revocation.JobCount{Account: account, Job: chunk.Job}
+		spilled := 0
+		switch {
+		case cancelled:
+			done.Counts.Cancelled, err = cancelChunk(ctx, tx, now, chunk)
+		case next.upstream:
+			spilled, err = spillChunk(ctx, tx, now, chunk)
+		default:
+			done, err = decideChunk(ctx, tx, now, next)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := deleteChunk(ctx, tx, chunk); err != nil {
+			return err
+		}
+		ended, err := addCounts(ctx, tx, now, []revocation.JobCount{done})
+		if err != nil {
+			return err
+		}
+		chunk.Done, chunk.Spilled, chunk.Ended = done, spilled, len(ended) > 0
+		return nil
+	})
+	if err != nil {
+		chunk.Done, chunk.Spilled, chunk.Ended = revocation.JobCount{}, 0, false
+	}
+	return chunk, err
+}
+
+// nextChunk looks at one chunk a job, however many there are. A job that was not served yet comes first.
+const nextChunk = `
+	SELECT c.account_id, c.job_id, c.first_row, c.last_row, a.upstream_url IS NOT NULL, a.plan_changed_at
+	FROM jobs AS j INDEXED BY jobs_active
+	CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id AND c.first_row = (
+		SELECT min(first_row) FROM chunks WHERE account_id = j.account_id AND job_id = j.id)
+	CROSS JOIN accounts AS a ON a.account_id = j.account_id
+	WHERE j.account_id = ?1 AND j.state IN ` + activeStates + ` AND (j.state = 'CANCELLING') = ?2
+	ORDER BY j.served_at, j.id LIMIT 1`
+
+// takenChunk is a chunk with what counts for all of its items.
+type takenChunk struct {
+	revocation.Chunk
+	upstream      bool
+	planChangedAt time.Time
+}
+
+func scanNextChunk(rows *sql.Rows) (c takenChunk, err error) {
+	var planChangedAt sql.Null[int64]
+	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.upstream, &planChangedAt)
+	c.planChangedAt = moment(planChangedAt)
+	return c, err
+}
+
+// itemsOf are a statement's parameters for a chunk: account, job, and the ids of its first and last item.
+func itemsOf(chunk revocation.Chunk) []any {
+	return []any{
+		sql.Named("account", chunk.Account), sql.Named("job", chunk.Job.String()),
+		sql.Named("first", chunk.Job.Item(chunk.First).String()), sql.Named("last", chunk.Job.Item(chunk.Last).String()),
+	}
+}
+
+func deleteChunk(ctx context.Context, tx *sql.Tx, chunk revocation.Chunk) (deleted bool, err error) {
+	changed, err := change(ctx, tx, `
+		DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2 AND first_row = ?3`,
+		chunk.Account, chunk.Job.String(), chunk.First)
+	return changed == 1, err
+}
+
+// cancelChunk ends the items of a chunk without an attempt.
+func cancelChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk) (cancelled int, err error) {
+	changed, err := change(ctx, tx, `
+		UPDATE revocations SET status = 'CANCELLED', completed_at = :now
+		WHERE account_id = :account AND id BETWEEN :first AND :last AND status = 'PENDING'`,
+		append(itemsOf(chunk), sql.Named("now", micros(now)))...)
+	return int(changed), err
+}
+
+// SpillChunk gives the items of a chunk work rows that are due at once, unless it was carried out meanwhile.
+func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
+	return s.write(ctx, "spill chunk", func(tx *sql.Tx, now time.Time) error {
+		deleted, err := deleteChunk(ctx, tx, chunk)
+		if err != nil || !deleted {
+			return err
+		}
+		if _, err := spillChunk(ctx, tx, now, chunk); err != nil {
+			return err
+		}
+		// It counts nothing yet, but the job has been taken up, and others come before its next chunk.
+		_, err = addCounts(ctx, tx, now, []revocation.JobCount{{Account: chunk.Account, Job: chunk.Job}})
+		return err
+	})
+}
+
+func spillChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk) (spilled int, err error) {
+	changed, err := change(ctx, tx, `
+		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at, job_id, pulled)
+		SELECT r.account_id, r.id, r.report_id, 0, coalesce(r.notify, j.notify), :now, j.id, 1`+pendingOfChunk+`
+		ON CONFLICT (account_id, revocation_id) DO NOTHING`,
+		append(itemsOf(chunk), sql.Named("now", micros(now)))...)
+	return int(changed), err
+}
+
+// pendingOfChunk are the items r of a chunk of job j that are to be carried out.
+const pendingOfChunk = `
+	FROM jobs AS j
+	CROSS JOIN revocations AS r
+	  ON r.account_id = j.account_id AND r.id BETWEEN :first AND :last AND r.status = 'PENDING'
+	WHERE j.account_id = :account AND j.id = :job`

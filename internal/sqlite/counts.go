@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// markInterval is at least how far the two moments of a job's speed are apart.
+const markInterval = 5 * time.Second
+
+// addCounts adds to the jobs' counters what a transaction that began at began has done, and gives the jobs that
+// ended with it. It is the last that such a transaction does.
+func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revocation.JobCount) (ended []revocation.ID, err error) {
+	now := time.Now()
+	for _, count := range counts {
+		c := count.Counts
+		var done bool
+		err := tx.QueryRowContext(ctx, addCount,
+			sql.Named("account", count.Account), sql.Named("job", count.Job.String()),
+			sql.Named("revoked", c.Revoked), sql.Named("already_revoked", c.AlreadyRevoked),
+			sql.Named("not_allowed", c.NotAllowed), sql.Named("not_found", c.NotFound),
+			sql.Named("error_revoking", c.ErrorRevoking), sql.Named("invalid", c.Invalid),
+			sql.Named("cancelled", c.Cancelled), sql.Named("sum", c.Sum()), sql.Named("retrying", count.Retrying),
+			sql.Named("mails", count.Mails), sql.Named("delegated", count.Delegated),
+			sql.Named("began", micros(began)), sql.Named("now", micros(now)),
+			sql.Named("old", micros(now.Add(-markInterval))),
+		).Scan(&done)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("count for a job that is not being carried out: %w", err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			ended = append(ended, count.Job)
+		}
+	}
+	return ended, nil
+}
+
+// Times are in microseconds. What stands right of an equals sign is the row as it was.
+const addCount = `
+	UPDATE jobs AS j
+	SET revoked = j.revoked + :revoked, already_revoked = j.already_revoked + :already_revoked,
+	    not_allowed = j.not_allowed + :not_allowed, not_found = j.not_found + :not_found,
+	    error_revoking = j.error_revoking + :error_revoking, invalid = j.invalid + :invalid,
+	    cancelled = j.cancelled + :cancelled,
+	    retrying = j.retrying + :retrying, mails = j.mails + :mails, delegated = j.delegated + :delegated,
+	    state = CASE
+	        WHEN p.done < j.total THEN iif(j.state = 'QUEUED', 'RUNNING', j.state)
+	        ELSE iif(j.state = 'CANCELLING', 'CANCELLED', 'COMPLETED') END,
+	    finished_at = CASE WHEN p.done = j.total THEN :now END,
+	    started_at = coalesce(j.started_at, :began),
+	    served_at = :now,
+	    since = CASE WHEN j.mark_at IS NULL THEN :began WHEN j.mark_at <= :old THEN j.mark_at ELSE j.since END,
+	    since_done = CASE WHEN j.mark_at IS NULL THEN j.invalid WHEN j.mark_at <= :old THEN j.mark_done ELSE j.since_done END,
+	    mark_at = iif(j.mark_at > :old, j.mark_at, :now),
+	    mark_done = iif(j.mark_at > :old, j.mark_done, p.done)
+	FROM (SELECT revoked + already_revoked + not_allowed + not_found + error_revoking + invalid + cancelled + :sum AS done
+	      FROM jobs WHERE account_id = :account AND id = :job) AS p
+	WHERE j.account_id = :account AND j.id = :job AND j.state IN ` + activeStates + `
+	RETURNING finished_at IS NOT NULL`
+
+// addTally counts an email of a job that was settled: as SENT, FAILED or UNKNOWN.
+func addTally(ctx context.Context, tx *sql.Tx, account, job string, status revocation.NotificationStatus) error {
+	return exec(ctx, tx, `
+		INSERT INTO mail_tallies (account_id, job_id, slot, sent, failed, unknown)
+		VALUES (?1, ?2, 0, ?3 = 'SENT', ?3 = 'FAILED', ?3 = 'UNKNOWN')`+addToTally,
+		account, job, string(status))
+}
+
+const addToTally = `
+	ON CONFLICT (account_id, job_id, slot) DO UPDATE
+	SET sent = sent + excluded.sent, failed = failed + excluded.failed, unknown = unknown + excluded.unknown`

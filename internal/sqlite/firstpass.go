@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// decideChunk makes the first attempt on the items of a chunk.
+func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChunk) (revocation.JobCount, error) {
+	done := revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
+	held, err := holdChunk(ctx, tx, chunk)
+	if err != nil {
+		return done, err
+	}
+	decisions := revocation.Decide(held)
+	if counts := revocation.CountDecisions(decisions); len(counts) > 0 {
+		done = counts[0] // all are of one job
+	}
+	return done, writeFirstPass(ctx, tx, now, chunk.Chunk, decisions)
+}
+
+// holdChunk reads the facts about the items of a chunk, in the order of the input.
+func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.Held, error) {
+	scan := func(rows *sql.Rows) (revocation.Held, error) {
+		h := revocation.Held{
+			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, PlanChangedAt: chunk.planChangedAt,
+		}
+		var sentAt sql.Null[int64]
+		var revoked bool
+		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &sentAt, &revoked)
+		if sentAt.Valid {
+			h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked}
+		}
+		return h, err
+	}
+	return query(ctx, tx, scan, `
+		SELECT r.id, r.report_id, r.notify, i.sent_at, i.revoked_at IS NOT NULL
+		FROM (SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify) AS notify`+pendingOfChunk+`) AS r
+		LEFT JOIN invites AS i ON i.account_id = r.account_id AND i.report_id = r.report_id
+		ORDER BY r.id`, itemsOf(chunk.Chunk)...)
+}
+
+// firstOutcome is what items of a chunk have in common: there are few of them, however long the chunk.
+type firstOutcome struct {
+	status    revocation.Status
+	timestamp string
+}
+
+// writeFirstPass writes the decisions on a chunk's items, all of which are final. What is written about the
+// invites and emails of those that were revoked is read from their rows: in the chunk's range, no item was
+// revoked before.
+func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) error {
+	outcomes := make(map[firstOutcome][]string)
+	revoked, notified := 0, 0
+	for _, d := range decisions {
+		outcome := firstOutcome{d.Status, d.Timestamp}
+		outcomes[outcome] = append(outcomes[outcome], d.ID.String())
+		if d.Revokes {
+			revoked++
+		}
+		if d.Notifies {
+			notified++
+		}
+	}
+	for outcome, ids := range outcomes {
+		if err := changeAll(ctx, tx, len(ids), `
+			UPDATE revocations SET status = ?1, attempts = 1, timestamp = nullif(?2, ''), completed_at = ?3
+			WHERE account_id = ?4 AND id IN (SELECT value FROM json_each(?5)) AND status = 'PENDING'`,
+			string(outcome.status), outcome.timestamp, micros(now), chunk.Account, parameter(ids)); err != nil {
+			return err
+		}
+	}
+	args := append(itemsOf(chunk), sql.Named("now", micros(now)))
+	if revoked > 0 {
+		if err := changeAll(ctx, tx, revoked, markChunk, args...); err != nil {
+			return err
+		}
+	}
+	if notified > 0 {
+		return changeAll(ctx, tx, notified, notifyChunk, args...)
+	}
+	return nil
+}
+
+const (
+	markChunk = `
+		UPDATE invites AS i SET revoked_at = :now, revoked_by = r.id
+		FROM (SELECT account_id, report_id, id FROM revocations
+		      WHERE account_id = :account AND id BETWEEN :first AND :last AND status = 'REVOKED') AS r
+		WHERE i.account_id = r.account_id AND i.report_id = r.report_id AND i.revoked_at IS NULL`
+
+	notifyChunk = `
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at, updated_at)
+		SELECT r.account_id, r.id, r.report_id, j.id, :now, :now
+		FROM jobs AS j
+		CROSS JOIN revocations AS r
+		  ON r.account_id = j.account_id AND r.id BETWEEN :first AND :last AND r.status = 'REVOKED'
+		WHERE j.account_id = :account AND j.id = :job AND coalesce(r.notify, j.notify)`
+)

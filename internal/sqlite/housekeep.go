@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// DropSilentUploads gives up the jobs whose lease has run out.
+func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) {
+	err = s.write(ctx, "drop silent uploads", func(tx *sql.Tx, now time.Time) error {
+		silent, err := query(ctx, tx, scanRowKey, `
+			SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
+			WHERE state IN `+hiddenStates+` AND lease_until <= ?1`, micros(now))
+		if err != nil {
+			return err
+		}
+		for _, job := range silent {
+			if err := dropUpload(ctx, tx, job.Account, job.ID); err != nil {
+				return err
+			}
+		}
+		dropped = len(silent)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return dropped, nil
+}
+
+func scanRowKey(rows *sql.Rows) (k rowKey, err error) {
+	err = rows.Scan(&k.Account, &k.ID)
+	return k, err
+}
+
+// ClearDropped deletes what jobs that were dropped have left, one job after the other.
+func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
+	err = s.write(ctx, "clear dropped jobs", func(tx *sql.Tx, _ time.Time) error {
+		for deleted < limit {
+			dropped, err := query(ctx, tx, scanRowKey, `
+				SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
+				WHERE state IN `+hiddenStates+` AND state = 'DROPPED' LIMIT 1`)
+			if err != nil || len(dropped) == 0 {
+				return err
+			}
+			n, err := clearJob(ctx, tx, dropped[0], limit-deleted)
+			if err != nil {
+				return err
+			}
+			deleted += n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+// clearJob deletes at most limit items of a job, and the job itself with the last of them.
+func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted int, err error) {
+	var last sql.Null[string]
+	if err := tx.QueryRowContext(ctx, `
+		SELECT max(id), count(*) FROM (
+			SELECT id FROM revocations
+			WHERE account_id = ?1 AND id > ?2 AND id < substr(?2, 1, 28) || '80000000' ORDER BY id LIMIT ?3)`,
+		job.Account, job.ID, limit).Scan(&last, &deleted); err != nil {
+		return 0, err
+	}
+	for _, statement := range []string{
+		`DELETE FROM notifications WHERE account_id = ?1 AND revocation_id > ?2 AND revocation_id <= ?3`,
+		`DELETE FROM outstanding WHERE account_id = ?1 AND revocation_id > ?2 AND revocation_id <= ?3`,
+		`DELETE FROM revocations WHERE account_id = ?1 AND id > ?2 AND id <= ?3`,
+	} {
+		if err := exec(ctx, tx, statement, job.Account, job.ID, last.V); err != nil {
+			return 0, err
+		}
+	}
+	if deleted == limit {
+		return deleted, nil
+	}
+	if err := freeKey(ctx, tx, job.Account, job.ID); err != nil {
+		return 0, err
+	}
+	for _, statement := range []string{
+		`DELETE FROM mail_tallies WHERE account_id = ?1 AND job_id = ?2`,
+		`DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2`,
+		`DELETE FROM jobs WHERE account_id = ?1 AND id = ?2`,
+	} {
+		if err := exec(ctx, tx, statement, job.Account, job.ID); err != nil {
+			return 0, err
+		}
+	}
+	return deleted + 1, nil
+}
+
+// Expire drops jobs, and deletes single revocations and idempotency keys, that ended before a moment. A
+// revocation or job with an email that is not settled is kept until it is.
+func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (expired int, err error) {
+	err = s.write(ctx, "expire", func(tx *sql.Tx, _ time.Time) error {
+		keys, err := change(ctx, tx, expireKeys, micros(before), limit)
+		if err != nil {
+			return err
+		}
+		jobs, err := change(ctx, tx, expireJobs, micros(before), limit)
+		if err != nil {
+			return err
+		}
+		expired = int(keys + jobs)
+		if keys == int64(limit) {
+			return nil // there may be more, and no key is left behind by the revocation that it names
+		}
+		singles, err := expireSingles(ctx, tx, before, limit)
+		expired += singles
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return expired, nil
+}
+
+const (
+	expireKeys = `
+		DELETE FROM idempotency_keys WHERE (account_id, route, key) IN (
+			SELECT account_id, route, key FROM idempotency_keys AS k INDEXED BY idempotency_keys_created
+			WHERE k.created_at < ?1 AND NOT EXISTS (
+				SELECT 1 FROM jobs AS j
+				WHERE j.account_id = k.account_id AND j.id = k.target_id AND j.state = 'RECEIVING')
+			LIMIT ?2)`
+
+	expireJobs = `
+		UPDATE jobs SET state = 'DROPPED' WHERE (account_id, id) IN (
+			SELECT j.account_id, j.id FROM jobs AS j
+			LEFT JOIN mail_tallies AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
+			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < ?1
+			  AND j.mails = coalesce(t.sent + t.failed + t.unknown, 0)
+			LIMIT ?2)`
+
+	// Between the jobs' items, which can be many: gap is from the start or a job's end up to the next job.
+	expiredSingles = `
+		WITH gap (account_id, low, high) AS (
+			SELECT a.account_id, '', coalesce((SELECT min(id) FROM jobs WHERE account_id = a.account_id), :bound)
+			FROM accounts AS a
+			UNION ALL
+			SELECT j.account_id, substr(j.id, 1, 28) || '80000000',
+			       coalesce((SELECT min(id) FROM jobs WHERE account_id = j.account_id AND id > j.id), :bound)
+			FROM jobs AS j WHERE j.id < :bound)
+		SELECT r.account_id, r.id FROM gap
+		CROSS JOIN revocations AS r
+		  ON r.account_id = gap.account_id AND r.id > gap.low AND r.id < min(gap.high, :bound)
+		WHERE r.completed_at < :before AND r.job_id IS NULL AND NOT EXISTS (
+			SELECT 1 FROM notifications WHERE account_id = r.account_id AND revocation_id = r.id AND ` + unsettled + `)
+		LIMIT :limit`
+)
+
+// clockSlack is how far an id's time may be ahead of the end of what it names.
+const clockSlack = time.Minute
+
+func expireSingles(ctx context.Context, tx *sql.Tx, before time.Time, limit int) (expired int, err error) {
+	// What has ended by then was made by then, so that most of what is kept need not be read.
+	ended, err := query(ctx, tx, scanRowKey, expiredSingles,
+		sql.Named("bound", revocation.FirstIDAt(before.Add(clockSlack)).String()),
+		sql.Named("before", micros(before)), sql.Named("limit", limit))
+	if err != nil || len(ended) == 0 {
+		return 0, err
+	}
+	for _, statement := range []string{
+		`DELETE FROM notifications
+		WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?1))`,
+		`DELETE FROM revocations
+		WHERE (account_id, id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?1))`,
+	} {
+		if err := exec(ctx, tx, statement, parameter(ended)); err != nil {
+			return 0, err
+		}
+	}
+	return len(ended), nil
+}

@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// uploading is the fingerprint of an idempotency key while what it will be bound to is still coming in. No
+// content has it.
+var uploading revocation.Fingerprint
+
+// BeginJob makes a job that nobody sees, and holds its idempotency key for it.
+func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
+	var bound *revocation.Binding
+	err := s.write(ctx, "begin job", func(tx *sql.Tx, now time.Time) error {
+		if job.IdempotencyKey != "" {
+			var err error
+			if bound, err = takeKey(ctx, tx, now, job); err != nil || bound != nil {
+				return err
+			}
+		}
+		return exec(ctx, tx, `
+			INSERT INTO jobs (account_id, id, retry_of, requested_by, route, idempotency_key, lease_until)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
+			job.Account, job.ID.String(), optionalText(job.RetryOf), job.RequestedBy.String(),
+			string(job.Route), sql.Null[string]{V: job.IdempotencyKey, Valid: job.IdempotencyKey != ""}, micros(now.Add(lease)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return bound, nil
+}
+
+// takeKey gives the job's idempotency key to the job, or says what it is bound to. An upload that has been
+// silent for too long loses it.
+func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) (*revocation.Binding, error) {
+	found, err := query(ctx, tx, scanKeyHolder, `
+		SELECT k.account_id, k.key, k.fingerprint, k.target_id, coalesce(j.state, 'DROPPED'), coalesce(j.lease_until, 0)
+		FROM idempotency_keys AS k
+		LEFT JOIN jobs AS j ON j.account_id = k.account_id AND j.id = k.target_id
+		WHERE k.account_id = ?1 AND k.route = ?2 AND k.key = ?3`,
+		job.Account, string(job.Route), job.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	for _, holder := range found { // of which there is one at most
+		switch {
+		case holder.state == revocation.JobReceiving && holder.leaseUntil > micros(now):
+			return nil, &revocation.Error{
+				Code: revocation.CodeUploadInProgress, Detail: "An upload with this Idempotency-Key still runs.",
+			}
+		case holder.state == revocation.JobReceiving:
+			if err := dropUpload(ctx, tx, job.Account, holder.Target.String()); err != nil {
+				return nil, err
+			}
+		case holder.state != revocation.JobDropped:
+			return &holder.Binding, nil
+		}
+	}
+	return nil, exec(ctx, tx, `
+		INSERT INTO idempotency_keys (account_id, route, key, fingerprint, target_id, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (account_id, route, key) DO UPDATE
+		SET fingerprint = excluded.fingerprint, target_id = excluded.target_id, created_at = excluded.created_at`,
+		job.Account, string(job.Route), job.IdempotencyKey, uploading[:], job.ID.String(), micros(now))
+}
+
+type keyHolder struct {
+	revocation.Binding
+	state      revocation.JobState
+	leaseUntil int64
+}
+
+func scanKeyHolder(rows *sql.Rows) (h keyHolder, err error) {
+	var fingerprint []byte
+	err = rows.Scan(&h.Account, &h.Key, &fingerprint, scannedID{&h.Target}, &h.state, &h.leaseUntil)
+	copy(h.Fingerprint[:], fingerprint)
+	return h, err
+}
+
+var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The upload was given up."}
+
+// itemRow is an item in a statement's parameter.
+type itemRow struct {
+	ID              string  `json:"id"`
+	ReportID        *int64  `json:"report_id"`
+	Notify          *bool   `json:"notify"`
+	ClientReference *string `json:"client_reference"`
+	Status          string  `json:"status"`
+	Invalid         *string `json:"invalid"`
+}
+
+// AddItems writes items of a job that is being received.
+func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []revocation.Item, lease time.Duration) error {
+	rows := make([]itemRow, len(items))
+	for i := range items {
+		item := &items[i]
+		rows[i] = itemRow{
+			ID: job.ID.Item(item.Row).String(), ReportID: &item.ReportID, Notify: item.Notify,
+			ClientReference: item.ClientReference, Status: string(revocation.StatusPending),
+		}
+		if item.Invalid != "" {
+			rows[i].ReportID, rows[i].Invalid = nil, &item.Invalid
+			rows[i].Status = string(revocation.StatusInvalid)
+		}
+	}
+	return s.write(ctx, "add items", func(tx *sql.Tx, now time.Time) error {
+		renewed, err := change(ctx, tx, `
+			UPDATE jobs SET lease_until = ?1 WHERE account_id = ?2 AND id = ?3 AND state = 'RECEIVING'`,
+			micros(now.Add(lease)), job.Account, job.ID.String())
+		if err != nil {
+			return err
+		}
+		if renewed == 0 {
+			return errGivenUp
+		}
+		return exec(ctx, tx, `
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+			                         status, error_detail, completed_at)
+			SELECT ?1, value ->> 'id', value ->> 'report_id', value ->> 'notify', value ->> 'client_reference', ?2, ?3,
+			       value ->> 'status', value ->> 'invalid', CASE WHEN value ->> 'invalid' IS NOT NULL THEN ?4 END
+			FROM json_each(?5)`,
+			job.Account, job.RequestedBy.String(), job.ID.String(), micros(now), parameter(rows))
+	})
+}
+
+// SealJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.
+func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
+	var job revocation.Job
+	err := s.write(ctx, "seal job", func(tx *sql.Tx, now time.Time) error {
+		state, finishedAt := revocation.JobQueued, (*int64)(nil)
+		if seal.Invalid == seal.Total {
+			state, finishedAt = revocation.JobCompleted, optionalMicros(now)
+		}
+		sealed, err := change(ctx, tx, `
+			UPDATE jobs
+			SET state = ?1, finished_at = ?2, label = ?3, notify = ?4, total = ?5, invalid = ?6, lease_until = NULL
+			WHERE account_id = ?7 AND id = ?8 AND state = 'RECEIVING'`,
+			string(state), finishedAt, seal.Label, seal.Notify, seal.Total, seal.Invalid, seal.Account, seal.ID.String())
+		if err != nil {
+			return err
+		}
+		if sealed == 0 {
+			return errGivenUp
+		}
+		if state == revocation.JobQueued {
+			if err := addChunks(ctx, tx, seal); err != nil {
+				return err
+			}
+		}
+		if seal.IdempotencyKey != "" {
+			if err := exec(ctx, tx, `
+				UPDATE idempotency_keys SET fingerprint = ?1, created_at = ?2
+				WHERE account_id = ?3 AND route = ?4 AND key = ?5 AND target_id = ?6`,
+				seal.Fingerprint[:], micros(now),
+				seal.Account, string(seal.Route), seal.IdempotencyKey, seal.ID.String()); err != nil {
+				return err
+			}
+		}
+		job, err = readJob(ctx, tx, seal.Account, seal.ID)
+		return err
+	})
+	return job, err
+}
+
+func addChunks(ctx context.Context, tx *sql.Tx, seal revocation.Seal) error {
+	return exec(ctx, tx, `
+		WITH RECURSIVE chunk (first_row) AS (
+			SELECT 1 UNION ALL SELECT first_row + ?1 FROM chunk WHERE first_row + ?1 <= ?2)
+		INSERT INTO chunks (account_id, job_id, first_row, last_row)
+		SELECT ?3, ?4, first_row, min(first_row + ?1 - 1, ?2) FROM chunk`,
+		revocation.ChunkSize, seal.Total, seal.Account, seal.ID.String())
+}
+
+// DropJob gives up a job that is being received; any other stays as it is.
+func (s *Store) DropJob(ctx context.Context, account string, id revocation.ID) error {
+	return s.write(ctx, "drop job", func(tx *sql.Tx, _ time.Time) error {
+		return dropUpload(ctx, tx, account, id.String())
+	})
+}
+
+// dropUpload gives up a job that is being received, and frees its key. What it has left is cleared away later.
+func dropUpload(ctx context.Context, tx *sql.Tx, account, job string) error {
+	dropped, err := change(ctx, tx, `
+		UPDATE jobs SET state = 'DROPPED', lease_until = NULL
+		WHERE account_id = ?1 AND id = ?2 AND state = 'RECEIVING'`, account, job)
+	if err != nil || dropped == 0 {
+		return err
+	}
+	return freeKey(ctx, tx, account, job)
+}
+
+// freeKey deletes a job's idempotency key, unless another job has got it meanwhile.
+func freeKey(ctx context.Context, tx *sql.Tx, account, job string) error {
+	return exec(ctx, tx, `
+		DELETE FROM idempotency_keys
+		WHERE (account_id, route, key) IN (
+			SELECT account_id, route, idempotency_key FROM jobs WHERE account_id = ?1 AND id = ?2)
+		  AND target_id = ?2`, account, job)
+}

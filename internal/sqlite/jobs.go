@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// A job that is being received, or was dropped, is not to be seen, and neither are its items. The list of
+// states is the index's, to the letter: otherwise SQLite does not use it.
+const (
+	hiddenStates = `('RECEIVING', 'DROPPED')`
+	activeStates = `('QUEUED', 'RUNNING', 'CANCELLING')`
+)
+
+// endOfItems is above the ids of all items of a job, since their rows are numbered in 31 bits; the job's own id
+// is below them.
+func endOfItems(job revocation.ID) revocation.ID {
+	job[12] = 1 << 7
+	return job
+}
+
+const selectJob = `
+	SELECT j.account_id, j.id, j.label, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
+	       j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
+	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
+	       j.started_at, j.finished_at, j.since, j.since_done
+	FROM jobs AS j
+	LEFT JOIN mail_tallies AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
+	WHERE j.account_id = ?1 AND j.state NOT IN ` + hiddenStates
+
+// Job gives one by its id.
+func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	job, err := readJob(ctx, s.readers, account, id)
+	return job, fault("read job", err)
+}
+
+func readJob(ctx context.Context, q querier, account string, id revocation.ID) (revocation.Job, error) {
+	found, err := query(ctx, q, scanJob, selectJob+` AND j.id = ?2`, account, id.String())
+	if err == nil && len(found) == 0 {
+		err = notFound("There is no such job in this account.")
+	}
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	return found[0], nil
+}
+
+// Jobs gives a page of an account's, newest first.
+func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) ([]revocation.Job, error) {
+	before := "g" // above all ids
+	if !f.Before.IsZero() {
+		before = f.Before.String()
+	}
+	page, err := query(ctx, s.readers, scanJob, selectJob+` AND j.id < ?2 ORDER BY j.id DESC LIMIT ?3`,
+		f.Account, before, f.Limit)
+	return page, fault("list jobs", err)
+}
+
+func scanJob(rows *sql.Rows) (j revocation.Job, err error) {
+	var (
+		mails                        int
+		startedAt, finishedAt, since sql.Null[int64]
+	)
+	c, m := &j.Counts, &j.Mails
+	err = rows.Scan(
+		&j.Account, scannedID{&j.ID}, &j.Label, &j.State, optionalID{&j.RetryOf}, scannedID{&j.RequestedBy},
+		&j.Total, &j.Retrying,
+		&c.Revoked, &c.AlreadyRevoked, &c.NotAllowed, &c.NotFound, &c.ErrorRevoking, &c.Invalid, &c.Cancelled,
+		&mails, &m.Sent, &m.Failed, &m.Unknown, &m.Delegated,
+		&startedAt, &finishedAt, &since, &j.SinceDone)
+	m.Pending = mails - m.Sent - m.Failed - m.Unknown
+	j.StartedAt, j.FinishedAt, j.Since = moment(startedAt), moment(finishedAt), moment(since)
+	j.ReadAt = time.Now().UTC().Truncate(time.Microsecond)
+	return j, err
+}
+
+// CancelJob makes a job CANCELLING.
+func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	var job revocation.Job
+	err := s.write(ctx, "cancel job", func(tx *sql.Tx, _ time.Time) error {
+		var err error
+		if job, err = readJob(ctx, tx, account, id); err != nil {
+			return err
+		}
+		if job.Ended() {
+			return &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
+		}
+		job.State = revocation.JobCancelling
+		return exec(ctx, tx, `
+			UPDATE jobs SET state = 'CANCELLING' WHERE account_id = ?1 AND id = ?2`, account, id.String())
+	})
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	return job, nil
+}

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// upstreamColumns are what scanUpstream reads of an account.
+const upstreamColumns = `
+	account_id, coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
+	upstream_hold, upstream_held_until`
+
+// scanUpstream reads upstreamColumns into up, and what else there is.
+func scanUpstream(rows *sql.Rows, up *revocation.Upstream, more ...any) error {
+	var heldUntil sql.Null[int64]
+	err := rows.Scan(append([]any{
+		&up.Account, &up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &heldUntil,
+	}, more...)...)
+	up.HeldUntil = moment(heldUntil)
+	return err
+}
+
+// Upstream gives the account's upstream; nil when it has none.
+func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstream, error) {
+	scan := func(rows *sql.Rows) (up revocation.Upstream, err error) { return up, scanUpstream(rows, &up) }
+	found, err := query(ctx, s.readers, scan, `
+		SELECT `+upstreamColumns+` FROM accounts WHERE account_id = ?1 AND upstream_url IS NOT NULL`, account)
+	if err != nil || len(found) == 0 {
+		return nil, fault("read upstream", err)
+	}
+	return &found[0], nil
+}
+
+// setUpstream gives the account an upstream, changes what is not nil of it, or takes it away.
+func setUpstream(ctx context.Context, tx *sql.Tx, account string, up revocation.UpstreamChange) error {
+	if up.URL != nil && *up.URL == "" {
+		return exec(ctx, tx, `
+			UPDATE accounts
+			SET upstream_url = NULL, upstream_key = NULL, upstream_rate = 0, upstream_concurrency = 0,
+			    upstream_hold = '', upstream_held_until = NULL
+			WHERE account_id = ?1`, account)
+	}
+	changed, err := change(ctx, tx, `
+		UPDATE accounts
+		SET upstream_url = coalesce(?2, upstream_url), upstream_key = coalesce(?3, upstream_key),
+		    upstream_rate = coalesce(?4, upstream_rate), upstream_concurrency = coalesce(?5, upstream_concurrency),
+		    upstream_hold = '', upstream_held_until = NULL
+		WHERE account_id = ?1 AND (coalesce(?2, upstream_url) IS NULL) = (coalesce(?3, upstream_key) IS NULL)`,
+		account, up.URL, up.SealedKey, up.Rate, up.Concurrency)
+	if err == nil && changed == 0 {
+		return &revocation.Error{Code: revocation.CodeInvalid, Detail: "An upstream needs a URL and a key."}
+	}
+	return err
+}
+
+// ClaimCalls takes work rows of an account on an upstream that are due, what was submitted singly first.
+func (s *Store) ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Call, error) {
+	var calls []revocation.Call
+	err := s.write(ctx, "claim calls", func(tx *sql.Tx, now time.Time) error {
+		for _, single := range []bool{true, false} {
+			found, err := query(ctx, tx, scanCall, `
+				SELECT o.account_id, o.revocation_id, o.attempt, o.epoch + 1, o.job_id, o.report_id, o.notify, o.in_doubt,
+				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt
+				FROM outstanding AS o INDEXED BY outstanding_pulled
+				LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
+				WHERE o.account_id = ?1 AND o.single = ?2 AND o.pulled AND o.look_at <= ?3
+				ORDER BY o.look_at LIMIT ?4`, account, single, micros(now), limit-len(calls))
+			if err != nil {
+				return err
+			}
+			calls = append(calls, found...)
+		}
+		if len(calls) == 0 {
+			return nil
+		}
+		return exec(ctx, tx, `
+			UPDATE outstanding AS o
+			SET epoch = p.value ->> 'epoch', look_at = ?1, claimed = 1, in_doubt = 1
+			FROM json_each(?2) AS p
+			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`,
+			micros(now.Add(lease)), parameter(callRows(calls)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return calls, nil
+}
+
+func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
+	err = rows.Scan(&c.Account, scannedID{&c.ID}, &c.Attempt, &c.Epoch, optionalID{&c.Job}, &c.ReportID, &c.Notify,
+		&c.InDoubt, &c.Cancelled)
+	return c, err
+}
+
+func callRows(calls []revocation.Call) []claimRow {
+	rows := make([]claimRow, len(calls))
+	for i, c := range calls {
+		rows[i] = claimRow{rowKey: keyOf(c.Account, c.ID), Epoch: c.Epoch}
+	}
+	return rows
+}
+
+// ExtendCalls renews the lease of claims that nobody has taken over.
+func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
+	return s.write(ctx, "extend calls", func(tx *sql.Tx, now time.Time) error {
+		return exec(ctx, tx, `
+			UPDATE outstanding AS o SET look_at = ?1
+			FROM json_each(?2) AS p
+			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'
+			  AND o.epoch = p.value ->> 'epoch' AND o.claimed`,
+			micros(now.Add(lease)), parameter(callRows(calls)))
+	})
+}
+
+// HoldUpstream has the account's turn left out for a while, and says why.
+func (s *Store) HoldUpstream(ctx context.Context, account string, why revocation.Hold, length time.Duration) error {
+	return s.write(ctx, "hold upstream", func(tx *sql.Tx, now time.Time) error {
+		return exec(ctx, tx, `
+			UPDATE accounts SET upstream_hold = ?1, upstream_held_until = ?2
+			WHERE account_id = ?3 AND upstream_url IS NOT NULL`,
+			string(why), micros(now.Add(length)), account)
+	})
+}
+
+// ReleaseUpstream ends a hold.
+func (s *Store) ReleaseUpstream(ctx context.Context, account string) error {
+	return s.write(ctx, "release upstream", func(tx *sql.Tx, _ time.Time) error {
+		return exec(ctx, tx, `
+			UPDATE accounts SET upstream_hold = '', upstream_held_until = NULL WHERE account_id = ?1`, account)
+	})
+}

@@ -1,0 +1,213 @@
+package storetest
+
+import (
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// pieceSize is how many items the fixture writes at once.
+const pieceSize = 5000
+
+// item is a row that can be read, changed by with.
+func item(reportID int64, with ...func(*revocation.Item)) revocation.Item {
+	i := revocation.Item{ReportID: reportID}
+	for _, change := range with {
+		change(&i)
+	}
+	return i
+}
+
+// invalid is a row that cannot be read.
+func invalid(why string) revocation.Item { return revocation.Item{Invalid: why} }
+
+func wishing(notify bool) func(*revocation.Item) {
+	return func(i *revocation.Item) { i.Notify = &notify }
+}
+
+func referring(reference string) func(*revocation.Item) {
+	return func(i *revocation.Item) { i.ClientReference = &reference }
+}
+
+// items are rows that can be read and say nothing more.
+func items(reportIDs ...int64) []revocation.Item {
+	all := make([]revocation.Item, len(reportIDs))
+	for i, report := range reportIDs {
+		all[i] = item(report)
+	}
+	return all
+}
+
+// unknown are n rows whose invites do not exist.
+func unknown(n int) []revocation.Item {
+	all := make([]revocation.Item, n)
+	for i := range all {
+		all[i] = item(int64(invites + 1 + i))
+	}
+	return all
+}
+
+func notifyAll(s *revocation.Seal) { s.Notify = true }
+
+func zeniths(s *revocation.Seal) { s.Account = zenith }
+
+func underKey(key string) func(*revocation.Seal) {
+	return func(s *revocation.Seal) { s.IdempotencyKey = key }
+}
+
+// newSeal is a job of acme's, changed by with, whose items are not there yet.
+func newSeal(with ...func(*revocation.Seal)) revocation.Seal {
+	s := revocation.Seal{Fingerprint: revocation.Fingerprint{7}}
+	s.NewJob = revocation.NewJob{
+		ID: revocation.JobID(uuidv7.New()), Account: acme, RequestedBy: apiKey, Route: revocation.RouteJobs,
+	}
+	for _, change := range with {
+		change(&s)
+	}
+	return s
+}
+
+// begin begins the upload of a job whose key is free.
+func (f *fixture) begin(s revocation.Seal) {
+	f.Helper()
+	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
+	f.must(err)
+	if bound != nil {
+		f.Fatalf("bound to %v, want a new job", bound.Target)
+	}
+}
+
+// add writes items as the next rows, and counts them.
+func (f *fixture) add(s *revocation.Seal, items ...revocation.Item) {
+	f.Helper()
+	for len(items) > 0 {
+		piece := append([]revocation.Item(nil), items[:min(len(items), pieceSize)]...)
+		for i := range piece {
+			piece[i].Row = s.Total + i + 1
+		}
+		f.must(f.AddItems(f.Context(), s.NewJob, piece, time.Hour))
+		s.Total += len(piece)
+		for _, i := range piece {
+			if i.Invalid != "" {
+				s.Invalid++
+			}
+		}
+		items = items[len(piece):]
+	}
+}
+
+// upload writes a job that is still to be sealed.
+func (f *fixture) upload(items []revocation.Item, with ...func(*revocation.Seal)) revocation.Seal {
+	f.Helper()
+	s := newSeal(with...)
+	f.begin(s)
+	f.add(&s, items...)
+	return s
+}
+
+func (f *fixture) seal(s revocation.Seal) revocation.Job {
+	f.Helper()
+	job, err := f.SealJob(f.Context(), s)
+	f.must(err)
+	return job
+}
+
+// bulk makes a job that is ready to be carried out.
+func (f *fixture) bulk(items []revocation.Item, with ...func(*revocation.Seal)) revocation.Job {
+	f.Helper()
+	return f.seal(f.upload(items, with...))
+}
+
+// rowOf is the first attempt on an item.
+func rowOf(job revocation.Job, row int) revocation.Ref {
+	return revocation.Ref{Account: job.Account, ID: job.ID.Item(row)}
+}
+
+// look reads the job as it stands, and fails the test if its numbers cannot be.
+func (f *fixture) look(job revocation.Job) *revocation.Job {
+	f.Helper()
+	j, err := f.Job(f.Context(), job.Account, job.ID)
+	f.must(err)
+	f.sound(&j)
+	return &j
+}
+
+// sound looks whether a job's numbers can be.
+func (f *fixture) sound(j *revocation.Job) {
+	f.Helper()
+	if j.Pending() < 0 || j.Retrying < 0 || j.Mails.Pending < 0 || j.Ended() != (j.Counts.Sum() == j.Total) {
+		f.Errorf("%s with %d items, %d retrying, %+v and %+v", j.State, j.Total, j.Retrying, j.Counts, j.Mails)
+	}
+	if j.ReadAt.IsZero() || j.SinceDone < 0 || j.SinceDone > j.Counts.Sum() || j.Since.After(j.ReadAt) {
+		f.Errorf("read at %v: %d of %d were final at %v", j.ReadAt, j.SinceDone, j.Counts.Sum(), j.Since)
+	}
+	if j.Ended() == j.FinishedAt.IsZero() || j.State == revocation.JobRunning && j.StartedAt.IsZero() ||
+		j.State == revocation.JobQueued && !j.StartedAt.IsZero() {
+		f.Errorf("%s, started at %v, finished at %v", j.State, j.StartedAt, j.FinishedAt)
+	}
+}
+
+// state fails the test unless the job has come so far.
+func (f *fixture) state(job revocation.Job, want revocation.JobState) {
+	f.Helper()
+	if j := f.look(job); j.State != want {
+		f.Errorf("state %s, want %s: %+v", j.State, want, j)
+	}
+}
+
+// results gives all items of a job, page by page.
+func (f *fixture) results(job revocation.Job) []revocation.Revocation {
+	f.Helper()
+	return f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: pieceSize})
+}
+
+func (f *fixture) pages(filter revocation.ResultFilter) (all []revocation.Revocation) {
+	f.Helper()
+	for {
+		page, err := f.Results(f.Context(), filter)
+		f.must(err)
+		if len(page) > filter.Limit {
+			f.Fatalf("a page of %d, want at most %d", len(page), filter.Limit)
+		}
+		all = append(all, page...)
+		if len(page) < filter.Limit {
+			return all
+		}
+		if row := page[len(page)-1].ID.Row(); row > filter.After {
+			filter.After = row
+		} else {
+			f.Fatalf("a page after row %d ends with row %d", filter.After, row)
+		}
+	}
+}
+
+// outcomes are the statuses of a job's items, by their rows.
+func (f *fixture) outcomes(job revocation.Job) []revocation.Status {
+	f.Helper()
+	results := f.results(job)
+	all := make([]revocation.Status, len(results))
+	for i, r := range results {
+		all[i] = r.Status
+	}
+	return all
+}
+
+// recount fails the test unless the job's counters are what counting its items gives.
+func (f *fixture) recount(job revocation.Job) {
+	f.Helper()
+	var counts revocation.Counts
+	var total, retrying int
+	for _, r := range f.results(job) {
+		total++
+		switch {
+		case r.Final:
+			*counts.Of(r.Status)++
+		case r.Attempts > 0:
+			retrying++
+		}
+	}
+	j := f.look(job)
+	f.same("counts", counts, j.Counts)
+	f.same("total and retrying", []int{total, retrying}, []int{j.Total, j.Retrying})
+}

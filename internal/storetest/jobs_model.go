@@ -1,0 +1,174 @@
+package storetest
+
+import (
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"rescind/internal/revocation"
+)
+
+// modelledJob is a job as it must be.
+type modelledJob struct {
+	seal  revocation.Seal
+	items []revocation.Item
+	// stage is RECEIVING, QUEUED for all that is sealed, or DROPPED.
+	stage revocation.JobState
+	// silent tells that the lease has run out.
+	silent    bool
+	chunk     bool
+	cancelled bool
+	ended     bool
+	// begun tells that an item was taken up, and touched that it may count as such.
+	begun, touched bool
+}
+
+// begin notes that an item was taken up, surely or perhaps.
+func (j *modelledJob) begin(surely bool) {
+	j.begun = j.begun || surely
+	j.touched = true
+}
+
+// ends notes that the job has ended if all its items are final, and tells whether it just did.
+func (j *modelledJob) ends(m *model) bool {
+	if j.ended {
+		return false
+	}
+	now := j.count(m)
+	j.ended = now.Counts.Sum() == len(j.items)
+	return j.ended
+}
+
+// states are those that the job can have.
+func (j *modelledJob) states() []revocation.JobState {
+	switch {
+	case j.ended && j.cancelled:
+		return []revocation.JobState{revocation.JobCancelled}
+	case j.ended:
+		return []revocation.JobState{revocation.JobCompleted}
+	case j.cancelled:
+		return []revocation.JobState{revocation.JobCancelling}
+	case j.begun:
+		return []revocation.JobState{revocation.JobRunning}
+	case j.touched:
+		return []revocation.JobState{revocation.JobRunning, revocation.JobQueued}
+	default:
+		return []revocation.JobState{revocation.JobQueued}
+	}
+}
+
+// item is what has become of a row; nil for one that cannot be read.
+func (j *modelledJob) item(m *model, row int) *modelled { return m.all[j.seal.ID.Item(row)] }
+
+// count is what counting the items gives.
+func (j *modelledJob) count(m *model) (want revocation.Job) {
+	want.Total = len(j.items)
+	for i := range j.items {
+		r := j.item(m, i+1)
+		if r == nil {
+			want.Counts.Invalid++
+			continue
+		}
+		switch {
+		case r.final:
+			*want.Counts.Of(r.status)++
+		case r.attempts > 0:
+			want.Retrying++
+		}
+		switch r.mail {
+		case revocation.NotificationPending:
+			want.Mails.Pending++
+		case revocation.NotificationSent:
+			want.Mails.Sent++
+		case revocation.NotificationFailed:
+			want.Mails.Failed++
+		case revocation.NotificationUnknown:
+			want.Mails.Unknown++
+		}
+	}
+	return want
+}
+
+// checkJobs compares the list of jobs with the model.
+func (m *model) checkJobs(t *rapid.T) {
+	jobs, err := m.store.Jobs(m.f.Context(), revocation.JobFilter{Account: m.account, Limit: 100})
+	m.must(t, err)
+	for _, j := range slices.Backward(m.jobs) {
+		if j.stage != revocation.JobQueued {
+			continue
+		}
+		if len(jobs) == 0 || jobs[0].ID != j.seal.ID {
+			t.Fatalf("not listed in its place: %+v", j)
+		}
+		m.compareJob(t, jobs[0], j)
+		jobs = jobs[1:]
+	}
+	if len(jobs) > 0 {
+		t.Fatalf("nobody made %+v", jobs)
+	}
+}
+
+func (m *model) compareJob(t *rapid.T, got revocation.Job, j *modelledJob) {
+	want := j.count(m)
+	if got.Total != want.Total || got.Retrying != want.Retrying || got.Counts != want.Counts || got.Mails != want.Mails ||
+		!slices.Contains(j.states(), got.State) || got.Pending() < 0 {
+		t.Fatalf("job %+v, want %+v and one of %v", got, want, j.states())
+	}
+}
+
+// checkResults compares each job and its items with the model.
+func (m *model) checkResults(t *rapid.T) {
+	for _, j := range m.jobs {
+		results, err := m.store.Results(m.f.Context(), revocation.ResultFilter{Account: m.account, Job: j.seal.ID, Limit: 100})
+		m.must(t, err)
+		got, err := m.store.Job(m.f.Context(), m.account, j.seal.ID)
+		if j.stage != revocation.JobQueued {
+			if len(results) > 0 || err == nil || revocation.ErrorCode(err) != revocation.CodeNotFound {
+				t.Fatalf("of a %s job there are %+v and %d items (%v)", j.stage, got, len(results), err)
+			}
+			continue
+		}
+		m.must(t, err)
+		m.compareJob(t, got, j)
+		if len(results) != len(j.items) {
+			t.Fatalf("%d items, want %d", len(results), len(j.items))
+		}
+		for i, r := range results {
+			switch want := j.item(m, i+1); {
+			case want != nil:
+				m.compare(t, r, want)
+			case r.Status != revocation.StatusInvalid || !r.Final || r.Invalid != j.items[i].Invalid || r.ID.Row() != i+1:
+				t.Fatalf("row %d is %+v, want %+v", i+1, r, j.items[i])
+			}
+		}
+	}
+}
+
+// checkWork looks whether the account has the turns that it needs, and no others.
+func (m *model) checkWork(t *rapid.T) {
+	want, got := make(map[revocation.Turn]bool), make(map[revocation.Turn]bool)
+	for _, j := range m.jobs {
+		if j.chunk {
+			want[revocation.TurnJobs] = true
+		}
+	}
+	for _, r := range m.all {
+		if r.job != nil && r.work && (r.due || r.job.cancelled && !r.claimed) {
+			want[revocation.TurnJobs] = true
+		}
+		if r.mailDue {
+			want[revocation.TurnMails] = true
+		}
+	}
+	work, err := m.store.Work(m.f.Context())
+	m.must(t, err)
+	for _, w := range work {
+		if w.Account == m.account {
+			got[w.Turn] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("work (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,167 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// jobList gives the ids of a page.
+func (f *fixture) jobList(filter revocation.JobFilter) []revocation.ID {
+	f.Helper()
+	if filter.Account == "" {
+		filter.Account = acme
+	}
+	if filter.Limit == 0 {
+		filter.Limit = 100
+	}
+	jobs, err := f.Jobs(f.Context(), filter)
+	f.must(err)
+	ids := make([]revocation.ID, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.ID
+	}
+	return ids
+}
+
+// made is when a job is made that is told from others by its age alone.
+func made(at time.Time) func(*revocation.Seal) {
+	return func(s *revocation.Seal) { s.ID = revocation.JobID(idAt(at)) }
+}
+
+var jobReadTests = []test{
+	{"jobs are listed newest first, page by page", func(f *fixture) {
+		f.same("none", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
+		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		var want []revocation.ID
+		for _, after := range []time.Duration{3 * time.Minute, time.Minute, 4 * time.Minute, 2 * time.Minute, 5 * time.Minute} {
+			job := f.bulk(items(1), made(noon.Add(after)))
+			want = append(want, job.ID)
+		}
+		f.bulk(items(1), zeniths, made(noon))
+		f.upload(items(1), made(noon))
+		slices.SortFunc(want, func(a, b revocation.ID) int { return b.Compare(a) })
+		f.chunk(acme)
+		f.same("all", want, f.jobList(revocation.JobFilter{}))
+		var paged []revocation.ID
+		for filter := (revocation.JobFilter{Limit: 2}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
+			page := f.jobList(filter)
+			f.same("page", min(2, len(want)-len(paged)), len(page))
+			if len(page) == 0 {
+				break
+			}
+			paged = append(paged, page...)
+		}
+		f.same("pages", want, paged)
+		f.same("after the last", []revocation.ID{}, f.jobList(revocation.JobFilter{Before: want[4]}))
+	}},
+	{"a list tells what reading each job tells", func(f *fixture) {
+		label := "l"
+		ended := f.bulk([]revocation.Item{item(1), invalid("no")}, notifyAll)
+		f.chunk(acme)
+		running := f.bulk(items(2, 3, 4), func(s *revocation.Seal) { s.Label = &label })
+		f.spill(running)
+		f.carryOut(rowOf(running, 1))
+		f.attemptFails(time.Hour, rowOf(running, 2))
+		want := []revocation.Job{f.bulk(items(2)), running, ended}
+		for i, job := range want {
+			want[i] = *f.look(job)
+		}
+		jobs, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
+		f.must(err)
+		f.alike("list", want, jobs)
+		for i := range jobs {
+			f.sound(&jobs[i])
+			f.same("times", []time.Time{want[i].StartedAt, want[i].FinishedAt}, []time.Time{jobs[i].StartedAt, jobs[i].FinishedAt})
+		}
+	}},
+	{"another account sees nothing of a job", func(f *fixture) {
+		job := f.bulk(items(1))
+		f.end(job)
+		_, err := f.Job(f.Context(), zenith, job.ID)
+		f.code(revocation.CodeNotFound, err)
+		_, err = f.Revocation(f.Context(), zenith, job.ID.Item(1))
+		f.code(revocation.CodeNotFound, err)
+		f.same("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{Account: zenith}))
+		f.same("results", 0, len(f.pages(revocation.ResultFilter{Account: zenith, Job: job.ID, Limit: 9})))
+		f.same("list", []revocation.ID{}, f.list(revocation.Filter{Account: zenith}))
+		f.same("list by job", []revocation.ID{}, f.list(revocation.Filter{Account: zenith, JobID: job.ID}))
+	}},
+	{"an unknown job", func(f *fixture) {
+		job := f.bulk(items(1))
+		single := f.fresh(request(1))[0]
+		for _, id := range []revocation.ID{revocation.JobID(uuidv7.New()), job.ID.Item(1), single.ID, {}} {
+			_, err := f.Job(f.Context(), acme, id)
+			f.code(revocation.CodeNotFound, err)
+		}
+		f.same("results", 0, len(f.pages(revocation.ResultFilter{Account: acme, Job: revocation.JobID(uuidv7.New()), Limit: 9})))
+	}},
+	{"items are listed among single submissions, newest first", func(f *fixture) {
+		early := f.fresh(request(1))[0]
+		job := f.bulk([]revocation.Item{item(1), invalid("no"), item(2), item(invites + 1)})
+		late := f.fresh(request(2))[0]
+		want := []revocation.ID{late.ID, job.ID.Item(4), job.ID.Item(3), job.ID.Item(1), early.ID}
+		f.same("all", want, f.list(revocation.Filter{}))
+		f.chunk(acme)
+		f.same("all after it", want, f.list(revocation.Filter{}))
+		page, err := f.Revocations(f.Context(), revocation.Filter{Account: acme, Limit: 9})
+		f.must(err)
+		for i, r := range page {
+			f.same("what a poll tells", f.read(revocation.Ref{Account: acme, ID: want[i]}), r)
+		}
+		var paged []revocation.ID
+		for filter := (revocation.Filter{Limit: 2}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
+			ids := f.list(filter)
+			if paged = append(paged, ids...); len(ids) == 0 {
+				break
+			}
+		}
+		f.same("pages", want, paged)
+	}},
+	{"by job, and what else", func(f *fixture) {
+		job, other := f.bulk([]revocation.Item{item(1), invalid("no"), item(2), item(invites + 1), item(1)}), f.bulk(items(1, 2))
+		f.fresh(request(1))
+		f.chunk(acme)
+		f.work(acme)
+		at := func(job revocation.Job, rows ...int) []revocation.ID {
+			ids := []revocation.ID{}
+			for _, row := range rows {
+				ids = append(ids, job.ID.Item(row))
+			}
+			return ids
+		}
+		f.same("of the job", at(job, 5, 4, 3, 1), f.list(revocation.Filter{JobID: job.ID}))
+		f.same("of the other", at(other, 2, 1), f.list(revocation.Filter{JobID: other.ID}))
+		f.same("by report", at(job, 5, 1), f.list(revocation.Filter{JobID: job.ID, ReportID: 1}))
+		f.same("by status", at(job, 4), f.list(revocation.Filter{JobID: job.ID, Status: missing}))
+		f.same("by both", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Status: missing, ReportID: 1}))
+		f.same("the ones that cannot be read", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Status: revocation.StatusInvalid}))
+		f.same("of all, those", []revocation.ID{}, f.list(revocation.Filter{Status: revocation.StatusInvalid}))
+		f.same("a page", at(job, 4, 3), f.list(revocation.Filter{JobID: job.ID, Before: job.ID.Item(5), Limit: 2}))
+		f.same("a page before the job", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Before: job.ID}))
+		f.same("by time", at(job, 5, 4, 3, 1), f.list(revocation.Filter{
+			JobID: job.ID, CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second),
+		}))
+		f.same("by a later time", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, CreatedAfter: job.CreatedAt().Add(time.Second)}))
+		f.same("of a single submission", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
+	}},
+	{"items by status while they wait and fail", func(f *fixture) {
+		job := f.bulk(items(1, 2, 3))
+		f.spill(job)
+		f.attemptFails(time.Hour, rowOf(job, 2))
+		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, rowOf(job, 3))
+		for status, want := range map[revocation.Status][]int{
+			revocation.StatusPending: {1}, revocation.StatusErrorRevoking: {2, 3}, revoked: nil,
+		} {
+			var rows []int
+			for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Status: status, Limit: 9}) {
+				f.same("status", status, r.Status)
+				rows = append(rows, r.ID.Row())
+			}
+			f.same("rows", want, rows)
+			f.same("listed", len(want), len(f.list(revocation.Filter{JobID: job.ID, Status: status})))
+		}
+	}},
+}

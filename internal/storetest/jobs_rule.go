@@ -1,0 +1,98 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rescind/internal/revocation"
+)
+
+var ruleTests = []test{
+	{"a chunk decides as the rule does", func(f *fixture) {
+		runs := 0
+		rapid.Check(f.T, func(t *rapid.T) {
+			runs++
+			ruled(t, f, fmt.Sprintf("run-%d", runs))
+		})
+	}},
+}
+
+// ruled has two jobs in a row name the same invites, of all ages, and compares what becomes of them with the
+// rule, item by item. The items of one of them may go on by themselves.
+func ruled(t *rapid.T, f *fixture, account string) {
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	moment := rapid.Custom(func(t *rapid.T) time.Time {
+		// Around the plan change, to the microsecond, and far from it.
+		scale := rapid.SampledFrom([]time.Duration{time.Microsecond, time.Millisecond, time.Second, 24 * time.Hour}).Draw(t, "scale")
+		return planChange.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "steps")) * scale)
+	})
+	var changed time.Time
+	if rapid.IntRange(0, 4).Draw(t, "plan") > 0 {
+		changed = moment.Draw(t, "changed")
+	}
+	ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
+	sent := rapid.SliceOfN(moment, 1, 6).Draw(t, "sent")
+	known, states := make([]revocation.Invite, len(sent)), make(map[int64]*revocation.InviteState, len(sent))
+	for i, at := range sent {
+		known[i] = revocation.Invite{ReportID: int64(i + 1), SentAt: at}
+		states[int64(i+1)] = &revocation.InviteState{SentAt: at}
+	}
+	ok(f.UpsertInvites(f.Context(), account, known))
+	for range 2 {
+		s := newSeal(func(s *revocation.Seal) { s.Account = account })
+		s.Notify = rapid.Bool().Draw(t, "notify all")
+		var want []revocation.Revocation
+		var rows []revocation.Item
+		for _, report := range rapid.SliceOfN(rapid.Int64Range(1, int64(len(sent)+1)), 1, 12).Draw(t, "reports") {
+			row := revocation.Item{Row: len(rows) + 1, ReportID: report}
+			if wish := rapid.IntRange(0, 2).Draw(t, "wish"); wish > 0 {
+				wishing(wish == 1)(&row)
+			}
+			rows = append(rows, row)
+			w := revocation.Revocation{ReportID: report, Notify: s.Notify, Status: missing}
+			if row.Notify != nil {
+				w.Notify = *row.Notify
+			}
+			if state := states[report]; state != nil {
+				w.Status = revocation.Rule(*state, changed)
+				state.Revoked = state.Revoked || w.Status == revoked
+			}
+			if w.Status == revocation.StatusNotAllowed {
+				w.Timestamp = changed.UTC().Format(revocation.TimestampLayout)
+			}
+			w.Notification.Status = revocation.ShownNotification(w.Notify, true, w.Status, "")
+			want = append(want, w)
+		}
+		s.Total = len(rows)
+		_, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
+		ok(err)
+		ok(f.AddItems(f.Context(), s.NewJob, rows, time.Hour))
+		job, err := f.SealJob(f.Context(), s)
+		ok(err)
+		if rapid.IntRange(0, 3).Draw(t, "spilled") == 0 {
+			ok(f.SpillChunk(f.Context(), chunkOf(job, 0)))
+		}
+		_, err = f.turn(f.Context(), account)
+		ok(err)
+		page, err := f.Results(f.Context(), revocation.ResultFilter{Account: account, Job: job.ID, Limit: 100})
+		ok(err)
+		if len(page) != len(want) {
+			t.Fatalf("%d items, want %d", len(page), len(want))
+		}
+		for i, r := range page {
+			got := revocation.Revocation{
+				ReportID: r.ReportID, Notify: r.Notify, Status: r.Status, Timestamp: r.Timestamp, Notification: r.Notification,
+			}
+			if got != want[i] || !r.Final || r.Attempts != 1 {
+				t.Fatalf("row %d is %+v, want %+v", i+1, r, want[i])
+			}
+		}
+	}
+}

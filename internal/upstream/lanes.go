@@ -1,0 +1,66 @@
+package upstream
+
+import (
+	"context"
+
+	"golang.org/x/time/rate"
+
+	"rescind/internal/revocation"
+)
+
+// lanes hold an account's calls to its limits: how many at once, and how many a second.
+type lanes struct {
+	concurrency int
+	rate        float64
+
+	slots   chan struct{}
+	limiter *rate.Limiter // nil: no limit
+}
+
+func newLanes(target revocation.Target) *lanes {
+	l := &lanes{concurrency: concurrencyOf(target), rate: target.Rate}
+	l.slots = make(chan struct{}, l.concurrency)
+	if l.rate > 0 {
+		// Calls are spread evenly. The few that may come together make up for wake-ups that come late.
+		l.limiter = rate.NewLimiter(rate.Limit(l.rate), max(1, int(l.rate/20)))
+	}
+	return l
+}
+
+func concurrencyOf(target revocation.Target) int {
+	if target.Concurrency <= 0 {
+		return revocation.DefaultConcurrency
+	}
+	return target.Concurrency
+}
+
+// fit tells whether the lanes have target's limits.
+func (l *lanes) fit(target revocation.Target) bool {
+	return l.concurrency == concurrencyOf(target) && l.rate == target.Rate
+}
+
+// enter waits for a slot. leave gives it back.
+func (l *lanes) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return func() { <-l.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// pace waits until one more call may begin.
+func (l *lanes) pace(ctx context.Context) error {
+	if l.limiter == nil {
+		return ctx.Err()
+	}
+	return l.limiter.Wait(ctx)
+}
+
+// rested tells whether nothing of the pace would be forgotten with the lanes.
+func (l *lanes) rested() bool {
+	return l.limiter == nil || l.limiter.Tokens() >= float64(l.limiter.Burst())
+}

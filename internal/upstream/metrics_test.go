@@ -1,0 +1,102 @@
+package upstream
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// samples are the values of a registry's metrics, by name and labels.
+func samples(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetName() + "=" + label.GetValue()
+			}
+			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return values
+}
+
+func TestPlatform_TellsMetrics(t *testing.T) {
+	registry, clock := prometheus.NewRegistry(), newClock()
+	p := newTestPlatform(t, Options{Metrics: registry}, testDialer())
+	p.now, p.breakerOpen = clock.Now, time.Hour
+	m := newMoody(t, fine)
+	call := func(account, key string, answer moodyAnswer, times int) {
+		m.turn(answer)
+		to := target(m.url)
+		to.Account, to.Key = account, "key"
+		if key != "" {
+			to.Key = "another"
+		}
+		for range times {
+			p.Revoke(t.Context(), to, 1, false)
+		}
+	}
+	t.Run("of calls by their outcome", func(t *testing.T) {
+		call("good", "", fine, 3)
+		call("good", "", moodyAnswer{200, `{"status": "NOT_ALLOWED"}`}, 1)
+		call("good", "", moodyAnswer{200, `{"status": "ALREADY_REVOKED"}`}, 1)
+		call("good", "", moodyAnswer{200, `{"status": "ERROR_REVOKING"}`}, 2)
+		call("good", "", moodyAnswer{404, `{}`}, 1)
+		call("good", "", moodyAnswer{404, ``}, 1)
+		call("good", "", moodyAnswer{422, ``}, 1)
+		call("good", "", moodyAnswer{429, ``}, 1)
+		call("down", "", down, breakerConsecutive+5)
+		call("refused", "", moodyAnswer{401, ``}, 2)
+		call("refused too", "", moodyAnswer{403, ``}, 1)
+		if diff := cmp.Diff(map[string]float64{
+			"rescind_upstream_calls_total outcome=revoked":         3,
+			"rescind_upstream_calls_total outcome=not_allowed":     1,
+			"rescind_upstream_calls_total outcome=already_revoked": 1,
+			"rescind_upstream_calls_total outcome=not_found":       1,
+			"rescind_upstream_calls_total outcome=try_later":       2,
+			"rescind_upstream_calls_total outcome=unavailable":     breakerConsecutive,
+			"rescind_upstream_calls_total outcome=rate_limited":    1,
+			"rescind_upstream_calls_total outcome=invalid_answer":  1,
+			"rescind_upstream_calls_total outcome=rejected":        1,
+			"rescind_upstream_calls_total outcome=unauthorized":    3,
+			"rescind_upstream_call_duration_seconds":               11 + breakerConsecutive + 3,
+			"rescind_upstream_breakers_open":                       1,
+			"rescind_upstream_paused_accounts":                     2,
+		}, samples(t, registry)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	wantPaused := func(want float64) {
+		t.Helper()
+		if got := samples(t, registry)["rescind_upstream_paused_accounts"]; got != want {
+			t.Errorf("%v accounts are paused, want %v", got, want)
+		}
+	}
+	for _, inconclusive := range []moodyAnswer{{404, `page`}, {302, ``}, {429, ``}, down} {
+		call("refused", "", inconclusive, 1)
+		wantPaused(2)
+	}
+	for _, good := range []moodyAnswer{
+		fine, {401, `{"status": "ALREADY_REVOKED"}`}, {503, `{"status": "ERROR_REVOKING"}`}, {404, `{}`}, {400, ``}, {422, ``},
+	} {
+		call("refused", "", moodyAnswer{401, ``}, 1)
+		wantPaused(2)
+		call("refused", "", good, 1)
+		wantPaused(1)
+	}
+	call("refused too", "changed", down, 1)
+	wantPaused(0)
+	call("refused", "", moodyAnswer{401, ``}, 1)
+	clock.advance(refusedFor - time.Second)
+	wantPaused(1)
+	clock.advance(time.Second)
+	wantPaused(0) // another process may have tried it since
+}
