@@ -62,7 +62,7 @@ func (c *accountSetCommand) upstream(p *process) (*revocation.UpstreamChange, er
 
 // readKey reads a key from a file of one line. Its errors never repeat it.
 func readKey(p *process, name string) (string, error) {
-	var file io.Reader = p.stdin
+	file := p.stdin
 	if name != "-" {
 		opened, err := os.Open(name)
 		if err != nil {

@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	metrics := app.NewMetrics()
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate, Retry: settings.Retry,
-		Upstream: settings.Upstream, Retention: settings.Retention.Duration(), Metrics: metrics, Log: log,
+		Upstream: settings.Upstream, Retention: settings.RetentionPeriod(), Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

@@ -341,6 +341,27 @@ func TestReadItems_passesErrorsOn(t *testing.T) {
 	}
 }
 
+func TestNewJobOperation_examplesAreTaken(t *testing.T) {
+	content := newTestAPI().huma.OpenAPI().Paths["/jobs"].Post.RequestBody.Content
+	for media, want := range map[string]map[string]int{
+		mediaJSON: {"ids": 2, "items": 2}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
+	} {
+		bodies := map[string]string{}
+		for name, example := range content[media].Examples {
+			bodies[name] = string(example.Value.(json.RawMessage))
+		}
+		if example, ok := content[media].Example.(string); ok {
+			bodies[""] = example
+		}
+		for name, n := range want {
+			got := readJob(t, media, strings.NewReader(bodies[name]))
+			if got.problem != "" || len(got.items) != n || strings.Contains(strings.Join(got.items, ""), "!") || len(bodies) != len(want) {
+				t.Errorf("%s %s: %+v", media, name, got)
+			}
+		}
+	}
+}
+
 // FuzzDecodeJobDocument holds the reader of JSON jobs to encoding/json: it tells JSON from what is none, and
 // finds the items that are there.
 func FuzzDecodeJobDocument(f *testing.F) {

@@ -35,6 +35,7 @@ type Store interface {
 	revocation.CallStore
 	revocation.HousekeepingStore
 	api.Keys
+	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 }

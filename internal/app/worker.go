@@ -55,8 +55,11 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	caller := revocation.NewCaller(revocation.CallerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
 		Platform: upstream.New(upstream.Options{Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Metrics, Log: o.Log}),
-		Open: func(account string, sealed []byte) (revocation.Secret, error) {
+		Open: func(ctx context.Context, account string, sealed []byte) (revocation.Secret, error) {
 			key, err := box.Open(sealed, account)
+			if err == nil && box.Stale(sealed) {
+				err = reseal(ctx, o.Store, box, account, key)
+			}
 			return revocation.Secret(key), err
 		},
 		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log,
@@ -81,6 +84,17 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true)),
 	}, nil
+}
+
+// reseal keeps a key under SECRETS_KEY that was sealed under SECRETS_KEY_OLD, so that the old one can go.
+func reseal(ctx context.Context, store Store, box *secrets.Box, account string, key []byte) error {
+	sealed, err := box.Seal(key, account)
+	if err != nil {
+		return err
+	}
+	return store.SetAccount(ctx, revocation.AccountChange{
+		ID: account, Upstream: &revocation.UpstreamChange{SealedKey: sealed},
+	})
 }
 
 // Health tells whether the worker can do its work: it needs its database and a Redis that does not evict.

@@ -114,8 +114,10 @@ type Retention struct {
 	RetentionDays int `env:"RETENTION_DAYS" envDefault:"90"`
 }
 
-// Duration is the time that what has ended is kept; 0: for good.
-func (r Retention) Duration() time.Duration { return time.Duration(r.RetentionDays) * 24 * time.Hour }
+// RetentionPeriod is the time that what has ended is kept; 0: for good.
+func (r Retention) RetentionPeriod() time.Duration {
+	return time.Duration(r.RetentionDays) * 24 * time.Hour
+}
 
 // LoadAPI reads the settings of an API process from environ, which is in the form of os.Environ. Its error
 // tells all faults, one a line, and none of the values.

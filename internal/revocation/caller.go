@@ -16,7 +16,7 @@ type Caller struct {
 	canceller
 	store    CallerStore
 	platform Platform
-	open     func(account string, sealed []byte) (Secret, error)
+	open     func(ctx context.Context, account string, sealed []byte) (Secret, error)
 	policy   RetryPolicy
 	// stopping ends a turn early.
 	stopping func(context.Context) bool
@@ -34,7 +34,7 @@ type CallerOptions struct {
 	Store    CallerStore
 	Platform Platform
 	// Open decrypts an account's key.
-	Open     func(account string, sealed []byte) (Secret, error)
+	Open     func(ctx context.Context, account string, sealed []byte) (Secret, error)
 	Queue    Queue
 	Outcomes Outcomes
 	Policy   RetryPolicy
@@ -81,7 +81,7 @@ func (c *Caller) Turn(ctx context.Context, account string) error {
 	if upstream.HeldUntil.After(time.Now()) {
 		return nil
 	}
-	key, err := c.open(account, upstream.SealedKey)
+	key, err := c.open(ctx, account, upstream.SealedKey)
 	if err != nil {
 		c.log.Error("the key for an upstream cannot be decrypted: its calls wait; set SECRETS_KEY, or set the account's key again",
 			"account_id", account, "error", err)
@@ -198,10 +198,12 @@ func (t *turn) claim(ctx context.Context) error {
 	for {
 		ready := t.under + len(t.waiting)
 		limit := 2*t.target.Concurrency - ready
-		if t.upstream.Hold == HoldUnauthorized {
+		if t.upstream.Hold != "" {
 			limit = 1 - ready // a probe
+		} else if 2*limit < t.target.Concurrency {
+			return nil
 		}
-		if t.dry || limit <= 0 || 2*limit < t.target.Concurrency && t.upstream.Hold != HoldUnauthorized {
+		if t.dry || limit <= 0 {
 			return nil
 		}
 		calls, err := t.store.ClaimCalls(ctx, t.target.Account, limit, callLease)
@@ -273,32 +275,32 @@ func (t *turn) write(ctx context.Context) error {
 
 // heed looks at what the replies say about the upstream as a whole.
 func (t *turn) heed(ctx context.Context) error {
+	taken := false
 	for _, e := range t.ended {
-		why, length := Hold(""), time.Duration(0)
 		switch r := e.reply; {
 		case r.Failure != nil && r.Failure.Code == CodeUpstreamUnauthorized:
-			why, length = HoldUnauthorized, probeInterval
+			return t.hold(ctx, HoldUnauthorized, probeInterval)
 		case r.Hold > 0:
-			why, length = HoldUnavailable, r.Hold
-		case r.Status == "" || r.Status == StatusCancelled || r.Failure != nil && r.Failure.Code == CodeUpstreamUnavailable:
-			continue
-		}
-		if why == t.upstream.Hold && why == "" || why != "" && t.closed && why == t.upstream.Hold {
-			continue
-		}
-		t.upstream.Hold = why
-		if why == "" {
-			t.log.Info("the upstream takes calls again", "account_id", t.target.Account)
-			if err := t.store.ReleaseUpstream(ctx, t.target.Account); err != nil {
-				return err
-			}
-			continue
-		}
-		t.closed = true
-		t.log.Warn("calls to an upstream are held back", "account_id", t.target.Account, "reason", string(why), "duration", length)
-		if err := t.store.HoldUpstream(ctx, t.target.Account, why, length); err != nil {
-			return err
+			return t.hold(ctx, HoldUnavailable, r.Hold)
+		case r.Failure == nil && r.Status != "" && r.Status != StatusCancelled,
+			r.Failure != nil && (r.Failure.Code == CodeUpstreamTryLater || r.Failure.Code == CodeUpstreamRejected):
+			taken = true
 		}
 	}
-	return nil
+	if !taken || t.closed || t.upstream.Hold == "" {
+		return nil
+	}
+	t.upstream.Hold = ""
+	t.log.Info("an upstream takes calls again", "account_id", t.target.Account)
+	return t.store.ReleaseUpstream(ctx, t.target.Account)
+}
+
+// hold begins no more calls of the account, in this turn or another.
+func (t *turn) hold(ctx context.Context, why Hold, length time.Duration) error {
+	t.closed = true
+	if t.upstream.Hold != why {
+		t.log.Warn("calls to an upstream are held back", "account_id", t.target.Account, "reason", string(why), "duration", length)
+	}
+	t.upstream.Hold = why
+	return t.store.HoldUpstream(ctx, t.target.Account, why, length)
 }

@@ -14,7 +14,7 @@ const (
 	uploadLease = time.Minute
 	uploadBeat  = 10 * time.Second
 	// dropTimeout bounds the giving up of an upload; the housekeeper finds what is left.
-	dropTimeout = 5 * time.Second
+	dropTimeout = 2 * time.Second
 )
 
 // Intake is the upload of one job. Nothing of it can be seen or is carried out until Seal. It belongs to one

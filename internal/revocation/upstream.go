@@ -75,6 +75,9 @@ func (Secret) String() string { return "[secret]" }
 // GoString hides the secret.
 func (s Secret) GoString() string { return s.String() }
 
+// MarshalText hides the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // LogValue hides the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 

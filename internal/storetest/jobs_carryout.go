@@ -27,6 +27,7 @@ var bulkTests = []test{
 		f.recount(job)
 	}},
 	{"every outcome of the rule", func(f *fixture) {
+		f.carryOut(f.fresh(request(5))...)
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
 			{ReportID: 1, SentAt: planChange},
@@ -35,7 +36,7 @@ var bulkTests = []test{
 			{ReportID: 4, SentAt: planChange.Add(-time.Microsecond)},
 		}))
 		f.carryOut(f.fresh(request(1))...)
-		job := f.bulk([]revocation.Item{item(1), item(2, referring("r")), item(3), item(4), item(invites + 1)}, notifyAll)
+		job := f.bulk([]revocation.Item{item(1), item(2, referring("r")), item(3), item(4), item(5), item(invites + 1)}, notifyAll)
 		f.end(job)
 		reference := "r"
 		for i, want := range []revocation.Revocation{
@@ -43,6 +44,7 @@ var bulkTests = []test{
 			{ReportID: 2, Status: revoked, ClientReference: &reference},
 			{ReportID: 3, Status: revoked},
 			{ReportID: 4, Status: revocation.StatusNotAllowed, Timestamp: "2025-01-15 10:32:45"},
+			{ReportID: 5, Status: already},
 			{ReportID: invites + 1, Status: missing},
 		} {
 			want.Job, want.Notify, want.Attempts = job.ID, true, 1

@@ -19,8 +19,8 @@ var ruleTests = []test{
 	}},
 }
 
-// ruled has two jobs in a row name the same invites, of all ages, and compares what becomes of them with the
-// rule, item by item. The items of one of them may go on by themselves.
+// ruled has two jobs in a row name the same invites, of all ages, with a plan change before each, and compares
+// what becomes of them with the rule, item by item. The items of one of them may go on by themselves.
 func ruled(t *rapid.T, f *fixture, account string) {
 	ok := func(err error) {
 		t.Helper()
@@ -33,11 +33,7 @@ func ruled(t *rapid.T, f *fixture, account string) {
 		scale := rapid.SampledFrom([]time.Duration{time.Microsecond, time.Millisecond, time.Second, 24 * time.Hour}).Draw(t, "scale")
 		return planChange.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "steps")) * scale)
 	})
-	var changed time.Time
-	if rapid.IntRange(0, 4).Draw(t, "plan") > 0 {
-		changed = moment.Draw(t, "changed")
-	}
-	ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
+	ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
 	sent := rapid.SliceOfN(moment, 1, 6).Draw(t, "sent")
 	known, states := make([]revocation.Invite, len(sent)), make(map[int64]*revocation.InviteState, len(sent))
 	for i, at := range sent {
@@ -46,6 +42,11 @@ func ruled(t *rapid.T, f *fixture, account string) {
 	}
 	ok(f.UpsertInvites(f.Context(), account, known))
 	for range 2 {
+		var changed time.Time
+		if rapid.IntRange(0, 4).Draw(t, "plan") > 0 {
+			changed = moment.Draw(t, "changed")
+		}
+		ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
 		s := newSeal(func(s *revocation.Seal) { s.Account = account })
 		s.Notify = rapid.Bool().Draw(t, "notify all")
 		var want []revocation.Revocation

@@ -2,6 +2,8 @@ package testservers
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -92,11 +94,7 @@ func (p *PlatformServer) Calls() []PlatformCall {
 func (p *PlatformServer) Revoked() map[int64]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	revoked := make(map[int64]int, len(p.revoked))
-	for report, n := range p.revoked {
-		revoked[report] = n
-	}
-	return revoked
+	return maps.Clone(p.revoked)
 }
 
 // MostAtOnce is how many calls were under way at once at most.
@@ -134,9 +132,7 @@ func (p *PlatformServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fault.Drop:
 		panic(http.ErrAbortHandler)
 	case fault.Code != 0:
-		for name, values := range fault.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), fault.Header)
 		w.WriteHeader(fault.Code)
 		_, _ = w.Write([]byte(fault.Body))
 	case fault.Status != "":
@@ -154,7 +150,7 @@ func (p *PlatformServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func answerPlatform(w http.ResponseWriter, status string) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": status, "message": "as documented"})
+	_, _ = fmt.Fprintf(w, `{"status": %q, "message": "as documented"}`, status)
 }
 
 func (p *PlatformServer) begin(call PlatformCall) (begun PlatformCall, fault PlatformFault, allowed bool) {

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -99,4 +101,32 @@ func TestPlatform_TellsMetrics(t *testing.T) {
 	wantPaused(1)
 	clock.advance(time.Second)
 	wantPaused(0) // another process may have tried it since
+}
+
+func TestPlatform_ForgetsTheOldKey(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	p := newTestPlatform(t, Options{Metrics: registry}, testDialer())
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("apiKey") == testKey {
+			_, _ = io.Copy(io.Discard, r.Body)
+			arrived <- struct{}{}
+			<-release
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, `{"status": "REVOKED"}`)
+	})
+	replies := revokeAll(t.Context(), t, p, target(url), 1)
+	await(t, "the call under the old key", arrived)
+	changed := target(url)
+	changed.Key = "another"
+	want(t, p.Revoke(t.Context(), changed, 1, false), revoked)
+	close(release)
+	if got := await(t, "a reply", replies); !got.Rejected {
+		t.Errorf("%+v", got)
+	}
+	if got := samples(t, registry)["rescind_upstream_paused_accounts"]; got != 0 {
+		t.Errorf("%v accounts are paused, want none", got)
+	}
 }
