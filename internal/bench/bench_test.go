@@ -35,9 +35,19 @@ func TestBench(t *testing.T) {
 	b := setUp(t)
 	b.report("| measure | value |")
 	b.report("| --- | --- |")
-	b.acceptedAgainstFloor()
-	b.idle()
-	b.submitToFinal()
+	only := os.Getenv("BENCH") // a part alone; empty for all
+	part := func(name string, measure func()) {
+		if only == "" || only == name {
+			measure()
+		}
+	}
+	part("accepted", b.acceptedAgainstFloor)
+	b.startWorker()
+	part("idle", b.idle)
+	part("latency", b.submitToFinal)
+	part("bulk", b.bulk)
+	part("beside", b.besideJob)
+	part("upstream", b.upstream)
 }
 
 // bench is the services on real servers with their default durability.
@@ -47,6 +57,8 @@ type bench struct {
 	env     []string
 	key     string
 	next    atomic.Int64 // the last invite used
+
+	accounts int // made by now
 	apiAddr string
 	api     *exec.Cmd
 	worker  *exec.Cmd
@@ -62,6 +74,7 @@ func setUp(t *testing.T) *bench {
 	b.env = []string{
 		"DATABASE_URL=" + database.URL(), "REDIS_URL=" + redis.URL(),
 		"SMTP_URL=file:" + filepath.Join(b.dir, "mail"), "MAIL_FROM=bench@example.com", "RATE_LIMIT=1000000000",
+		"SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 	}
 	api := filepath.Join(b.dir, "api")
 	b.run(api, "migrate")
@@ -87,6 +100,9 @@ func (b *bench) must(err error) {
 		b.t.Fatal(err)
 	}
 }
+
+// program is the path of one that was built.
+func (b *bench) program(name string) string { return filepath.Join(b.dir, name) }
 
 func (b *bench) run(program string, args ...string) string {
 	b.t.Helper()
@@ -163,14 +179,19 @@ func (b *bench) acceptedAgainstFloor() {
 	b.report("| ratio of the two, round by round | **%.2f** (%.2f to %.2f) |", quantile(ratios, .5), ratios[0], ratios[len(ratios)-1])
 }
 
-// idle starts the worker, lets it carry out what was accepted, and looks at what doing nothing costs.
-func (b *bench) idle() {
+// startWorker starts the worker and lets it carry out what was accepted.
+func (b *bench) startWorker() {
 	admin := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(b.t))
 	began := time.Now()
 	b.worker = b.begin([]string{"ADMIN_ADDR=" + admin}, filepath.Join(b.dir, "worker"))
 	b.await("http://" + admin + "/healthz")
-	backlog := b.drain()
-	b.report("| the backlog of %d carried out by one worker, revocations/s | %.0f |", backlog, float64(backlog)/time.Since(began).Seconds())
+	if backlog := b.drain(); backlog > 0 {
+		b.report("| the backlog of %d carried out by one worker, revocations/s | %.0f |", backlog, float64(backlog)/time.Since(began).Seconds())
+	}
+}
+
+// idle looks at what doing nothing costs.
+func (b *bench) idle() {
 	time.Sleep(2 * time.Second)
 	before := b.cpu(b.api) + b.cpu(b.worker)
 	time.Sleep(idleLength)
