@@ -28,7 +28,12 @@ func (c *serveCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := postgres.Open(p.ctx, settings.DatabaseURL)
+	tracing, err := telemetry.StartTracing(p.ctx, "rescind-api", p.log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracing.Stop()) }()
+	store, err := postgres.Open(p.ctx, settings.DatabaseURL, tracing.Queries()...)
 	if err != nil {
 		return err
 	}
@@ -51,15 +56,15 @@ func (c *serveCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	metrics := app.NewMetrics()
+	instruments := app.NewInstruments(store, redis, tracing)
 	server := app.NewAPI(app.APIOptions{
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
-		JobMaxItems: settings.JobMaxItems, Metrics: metrics, Log: p.log,
+		JobMaxItems: settings.JobMaxItems, Instruments: instruments, Log: p.log,
 	})
 	running, ctx := errgroup.WithContext(p.ctx)
 	running.Go(func() error { return server.Run(ctx, listener) })
 	if admin != nil {
-		running.Go(func() error { return app.Admin(ctx, admin, server.Health(), metrics, p.log) })
+		running.Go(func() error { return app.Admin(ctx, admin, server.Health(), instruments, p.log) })
 	}
 	p.log.Info("serving", "addr", listener.Addr().String())
 	return running.Wait()

@@ -262,6 +262,22 @@ func TestUpstream(t *testing.T) {
 		}
 		onceEach(t, platform, count(a, "REVOKED"))
 	})
+	t.Run("a job at a slow pace does not hold up a single submission", func(t *testing.T) {
+		p, platform := startUpstream(t, "--upstream-rate", "4")
+		p.startAPI()
+		p.startWorker()
+		p.job(200)
+		until(t, "the job is under way", func() bool { return len(platform.Calls()) > 2 })
+		before := len(platform.Calls())
+		if a := p.revoke(90000, false, "wait=30"); a.str("status") != "REVOKED" {
+			t.Fatalf("single: %v", a.body)
+		}
+		for i, c := range platform.Calls()[before:] {
+			if c.ReportID == 90000 && i > 6 {
+				t.Errorf("%d calls of the job came first", i)
+			}
+		}
+	})
 	t.Run("the key is in nothing but the encrypted column", func(t *testing.T) {
 		p, platform := startUpstream(t)
 		p.startAPI()

@@ -50,7 +50,12 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, mailer.Close()) }()
-	store, err := postgres.Open(ctx, settings.DatabaseURL)
+	tracing, err := telemetry.StartTracing(ctx, "rescind-worker", log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracing.Stop()) }()
+	store, err := postgres.Open(ctx, settings.DatabaseURL, tracing.Queries()...)
 	if err != nil {
 		return err
 	}
@@ -69,10 +74,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	metrics := app.NewMetrics()
+	instruments := app.NewInstruments(store, redis, tracing)
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate, Retry: settings.Retry,
-		Upstream: settings.Upstream, Retention: settings.RetentionPeriod(), Metrics: metrics, Log: log,
+		Upstream: settings.Upstream, Retention: settings.RetentionPeriod(), Instruments: instruments, Log: log,
 	})
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return worker.Run(ctx) })
 	if admin != nil {
-		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), metrics, log) })
+		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), instruments, log) })
 	}
 	log.Info("working")
 	return running.Wait()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"rescind/internal/revocation"
 )
@@ -127,6 +128,9 @@ func (a *API) record(x *exchange, took time.Duration) {
 	}
 	method := boundedMethod(r.Method)
 	a.metrics.observe(route, method, status, took)
+	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
+		span.SetName(method + " " + route)
+	}
 
 	level := slog.LevelInfo
 	switch {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"rescind/internal/api"
@@ -24,7 +24,7 @@ type APIOptions struct {
 	RateLimit  int
 	// JobMaxItems bounds a job.
 	JobMaxItems int
-	Metrics     *prometheus.Registry
+	Instruments *Instruments
 	Log         *slog.Logger
 }
 
@@ -32,7 +32,7 @@ type APIOptions struct {
 type API struct {
 	service *revocation.Service
 	client  *queue.Client
-	handler *api.API
+	handler http.Handler
 	health  *api.Health
 	log     *slog.Logger
 }
@@ -41,14 +41,17 @@ type API struct {
 func NewAPI(o APIOptions) *API {
 	client := queue.NewClient(o.Redis)
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
-	service := revocation.NewService(revocation.ServiceOptions{Store: o.Store, Queue: client, NewID: uuidv7.New, Log: o.Log})
+	service := revocation.NewService(revocation.ServiceOptions{
+		Store: traceFlushes(o.Instruments.tracing, o.Store), Queue: client, NewID: uuidv7.New, Log: o.Log,
+		Observer: o.Instruments.observer,
+	})
 	return &API{
 		service: service, client: client, health: health, log: o.Log,
-		handler: api.New(api.Options{
+		handler: tracedHandler(o.Instruments.tracing, api.New(api.Options{
 			Service: service, Keys: o.Store, Health: health,
 			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, JobMaxItems: o.JobMaxItems,
-			Log: o.Log, Metrics: o.Metrics,
-		}),
+			Log: o.Log, Metrics: o.Instruments.metrics,
+		})),
 	}
 }
 

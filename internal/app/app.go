@@ -15,10 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"rescind/internal/api"
 	"rescind/internal/config"
 	"rescind/internal/queue"
@@ -34,8 +30,8 @@ type Store interface {
 	revocation.BulkStore
 	revocation.CallStore
 	revocation.HousekeepingStore
+	revocation.BacklogStore
 	api.Keys
-	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 }
@@ -50,19 +46,6 @@ func RelaxGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
-}
-
-// NewMetrics makes a registry with what every process tells of itself.
-func NewMetrics() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return registry
-}
-
-// Admin serves the operators' address until ctx ends.
-func Admin(ctx context.Context, listener net.Listener, health *api.Health, metrics *prometheus.Registry, log *slog.Logger) error {
-	handler := api.Admin(health, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	return serve(ctx, listener, handler, log, func() {})
 }
 
 // serve answers on listener until ctx ends. It then calls drain, takes no more connections and lets the

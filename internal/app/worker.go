@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"rescind/internal/api"
@@ -27,9 +26,9 @@ type WorkerOptions struct {
 	Retry    config.Retry
 	Upstream config.Upstream
 	// Retention is how long what has ended is kept; 0: for good.
-	Retention time.Duration
-	Metrics   *prometheus.Registry
-	Log       *slog.Logger
+	Retention   time.Duration
+	Instruments *Instruments
+	Log         *slog.Logger
 }
 
 // Worker carries out what was accepted, sends the emails, and finds what is due and what was lost.
@@ -50,22 +49,23 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
 	executor := revocation.NewExecutor(revocation.ExecutorOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
-		OthersWait: client.Yield(revocation.TurnJobs), Log: o.Log,
+		OthersWait: client.Yield(revocation.TurnJobs), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	caller := revocation.NewCaller(revocation.CallerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
-		Platform: upstream.New(upstream.Options{Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Metrics, Log: o.Log}),
-		Open: func(ctx context.Context, account string, sealed []byte) (revocation.Secret, error) {
-			key, err := box.Open(sealed, account)
-			if err == nil && box.Stale(sealed) {
-				err = reseal(ctx, o.Store, box, account, key)
+		Platform: upstream.New(upstream.Options{Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log}),
+		Open: func(ctx context.Context, upstream revocation.Upstream) (revocation.Secret, error) {
+			key, err := box.Open(upstream.SealedKey, upstream.Account)
+			if err == nil && box.Stale(upstream.SealedKey) {
+				err = reseal(ctx, o.Store, box, upstream, key)
 			}
 			return revocation.Secret(key), err
 		},
-		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log,
+		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	mail := revocation.NotifierOptions{
 		Store: o.Store, Mailer: o.Mailer, Policy: policy, OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
+		Observer: o.Instruments.observer,
 	}
 	if o.MailRate > 0 {
 		mail.Pace = queue.NewPace(o.Redis, o.MailRate)
@@ -73,12 +73,16 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	notifier := revocation.NewNotifier(mail)
 	return &Worker{
 		tasks: queue.NewWorker(queue.WorkerOptions{
-			Redis: o.Redis, CarryOut: executor.CarryOut, Send: notifier.Send, Log: o.Log,
+			Redis: o.Redis, Log: o.Log,
+			CarryOut: traced(o.Instruments.tracing, "carry out", executor.CarryOut),
+			Send:     traced(o.Instruments.tracing, "send emails", notifier.Send),
 			Turns: map[revocation.Turn]func(context.Context, string) error{
 				revocation.TurnJobs: executor.Turn, revocation.TurnUpstream: caller.Turn, revocation.TurnMails: notifier.Turn,
 			},
 		}),
-		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{Store: o.Store, Queue: client, Log: o.Log}),
+		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{
+			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
+		}),
 		keeper: revocation.NewHousekeeper(revocation.HousekeeperOptions{
 			Store: o.Store, Retention: o.Retention, Log: o.Log,
 		}),
@@ -87,14 +91,12 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 }
 
 // reseal keeps a key under SECRETS_KEY that was sealed under SECRETS_KEY_OLD, so that the old one can go.
-func reseal(ctx context.Context, store Store, box *secrets.Box, account string, key []byte) error {
-	sealed, err := box.Seal(key, account)
+func reseal(ctx context.Context, store Store, box *secrets.Box, upstream revocation.Upstream, key []byte) error {
+	sealed, err := box.Seal(key, upstream.Account)
 	if err != nil {
 		return err
 	}
-	return store.SetAccount(ctx, revocation.AccountChange{
-		ID: account, Upstream: &revocation.UpstreamChange{SealedKey: sealed},
-	})
+	return store.ResealUpstream(ctx, upstream, sealed)
 }
 
 // Health tells whether the worker can do its work: it needs its database and a Redis that does not evict.

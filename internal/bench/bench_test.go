@@ -52,17 +52,17 @@ func TestBench(t *testing.T) {
 
 // bench is the services on real servers with their default durability.
 type bench struct {
-	t       *testing.T
-	dir     string
-	env     []string
-	key     string
-	next    atomic.Int64 // the last invite used
+	t    *testing.T
+	dir  string
+	env  []string
+	key  string
+	next atomic.Int64 // the last invite used
 
 	accounts int // made by now
-	apiAddr string
-	api     *exec.Cmd
-	worker  *exec.Cmd
-	floor   string
+	apiAddr  string
+	api      *exec.Cmd
+	worker   *exec.Cmd
+	floor    string
 }
 
 func setUp(t *testing.T) *bench {

@@ -116,7 +116,7 @@ func (f *faults) checkRetry(s Retry) {
 	if s.BackoffBase <= 0 {
 		f.add("BACKOFF_BASE", "not above 0", formDuration)
 	}
-	if !f.has("BACKOFF_BASE") && s.BackoffMax < s.BackoffBase {
+	if s.BackoffMax <= 0 || !f.has("BACKOFF_BASE") && s.BackoffMax < s.BackoffBase {
 		f.add("BACKOFF_MAX", "shorter than BACKOFF_BASE", formDuration)
 	}
 	if s.MaxAttempts < 1 {
@@ -136,8 +136,8 @@ func (f *faults) checkRetention(s Retention) {
 }
 
 func (f *faults) checkUpstream(s Upstream) {
-	if s.UpstreamTimeout <= 0 {
-		f.add("UPSTREAM_TIMEOUT", "not above 0", formDuration)
+	if s.UpstreamTimeout <= 0 || s.UpstreamTimeout > MaxUpstreamTimeout {
+		f.add("UPSTREAM_TIMEOUT", "not above 0 and at most 45s", formDuration)
 	}
 	f.checkSecrets(s.Secrets)
 }

@@ -95,10 +95,13 @@ type Retry struct {
 
 // Upstream is how accounts on an upstream platform are served.
 type Upstream struct {
-	// UpstreamTimeout bounds one call as a whole; above 0.
+	// UpstreamTimeout bounds one call as a whole; above 0, at most MaxUpstreamTimeout.
 	UpstreamTimeout time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s"`
 	Secrets
 }
+
+// MaxUpstreamTimeout bounds UPSTREAM_TIMEOUT: a worker must have the answer before its turn counts as lost.
+const MaxUpstreamTimeout = 45 * time.Second
 
 // Secrets are the keys under which the accounts' keys at their upstreams are kept: base64 of 32 bytes, or empty.
 // They are needed only where an account has an upstream.

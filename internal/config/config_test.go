@@ -64,7 +64,7 @@ func TestLoadWorker(t *testing.T) {
 		got, err := config.LoadWorker([]string{
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
-			"UPSTREAM_TIMEOUT=1m", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
+			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
@@ -72,7 +72,7 @@ func TestLoadWorker(t *testing.T) {
 			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailRate: 0.5, MailTemplates: dir},
 			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
 			Upstream: config.Upstream{
-				UpstreamTimeout: time.Minute, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
+				UpstreamTimeout: 45 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
 			},
 			Admin: config.Admin{AdminAddr: "0.0.0.0:9091"},
 		}
@@ -191,10 +191,10 @@ func TestOneFault(t *testing.T) {
 		"MAX_ATTEMPTS: not a whole number; " + writeInt: {"ten"},
 		"MAX_ATTEMPTS: less than 1; " + writeInt:        {"0"},
 
-		"JOB_MAX_ITEMS: not from 1 to 2147483647; " + writeInt: {"0", "-1", "2147483648"},
-		"RETENTION_DAYS: not a whole number; " + writeInt:      {"1.5", "forever"},
-		"RETENTION_DAYS: not from 0 to 36500; " + writeInt:     {"-1", "36501"},
-		"UPSTREAM_TIMEOUT: not above 0; " + writeDuration:      {"0", "-1s"},
+		"JOB_MAX_ITEMS: not from 1 to 2147483647; " + writeInt:            {"0", "-1", "2147483648"},
+		"RETENTION_DAYS: not a whole number; " + writeInt:                 {"1.5", "forever"},
+		"RETENTION_DAYS: not from 0 to 36500; " + writeInt:                {"-1", "36501"},
+		"UPSTREAM_TIMEOUT: not above 0 and at most 45s; " + writeDuration: {"0", "-1s", "46s"},
 
 		"SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32": {
 			"hunter2", secretsKey[4:], secretsKey + "AAAA",

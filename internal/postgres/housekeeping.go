@@ -107,7 +107,7 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (expire
 		batch.Queue(`
 			DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
 				SELECT k.ctid FROM idempotency_keys k
-				WHERE k.created_at < $1 AND coalesce((
+				WHERE k.created_at < $1 AND length(k.key) > 0 AND coalesce((
 					SELECT j.state FROM jobs j WHERE j.account_id = k.account_id AND j.id = k.target_id), '') <> 'RECEIVING'
 				LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {
 			keys = int(tag.RowsAffected())

@@ -305,14 +305,52 @@ func TestStore_Plans(t *testing.T) {
 		_, err = w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
 		w.must(err)
 	}
+	// A job of the same reports: the last is carried out as a chunk, the others as items of their own.
+	job := func(from, to int64) {
+		fresh := revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
+		_, err := w.store.BeginJob(t.Context(), fresh, time.Minute)
+		w.must(err)
+		items := []revocation.Item{}
+		for report := from; report <= to; report++ {
+			items = append(items, revocation.Item{Row: len(items) + 1, ReportID: report})
+		}
+		w.must(w.store.AddItems(t.Context(), fresh, items, time.Minute))
+		sealed, err := w.store.SealJob(t.Context(), revocation.Seal{NewJob: fresh, Total: len(items), Notify: true})
+		w.must(err)
+		work, err := w.store.Work(t.Context())
+		w.must(err)
+		if len(work) == 0 {
+			t.Fatal("no work for a job")
+		}
+		w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: fresh.ID, First: 1, Last: len(items)}))
+		due, err := w.store.ClaimItems(t.Context(), "acme", false, len(items), []time.Duration{time.Minute})
+		w.must(err)
+		refs := make([]revocation.Ref, len(due))
+		for i, d := range due {
+			refs[i] = d.Ref
+		}
+		done, err := w.store.CarryOut(t.Context(), refs, revocation.Decide)
+		w.must(err)
+		if len(done.Ended) != 1 || done.Ended[0] != sealed.ID {
+			t.Fatalf("%d of %d items: %v ended", len(done.Decisions), len(items), done.Ended)
+		}
+		_, err = w.store.CarryOutChunk(t.Context(), "acme", false)
+		w.must(err)
+		_, err = w.store.Results(t.Context(), revocation.ResultFilter{Account: "acme", Job: fresh.ID, Limit: 100})
+		w.must(err)
+		_, err = w.store.ClaimJobNotifications(t.Context(), "acme", 10, time.Minute)
+		w.must(err)
+	}
 	_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
 	w.must(err)
 	_, err = w.other.Exec(t.Context(), `INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(2, 40) n`)
 	w.must(err)
 	all(2, 20)
+	job(2, 20)
 	_, err = w.other.Exec(t.Context(), `ANALYZE`) // has everything planned anew
 	w.must(err)
 	all(21, 30)
+	job(21, 30)
 	_, err = w.other.Exec(t.Context(), `
 		ALTER TABLE invites SET (autovacuum_enabled = false);
 		ALTER TABLE revocations SET (autovacuum_enabled = false);
@@ -332,6 +370,7 @@ func TestStore_Plans(t *testing.T) {
 	_, err = w.other.Exec(t.Context(), `SELECT pg_stat_reset()`)
 	w.must(err)
 	all(31, 40)
+	job(31, 40)
 	w.must(w.store.Close())
 	tables := map[string]int64{}
 	until := time.Now().Add(30 * time.Second)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rescind/internal/revocation"
@@ -42,14 +43,17 @@ const (
 )
 
 // Open makes a Store of a postgres:// URL. It does not connect: a database that is away at the start is one
-// that comes back later.
-func Open(ctx context.Context, url string) (*Store, error) {
+// that comes back later. tracers are told of every statement.
+func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The driver's error can carry parts of the URL.
 		return nil, fmt.Errorf("DATABASE_URL is not a valid postgres:// URL")
 	}
 	config.MaxConns = maxConns
+	if len(tracers) > 0 {
+		config.ConnConfig.Tracer = multitracer.New(tracers...)
+	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		// Preparing a statement, which comes before its transaction, can have to wait for a lock as well.

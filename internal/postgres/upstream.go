@@ -100,17 +100,25 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 }
 
 // HoldUpstream implements revocation.CallStore.
-func (s *Store) HoldUpstream(ctx context.Context, account string, why revocation.Hold, length time.Duration) error {
-	batch := &pgx.Batch{}
-	batch.Queue(`
-		UPDATE accounts SET upstream_hold = $2, upstream_held_until = now() + make_interval(secs => $3)
-		WHERE account_id = $1 AND upstream_url IS NOT NULL`, account, string(why), length.Seconds())
-	return s.run(ctx, "hold an upstream", batch)
+func (s *Store) HoldUpstream(ctx context.Context, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
+	return s.changeUpstream(ctx, "hold an upstream", upstream,
+		`upstream_hold = $4, upstream_held_until = now() + make_interval(secs => $5)`, string(why), length.Seconds())
 }
 
 // ReleaseUpstream implements revocation.CallStore.
-func (s *Store) ReleaseUpstream(ctx context.Context, account string) error {
+func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstream) error {
+	return s.changeUpstream(ctx, "release an upstream", upstream, `upstream_hold = '', upstream_held_until = NULL`)
+}
+
+// ResealUpstream implements revocation.CallStore.
+func (s *Store) ResealUpstream(ctx context.Context, upstream revocation.Upstream, sealed []byte) error {
+	return s.changeUpstream(ctx, "reseal an upstream", upstream, `upstream_key = $4`, sealed)
+}
+
+// changeUpstream changes an upstream that is still as it was read.
+func (s *Store) changeUpstream(ctx context.Context, name string, upstream revocation.Upstream, set string, args ...any) error {
 	batch := &pgx.Batch{}
-	batch.Queue(`UPDATE accounts SET upstream_hold = '', upstream_held_until = NULL WHERE account_id = $1`, account)
-	return s.run(ctx, "release an upstream", batch)
+	batch.Queue(`UPDATE accounts SET `+set+` WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3`,
+		append([]any{upstream.Account, upstream.URL, upstream.SealedKey}, args...)...)
+	return s.run(ctx, name, batch)
 }

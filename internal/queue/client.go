@@ -50,7 +50,7 @@ func (c *Client) EnqueueRevocations(ctx context.Context, epoch int, batch []revo
 	if len(batch) == 0 {
 		return nil
 	}
-	task, err := revocationsTask(epoch, batch)
+	task, err := revocationsTask(revocation.Origin(ctx), epoch, batch)
 	if err != nil {
 		return fmt.Errorf("enqueue revocations: %w", err)
 	}
@@ -65,7 +65,7 @@ func (c *Client) EnqueueNotifications(ctx context.Context, batch []revocation.No
 	if len(batch) == 0 {
 		return nil
 	}
-	task, err := notificationsTask(batch)
+	task, err := notificationsTask(revocation.Origin(ctx), batch)
 	if err != nil {
 		return fmt.Errorf("enqueue emails: %w", err)
 	}

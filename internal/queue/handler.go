@@ -52,6 +52,13 @@ func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut
 	})
 }
 
+// following has a batch carried out under the origin of its task.
+func following[Ref any](carryOut func(context.Context, []Ref) error) func(context.Context, work[Ref]) error {
+	return func(ctx context.Context, w work[Ref]) error {
+		return carryOut(revocation.WithOrigin(ctx, w.origin), w.batch)
+	}
+}
+
 // handleTurn makes a handler of turns of one kind. One that failed leaves nothing in Redis, so that the account can
 // have another in its place.
 func handleTurn(kind revocation.Turn, turn func(ctx context.Context, account string) error) asynq.Handler {

@@ -48,8 +48,10 @@ func asynqKey(queue, what string) string { return "asynq:{" + queue + "}:" + wha
 // wakeChannel is where a queue's idle workers are told that there is a task.
 func wakeChannel(queue string) string { return "rescind:wake:" + queue }
 
-// payload is what a task carries: its items grouped by account, so that an account's id is written once.
+// payload is what a task carries: its items grouped by account, so that an account's id is written once. Origin is
+// what the task follows from, for those who trace; a worker that does not know it does without.
 type payload[Item any] struct {
+	Origin   string               `json:"origin,omitempty"`
 	Accounts []accountItems[Item] `json:"accounts"`
 }
 
@@ -72,8 +74,8 @@ type notificationItem struct {
 var errPayload = errors.New("the payload cannot be read")
 
 // revocationsTask makes the task of a batch that is not empty.
-func revocationsTask(epoch int, batch []revocation.Ref) (*asynq.Task, error) {
-	data, err := write(batch, func(r revocation.Ref) (string, revocationItem) {
+func revocationsTask(origin string, epoch int, batch []revocation.Ref) (*asynq.Task, error) {
+	data, err := write(origin, batch, func(r revocation.Ref) (string, revocationItem) {
 		return r.Account, revocationItem{ID: r.ID.String(), Attempt: r.Attempt}
 	})
 	if err != nil {
@@ -84,7 +86,7 @@ func revocationsTask(epoch int, batch []revocation.Ref) (*asynq.Task, error) {
 		asynq.TaskID(fmt.Sprintf("%s:%d:%d", batch[0].ID, batch[0].Attempt, epoch))), nil
 }
 
-func readRevocations(data []byte) ([]revocation.Ref, error) {
+func readRevocations(data []byte) (work[revocation.Ref], error) {
 	return read(data, func(account string, item revocationItem) (revocation.Ref, bool) {
 		id, ok := revocation.ParseID(item.ID)
 		return revocation.Ref{Account: account, ID: id, Attempt: item.Attempt}, ok
@@ -92,8 +94,8 @@ func readRevocations(data []byte) ([]revocation.Ref, error) {
 }
 
 // notificationsTask makes the task of a batch that is not empty.
-func notificationsTask(batch []revocation.NotificationRef) (*asynq.Task, error) {
-	data, err := write(batch, func(r revocation.NotificationRef) (string, notificationItem) {
+func notificationsTask(origin string, batch []revocation.NotificationRef) (*asynq.Task, error) {
+	data, err := write(origin, batch, func(r revocation.NotificationRef) (string, notificationItem) {
 		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, Epoch: r.Epoch}
 	})
 	if err != nil {
@@ -105,7 +107,7 @@ func notificationsTask(batch []revocation.NotificationRef) (*asynq.Task, error) 
 		asynq.TaskID(fmt.Sprintf("%s:%d:%d", first.Revocation, first.Claims, first.Epoch))), nil
 }
 
-func readNotifications(data []byte) ([]revocation.NotificationRef, error) {
+func readNotifications(data []byte) (work[revocation.NotificationRef], error) {
 	return read(data, func(account string, item notificationItem) (revocation.NotificationRef, bool) {
 		id, ok := revocation.ParseID(item.Revocation)
 		return revocation.NotificationRef{
@@ -114,8 +116,8 @@ func readNotifications(data []byte) ([]revocation.NotificationRef, error) {
 	})
 }
 
-func write[Ref, Item any](batch []Ref, split func(Ref) (account string, item Item)) ([]byte, error) {
-	var p payload[Item]
+func write[Ref, Item any](origin string, batch []Ref, split func(Ref) (account string, item Item)) ([]byte, error) {
+	p := payload[Item]{Origin: origin}
 	at := make(map[string]int)
 	for _, ref := range batch {
 		account, item := split(ref)
@@ -130,24 +132,30 @@ func write[Ref, Item any](batch []Ref, split func(Ref) (account string, item Ite
 	return json.Marshal(p)
 }
 
+// work is what was read of a task.
+type work[Ref any] struct {
+	batch  []Ref
+	origin string
+}
+
 // read gives the batch of a payload, its accounts one after the other. Its error never quotes the payload.
-func read[Ref, Item any](data []byte, join func(account string, item Item) (Ref, bool)) ([]Ref, error) {
+func read[Ref, Item any](data []byte, join func(account string, item Item) (Ref, bool)) (work[Ref], error) {
 	var p payload[Item]
 	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, errPayload
+		return work[Ref]{}, errPayload
 	}
-	var batch []Ref
+	w := work[Ref]{origin: p.Origin}
 	for _, group := range p.Accounts {
 		for _, item := range group.Items {
 			ref, ok := join(group.Account, item)
 			if !ok {
-				return nil, errPayload
+				return work[Ref]{}, errPayload
 			}
-			batch = append(batch, ref)
+			w.batch = append(w.batch, ref)
 		}
 	}
-	if len(batch) == 0 {
-		return nil, errPayload
+	if len(w.batch) == 0 {
+		return work[Ref]{}, errPayload
 	}
-	return batch, nil
+	return w, nil
 }

@@ -70,8 +70,8 @@ const (
 // NewWorker makes a Worker.
 func NewWorker(o WorkerOptions) *Worker {
 	classes := []class{
-		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, o.CarryOut)},
-		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, o.Send)},
+		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, following(o.CarryOut))},
+		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, following(o.Send))},
 	}
 	for kind, c := range turnClasses {
 		if turn := o.Turns[kind]; turn != nil {

@@ -44,7 +44,8 @@ func (e *Executor) dueItems(ctx context.Context, account string) (found bool, er
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
-	return true, e.CarryOut(ctx, refsOf(due))
+	e.observer.BatchCarriedOut(ClassItems, len(due))
+	return true, e.carryOut(ctx, refsOf(due))
 }
 
 func refsOf(due []Due) []Ref {
@@ -121,6 +122,7 @@ func decideCancelled(held []Held) []Decision {
 
 // tellChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
 func (m messenger) tellChunk(ctx context.Context, chunk Chunk) {
+	m.observer.ChunkEnded(chunk)
 	m.log.LogAttrs(ctx, slog.LevelInfo, "chunk ended", slog.String("account_id", chunk.Account),
 		slog.String("job_id", chunk.Job.String()), slog.Int("row", chunk.First),
 		slog.Int("count", chunk.Done.Counts.Sum()), slog.Int("spilled", chunk.Spilled))

@@ -42,6 +42,7 @@ type Dispatcher struct {
 	store    DispatchStore
 	queue    Queue
 	log      *slog.Logger
+	observer Observer
 	interval time.Duration
 	away     bool // the queue, at the last look
 }
@@ -51,6 +52,8 @@ type DispatcherOptions struct {
 	Store DispatchStore
 	Queue Queue
 	Log   *slog.Logger
+	// Observer is told of what was found; nil: nobody.
+	Observer Observer
 	// Interval between two looks; 0 means 250 ms, so that what is due starts well within a second.
 	Interval time.Duration
 }
@@ -74,7 +77,7 @@ func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	if o.Interval == 0 {
 		o.Interval = defaultInterval
 	}
-	return &Dispatcher{store: o.Store, queue: o.Queue, log: o.Log, interval: o.Interval}
+	return &Dispatcher{store: o.Store, queue: o.Queue, log: o.Log, observer: observing(o.Observer), interval: o.Interval}
 }
 
 // Run dispatches until ctx ends. What fails is logged and tried again at the next look.
@@ -130,6 +133,7 @@ func (d *Dispatcher) revocations(ctx context.Context) error {
 			if err := d.queue.EnqueueRevocations(ctx, rest[0].Epoch, refs); err != nil {
 				return firstError(err, d.store.Release(ctx, rest, releaseDelay))
 			}
+			d.observer.Swept(rest[:n])
 			rest = rest[n:]
 		}
 		if len(due) < claimLimit {
@@ -149,6 +153,7 @@ func (d *Dispatcher) notifications(ctx context.Context) error {
 			if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {
 				return firstError(err, d.store.ReleaseNotifications(ctx, rest, releaseDelay))
 			}
+			d.observer.SweptEmails(rest[:n])
 			rest = rest[n:]
 		}
 		if len(due) < claimLimit {

@@ -13,9 +13,34 @@
 //	                             ▲                                             │
 //	          Dispatcher ────────┘  due or lost work rows, unsent emails  ◀────┘
 //
+// # The way of a job
+//
+//	Intake ── pieces of rows, committed one by one, that nobody sees ── Seal ──▶ QUEUED, with a row a chunk
+//	                                                                                  │
+//	Dispatcher, Seal ─ a turn for the account ─▶ queue ─▶ Executor.Turn ── takes a chunk, one transaction ◀─┘
+//	                                                            └──── items that failed and are due again
+//
+// A turn carries the account's name and nothing else: whoever has it looks in the database for what there is to
+// do. An account has a few turns in the queue at once, whatever the number and size of its jobs, which is what
+// shares the workers fairly and bounds the queue. An item in its first pass has no work row, the chunk stands for
+// it; one that failed, or whose invite lives at an upstream, has one that is left to the account's turns. A job's
+// counters are written with the outcomes that they count, so they add up at every reading.
+//
+//	RECEIVING ──▶ QUEUED ──▶ RUNNING ──▶ COMPLETED
+//	    │            │          │
+//	    │            └──────────┴──▶ CANCELLING ──▶ CANCELLED
+//	    └──▶ DROPPED   an upload that broke off; and a job that has been kept for long enough
+//
+// # The way of a call to an upstream
+//
+// Caller has one turn of an account at a time, so that the account's limits hold for all workers together. A
+// claim marks its rows as in doubt before the calls begin, and the outcome takes the mark away unless no whole
+// answer came: whoever finds it, because a worker died, takes it that the call was made. Attempt and epoch fence
+// whoever comes late.
+//
 // # The states of a revocation
 //
-//	PENDING ──────────▶ REVOKED | NOT_ALLOWED | ALREADY_REVOKED | NOT_FOUND | CANCELLED
+//	PENDING ──────────▶ REVOKED | NOT_ALLOWED | ALREADY_REVOKED | NOT_FOUND | CANCELLED    (INVALID from the start)
 //	   │                   ▲
 //	   ▼                   │
 //	ERROR_REVOKING ────────┘   while its work row exists: another attempt follows
@@ -23,7 +48,7 @@
 //	   ▼
 //	ERROR_REVOKING             final, after the last attempt
 //
-// What is not final has a work row, and nothing else has: a store deletes it in the transaction that writes
+// What is not final has a work row, or a chunk that stands for it, and nothing else has: a store deletes it in the transaction that writes
 // the final status. Until then the revocation's own row stays as it was inserted, so that it is written
 // once and updated once.
 //

@@ -41,7 +41,7 @@ type ExecutorStore interface {
 	CallStore
 }
 
-// ExecutorOptions are an Executor's parts. All are needed, but for OthersWait.
+// ExecutorOptions are an Executor's parts. All are needed, but for OthersWait and the Observer.
 type ExecutorOptions struct {
 	Store    ExecutorStore
 	Queue    Queue
@@ -50,6 +50,7 @@ type ExecutorOptions struct {
 	// OthersWait tells whether turns of TurnJobs are waiting to begin; nil: never.
 	OthersWait func(context.Context) bool
 	Log        *slog.Logger
+	Observer   Observer
 }
 
 // NewExecutor makes an Executor.
@@ -58,7 +59,7 @@ func NewExecutor(o ExecutorOptions) *Executor {
 		o.OthersWait = func(context.Context) bool { return false }
 	}
 	return &Executor{
-		canceller: canceller{messenger{queue: o.Queue, outcomes: o.Outcomes, log: o.Log}, o.Store},
+		canceller: canceller{messenger{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
 		store:     o.Store, policy: o.Policy, othersWait: o.OthersWait,
 	}
 }
@@ -76,6 +77,11 @@ const maxSplits = 12
 // batch, and ends as ERROR_REVOKING of that row. The error that is left is a failure that could not even be
 // recorded: the task must come again.
 func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
+	e.observer.BatchCarriedOut(ClassSingle, len(refs))
+	return e.carryOut(ctx, refs)
+}
+
+func (e *Executor) carryOut(ctx context.Context, refs []Ref) error {
 	splits := maxSplits
 	for _, pause := range busyPauses {
 		busy, err := e.attempt(ctx, refs, &splits)

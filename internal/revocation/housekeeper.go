@@ -43,18 +43,18 @@ func (h *Housekeeper) Run(ctx context.Context) {
 	defer tick.Stop()
 	var expired time.Time
 	for {
-		if h.retention > 0 && time.Since(expired) >= expireInterval {
-			expired = time.Now()
-			h.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
-				return h.store.Expire(ctx, expired.Add(-h.retention), deletions)
-			})
-		}
 		if _, err := h.store.DropSilentUploads(ctx); err != nil && ctx.Err() == nil {
 			h.log.Error("give up silent uploads: tried again at the next look", "error", err)
 		}
 		h.step(ctx, "delete dropped jobs", func(ctx context.Context) (int, error) {
 			return h.store.ClearDropped(ctx, deletions)
 		})
+		if h.retention > 0 && time.Since(expired) >= expireInterval {
+			expired = time.Now()
+			h.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
+				return h.store.Expire(ctx, expired.Add(-h.retention), deletions)
+			})
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -24,8 +24,11 @@ type Intake struct {
 	job     NewJob
 	bound   *Binding
 	seal    Seal
+	// piece is being filled while the other is being written: the next rows are read meanwhile.
 	piece   []Item
-	written time.Time // when the last piece was
+	other   []Item
+	writing chan error // the outcome of the piece that is being written; nil when none is
+	written time.Time  // when the last piece was full
 	sealed  bool
 }
 
@@ -74,9 +77,24 @@ func (in *Intake) Add(ctx context.Context, item Item) error {
 // Len is how many items there are by now.
 func (in *Intake) Len() int { return in.seal.Total }
 
+// write begins to write the piece, when the one before is written.
 func (in *Intake) write(ctx context.Context) error {
-	err := in.service.store.AddItems(ctx, in.job, in.piece, uploadLease)
-	in.piece, in.written = in.piece[:0], time.Now()
+	if err := in.settle(); err != nil {
+		return err
+	}
+	piece, writing := in.piece, make(chan error, 1)
+	in.piece, in.other, in.writing, in.written = in.other[:0], piece, writing, time.Now()
+	go func() { writing <- in.service.store.AddItems(ctx, in.job, piece, uploadLease) }()
+	return nil
+}
+
+// settle waits for the piece that is being written.
+func (in *Intake) settle() error {
+	if in.writing == nil {
+		return nil
+	}
+	err := <-in.writing
+	in.writing = nil
 	return err
 }
 
@@ -92,6 +110,9 @@ func (in *Intake) Seal(ctx context.Context, label *string, notify bool, fingerpr
 			return Job{}, err
 		}
 	}
+	if err := in.settle(); err != nil {
+		return Job{}, err
+	}
 	in.seal.Label, in.seal.Notify, in.seal.Fingerprint = label, notify, fingerprint
 	job, err := in.service.store.SealJob(ctx, in.seal)
 	if err != nil {
@@ -100,6 +121,7 @@ func (in *Intake) Seal(ctx context.Context, label *string, notify bool, fingerpr
 	in.sealed = true
 	in.service.log.LogAttrs(ctx, slog.LevelInfo, "job accepted", slog.String("account_id", job.Account),
 		slog.String("job_id", job.ID.String()), slog.Int("count", job.Total))
+	in.service.observer.JobAccepted(job)
 	in.service.takeUp(job.Account)
 	return job, nil
 }
@@ -109,6 +131,7 @@ func (in *Intake) Abandon(ctx context.Context) {
 	if in.sealed || in.bound != nil {
 		return
 	}
+	_ = in.settle() // whatever became of it goes as well
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
 	if err := in.service.store.DropJob(ctx, in.job.Account, in.job.ID); err != nil {

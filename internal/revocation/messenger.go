@@ -18,11 +18,13 @@ type messenger struct {
 	queue    Queue
 	outcomes Outcomes
 	log      *slog.Logger
+	observer Observer
 }
 
 // tell wakes those who wait, and sends on their way the emails and what others have to do. All of it may fail:
 // the rows are written.
 func (m messenger) tell(ctx context.Context, done CarriedOut) {
+	m.observer.Decided(done.Decisions)
 	ids := slices.Clone(done.Ended)
 	var mails []NotificationRef
 	turns := make(map[Turn]map[string]struct{}, 2) // accounts

@@ -111,6 +111,7 @@ type Notifier struct {
 	othersWait func(context.Context) bool
 	policy     RetryPolicy
 	log        *slog.Logger
+	observer   Observer
 }
 
 // NotifierOptions are a Notifier's parts.
@@ -123,6 +124,8 @@ type NotifierOptions struct {
 	OthersWait func(context.Context) bool
 	Policy     RetryPolicy
 	Log        *slog.Logger
+	// Observer is told of what was done; nil: nobody.
+	Observer Observer
 }
 
 // NewNotifier makes a Notifier.
@@ -135,6 +138,7 @@ func NewNotifier(o NotifierOptions) *Notifier {
 	}
 	return &Notifier{
 		store: o.Store, mailer: o.Mailer, pace: o.Pace, othersWait: o.OthersWait, policy: o.Policy, log: o.Log,
+		observer: observing(o.Observer),
 	}
 }
 
@@ -188,6 +192,9 @@ func (n *Notifier) Turn(ctx context.Context, account string) error {
 
 // sendAll sends what was claimed at the time began.
 func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []Email) (err error) {
+	if len(emails) > 0 {
+		n.observer.BatchCarriedOut(ClassMail, len(emails))
+	}
 	// Who waits for a turn past this moment could no longer end what it began.
 	turns, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
 	defer cancel()
@@ -290,6 +297,9 @@ func (n *Notifier) settle(ctx context.Context, email Email, s Settlement) error 
 		}
 		time.Sleep(pause)
 		err = n.store.SettleNotification(ctx, email, s)
+	}
+	if err == nil {
+		n.observer.Settled(s)
 	}
 	n.log.LogAttrs(ctx, slog.LevelInfo, "email attempt ended",
 		slog.String("account_id", email.Account), slog.String("revocation_id", email.Revocation.String()),

@@ -54,13 +54,14 @@ const (
 // Service accepts revocations and tells how far they have come. Make it with NewService and keep Run going
 // while it is used.
 type Service struct {
-	store ServiceStore
-	queue Queue
-	newID func() ID
-	log   *slog.Logger
+	store    ServiceStore
+	queue    Queue
+	newID    func() ID
+	log      *slog.Logger
+	observer Observer
 
 	submissions chan *pending
-	batches     chan []Ref
+	batches     chan batch
 	turns       chan string // accounts that have got a job
 	waiters     *waiters
 	watches     *watches
@@ -71,13 +72,14 @@ type Service struct {
 
 var errStopped = errors.New("the service has stopped")
 
-// ServiceOptions are a Service's parts; all are needed.
+// ServiceOptions are a Service's parts; all are needed, but for the Observer.
 type ServiceOptions struct {
 	Store ServiceStore
 	Queue Queue
 	// NewID makes ids of UUID version 7, rising within a process.
-	NewID func() ID
-	Log   *slog.Logger
+	NewID    func() ID
+	Log      *slog.Logger
+	Observer Observer
 }
 
 const (
@@ -92,9 +94,9 @@ const (
 func NewService(o ServiceOptions) *Service {
 	drained := make(chan struct{})
 	return &Service{
-		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log,
+		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: observing(o.Observer),
 		submissions: make(chan *pending, maxFlush),
-		batches:     make(chan []Ref, waitingBatches),
+		batches:     make(chan batch, waitingBatches),
 		turns:       make(chan string, waitingTurns),
 		waiters:     newWaiters(),
 		watches:     &watches{jobs: make(map[ID]*watch)},

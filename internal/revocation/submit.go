@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -76,6 +77,7 @@ const (
 
 type pending struct {
 	submission Submission
+	origin     string
 	// wait asks for a waiter to be registered before the task can be enqueued, so that no wake-up is missed.
 	wait   bool
 	result chan flushed
@@ -92,7 +94,7 @@ type flushed struct {
 // revocation as it stands. A caller that leaves (ctx) does not take back what was accepted.
 func (s *Service) Submit(ctx context.Context, submission Submission, wait time.Duration) (Revocation, error) {
 	submission.ID = s.newID()
-	p := &pending{submission: submission, wait: wait > 0, result: make(chan flushed, 1)}
+	p := &pending{submission: submission, origin: Origin(ctx), wait: wait > 0, result: make(chan flushed, 1)}
 	select {
 	case s.submissions <- p:
 	case <-ctx.Done():
@@ -206,9 +208,12 @@ func (s *Service) flush(ctx context.Context) {
 // commit writes a crowd, answers each of it and sends one task on its way.
 func (s *Service) commit(ctx context.Context, crowd []*pending) {
 	flush := make([]Submission, len(crowd))
+	origin := ""
 	for i, p := range crowd {
 		flush[i] = p.submission
+		origin = cmp.Or(origin, p.origin)
 	}
+	ctx = WithOrigin(ctx, origin)
 	accepted, err := s.store.Submit(ctx, flush)
 	if err != nil && len(crowd) > 1 && ctx.Err() == nil && blamesOneRow(err) {
 		// One of them is poison. Each half gets its chance, down to the one, in the time of the one flush.
@@ -216,6 +221,7 @@ func (s *Service) commit(ctx context.Context, crowd []*pending) {
 		s.commit(ctx, crowd[len(crowd)/2:])
 		return
 	}
+	s.observer.Flushed(len(crowd), accepted, err)
 	if err != nil {
 		for _, p := range crowd {
 			p.result <- flushed{err: err}
@@ -235,29 +241,36 @@ func (s *Service) commit(ctx context.Context, crowd []*pending) {
 		p.result <- f
 	}
 	if len(fresh) > 0 {
-		s.handOver(fresh)
+		s.handOver(batch{fresh, origin})
 	}
+}
+
+// batch is what becomes one task, and whence the first of it comes.
+type batch struct {
+	refs   []Ref
+	origin string
 }
 
 // handOver leaves a batch to the enqueuers. When they are behind, because Redis is away, it drops the
 // batch: its rows are durable, and the dispatcher finds them.
-func (s *Service) handOver(batch []Ref) {
+func (s *Service) handOver(b batch) {
 	select {
-	case s.batches <- batch:
+	case s.batches <- b:
 	default:
-		s.log.Warn("queue is behind: left to the dispatcher", "count", len(batch))
+		s.log.Warn("queue is behind: left to the dispatcher", "count", len(b.refs))
 	}
 }
 
 // enqueue sends the batches of the flushes to the queue, until there are no more. What has come while one was
 // sent goes into one task with the next.
 func (s *Service) enqueue(ctx context.Context) {
-	for batch := range s.batches {
-		for len(batch) < maxFlush && len(s.batches) > 0 {
-			batch = append(batch, <-s.batches...)
+	for b := range s.batches {
+		for len(b.refs) < maxFlush && len(s.batches) > 0 {
+			more := <-s.batches
+			b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
 		}
-		if err := s.queue.EnqueueRevocations(ctx, 0, batch); err != nil {
-			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(batch), "error", err)
+		if err := s.queue.EnqueueRevocations(WithOrigin(ctx, b.origin), 0, b.refs); err != nil {
+			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(b.refs), "error", err)
 		}
 	}
 }

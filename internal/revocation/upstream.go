@@ -117,10 +117,13 @@ type CallStore interface {
 	ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]Call, error)
 	// ExtendCalls renews the lease of claims that nobody has taken over.
 	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
-	// HoldUpstream has no calls of the account claimed for a while, and says why.
-	HoldUpstream(ctx context.Context, account string, why Hold, length time.Duration) error
-	// ReleaseUpstream ends a hold.
-	ReleaseUpstream(ctx context.Context, account string) error
+	// HoldUpstream has no calls of the account claimed for a while, and says why, unless the account has got
+	// another key or URL since upstream was read.
+	HoldUpstream(ctx context.Context, upstream Upstream, why Hold, length time.Duration) error
+	// ReleaseUpstream ends a hold, likewise.
+	ReleaseUpstream(ctx context.Context, upstream Upstream) error
+	// ResealUpstream replaces an account's encrypted key by the same key encrypted anew, likewise.
+	ResealUpstream(ctx context.Context, upstream Upstream, sealed []byte) error
 }
 
 // Call is a claimed revocation at an upstream.

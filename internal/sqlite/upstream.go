@@ -116,19 +116,25 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 }
 
 // HoldUpstream has the account's turn left out for a while, and says why.
-func (s *Store) HoldUpstream(ctx context.Context, account string, why revocation.Hold, length time.Duration) error {
-	return s.write(ctx, "hold upstream", func(tx *sql.Tx, now time.Time) error {
-		return exec(ctx, tx, `
-			UPDATE accounts SET upstream_hold = ?1, upstream_held_until = ?2
-			WHERE account_id = ?3 AND upstream_url IS NOT NULL`,
-			string(why), micros(now.Add(length)), account)
-	})
+func (s *Store) HoldUpstream(ctx context.Context, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
+	return s.changeUpstream(ctx, "hold upstream", upstream, `upstream_hold = ?4, upstream_held_until = ?5`,
+		string(why), micros(time.Now().Add(length)))
 }
 
 // ReleaseUpstream ends a hold.
-func (s *Store) ReleaseUpstream(ctx context.Context, account string) error {
-	return s.write(ctx, "release upstream", func(tx *sql.Tx, _ time.Time) error {
-		return exec(ctx, tx, `
-			UPDATE accounts SET upstream_hold = '', upstream_held_until = NULL WHERE account_id = ?1`, account)
+func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstream) error {
+	return s.changeUpstream(ctx, "release upstream", upstream, `upstream_hold = '', upstream_held_until = NULL`)
+}
+
+// ResealUpstream replaces the encrypted key.
+func (s *Store) ResealUpstream(ctx context.Context, upstream revocation.Upstream, sealed []byte) error {
+	return s.changeUpstream(ctx, "reseal upstream", upstream, `upstream_key = ?4`, sealed)
+}
+
+// changeUpstream changes an upstream that is still as it was read.
+func (s *Store) changeUpstream(ctx context.Context, doing string, upstream revocation.Upstream, set string, args ...any) error {
+	return s.write(ctx, doing, func(tx *sql.Tx, _ time.Time) error {
+		return exec(ctx, tx, `UPDATE accounts SET `+set+` WHERE account_id = ?1 AND upstream_url = ?2 AND upstream_key = ?3`,
+			append([]any{upstream.Account, upstream.URL, upstream.SealedKey}, args...)...)
 	})
 }

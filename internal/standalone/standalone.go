@@ -19,6 +19,7 @@ import (
 	"rescind/internal/config"
 	"rescind/internal/mail"
 	"rescind/internal/sqlite"
+	"rescind/internal/telemetry"
 )
 
 const (
@@ -78,15 +79,20 @@ func Run(ctx context.Context, o Options) (err error) {
 	redis := StartRedis()
 	defer func() { err = errors.Join(err, redis.Close()) }()
 
-	metrics := app.NewMetrics()
+	tracing, err := telemetry.StartTracing(ctx, "rescind", o.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracing.Stop()) }()
+	instruments := app.NewInstruments(store, redis.Client(), tracing)
 	server := app.NewAPI(app.APIOptions{
 		Store: store, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
-		JobMaxItems: o.Settings.JobMaxItems, Metrics: metrics, Log: o.Log,
+		JobMaxItems: o.Settings.JobMaxItems, Instruments: instruments, Log: o.Log,
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate,
 		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.RetentionPeriod(),
-		Metrics: metrics, Log: o.Log,
+		Instruments: instruments, Log: o.Log,
 	})
 	if err != nil {
 		return err
@@ -95,7 +101,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	running.Go(func() error { return server.Run(ctx, o.Listener) })
 	running.Go(func() error { return worker.Run(ctx) })
 	if o.Admin != nil {
-		running.Go(func() error { return app.Admin(ctx, o.Admin, server.Health(), metrics, o.Log) })
+		running.Go(func() error { return app.Admin(ctx, o.Admin, server.Health(), instruments, o.Log) })
 	}
 	o.Ready()
 	return running.Wait()

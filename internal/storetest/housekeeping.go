@@ -192,6 +192,26 @@ var housekeepingTests = []test{
 		f.same("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 		f.same("revocations", []revocation.ID{}, f.list(revocation.Filter{}))
 	}},
+	{"a key never outlives what it names", func(f *fixture) {
+		keys := []string{"c", "b", "a"}
+		refs := f.fresh(request(1), request(2, withKey("b")), request(3, withKey("a")))
+		// The newest key names the oldest revocation.
+		f.same("joined", []revocation.Accepted{{ID: refs[0].ID}}, f.submit(request(1, withKey("c"))))
+		f.carryOut(refs...)
+		for gone := 0; gone < len(refs); {
+			if n, err := f.Expire(f.Context(), soon, 1); err != nil || n == 0 {
+				f.Fatalf("%d expired (%v), and %d of %d are gone", n, err, gone, len(refs))
+			}
+			for i, ref := range refs {
+				if _, err := f.Revocation(f.Context(), acme, ref.ID); err == nil || keys[i] == "" {
+					continue
+				}
+				f.fresh(request(int64(i+1), withKey(keys[i])))
+				keys[i] = ""
+				gone++
+			}
+		}
+	}},
 	{"it goes in small steps, and what is not final stops none", func(f *fixture) {
 		var flush []revocation.Submission
 		for i := range invites {
@@ -206,15 +226,15 @@ var housekeepingTests = []test{
 		f.same("left", newestFirst(refs[:invites/2]...), f.list(revocation.Filter{}))
 	}},
 	{"a job that has not ended stays, with all its items", func(f *fixture) {
-		queued := f.bulk(items(1), zeniths, underKey("k"))
-		running := f.bulk(items(3, 4, 5), notifyAll)
+		queued := f.bulk([]revocation.Item{item(1), invalid("no")}, zeniths, underKey("k"))
+		running := f.bulk(items(3, 4, 5))
 		f.spill(running)
 		f.claimItems(acme, 9, time.Hour)
 		f.carryOut(rowOf(running, 1))
 		f.attemptFails(0, rowOf(running, 2))
 		cancelling := f.bulk(items(7))
 		f.cancel(cancelling)
-		received := f.upload(items(6))
+		received := f.upload([]revocation.Item{item(6), invalid("no")}, underKey("r"))
 		f.expire(soon, 9)
 		f.clear(9)
 		for _, j := range []revocation.Job{queued, running, cancelling} {
@@ -229,6 +249,6 @@ var housekeepingTests = []test{
 		}
 		f.end(queued)
 		f.end(f.seal(received))
-		f.mails(running, revocation.MailCounts{Pending: 3})
+		f.replays(received, newSeal(underKey("r")))
 	}},
 }

@@ -7,47 +7,11 @@ import (
 	"time"
 
 	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
 )
 
 // patience bounds what is done by many at once.
 const patience = 2 * time.Minute
-
-// follow reads the job again and again until it has ended. Its numbers must add up each time, and only grow.
-func (f *fixture) follow(ctx context.Context, job revocation.Job) error {
-	var last revocation.Job
-	for {
-		j, err := f.Job(ctx, job.Account, job.ID)
-		switch {
-		case err != nil:
-			return err
-		case j.Pending() < 0 || j.Retrying < 0 || j.Mails.Pending < 0 || j.Ended() != (j.Counts.Sum() == j.Total):
-			return fmt.Errorf("%s with %d items, %d retrying, %+v and %+v", j.State, j.Total, j.Retrying, j.Counts, j.Mails)
-		case j.Counts.Sum() < last.Counts.Sum() || j.Counts.Revoked < last.Counts.Revoked || j.Pending() > last.Pending() && last.Total > 0:
-			return fmt.Errorf("%+v after %+v", j, last)
-		case j.Ended():
-			return nil
-		}
-		last = j
-	}
-}
-
-// toil takes turns until the job has ended, and gives how often it was told to have ended.
-func (f *fixture) toil(ctx context.Context, job revocation.Job) (told int, err error) {
-	for {
-		ended, err := f.turn(ctx, job.Account)
-		for _, id := range ended {
-			if id == job.ID {
-				told++
-			}
-		}
-		if err != nil {
-			return told, err
-		}
-		if j, err := f.Job(ctx, job.Account, job.ID); err != nil || j.Ended() {
-			return told, err
-		}
-	}
-}
 
 // crowded is a job of some chunks whose items are told by email. Each chunk names every invite, and each names
 // them in another order. The last has nothing else.
@@ -207,5 +171,64 @@ var togetherTests = []test{
 		f.state(job, want)
 		f.recount(job)
 		f.once(job)
+	}},
+	{"an upload that is sealed and given up at once is one of the two", func(f *fixture) {
+		for range 8 {
+			s := f.upload(items(1), underKey("k"+uuidv7.New().String()))
+			sealed, err := together(2, func(i int) (bool, error) {
+				if i == 0 {
+					return false, f.DropJob(f.Context(), acme, s.ID)
+				}
+				_, err := f.SealJob(f.Context(), s)
+				if err != nil && revocation.ErrorCode(err) == revocation.CodeJobEnded {
+					return false, nil
+				}
+				return err == nil, err
+			})
+			f.must(err)
+			if sealed[1] {
+				f.same("items", 1, len(f.results(revocation.Job{Account: acme, ID: s.ID})))
+				f.replays(s, newSeal(underKey(s.IdempotencyKey)))
+			} else {
+				f.hidden(s)
+				f.begin(newSeal(underKey(s.IdempotencyKey)))
+			}
+		}
+		f.work(acme)
+	}},
+	{"a chunk that some carry out and some spill is done once", func(f *fixture) {
+		for range 4 {
+			job := f.bulk(items(1, 2, 3, 4, 5), notifyAll)
+			took, err := together(6, func(i int) (int, error) {
+				if i%2 == 0 {
+					return 0, f.SpillChunk(f.Context(), chunkOf(job, 0))
+				}
+				c, err := f.CarryOutChunk(f.Context(), acme, false)
+				return c.Done.Counts.Sum() + c.Spilled, err
+			})
+			f.must(err)
+			due := f.claimItems(acme, 9, time.Hour)
+			if n := sum(took); n != 0 && n != 5 || n+len(due) < 5 {
+				f.Errorf("%d items carried out, %d spilled", n, len(due))
+			}
+			f.carryOut(refsOf(due)...)
+			f.state(job, revocation.JobCompleted)
+			f.recount(job)
+		}
+	}},
+	{"items are claimed by one worker each", func(f *fixture) {
+		job := f.bulk(unknown(100))
+		f.spill(job)
+		claimed, err := together(8, func(int) (n int, err error) {
+			for {
+				due, err := f.ClaimItems(f.Context(), acme, false, 7, []time.Duration{time.Hour})
+				if err != nil || len(due) == 0 {
+					return n, err
+				}
+				n += len(due)
+			}
+		})
+		f.must(err)
+		f.same("claimed", job.Total, sum(claimed)+len(f.claimItems(acme, 100, time.Hour)))
 	}},
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -170,4 +171,41 @@ func (f *fixture) turns() []revocation.Work {
 func (f *fixture) idle(when string) {
 	f.Helper()
 	f.same("work "+when, 0, len(f.turns()))
+}
+
+// follow reads the job again and again until it has ended. Its numbers must add up each time, and only grow.
+func (f *fixture) follow(ctx context.Context, job revocation.Job) error {
+	var last revocation.Job
+	for {
+		j, err := f.Job(ctx, job.Account, job.ID)
+		switch {
+		case err != nil:
+			return err
+		case j.Pending() < 0 || j.Retrying < 0 || j.Mails.Pending < 0 || j.Ended() != (j.Counts.Sum() == j.Total):
+			return fmt.Errorf("%s with %d items, %d retrying, %+v and %+v", j.State, j.Total, j.Retrying, j.Counts, j.Mails)
+		case j.Counts.Sum() < last.Counts.Sum() || j.Counts.Revoked < last.Counts.Revoked || j.Pending() > last.Pending() && last.Total > 0:
+			return fmt.Errorf("%+v after %+v", j, last)
+		case j.Ended():
+			return nil
+		}
+		last = j
+	}
+}
+
+// toil takes turns until the job has ended, and gives how often it was told to have ended.
+func (f *fixture) toil(ctx context.Context, job revocation.Job) (told int, err error) {
+	for {
+		ended, err := f.turn(ctx, job.Account)
+		for _, id := range ended {
+			if id == job.ID {
+				told++
+			}
+		}
+		if err != nil {
+			return told, err
+		}
+		if j, err := f.Job(ctx, job.Account, job.ID); err != nil || j.Ended() {
+			return told, err
+		}
+	}
 }

@@ -20,7 +20,9 @@ type Store interface {
 	revocation.DispatchStore
 	revocation.NotificationStore
 	revocation.BulkStore
+	revocation.CallStore
 	revocation.HousekeepingStore
+	revocation.BacklogStore
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)
@@ -64,8 +66,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"JobStates", jobStateTests},
 		{"Cancel", cancelTests},
 		{"JobMail", jobMailTests},
+		{"JobUpstream", jobUpstreamTests},
 		{"JobRead", jobReadTests},
 		{"Housekeeping", housekeepingTests},
+		{"Backlog", backlogTests},
 		{"JobConcurrency", togetherTests},
 		{"JobRule", ruleTests},
 		{"JobProperties", jobPropertyTests},

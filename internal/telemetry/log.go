@@ -1,4 +1,3 @@
-// Package telemetry is how the programs tell about themselves.
 package telemetry
 
 import (

@@ -88,6 +88,9 @@ DROP INDEX outstanding_look;
 CREATE INDEX outstanding_look ON outstanding (look_at) WHERE NOT pulled AND epoch >= 0;
 CREATE INDEX outstanding_pulled ON outstanding (account_id, single, look_at) WHERE pulled AND epoch >= 0;
 
+-- Old keys are looked for by their age.
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at) WHERE length(key) > 0;
+
 ALTER TABLE notifications ADD COLUMN job_id uuid;
 DROP INDEX notifications_look;
 CREATE INDEX notifications_look ON notifications (look_at)
@@ -100,7 +103,7 @@ CREATE INDEX notifications_pulled ON notifications (account_id, look_at)
 DELETE FROM notifications WHERE job_id IS NOT NULL;
 DELETE FROM outstanding WHERE job_id IS NOT NULL;
 DELETE FROM revocations WHERE job_id IS NOT NULL;
-DROP INDEX notifications_pulled, notifications_look, outstanding_pulled, outstanding_look;
+DROP INDEX notifications_pulled, notifications_look, outstanding_pulled, outstanding_look, idempotency_keys_age;
 CREATE INDEX notifications_look ON notifications (look_at)
     WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND epoch >= 0;
 CREATE INDEX outstanding_look ON outstanding (look_at) WHERE epoch >= 0;

@@ -1,0 +1,162 @@
+package deploy_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rescind/internal/app"
+	"rescind/internal/config"
+	"rescind/internal/mail"
+	"rescind/internal/postgres"
+	"rescind/internal/queue"
+	"rescind/internal/testservers"
+)
+
+// exposition is what a process tells: of each metric's name, the values of each label.
+type exposition map[string]map[string][]string
+
+// expose runs an API and a worker's instruments on real servers and asks for their metrics.
+func expose(t *testing.T) exposition {
+	t.Helper()
+	url := testservers.Postgres(t)
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	store, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	redis, err := queue.NewRedis(testservers.Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Close() })
+	mailer, err := mail.Open("file:"+t.TempDir(), "rescind@localhost", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	instruments := app.NewInstruments(store, redis, nil)
+	server := app.NewAPI(app.APIOptions{
+		Store: store, Redis: redis, RateLimit: 50, JobMaxItems: 1000, Instruments: instruments, Log: log,
+	})
+	_, err = app.NewWorker(app.WorkerOptions{
+		Store: store, Redis: redis, Mailer: mailer, Retry: config.Retry{BackoffBase: time.Second, BackoffMax: time.Second, MaxAttempts: 1},
+		Upstream: config.Upstream{UpstreamTimeout: time.Second}, Instruments: instruments, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, admin := listen(t), listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return server.Run(ctx, public) })
+	running.Go(func() error { return app.Admin(ctx, admin, server.Health(), instruments, log) })
+	defer func() {
+		stop()
+		if err := running.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	get(t, "http://"+public.Addr().String()+"/openapi.json") // a request to tell of
+	return parse(get(t, "http://"+admin.Addr().String()+"/metrics"))
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v", url, response.StatusCode, err)
+	}
+	return string(body)
+}
+
+var (
+	sample     = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{(.*)\})? \S+$`)
+	assignment = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
+)
+
+func parse(text string) exposition {
+	told := make(exposition)
+	for _, line := range sample.FindAllStringSubmatch(text, -1) {
+		if told[line[1]] == nil {
+			told[line[1]] = make(map[string][]string)
+		}
+		for _, label := range assignment.FindAllStringSubmatch(line[2], -1) {
+			told[line[1]][label[1]] = append(told[line[1]][label[1]], label[2])
+		}
+	}
+	return told
+}
+
+var (
+	// used is a metric of this program, or of its runtime, with what is asked of its labels.
+	used    = regexp.MustCompile(`\b((?:rescind|go|process)_[a-z0-9_]+)(?:\{([^}]*)\})?`)
+	matcher = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
+	// scraped are Prometheus's own labels.
+	scraped = []string{"job", "instance"}
+	grouped = regexp.MustCompile(`\b(?:by|without) \(([^)]*)\)`)
+)
+
+// check tells what an expression asks for that nobody tells. A status of HTTP can be any.
+func (told exposition) check(t *testing.T, where, expression string) {
+	t.Helper()
+	labels := slices.Clone(scraped)
+	for _, metric := range used.FindAllStringSubmatch(expression, -1) {
+		values, ok := told[metric[1]]
+		if !ok {
+			t.Errorf("%s: nobody tells %s", where, metric[1])
+			continue
+		}
+		labels = slices.AppendSeq(labels, maps.Keys(values))
+		for _, m := range matcher.FindAllStringSubmatch(metric[2], -1) {
+			label, operator, value := m[1], m[2], m[3]
+			pattern := regexp.MustCompile("^(?:" + value + ")$")
+			switch {
+			case slices.Contains(scraped, label):
+			case values[label] == nil:
+				t.Errorf("%s: %s has no label %s", where, metric[1], label)
+			case strings.HasPrefix(metric[1], "rescind_http_"), strings.HasPrefix(operator, "!"):
+			case !slices.ContainsFunc(values[label], pattern.MatchString):
+				t.Errorf("%s: the label %s of %s is never %s", where, label, metric[1], value)
+			}
+		}
+	}
+	for _, group := range grouped.FindAllStringSubmatch(expression, -1) {
+		for label := range strings.SplitSeq(group[1], ", ") {
+			if !slices.Contains(labels, label) {
+				t.Errorf("%s: it is grouped by %s, which nothing in it has", where, label)
+			}
+		}
+	}
+}

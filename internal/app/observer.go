@@ -1,0 +1,243 @@
+package app
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rescind/internal/revocation"
+)
+
+// observer keeps the figures of what the domain does. No label holds anything of an account.
+type observer struct {
+	submissions       *prometheus.CounterVec
+	flushSize         prometheus.Histogram
+	batchSize         *prometheus.HistogramVec
+	attempts          *prometheus.CounterVec
+	attemptsToOutcome prometheus.Histogram
+	jobs              prometheus.Counter
+	jobItems          *prometheus.CounterVec
+	notifications     *prometheus.CounterVec
+	swept             *prometheus.CounterVec
+}
+
+var _ revocation.Observer = (*observer)(nil)
+
+// What a submission came to, other than a failure.
+const (
+	submissionAccepted = "accepted"
+	submissionJoined   = "joined"
+	submissionNotFound = "not_found"
+	submissionMismatch = "mismatch"
+	submissionFailed   = "failed"
+)
+
+// What became of an attempt, other than a final status.
+const (
+	attemptRetried   = "retried"
+	attemptPostponed = "postponed"
+)
+
+// What a dispatcher found.
+const (
+	sweptRevocation, sweptEmail = "revocation", "email"
+	sweptDue, sweptLost         = "due", "lost"
+)
+
+var sizes = []float64{1, 2, 5, 10, 25, 50, 100, 256, 500, 1000, 2500, 5000}
+
+func newObserver(to prometheus.Registerer) *observer {
+	o := &observer{
+		submissions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_submissions_total",
+			Help: "Single submissions, by what they came to; joined: a revocation under way, or a replayed one.",
+		}, []string{"result"}),
+		flushSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rescind_flush_size", Help: "Submissions that were written in one transaction.", Buckets: sizes,
+		}),
+		batchSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rescind_batch_size", Help: "Revocations or emails that were carried out together, by class.", Buckets: sizes,
+		}, []string{"class"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_attempts_total",
+			Help: "Attempts on revocations, by the final status that they led to; retried: they failed and come again; " +
+				"postponed: they were not made now.",
+		}, []string{"outcome"}),
+		attemptsToOutcome: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rescind_attempts_to_outcome", Help: "Attempts that a revocation took to its final status.",
+			Buckets: []float64{1, 2, 3, 4, 5, 7, 10, 15, 20},
+		}),
+		jobs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rescind_jobs_total", Help: "Bulk jobs that were accepted.",
+		}),
+		jobItems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_job_items_total", Help: "Items of bulk jobs that became final, by status.",
+		}, []string{"status"}),
+		notifications: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_notifications_total",
+			Help: "Attempts on emails, by the final status that they led to; pending: they come again.",
+		}, []string{"status"}),
+		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_swept_total",
+			Help: "What the dispatcher sent to the queue again; due: for another attempt; lost: for the first, " +
+				"because its task was lost or is late.",
+		}, []string{"kind", "cause"}),
+	}
+	o.fill()
+	to.MustRegister(o.submissions, o.flushSize, o.batchSize, o.attempts, o.attemptsToOutcome,
+		o.jobs, o.jobItems, o.notifications, o.swept)
+	return o
+}
+
+// fill has everything that can be counted be told as 0 from the start, so that the first of it is a rise.
+func (o *observer) fill() {
+	for _, result := range []string{submissionAccepted, submissionJoined, submissionNotFound, submissionMismatch, submissionFailed} {
+		o.submissions.WithLabelValues(result)
+	}
+	for _, class := range revocation.Classes {
+		o.batchSize.WithLabelValues(string(class))
+	}
+	o.attempts.WithLabelValues(attemptRetried)
+	o.attempts.WithLabelValues(attemptPostponed)
+	for _, status := range revocation.Statuses {
+		if status == revocation.StatusPending {
+			continue
+		}
+		o.jobItems.WithLabelValues(label(status))
+		if status != revocation.StatusInvalid {
+			o.attempts.WithLabelValues(label(status))
+		}
+	}
+	for _, status := range []revocation.NotificationStatus{
+		revocation.NotificationPending, revocation.NotificationSent, revocation.NotificationFailed,
+		revocation.NotificationUnknown, revocation.NotificationDelegated,
+	} {
+		o.notifications.WithLabelValues(label(status))
+	}
+	for _, kind := range []string{sweptRevocation, sweptEmail} {
+		o.swept.WithLabelValues(kind, sweptDue)
+		o.swept.WithLabelValues(kind, sweptLost)
+	}
+}
+
+// label is a status as a label has it.
+func label[Status ~string](status Status) string { return strings.ToLower(string(status)) }
+
+// Flushed implements revocation.Observer.
+func (o *observer) Flushed(size int, accepted []revocation.Accepted, err error) {
+	o.flushSize.Observe(float64(size))
+	if err != nil {
+		o.submissions.WithLabelValues(submissionFailed).Add(float64(size))
+		return
+	}
+	results := make(map[string]int, 4)
+	for _, a := range accepted {
+		results[resultOf(a)]++
+	}
+	for result, n := range results {
+		o.submissions.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func resultOf(a revocation.Accepted) string {
+	failure, failed := errors.AsType[*revocation.Error](a.Err)
+	switch {
+	case a.Err == nil && a.Fresh:
+		return submissionAccepted
+	case a.Err == nil:
+		return submissionJoined
+	case failed && failure.Code == revocation.CodeNotFound:
+		return submissionNotFound
+	case failed && failure.Code == revocation.CodeIdempotencyMismatch:
+		return submissionMismatch
+	default:
+		return submissionFailed
+	}
+}
+
+// JobAccepted implements revocation.Observer.
+func (o *observer) JobAccepted(job revocation.Job) {
+	o.jobs.Inc()
+	o.jobItems.WithLabelValues(label(revocation.StatusInvalid)).Add(float64(job.Counts.Invalid))
+}
+
+// BatchCarriedOut implements revocation.Observer.
+func (o *observer) BatchCarriedOut(class revocation.Class, size int) {
+	o.batchSize.WithLabelValues(string(class)).Observe(float64(size))
+}
+
+// Decided implements revocation.Observer.
+func (o *observer) Decided(decisions []revocation.Decision) {
+	for i := range decisions {
+		d := &decisions[i]
+		switch {
+		case d.Diverts:
+			continue // it has only changed hands
+		case d.Status == "":
+			o.attempts.WithLabelValues(attemptPostponed).Inc()
+			continue
+		case !d.Final:
+			o.attempts.WithLabelValues(attemptRetried).Inc()
+			continue
+		}
+		o.ended(d.Status, 1, d.Attempts())
+		if !d.Job.IsZero() {
+			o.jobItems.WithLabelValues(label(d.Status)).Inc()
+		}
+		if d.Delegates {
+			o.notifications.WithLabelValues(label(revocation.NotificationDelegated)).Inc()
+		}
+	}
+}
+
+// ended counts n revocations that became final.
+func (o *observer) ended(status revocation.Status, n, attempts int) {
+	o.attempts.WithLabelValues(label(status)).Add(float64(n))
+	if status == revocation.StatusCancelled {
+		return // it was not tried
+	}
+	for range n {
+		o.attemptsToOutcome.Observe(float64(attempts))
+	}
+}
+
+// ChunkEnded implements revocation.Observer. What was spilled is counted when it is carried out.
+func (o *observer) ChunkEnded(chunk revocation.Chunk) {
+	counts := chunk.Done.Counts
+	o.BatchCarriedOut(revocation.ClassItems, counts.Sum()+chunk.Spilled)
+	for _, status := range revocation.Statuses {
+		if n := counts.Of(status); n != nil && *n > 0 {
+			o.ended(status, *n, 1)
+			o.jobItems.WithLabelValues(label(status)).Add(float64(*n))
+		}
+	}
+}
+
+// Settled implements revocation.Observer.
+func (o *observer) Settled(s revocation.Settlement) {
+	o.notifications.WithLabelValues(label(s.Status)).Inc()
+}
+
+// Swept implements revocation.Observer.
+func (o *observer) Swept(due []revocation.Due) {
+	for _, d := range due {
+		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt)).Inc()
+	}
+}
+
+// SweptEmails implements revocation.Observer.
+func (o *observer) SweptEmails(refs []revocation.NotificationRef) {
+	for _, ref := range refs {
+		o.swept.WithLabelValues(sweptEmail, causeOf(ref.Claims)).Inc()
+	}
+}
+
+// causeOf tells what was lost from what is due. What has been tried before is taken as due, since its row does not
+// tell whether a task for this attempt was under way.
+func causeOf(tries int) string {
+	if tries == 0 {
+		return sweptLost
+	}
+	return sweptDue
+}

@@ -1,0 +1,70 @@
+package app
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rescind/internal/revocation"
+)
+
+func TestObserver(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	o := newObserver(registry)
+	o.Flushed(3, nil, errors.New("away"))
+	o.Flushed(1, []revocation.Accepted{{Err: &revocation.Error{Code: revocation.CodeInternal}}}, nil)
+	item := revocation.ID{1}
+	o.Decided([]revocation.Decision{
+		{Diverts: true},
+		{Delay: 1},
+		{Status: revocation.StatusErrorRevoking},
+		{Status: revocation.StatusErrorRevoking, Final: true, Job: item, Ref: revocation.Ref{Attempt: 9}},
+		{Status: revocation.StatusRevoked, Final: true, Delegates: true, Ref: revocation.Ref{Attempt: 1}},
+		{Status: revocation.StatusCancelled, Final: true, Job: item},
+	})
+	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})
+	o.Settled(revocation.Settlement{Status: revocation.NotificationPending})
+	o.Swept([]revocation.Due{{Epoch: 1}, {Epoch: 1, Ref: revocation.Ref{Attempt: 1}}})
+	o.SweptEmails([]revocation.NotificationRef{{Epoch: 1}, {Epoch: 2}, {Epoch: 1, Claims: 1}})
+
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			if v := metric.GetCounter().GetValue() + metric.GetHistogram().GetSampleSum(); v > 0 {
+				got[name] = v
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]float64{
+		"rescind_submissions_total failed":       4,
+		"rescind_flush_size":                     4,
+		"rescind_batch_size items":               9,
+		"rescind_attempts_total postponed":       1,
+		"rescind_attempts_total retried":         1,
+		"rescind_attempts_total error_revoking":  1,
+		"rescind_attempts_total revoked":         4,
+		"rescind_attempts_total cancelled":       5,
+		"rescind_attempts_to_outcome":            10 + 2 + 3,
+		"rescind_job_items_total error_revoking": 1,
+		"rescind_job_items_total revoked":        3,
+		"rescind_job_items_total cancelled":      5,
+		"rescind_notifications_total delegated":  1,
+		"rescind_notifications_total pending":    1,
+		"rescind_swept_total lost revocation":    1,
+		"rescind_swept_total due revocation":     1,
+		"rescind_swept_total lost email":         2,
+		"rescind_swept_total due email":          1,
+	}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,110 @@
+package queue_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/queue"
+	"rescind/internal/revocation"
+)
+
+func TestPage(t *testing.T) {
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		mux := http.NewServeMux()
+		mux.Handle("/queues", queue.Page(r, "/queues"))
+		mux.Handle("/queues/", queue.Page(r, "/queues"))
+		server := httptest.NewServer(mux)
+		defer server.Close()
+		call := func(method, path string) (status int, header http.Header, body string) {
+			t.Helper()
+			request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response.StatusCode, response.Header, string(text)
+		}
+		ref := revocation.Ref{Account: "canary", ID: revocation.ID{1}}
+		if err := queue.NewClient(r).EnqueueRevocations(t.Context(), 0, []revocation.Ref{ref}); err != nil {
+			t.Fatal(err)
+		}
+
+		t.Run("it shows itself under a policy that lets it run", func(t *testing.T) {
+			for _, path := range []string{"/queues", "/queues/", "/queues/queues/single"} {
+				status, header, html := call(http.MethodGet, path)
+				policy := header.Get("Content-Security-Policy")
+				if status != http.StatusOK || !strings.Contains(html, `id="root"`) {
+					t.Errorf("%s: %d %s", path, status, html)
+				}
+				if !strings.Contains(html, `FLAG_READ_ONLY="true"`) {
+					t.Errorf("it does not know that it may change nothing: %s", html)
+				}
+				if !strings.Contains(policy, "script-src 'self'") || strings.Contains(policy, "http") {
+					t.Errorf("%s: policy %s", path, policy)
+				}
+			}
+			_, _, html := call(http.MethodGet, "/queues/")
+			scripts := regexp.MustCompile(`<script src="([^"]+)"`).FindAllStringSubmatch(html, -1)
+			if len(scripts) == 0 {
+				t.Errorf("it has no scripts: %s", html)
+			}
+			for _, script := range scripts {
+				status, header, body := call(http.MethodGet, script[1])
+				if status != http.StatusOK || !strings.Contains(header.Get("Content-Type"), "javascript") || len(body) < 1000 {
+					t.Errorf("%s: %d %v", script[1], status, header)
+				}
+			}
+		})
+		t.Run("it tells what is there, and no payload", func(t *testing.T) {
+			status, _, body := call(http.MethodGet, "/queues/api/queues")
+			var queues struct {
+				Queues []struct {
+					Queue   string `json:"queue"`
+					Pending int    `json:"pending"`
+				} `json:"queues"`
+			}
+			if err := json.Unmarshal([]byte(body), &queues); err != nil || status != http.StatusOK {
+				t.Fatalf("%d %s: %v", status, body, err)
+			}
+			if len(queues.Queues) != 1 || queues.Queues[0].Queue != "single" || queues.Queues[0].Pending != 1 {
+				t.Errorf("%s", body)
+			}
+			status, _, body = call(http.MethodGet, "/queues/api/queues/single/pending_tasks")
+			if status != http.StatusOK || !strings.Contains(body, ref.ID.String()) || strings.Contains(body, "canary") {
+				t.Errorf("%d %s", status, body)
+			}
+		})
+		t.Run("it changes nothing", func(t *testing.T) {
+			for path, method := range map[string]string{
+				"/queues/api/queues/single:pause":                    http.MethodPost,
+				"/queues/api/queues/single":                          http.MethodDelete,
+				"/queues/api/queues/single/pending_tasks:delete_all": http.MethodDelete,
+			} {
+				if status, _, body := call(method, path); status != http.StatusMethodNotAllowed {
+					t.Errorf("%s %s: %d %s", method, path, status, body)
+				}
+			}
+			if n := r.LLen(t.Context(), "asynq:{single}:pending").Val(); n != 1 {
+				t.Errorf("%d tasks are left of 1", n)
+			}
+			if n := r.Exists(t.Context(), "asynq:{single}:paused").Val(); n != 0 {
+				t.Error("the queue is paused")
+			}
+		})
+	})
+}

@@ -1,0 +1,115 @@
+package revocation_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/revocation"
+)
+
+// recorder writes down what it is told.
+type recorder struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (r *recorder) tell(what string, times int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range times {
+		r.told = append(r.told, what)
+	}
+}
+
+func (r *recorder) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	told := r.told
+	r.told = nil
+	return told
+}
+
+func (r *recorder) Flushed(int, []revocation.Accepted, error) {}
+func (r *recorder) JobAccepted(revocation.Job)                {}
+
+func (r *recorder) BatchCarriedOut(class revocation.Class, size int) {
+	r.tell("batch "+string(class), size)
+}
+
+func (r *recorder) Decided(decisions []revocation.Decision) {
+	for _, d := range decisions {
+		r.tell("decided "+string(d.Status), 1)
+	}
+}
+
+func (r *recorder) ChunkEnded(revocation.Chunk) {}
+
+func (r *recorder) Settled(s revocation.Settlement) { r.tell("settled "+string(s.Status), 1) }
+
+func (r *recorder) Swept(due []revocation.Due) {
+	for _, d := range due {
+		r.tell("swept "+[]string{"lost", "due"}[min(d.Attempt, 1)], 1)
+	}
+}
+
+func (r *recorder) SweptEmails(refs []revocation.NotificationRef) { r.tell("swept email", len(refs)) }
+
+func TestObserver(t *testing.T) {
+	w, told := newWorld(t), &recorder{}
+	refs := w.accept(3, true)
+	w.must(w.store.Resume(t.Context())) // as if the queue had lost them
+	want := func(what string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, told.all()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	sweep := func() []revocation.Ref {
+		t.Helper()
+		d := revocation.NewDispatcher(revocation.DispatcherOptions{
+			Store: w.store, Queue: w, Log: w.log, Interval: 5 * time.Millisecond, Observer: told,
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); d.Run(ctx) }()
+		batch := w.take()
+		stop()
+		<-ended
+		return batch
+	}
+	carryOut := func(refs []revocation.Ref, failure error) {
+		t.Helper()
+		w.must(revocation.NewExecutor(revocation.ExecutorOptions{
+			Store: faulty{w.store, func([]revocation.Ref) error { return failure }},
+			Queue: w, Outcomes: w, Policy: policy, Log: w.log, Observer: told,
+		}).CarryOut(t.Context(), refs))
+	}
+
+	lost := sweep()
+	want("what was lost", "swept lost", "swept lost", "swept lost")
+	carryOut(lost[:1], &revocation.Error{Code: revocation.CodeConnectionLost})
+	want("an attempt that failed", "batch single", "decided ERROR_REVOKING")
+	again := sweep()
+	want("what is due again", "swept due")
+	carryOut(again, nil)
+	want("its end", "batch single", "decided REVOKED")
+	carryOut(refs, nil)
+	want("the others, and one that is stale", "batch single", "batch single", "batch single", "decided REVOKED", "decided REVOKED")
+
+	n := revocation.NewNotifier(revocation.NotifierOptions{
+		Store: w.store, Mailer: refusing{}, Policy: policy, Log: w.log, Observer: told,
+	})
+	w.must(n.Send(t.Context(), w.mails[:2]))
+	want("emails", "batch mail", "batch mail", "settled FAILED", "settled FAILED")
+}
+
+// refusing is a mail server that takes nothing.
+type refusing struct{}
+
+func (refusing) Deliver(context.Context, revocation.Email, func(context.Context) error) error {
+	return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, SMTPCode: 550}
+}

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"rescind/internal/revocation"
+)
+
+// Backlog implements revocation.BacklogStore. Each of its statements ends after revocation.MaxBacklog rows of an
+// index, or as many chunks.
+func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
+	b := revocation.Backlog{
+		Waiting: make(map[revocation.Class]revocation.Waiting, len(revocation.Classes)),
+		Held:    make(map[revocation.Hold]int),
+	}
+	for _, part := range backlogParts {
+		var count int
+		var first revocation.ID
+		err := s.readers.QueryRowContext(ctx, part.statement,
+			sql.Named("limit", revocation.MaxBacklog+1), sql.Named("upstream", part.class == revocation.ClassUpstream)).
+			Scan(&count, optionalID{&first})
+		if err != nil {
+			return revocation.Backlog{}, fault("look at the backlog", err)
+		}
+		b.Add(part.class, count, first)
+	}
+	held, err := query(ctx, s.readers, func(rows *sql.Rows) (h heldAccounts, err error) {
+		err = rows.Scan(&h.why, &h.count)
+		return h, err
+	}, `
+		SELECT upstream_hold, count(*) FROM accounts
+		WHERE upstream_url IS NOT NULL AND upstream_hold <> '' GROUP BY upstream_hold`)
+	if err != nil {
+		return revocation.Backlog{}, fault("look at the backlog", err)
+	}
+	for _, h := range held {
+		b.Held[h.why] = h.count
+	}
+	return b, nil
+}
+
+type heldAccounts struct {
+	why   revocation.Hold
+	count int
+}
+
+var backlogParts = []struct {
+	class     revocation.Class
+	statement string
+}{
+	{revocation.ClassSingle, tally + `
+		SELECT revocation_id FROM outstanding INDEXED BY outstanding_look WHERE NOT pulled LIMIT :limit)`},
+	{revocation.ClassItems, waitingOfTurns},
+	{revocation.ClassItems, waitingInChunks},
+	{revocation.ClassUpstream, waitingOfTurns},
+	{revocation.ClassUpstream, waitingInChunks},
+	{revocation.ClassMail, tally + `
+		SELECT revocation_id FROM notifications INDEXED BY notifications_look
+		WHERE ` + unsettled + ` AND job_id IS NULL LIMIT :limit)`},
+	{revocation.ClassMail, tally + `
+		SELECT revocation_id FROM notifications INDEXED BY notifications_pulled
+		WHERE ` + unsettled + ` AND job_id IS NOT NULL LIMIT :limit)`},
+}
+
+const (
+	// tally counts the ids of a sub-select that follows, and finds the oldest.
+	tally = `SELECT count(*), min(revocation_id) FROM (`
+
+	// waitingOfTurns are the rows that are left to turns of accounts with an upstream, or without. It steps from
+	// account to account.
+	waitingOfTurns = `
+		WITH RECURSIVE pulling (account_id) AS (
+			SELECT (SELECT account_id FROM outstanding INDEXED BY outstanding_pulled
+			        WHERE pulled ORDER BY account_id LIMIT 1)
+			UNION ALL
+			SELECT (SELECT o.account_id FROM outstanding AS o INDEXED BY outstanding_pulled
+			        WHERE o.pulled AND o.account_id > pulling.account_id ORDER BY o.account_id LIMIT 1)
+			FROM pulling WHERE pulling.account_id IS NOT NULL)
+		` + tally + `
+			SELECT o.revocation_id FROM pulling
+			CROSS JOIN accounts AS a ON a.account_id = pulling.account_id
+			CROSS JOIN outstanding AS o INDEXED BY outstanding_pulled ON o.account_id = a.account_id AND o.pulled
+			WHERE (a.upstream_url IS NOT NULL) = :upstream LIMIT :limit)`
+
+	// waitingInChunks are the items of such accounts that have not had their first pass.
+	waitingInChunks = `
+		SELECT coalesce(sum(last_row - first_row + 1), 0), min(job_id) FROM (
+			SELECT c.first_row, c.last_row, c.job_id
+			FROM jobs AS j INDEXED BY jobs_active
+			CROSS JOIN accounts AS a ON a.account_id = j.account_id
+			CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id
+			WHERE j.state IN ` + activeStates + ` AND (a.upstream_url IS NOT NULL) = :upstream LIMIT :limit)`
+)
