@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 # does within a call is not ours to watch.
 RACE     := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
-.PHONY: run test deps lint fmt fuzz bench
+.PHONY: run test chaos deps lint fmt fuzz bench
 
 # Everything in one process, on http://127.0.0.1:8080, with something to try.
 run:
@@ -16,6 +16,11 @@ run:
 # All tests, on real servers that they start and stop themselves.
 test: deps
 	$(GO) test $(RACE) -count=1 -timeout=20m ./...
+
+# Faults at random against the real programs for CHAOS_MINUTES (1), by a seed that is printed and can be given
+# again as CHAOS_SEED. The tests above hold a run of it too.
+chaos: deps
+	CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -v -count=1 -timeout=90m ./internal/chaos
 
 # The programs that the tests start, where they are missing.
 deps:

@@ -129,12 +129,13 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 	batch := &pgx.Batch{}
 	if n := len(plan.Wish); n > 0 {
+		// An upstream that may have been called already was told what to do about the email.
 		accounts, ids := make([]string, n), make([]uuid, n)
 		for i, w := range plan.Wish {
 			accounts[i], ids[i] = w.Account, uuid(w.ID)
 		}
 		exactly(batch, n, `
-			UPDATE outstanding o SET notify = true
+			UPDATE outstanding o SET notify = o.notify OR NOT o.in_doubt
 			FROM unnest($1::text[], $2::uuid[]) AS t(account_id, id)
 			CROSS JOIN LATERAL (
 				SELECT ctid AS place FROM outstanding o

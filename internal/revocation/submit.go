@@ -127,8 +127,12 @@ func (s *Service) Submit(ctx context.Context, submission Submission, wait time.D
 		return s.await(ctx, f.waiter, wait, &r, (*Revocation).HasOutcome)
 	}
 	r, err := s.store.Revocation(ctx, submission.Account, f.accepted.ID)
-	if err != nil || wait <= 0 || r.HasOutcome() {
-		return r, err
+	if err != nil {
+		// It was accepted, but the revocation that it is part of cannot be read now.
+		return Revocation{}, &Error{Code: CodeOutcomeUnknown, Err: err}
+	}
+	if wait <= 0 || r.HasOutcome() {
+		return r, nil
 	}
 	return s.await(ctx, f.waiter, wait, &r, (*Revocation).HasOutcome)
 }

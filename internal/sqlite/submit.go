@@ -133,7 +133,7 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan revocation.F
 			wishes[i] = keyOf(w.Account, w.ID)
 		}
 		if err := exec(ctx, tx, `
-			UPDATE outstanding SET notify = 1
+			UPDATE outstanding SET notify = notify OR NOT in_doubt
 			WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?1))`,
 			parameter(wishes)); err != nil {
 			return err

@@ -1,0 +1,195 @@
+package chaos_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// client is a caller that does at random what callers do.
+type client struct {
+	*cluster
+	name string
+	r    *rand.Rand
+	n    int
+}
+
+// run calls until stop is closed.
+func (c *client) run(stop <-chan struct{}) {
+	acts := []struct {
+		weight int
+		act    func(<-chan struct{})
+	}{
+		{40, c.single},
+		{15, c.repeat},
+		{3, c.mismatch},
+		{30, c.poll},
+		{5, c.trespass},
+		{3, c.job},
+		{2, c.repeatJob},
+		{1, c.brokenUpload},
+		{10, c.pollJob},
+		{2, c.cancelJob},
+		{4, c.retryJob},
+	}
+	sum := 0
+	for _, a := range acts {
+		sum += a.weight
+	}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(draw(c.r, 100*time.Millisecond)):
+		}
+		at := c.r.IntN(sum)
+		for _, a := range acts {
+			if at -= a.weight; at < 0 {
+				a.act(stop)
+				break
+			}
+		}
+	}
+}
+
+// unique makes a name that no other client makes.
+func (c *client) unique() string {
+	c.n++
+	return fmt.Sprintf("%s-%d", c.name, c.n)
+}
+
+func (c *client) someAccount() *account { return c.accounts[c.r.IntN(len(c.accounts))] }
+
+// report draws an invite: a fresh one, one of late, so that several want the same, or one that does not exist.
+func (c *client) report(a *account, absent bool) int64 {
+	switch {
+	case absent && a.invites > 0 && c.r.IntN(50) == 0:
+		return a.invites + 1 + c.r.Int64N(1000)
+	case c.r.IntN(2) == 0:
+		if n := a.fresh.Add(1); a.invites == 0 || n <= a.invites {
+			return n
+		}
+		return 1 + c.r.Int64N(a.invites)
+	default:
+		last := max(a.fresh.Load(), 1)
+		return max(1, last-c.r.Int64N(20))
+	}
+}
+
+// single submits a revocation. With a key it insists until it has an answer.
+func (c *client) single(stop <-chan struct{}) {
+	a := c.someAccount()
+	q := &request{
+		account: a, report: c.report(a, false), notify: c.r.IntN(2) == 0, ref: c.unique(), called: c.now(), refused: true,
+	}
+	if c.r.IntN(2) == 0 {
+		// Accounts are walls: the same key in another account is another key.
+		q.key = fmt.Sprintf("key-%d", a.keys.Add(1))
+	}
+	c.history.mu.Lock()
+	c.history.requests = append(c.history.requests, q)
+	c.history.mu.Unlock()
+	for {
+		v := c.submit(q)
+		if q.key == "" || v == accepted {
+			return
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (q *request) body() io.Reader {
+	return strings.NewReader(fmt.Sprintf(`{"report_id": %d, "notify_candidate": %v, "client_reference": %q}`, q.report, q.notify, q.ref))
+}
+
+// submit makes one call of a request.
+func (c *client) submit(q *request) verdict {
+	before := c.history.known(q.id)
+	prefer := []string{"", "respond-async", "respond-async", "respond-async", "wait=1"}[c.r.IntN(5)]
+	res, err := c.do(c.r, call{
+		account: q.account, method: http.MethodPost, path: "/assessments/invite/revoke", body: q.body(),
+		contentType: "application/json", key: q.key, prefer: prefer,
+	})
+	v := c.judge("submission", res, err)
+	var body revocationBody
+	if v == accepted {
+		c.read(q.account, before, res.body, &body)
+		if body.ReportID != q.report || body.ID == "" || (res.code == http.StatusOK) != body.Final {
+			c.violate("request %s for report %d of %s is answered with %d %s", q.ref, q.report, q.account.id, res.code, res.body)
+		}
+	}
+	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
+	q.refused = q.refused && v == refused
+	if v == accepted {
+		if q.id != "" && q.id != body.ID {
+			c.violate("key %s of %s gave %s and then %s", q.key, q.account.id, q.id, body.ID)
+		}
+		if q.id == "" {
+			q.id, q.returned = body.ID, c.now()
+		}
+	}
+	return v
+}
+
+// repeat sends a request again that had a key.
+func (c *client) repeat(<-chan struct{}) {
+	if q := c.history.someRequest(c.r, func(q *request) bool { return q.key != "" }); q != nil {
+		c.submit(q)
+	}
+}
+
+// mismatch sends another request with a key that is bound.
+func (c *client) mismatch(<-chan struct{}) {
+	q := c.history.someRequest(c.r, func(q *request) bool { return q.key != "" && q.id != "" })
+	if q == nil {
+		return
+	}
+	other := &request{report: q.report + 1, notify: q.notify, ref: "mismatch-" + q.ref}
+	res, err := c.do(c.r, call{
+		account: q.account, method: http.MethodPost, path: "/assessments/invite/revoke", body: other.body(),
+		contentType: "application/json", key: q.key,
+	})
+	if err == nil && res.problem() != "idempotency_mismatch" && res.code != http.StatusServiceUnavailable {
+		c.violate("key %s of %s with other values is answered with %d %s", q.key, q.account.id, res.code, res.body)
+	}
+}
+
+// poll reads a revocation, waiting or not.
+func (c *client) poll(<-chan struct{}) {
+	q := c.history.someRequest(c.r, func(q *request) bool { return q.id != "" })
+	if q == nil {
+		return
+	}
+	c.look(c.r, q.account, q.id, []string{"", "", "wait=1"}[c.r.IntN(3)])
+}
+
+// trespass looks for what another account has.
+func (c *client) trespass(<-chan struct{}) {
+	path := ""
+	var owner *account
+	if q := c.history.someRequest(c.r, func(q *request) bool { return q.id != "" }); q != nil {
+		path, owner = "/revocations/"+q.id, q.account
+	}
+	if u := c.history.someUpload(c.r, func(u *upload) bool { return u.id != "" }); u != nil && c.r.IntN(2) == 0 {
+		path, owner = "/jobs/"+u.id, u.account
+	}
+	if owner == nil {
+		return
+	}
+	stranger := c.someAccount()
+	for stranger == owner {
+		stranger = c.someAccount()
+	}
+	res, err := c.do(c.r, call{account: stranger, method: http.MethodGet, path: path})
+	if err == nil && res.code != http.StatusNotFound && res.code != http.StatusServiceUnavailable {
+		c.violate("%s of %s is answered to %s with %d %s", path, owner.id, stranger.id, res.code, res.body)
+	}
+}

@@ -1,0 +1,206 @@
+package chaos_test
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/testservers"
+)
+
+//go:embed witness.sql
+var witness string
+
+const (
+	upstreamKey = "the-key-at-the-upstream"
+	secretsKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	// beforePlan: every invite whose report_id it divides was sent before the plan change of the account that
+	// has one.
+	beforePlan = 17
+	// rejected: the upstream rejects the first call for every report_id that it divides.
+	rejected = 13
+)
+
+// account is a tenant of the cluster.
+type account struct {
+	id       string
+	key      string
+	invites  int64 // report_ids from 1 to it exist; 0: its invites are at the upstream, where all exist
+	hasPlan  bool
+	fresh    atomic.Int64 // the last report_id that was drawn for the first time
+	keys     atomic.Int64 // the last number of an Idempotency-Key: accounts have the same ones
+	upstream bool
+}
+
+// cluster is two APIs and two workers, as they are shipped, on real servers.
+type cluster struct {
+	t        *testing.T
+	seed     uint64
+	began    time.Time
+	postgres *testservers.PostgresServer
+	redis    *testservers.RedisServer
+	mail     *testservers.SMTPServer
+	platform *testservers.PlatformServer
+	accounts []*account
+	apis     []*node
+	workers  []*node
+	http     *http.Client
+	history  *history
+	// inDoubt is how many emails the faults so far can have left UNKNOWN.
+	inDoubt atomic.Int64
+
+	mu    sync.Mutex
+	wrong map[string]int // the violations that were told, by kind
+}
+
+func startCluster(t *testing.T, seed uint64, invites int64) *cluster {
+	t.Helper()
+	c := &cluster{
+		t: t, seed: seed, began: time.Now(), history: newHistory(), wrong: make(map[string]int),
+		// It waits for the disk as in production: a commit takes its time, and things happen within it.
+		postgres: testservers.StartPostgres(t, "track_commit_timestamp=on", "deadlock_timeout=100ms"),
+		redis:    testservers.StartRedis(t), mail: testservers.SMTP(t), platform: testservers.Platform(t, upstreamKey),
+		// Without a pool of idle connections, a request meets the process that runs now.
+		http: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
+		accounts: []*account{
+			{id: "acme", invites: invites, hasPlan: true}, {id: "beta", invites: invites}, {id: "remote", upstream: true},
+		},
+	}
+	env := []string{
+		"SMTP_URL=" + c.mail.URL(), "MAIL_FROM=Recruiting <recruiting@example.com>", "SECRETS_KEY=" + secretsKey,
+		"BACKOFF_BASE=100ms", "BACKOFF_MAX=1s", "UPSTREAM_TIMEOUT=1s", "MAX_ATTEMPTS=100000", "RATE_LIMIT=1000000",
+	}
+	c.prepare(append(env, "DATABASE_URL="+c.postgres.URL(), "REDIS_URL="+c.redis.URL(), "PATH="+os.Getenv("PATH")))
+	for i := range 2 {
+		addr := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(t))
+		admin := func() string { return fmt.Sprintf("ADMIN_ADDR=127.0.0.1:%d", testservers.FreePort(t)) }
+		api := newNode(t, fmt.Sprintf("api%d", i), programs.api, []string{"serve"},
+			append([]string{"HTTP_ADDR=" + addr, admin()}, env...), c.postgres.URL(), c.redis.URL())
+		api.addr = addr
+		c.apis = append(c.apis, api)
+		c.workers = append(c.workers, newNode(t, fmt.Sprintf("worker%d", i), programs.worker, nil,
+			append([]string{admin()}, env...), c.postgres.URL(), c.redis.URL()))
+	}
+	for _, n := range c.nodes() {
+		if err := n.start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.kill)
+	}
+	return c
+}
+
+func (c *cluster) nodes() []*node { return append(append([]*node(nil), c.apis...), c.workers...) }
+
+// prepare makes the tables, the witnesses, the accounts and their invites.
+func (c *cluster) prepare(env []string) {
+	c.t.Helper()
+	command := func(stdin string, args ...string) string {
+		c.t.Helper()
+		cmd := exec.CommandContext(c.t.Context(), programs.api, args...)
+		cmd.Env, cmd.Stdin = env, strings.NewReader(stdin)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if err != nil {
+			c.t.Fatalf("%v: %v: %s", args, err, errs.String())
+		}
+		return strings.TrimSpace(string(out))
+	}
+	command("", "migrate")
+	keyFile := filepath.Join(c.t.TempDir(), "key")
+	if err := os.WriteFile(keyFile, []byte(upstreamKey), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, a := range c.accounts {
+		args := []string{"account", "set", a.id, "--name", "Company " + a.id}
+		if a.hasPlan {
+			args = append(args, "--plan-changed-at", "2025-01-15T10:32:45Z")
+		}
+		if a.upstream {
+			args = append(args, "--upstream-url", c.platform.URL(), "--upstream-key-file", keyFile)
+		}
+		command("", args...)
+		if a.invites > 0 {
+			command(invitesCSV(a.invites), "invites", "import", "--account", a.id, "-")
+		}
+		a.key = command("", "key", "create", "--account", a.id)
+	}
+	if err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, witness)
+		return err
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func invitesCSV(n int64) string {
+	var b strings.Builder
+	b.WriteString("report_id,candidate_name,candidate_email,assessment_name,sent_at\n")
+	for i := int64(1); i <= n; i++ {
+		year := 2026
+		if i%beforePlan == 0 {
+			year = 2024
+		}
+		fmt.Fprintf(&b, "%d,Candidate %d,c%d@candidate.example,Go Engineer,%d-01-01T00:00:00Z\n", i, i, i, year)
+	}
+	return b.String()
+}
+
+// database does something in PostgreSQL, past all proxies. The error tells where it is away.
+func (c *cluster) database(do func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.postgres.URL())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is left to be done on it
+	return do(ctx, conn)
+}
+
+// inRedis does something in Redis, past all proxies.
+func (c *cluster) inRedis(do func(context.Context, *redis.Client) error) error {
+	options, err := redis.ParseURL(c.redis.URL())
+	if err != nil {
+		return err
+	}
+	options.MaxRetries = -1
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }() // nothing is left to be done on it
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 5*time.Second)
+	defer cancel()
+	return do(ctx, client)
+}
+
+// maxTold bounds how often one kind of violation is told.
+const maxTold = 5
+
+// violate tells that an invariant does not hold. kind is the format, so that a flood of one kind stays short.
+func (c *cluster) violate(format string, args ...any) {
+	c.t.Helper()
+	c.mu.Lock()
+	c.wrong[format]++
+	n := c.wrong[format]
+	c.mu.Unlock()
+	if n > maxTold {
+		return
+	}
+	c.t.Errorf("CHAOS_SEED=%d after %s: %s", c.seed, c.now().Round(time.Millisecond), fmt.Sprintf(format, args...))
+}
+
+// now is the time of the run.
+func (c *cluster) now() time.Duration { return time.Since(c.began) }

@@ -1,0 +1,91 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+)
+
+// drainTime is when, after the last fault, nothing may be unfinished any more.
+const drainTime = 3 * time.Minute
+
+// drain waits until nothing is unfinished.
+func (c *cluster) drain() {
+	last := time.Now()
+	var unfinished string
+	for time.Since(last) < drainTime {
+		unfinished = c.unfinished()
+		if unfinished == "" {
+			c.t.Logf("%s: nothing is unfinished, %s after the last fault", c.now().Round(time.Millisecond), time.Since(last).Round(time.Second))
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	c.violate("%s after the last fault, unfinished are: %s", drainTime, unfinished)
+}
+
+// unfinished tells what is not finished yet, in the tables and in Redis.
+func (c *cluster) unfinished() string {
+	var found []string
+	err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `
+			SELECT 'work row of ' || account_id, revocation_id::text || ' ' || to_jsonb(outstanding)::text FROM outstanding
+			UNION ALL SELECT 'chunk of ' || account_id, job_id::text FROM chunks
+			UNION ALL SELECT 'job ' || state || ' of ' || account_id, id::text FROM jobs WHERE state NOT IN ('COMPLETED', 'CANCELLED')
+			UNION ALL SELECT 'email ' || status || ' of ' || account_id, revocation_id::text || ' ' || to_jsonb(notifications)::text FROM notifications
+				WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED')
+			UNION ALL SELECT 'revocation ' || status || ' of ' || account_id, id::text FROM revocations WHERE status = 'PENDING'`)
+		if err != nil {
+			return err
+		}
+		counts, examples := make(map[string]int), make(map[string]string)
+		var what, id string
+		if _, err := pgx.ForEachRow(rows, []any{&what, &id}, func() error {
+			counts[what]++
+			examples[what] = id
+			return nil
+		}); err != nil {
+			return err
+		}
+		for what, n := range counts {
+			found = append(found, fmt.Sprintf("%d × %s (%s)", n, what, examples[what]))
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	err = c.inRedis(func(ctx context.Context, client *redis.Client) error {
+		queues, err := client.SMembers(ctx, "asynq:queues").Result()
+		if err != nil {
+			return err
+		}
+		if len(queues) == 0 {
+			found = append(found, "Redis knows of no queue")
+		}
+		for _, queue := range queues {
+			for _, state := range []string{"pending", "active", "scheduled", "retry"} {
+				key := "asynq:{" + queue + "}:" + state
+				n, err := client.ZCard(ctx, key).Result()
+				if err != nil { // a list
+					n, err = client.LLen(ctx, key).Result()
+				}
+				if err != nil {
+					return err
+				}
+				if n > 0 {
+					found = append(found, fmt.Sprintf("%d tasks %s of %s", n, state, queue))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	return strings.Join(found, "; ")
+}

@@ -1,0 +1,136 @@
+package chaos_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// node is one process of the service, with connections of its own to the database and to Redis. Whoever ends
+// it starts it again.
+type node struct {
+	name     string
+	program  string
+	args     []string
+	env      []string
+	addr     string // of an API
+	log      string
+	database *proxy
+	redis    *proxy
+
+	mu   sync.Mutex // held while the process is ended and started
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// newNode makes the node, which does not run yet.
+func newNode(t *testing.T, name, program string, args, env []string, database, redis string) *node {
+	t.Helper()
+	n := &node{name: name, program: program, args: args, log: filepath.Join(t.TempDir(), name+".log")}
+	through := func(server string) (*proxy, string) {
+		u, err := url.Parse(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := startProxy(t, u.Host, nil)
+		u.Host = p.addr()
+		return p, u.String()
+	}
+	var databaseURL, redisURL string
+	n.database, databaseURL = through(database)
+	n.redis, redisURL = through(redis)
+	n.env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", "DATABASE_URL=" + databaseURL, "REDIS_URL=" + redisURL,
+	}, env...)
+	return n
+}
+
+// start starts the process.
+func (n *node) start() error {
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	cmd := exec.Command(n.program, n.args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = n.env, log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = cmd.Wait() }() // how it ended is in ProcessState
+	n.cmd, n.done = cmd, done
+	return nil
+}
+
+// kill ends the process as a power cut would.
+func (n *node) kill() {
+	_ = n.cmd.Process.Kill() // it may have ended
+	<-n.done
+}
+
+var errSlowEnd = errors.New("did not end within 25 s of SIGTERM")
+
+// terminate asks the process to end, and expects that it does in time and well.
+func (n *node) terminate() error {
+	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-n.done:
+	case <-time.After(termination):
+		n.kill()
+		return fmt.Errorf("%s: %w", n.name, errSlowEnd)
+	}
+	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("%s: exit code %d after SIGTERM", n.name, code)
+	}
+	return nil
+}
+
+// termination is what is promised, and some seconds for a machine on which everything runs at once.
+const termination = 25*time.Second + 5*time.Second
+
+// pause stops the process, and gives what lets it go on. Nobody ends it in between.
+func (n *node) pause() (resume func()) {
+	n.mu.Lock()
+	process := n.cmd.Process
+	_ = process.Signal(syscall.SIGSTOP)
+	return func() {
+		_ = process.Signal(syscall.SIGCONT)
+		n.mu.Unlock()
+	}
+}
+
+// ended tells whether the process has ended by itself.
+func (n *node) ended() bool {
+	select {
+	case <-n.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// inspectLog looks for what must never be in a log.
+func (n *node) inspectLog() []string {
+	log, err := os.ReadFile(n.log)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for line := range strings.Lines(string(log)) {
+		for _, never := range []string{"panic:", "DATA RACE", "candidate.example", "Candidate ", upstreamKey} {
+			if strings.Contains(line, never) {
+				found = append(found, fmt.Sprintf("log of %s: %q in: %.300s", n.name, never, line))
+			}
+		}
+	}
+	return found
+}

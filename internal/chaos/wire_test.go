@@ -1,0 +1,184 @@
+package chaos_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// requestTimeout is longer than any wait that a caller here prefers.
+const requestTimeout = 15 * time.Second
+
+// revocationBody is a revocation as it is told, or a problem.
+type revocationBody struct {
+	Status       string `json:"status"`
+	ID           string `json:"id"`
+	ReportID     int64  `json:"report_id"`
+	Notify       bool   `json:"notify_candidate"`
+	Final        bool   `json:"final"`
+	Inferred     bool   `json:"inferred"`
+	Attempts     int    `json:"attempts"`
+	Notification struct {
+		Status string `json:"status"`
+	} `json:"notification"`
+	Job *string `json:"job_id"`
+}
+
+// jobBody is a job as it is told.
+type jobBody struct {
+	ID            string         `json:"id"`
+	Label         *string        `json:"label"`
+	State         string         `json:"state"`
+	RetryOf       *string        `json:"retry_of"`
+	Total         int            `json:"total"`
+	Pending       int            `json:"pending"`
+	Retrying      int            `json:"retrying"`
+	Counts        map[string]int `json:"counts"`
+	Notifications map[string]int `json:"notifications"`
+}
+
+func (j jobBody) ended() bool { return j.State == "COMPLETED" || j.State == "CANCELLED" }
+
+// reply is an answer that came whole.
+type reply struct {
+	code int
+	body []byte
+}
+
+// problem is the code of a problem; empty for another answer.
+func (r reply) problem() string {
+	var p struct {
+		Code string `json:"code"`
+	}
+	if json.Unmarshal(r.body, &p) != nil {
+		return ""
+	}
+	return p.Code
+}
+
+// call is one HTTP request.
+type call struct {
+	account     *account
+	method      string
+	path        string
+	body        io.Reader
+	contentType string
+	key         string
+	prefer      string
+}
+
+// do makes a call at one of the APIs. An error says that the fate of the call is not known.
+func (c *cluster) do(r *rand.Rand, o call) (reply, error) {
+	api := c.apis[r.IntN(len(c.apis))]
+	req, err := http.NewRequestWithContext(c.t.Context(), o.method, "http://"+api.addr+o.path, o.body)
+	if err != nil {
+		return reply{}, err
+	}
+	// A call is made once: the transport would repeat one that has a key.
+	req.GetBody = nil
+	req.Header.Set("apiKey", o.account.key)
+	for name, value := range map[string]string{"Content-Type": o.contentType, "Idempotency-Key": o.key, "Prefer": o.prefer} {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{res.StatusCode, body}, nil
+}
+
+// verdict is what an answer says about a submission.
+type verdict int
+
+const (
+	unknown  verdict = iota // it may have been accepted
+	accepted                // it was
+	refused                 // it was not
+)
+
+// judge reads the answer to a submission; any other than those that the contract has is a violation.
+func (c *cluster) judge(what string, res reply, err error) verdict {
+	if err != nil {
+		c.history.count(what + ": no answer")
+		return unknown
+	}
+	problem := res.problem()
+	c.history.count(fmt.Sprintf("%s: %d %s", what, res.code, problem))
+	switch {
+	case res.code == http.StatusOK || res.code == http.StatusAccepted:
+		return accepted
+	case res.code == http.StatusServiceUnavailable && problem == "unavailable":
+		return refused
+	case res.code == http.StatusServiceUnavailable && problem == "outcome_unknown":
+		return unknown
+	case res.code == http.StatusConflict && problem == "upload_in_progress":
+		return unknown
+	}
+	c.violate("%s was answered with %d %s", what, res.code, res.body)
+	return unknown
+}
+
+// look reads a revocation, and checks it against all that was seen of it before.
+func (c *cluster) look(r *rand.Rand, a *account, id, prefer string) (body revocationBody, ok bool) {
+	before := c.history.known(id)
+	res, err := c.do(r, call{account: a, method: http.MethodGet, path: "/revocations/" + id, prefer: prefer})
+	if err != nil || res.code == http.StatusServiceUnavailable {
+		c.history.count("poll: away")
+		return body, false
+	}
+	if res.code != http.StatusOK {
+		c.violate("revocation %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
+		return body, false
+	}
+	return body, c.read(a, before, res.body, &body)
+}
+
+// read takes a revocation from an answer.
+func (c *cluster) read(a *account, before *sighting, body []byte, r *revocationBody) bool {
+	if err := json.Unmarshal(body, r); err != nil {
+		c.violate("a revocation cannot be read: %v: %s", err, body)
+		return false
+	}
+	if before != nil && before.state.ID != r.ID {
+		before = nil
+	}
+	if err := c.history.see(a, before, c.now(), *r); err != nil {
+		c.violate("revocation %s of %s: %v", r.ID, a.id, err)
+	}
+	return true
+}
+
+// lookAtJob is look for a job.
+func (c *cluster) lookAtJob(r *rand.Rand, a *account, id string) (body jobBody, ok bool) {
+	before := c.history.knownJob(id)
+	res, err := c.do(r, call{account: a, method: http.MethodGet, path: "/jobs/" + id})
+	if err != nil || res.code == http.StatusServiceUnavailable {
+		c.history.count("poll of a job: away")
+		return body, false
+	}
+	if res.code != http.StatusOK {
+		c.violate("job %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
+		return body, false
+	}
+	if err := json.Unmarshal(res.body, &body); err != nil {
+		c.violate("a job cannot be read: %v: %s", err, res.body)
+		return body, false
+	}
+	if err := addsUp(body); err != nil {
+		c.violate("the numbers of job %s of %s do not add up: %v", id, a.id, err)
+	}
+	if err := c.history.seeJob(a, before, c.now(), body); err != nil {
+		c.violate("job %s of %s: %v", id, a.id, err)
+	}
+	return body, true
+}
