@@ -388,7 +388,7 @@ func TestStore_Plans(t *testing.T) {
 		t.Fatalf("counters of %v alone", tables)
 	}
 	for table, blocks := range tables {
-		if perRow := blocks / 10; perRow > 600 { // reading the table once would be ten times that
+		if perRow := blocks / 10; perRow > 600 { // reading the table once would be many times that
 			t.Errorf("%s: %d pages were touched for each of 10 rows among 100,000", table, perRow)
 		}
 	}
