@@ -111,7 +111,10 @@ func (q *request) body() io.Reader {
 
 // submit makes one call of a request.
 func (c *client) submit(q *request) verdict {
-	before := c.history.known(q.id)
+	c.history.mu.Lock()
+	id := q.id
+	c.history.mu.Unlock()
+	before := c.history.known(id)
 	prefer := []string{"", "respond-async", "respond-async", "respond-async", "wait=1"}[c.r.IntN(5)]
 	res, err := c.do(c.r, call{
 		account: q.account, method: http.MethodPost, path: "/assessments/invite/revoke", body: q.body(),
