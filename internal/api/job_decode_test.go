@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -360,127 +359,6 @@ func TestNewJobOperation_examplesAreTaken(t *testing.T) {
 			}
 		}
 	}
-}
-
-// FuzzDecodeJobDocument holds the reader of JSON jobs to encoding/json: it tells JSON from what is none, and
-// finds the items that are there.
-func FuzzDecodeJobDocument(f *testing.F) {
-	for _, seed := range []string{
-		`{"report_ids":[1,2,"x"],"notify_candidate":true,"label":"é"}`, `{"items":[{"report_id":1,"client_reference":"\ud83d\ude00"},{}]}`,
-		`{"x":[[{"y":"]"}]],"items":[]} `, `[1]`, `{"report_ids":[1}`, "{\"label\":\"\xff\"}", `{"report_ids":[1],"report_ids":[]}{}`,
-		`{"label":"\"},","report_ids":[-0,1e5,{"a":[]}]}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		got := readJob(t, mediaJSON, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
-			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
-		}
-		isJSON := json.Valid(body) && utf8.Valid(body)
-		if got.problem != "" {
-			if isJSON == (got.problem == "400") && len(body) < hurried {
-				t.Fatalf("%q gave %s", body, got.problem)
-			}
-			return
-		}
-		if !isJSON {
-			t.Fatalf("%q was taken", body)
-		}
-		var reference struct {
-			IDs    []json.RawMessage `json:"report_ids"`
-			Items  []json.RawMessage `json:"items"`
-			Notify bool              `json:"notify_candidate"`
-			Label  *string           `json:"label"`
-		}
-		decoder := json.NewDecoder(bytes.NewReader(body))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&reference); err != nil {
-			t.Fatalf("%q was taken: %v", body, err)
-		}
-		if want := fmt.Sprintf("%t %s", reference.Notify, orDash(reference.Label)); got.job != want {
-			t.Fatalf("%q gave %q, want %q", body, got.job, want)
-		}
-		if len(got.items) != len(reference.IDs)+len(reference.Items) || len(got.items) == 0 {
-			t.Fatalf("%q gave %q", body, got.items)
-		}
-		for i, raw := range reference.IDs {
-			var id int64
-			ok := json.Unmarshal(raw, &id) == nil && id > 0
-			if want := fmt.Sprintf("%d - -", id); ok != (got.items[i] == want) {
-				t.Fatalf("%s was read as %q", raw, got.items[i])
-			}
-		}
-		for i, raw := range reference.Items {
-			if want := shown(t, itemOf(decodeSubmission(raw))); got.items[i] != want {
-				t.Fatalf("%s was read as %q, want %q", raw, got.items[i], want)
-			}
-		}
-	})
-}
-
-// FuzzDecodeCSV counts rows where that is easy, and looks for what must never be taken.
-func FuzzDecodeCSV(f *testing.F) {
-	for _, seed := range []string{
-		"report_id\n1\n", "\ufeffreport_id,notify_candidate,client_reference\r\n1,true,\"a\nb\"\r\n\r\n2,,\"\n3,x\"y,z\n", "a;b", "report_id,\"", " report_id , x\n 1 ,\xff\n",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		got := readJob(t, mediaCSV, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaCSV, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
-			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
-		}
-		lines := linesOf(body)
-		if got.problem != "" {
-			if !strings.HasPrefix(got.problem, "422 ") || got.items != nil {
-				t.Fatalf("%q gave %+v", body, got)
-			}
-			return
-		}
-		if len(lines) == 0 || !bytes.Contains(body, []byte("report_id")) || len(got.items) > len(lines)-1 {
-			t.Fatalf("%q gave %+v", body, got)
-		}
-		if bytes.IndexByte(body, '"') < 0 && len(got.items) != len(lines)-1 {
-			t.Fatalf("%q gave %d rows", body, len(got.items))
-		}
-	})
-}
-
-// FuzzDecodeNDJSON holds each line to what it would be as a submission.
-func FuzzDecodeNDJSON(f *testing.F) {
-	for _, seed := range []string{"{\"report_id\":1}\n\n{\"report_id\":2,\"notify_candidate\":true}\r\n{", "\ufeff{}\n\xff\n \t", "[\n]\n\"a\\n\"\r\r\n"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		got := readJob(t, mediaNDJSON, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaNDJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
-			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
-		}
-		var want []string
-		for _, line := range linesOf(body) {
-			if len(line) > rows.MaxRow {
-				want = append(want, "! The row is longer than 64 KiB. -")
-				continue
-			}
-			want = append(want, shown(t, itemOf(decodeSubmission(line))))
-		}
-		if diff := cmp.Diff(want, got.items); diff != "" {
-			t.Fatalf("%q (-want +got):\n%s", body, diff)
-		}
-	})
-}
-
-// linesOf gives the lines that are not blank, the plain way.
-func linesOf(body []byte) (lines [][]byte) {
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	for line := range bytes.SplitSeq(body, []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(bytes.Trim(line, " \t\r")) > 0 {
-			lines = append(lines, line)
-		}
-	}
-	return lines
 }
 
 func TestReadJobRequest_fingerprints(t *testing.T) {
