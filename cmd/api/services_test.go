@@ -29,12 +29,23 @@ func startProduction(t *testing.T) *production {
 
 func startProductionOn(t *testing.T, database string) *production {
 	t.Helper()
-	p := &production{database: database, redis: testservers.StartRedis(t), mail: testservers.SMTP(t)}
+	redis := testservers.StartRedis(t)
+	p := prepareProduction(t, database, redis.URL(), testservers.SMTP(t))
+	p.redis = redis
+	return p
+}
+
+// prepareProduction makes the tables, the account and its key. Settings are added to those that are usual here, or
+// replace them.
+func prepareProduction(t *testing.T, database, redis string, mail *testservers.SMTPServer, settings ...string) *production {
+	t.Helper()
+	p := &production{database: database, mail: mail}
 	p.env = []string{
-		"DATABASE_URL=" + p.database, "REDIS_URL=" + p.redis.URL(),
+		"DATABASE_URL=" + p.database, "REDIS_URL=" + redis,
 		"SMTP_URL=" + p.mail.URL(), "MAIL_FROM=Recruiting <recruiting@example.com>",
 		"BACKOFF_BASE=100ms", "BACKOFF_MAX=500ms", "MAX_ATTEMPTS=100", "RATE_LIMIT=100000",
 	}
+	p.env = append(p.env, settings...)
 	mustCommand(t, p.env, "", "migrate")
 	mustCommand(t, p.env, "", "account", "set", "acme", "--name", "Acme")
 	mustCommand(t, p.env, invitesCSV(1000), "invites", "import", "--account", "acme", "-")

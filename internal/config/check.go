@@ -13,7 +13,7 @@ import (
 
 const (
 	formDatabase = "postgres://user:password@host:5432/rescind"
-	formRedis    = "redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master"
+	formRedis    = "redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master (rediss-sentinel:// for TLS)"
 	formSMTP     = "smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
 	formFrom     = "Example Ltd <no-reply@example.com>"
 	formAddr     = "127.0.0.1:8080, or :8080 for all interfaces"
@@ -53,7 +53,7 @@ func validDatabase(value string) bool {
 
 func validRedis(value string) bool {
 	scheme, rest, _ := strings.Cut(value, "://")
-	if strings.EqualFold(scheme, "redis-sentinel") {
+	if strings.EqualFold(scheme, "redis-sentinel") || strings.EqualFold(scheme, "rediss-sentinel") {
 		hosts, _, _ := strings.Cut(rest, "/")
 		hosts = hosts[strings.LastIndexByte(hosts, '@')+1:]
 		return !slices.Contains(strings.Split(hosts, ","), "")

@@ -39,7 +39,7 @@ type Standalone struct {
 type Stores struct {
 	// DatabaseURL is postgres:// or postgresql://.
 	DatabaseURL string `env:"DATABASE_URL"`
-	// RedisURL is redis://, rediss:// or redis-sentinel://.
+	// RedisURL is redis://, rediss://, redis-sentinel:// or rediss-sentinel://.
 	RedisURL string `env:"REDIS_URL"`
 }
 

@@ -129,7 +129,7 @@ func checkFaults(t *testing.T, err error, want ...string) {
 
 const (
 	writeDatabase = "write it like postgres://user:password@host:5432/rescind"
-	writeRedis    = "write it like redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master"
+	writeRedis    = "write it like redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master (rediss-sentinel:// for TLS)"
 	writeSMTP     = "write it like smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
 	writeFrom     = "write it like Example Ltd <no-reply@example.com>"
 	writeAddr     = "write it like 127.0.0.1:8080, or :8080 for all interfaces"
@@ -163,6 +163,7 @@ func TestOneFault(t *testing.T) {
 		"REDIS_URL: not a Redis URL; " + writeRedis: {
 			"redis:6379", "http://redis", "redis://", "redis:///0", "rediss://:6379", "redis://%zz@redis",
 			"redis-sentinel://", "redis-sentinel:///master", "redis-sentinel://user:hunter2@/master", "redis-sentinel://a,,b/master",
+			"rediss-sentinel://a,,b/master",
 		},
 		"SMTP_URL: missing; " + writeSMTP: {""},
 		"SMTP_URL: neither the URL of a mail server nor a directory; " + writeSMTP: {
@@ -218,6 +219,7 @@ func TestNoFault(t *testing.T) {
 		"DATABASE_URL=postgres:///rescind?host=/run/postgresql",
 		"REDIS_URL=redis://redis",
 		"REDIS_URL=redis-sentinel://:hunter2@one:26379,two/master/1",
+		"REDIS_URL=rediss-sentinel://:hunter2@one:26379,two/master/1",
 		"SMTP_URL=smtps://mail",
 		"SMTP_URL=smtp://user%40example.com:p%2Fw@[::1]:25",
 		"SMTP_URL=file:///var/spool/rescind",

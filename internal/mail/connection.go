@@ -11,6 +11,7 @@ import (
 
 	"github.com/wneessen/go-mail/smtp"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/revocation"
 )
 
@@ -90,9 +91,11 @@ func (c *connection) finish(text io.Closer, t timeouts) error {
 	if err := c.overheard(t.listen); err != nil {
 		return c.failed(context.Background(), stepText, err)
 	}
+	failpoint.Reach(failpoint.BeforeDot, "email")
 	_ = c.raw.SetDeadline(time.Now().Add(t.answer)) // fails on a closed connection, as does what follows
 	err := text.Close()
 	_ = c.raw.SetDeadline(time.Time{})
+	failpoint.Reach(failpoint.AfterDot, "email")
 	if err != nil {
 		return c.answered(err)
 	}

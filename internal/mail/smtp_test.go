@@ -122,13 +122,13 @@ func TestSMTP_RefusesToTrust(t *testing.T) {
 			srv := testservers.SMTP(t, option)
 			s := newSMTP(t, srv, srv.URL())
 			s.server.tls.ServerName = "mail.example.com"
-			wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 0, "tls")
+			wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 0, "certificate")
 		})
 		t.Run(name+" with a certificate of an unknown authority", func(t *testing.T) {
 			srv := testservers.SMTP(t, option)
 			s := newSMTP(t, srv, srv.URL())
 			s.server.tls.RootCAs = nil
-			wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 0, "tls")
+			wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 0, "certificate")
 		})
 	}
 	t.Run("a server without STARTTLS with a password", func(t *testing.T) {

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/textproto"
@@ -14,6 +15,8 @@ const (
 	causeTimeout   = "timeout"
 	causeProtocol  = "protocol"
 	causeLost      = "connection"
+	// causeCertificate: the server could not prove its name.
+	causeCertificate = "certificate"
 )
 
 // unavailable is the verdict on a server that no message could be offered to: whatever it said, it was
@@ -22,6 +25,8 @@ func unavailable(ctx context.Context, cause string, err error) error {
 	e := &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Cause: cause}
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		e.SMTPCode = reply.Code
+	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		e.Cause = causeCertificate
 	} else if broken := causeOf(ctx, err); broken == causeCancelled || broken == causeTimeout {
 		e.Cause = broken
 	}

@@ -19,7 +19,36 @@ func fault(name string, err error) error {
 	if _, ok := errors.AsType[*revocation.Error](err); ok {
 		return err
 	}
-	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, err)}
+	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, discreet(err))}
+}
+
+// wordless is an answer of the server without its words.
+type wordless struct{ *pgconn.PgError }
+
+// Error names what the words would be about, as far as it is part of the schema.
+func (e wordless) Error() string {
+	return strings.Join(strings.Fields("SQLSTATE "+e.Code+" "+e.TableName+" "+e.ColumnName+" "+e.ConstraintName), " ")
+}
+
+// Unwrap gives the answer as it came.
+func (e wordless) Unwrap() error { return e.PgError }
+
+// discreet keeps out of the log what the server says about data: it can quote a row's values, a candidate's name
+// among them. What it says about itself is kept.
+func discreet(err error) error {
+	if misfit(err) {
+		return errParameter
+	}
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || len(answer.Code) < 2 {
+		return err
+	}
+	switch answer.Code[:2] {
+	case "22", "23", "27", "38", "39", "44", "P0": // data, integrity, triggers, functions, views, PL/pgSQL
+		return wordless{answer}
+	default:
+		return advised(err)
+	}
 }
 
 // The codes are PostgreSQL's SQLSTATEs, appendix A of its manual.
@@ -47,6 +76,8 @@ func faultCode(err error) revocation.Code {
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
+	case misfit(err):
+		return revocation.CodeInternal
 	case connecting, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return revocation.CodeUnavailable
 	default:

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"rescind/internal/revocation"
 )
 
 //go:embed migrations/*.sql
@@ -21,20 +24,44 @@ var files embed.FS
 // ErrNotMigrated tells that the database lacks tables that this program needs.
 var ErrNotMigrated = errors.New("the database's tables are not up to date: run the migrate command")
 
+const (
+	// migrationLockTimeout bounds the wait of a step for a table. Whoever comes after waits behind it, those who only
+	// read too, so it is shorter than what they wait for a lock.
+	migrationLockTimeout = "500ms"
+	// migrationPause lets those pass.
+	migrationPause = time.Second
+	// migrationPatience is how long a table may be held by others, such as a report or a backup.
+	migrationPatience = 20 * time.Minute
+)
+
 // Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
 // once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
-// not to a pooler of transactions.
+// not to a pooler of transactions. Processes of the version before can work meanwhile: a step that does not get
+// its tables soon gives way and is tried again, for up to 20 minutes.
 func Migrate(ctx context.Context, url string) (steps int, err error) {
 	db, provider, err := migrations(url)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("migrate the database: %w", err)
+	for began := time.Now(); ; {
+		results, err := provider.Up(ctx)
+		steps += len(results)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			steps += len(partial.Applied)
+		}
+		if err == nil {
+			return steps, nil
+		}
+		if faultCode(err) != revocation.CodeLockTimeout || time.Since(began) > migrationPatience {
+			return steps, fmt.Errorf("migrate the database: %w", err)
+		}
+		select {
+		case <-time.After(migrationPause):
+		case <-ctx.Done():
+			return steps, fmt.Errorf("migrate the database: %w", err)
+		}
 	}
-	return len(results), nil
 }
 
 // CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is fine:
@@ -44,6 +71,8 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	var version int
 	err = s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&version)
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == "42P01" || err == nil && version < len(steps) {
@@ -58,6 +87,7 @@ func migrations(url string) (*sql.DB, *goose.Provider, error) {
 		return nil, nil, fmt.Errorf("DATABASE_URL is not a valid postgres:// URL")
 	}
 	config.ConnectTimeout = connectTimeout
+	config.RuntimeParams["lock_timeout"] = migrationLockTimeout
 	dir, err := fs.Sub(files, "migrations")
 	if err != nil {
 		return nil, nil, err

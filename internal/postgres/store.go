@@ -55,11 +55,6 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// Preparing a statement, which comes before its transaction, can have to wait for a lock as well.
-		_, err := conn.Exec(ctx, `SET lock_timeout = '1s'`)
-		return err
-	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("set up the database pool: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/revocation"
 )
 
@@ -35,6 +36,7 @@ const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('pla
 // tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
 // statements and commits with its last, so that a transaction of one batch takes one of them.
 type tx struct {
+	name  string
 	conn  *pgxpool.Conn
 	begun bool
 	done  bool
@@ -53,7 +55,7 @@ func (s *Store) tx(ctx context.Context, name string, fn func(context.Context, *t
 		return fault(name, err)
 	}
 	defer conn.Release()
-	t := &tx{conn: conn}
+	t := &tx{name: name, conn: conn}
 	err = fn(ctx, t)
 	if t.begun && !t.done {
 		t.rollback(ctx)
@@ -77,25 +79,35 @@ func (s *Store) readOnly(ctx context.Context, name string, batch *pgx.Batch) err
 
 // send runs the statements of a batch in one round trip; their callbacks read what they gave.
 func (t *tx) send(ctx context.Context, batch *pgx.Batch) error {
-	return t.conn.SendBatch(ctx, t.opened(batch)).Close()
+	if err := t.prepare(ctx, batch); err != nil {
+		return err
+	}
+	return t.exchange(ctx, t.opened(batch))
 }
 
 // commit runs the statements of a last batch and commits, in one round trip. No callback can prevent the
 // commit any more: what must hold has to be said by exactly.
 func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
+	if err := t.prepare(ctx, batch); err != nil {
+		return err
+	}
 	batch = t.opened(batch)
 	committed := false
 	batch.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		committed = tag.String() == "COMMIT"
 		return nil
 	})
-	err := t.conn.SendBatch(ctx, batch).Close()
+	failpoint.Reach(failpoint.BeforeCommit, t.name)
+	err := t.exchange(ctx, batch)
 	// A backend that is told to end while it commits says that it has, and then that it ends.
 	if err == nil || committed {
 		t.done = true
+		failpoint.Reach(failpoint.AfterCommit, t.name)
 		return nil
 	}
-	if _, answered := errors.AsType[*pgconn.PgError](err); answered || pgconn.SafeToRetry(err) {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	_, unsent := errors.AsType[pgx.ErrPreprocessingBatch](err)
+	if answered || unsent || pgconn.SafeToRetry(err) {
 		return err
 	}
 	// It was sent, and the server did not say what became of it.

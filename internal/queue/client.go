@@ -18,6 +18,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/revocation"
 )
 
@@ -78,10 +79,12 @@ func (c *Client) EnqueueNotifications(ctx context.Context, batch []revocation.No
 func (c *Client) send(ctx context.Context, task *asynq.Task) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
+	failpoint.Reach(failpoint.BeforeEnqueue, task.Type())
 	_, err := c.tasks.EnqueueContext(ctx, task)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return nil
 	}
+	failpoint.Reach(failpoint.AfterEnqueue, task.Type())
 	return err
 }
 

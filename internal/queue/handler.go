@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/hibiken/asynq"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/revocation"
 )
 
@@ -22,13 +22,23 @@ type failure struct {
 func (f *failure) Error() string { return "task failed: " + string(f.code) }
 func (f *failure) Unwrap() error { return f.cause }
 
-// unreadable is a task of another version, or garbage. asynq.RevokeTask drops it without a trace in Redis:
-// what it should have carried out is found by its rows.
+// unreadable is a task that nobody can carry out. asynq.RevokeTask drops it without a trace in Redis: what it should
+// have carried out is found by its rows.
 func unreadable(why error) error {
 	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("dropped: %w: %w", why, asynq.RevokeTask)}
 }
 
-var errType = errors.New("the type of the task is unknown")
+var errType = errors.New("the type of the task is unknown: it is another version's")
+
+// foreign is a task of another version. It goes back as often as it may be retried, so that a worker of that version
+// gets it; where none does, it is as good as unreadable.
+func foreign(ctx context.Context) error {
+	retried, _ := asynq.GetRetryCount(ctx)
+	if most, _ := asynq.GetMaxRetry(ctx); retried >= most {
+		return unreadable(errType)
+	}
+	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("put back: %w", errType)}
+}
 
 // handle makes a handler of tasks of one type. A panic is an error like others.
 func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut func(context.Context, Work) error) asynq.Handler {
@@ -39,15 +49,17 @@ func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut
 			}
 		}()
 		if task.Type() != taskType {
-			return unreadable(errType)
+			return foreign(ctx)
 		}
 		work, err := read(task.Payload())
 		if err != nil {
 			return unreadable(err)
 		}
+		failpoint.Reach(failpoint.TaskBegun, taskType)
 		if err := carryOut(ctx, work); err != nil {
 			return &failure{code: revocation.ErrorCode(err), cause: err}
 		}
+		failpoint.Reach(failpoint.TaskDone, taskType)
 		return nil
 	})
 }
@@ -69,17 +81,4 @@ func handleTurn(kind revocation.Turn, turn func(ctx context.Context, account str
 		}
 		return nil
 	})
-}
-
-// logFailure tells of every try that failed, once: those that handle saw, and those that asynq ended because
-// their time or their lease was over.
-func logFailure(log *slog.Logger) asynq.ErrorHandlerFunc {
-	return func(ctx context.Context, task *asynq.Task, err error) {
-		if f, ok := errors.AsType[*failure](err); ok {
-			err = f.cause
-		}
-		id, _ := asynq.GetTaskID(ctx)
-		retried, _ := asynq.GetRetryCount(ctx)
-		log.ErrorContext(ctx, "task failed", "task", task.Type(), "task_id", id, "attempt", retried+1, "error", err)
-	}
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/url"
@@ -27,7 +28,7 @@ const (
 
 // Neither says anything of the value: it holds a password.
 var (
-	errScheme   = errors.New("must begin with redis://, rediss:// or redis-sentinel://")
+	errScheme   = errors.New("must begin with redis://, rediss://, redis-sentinel:// or rediss-sentinel://")
 	errForm     = errors.New("must be of the form redis://[user:password@]host:port[/db]")
 	errSentinel = errors.New("must be of the form redis-sentinel://[user:password@]host:port[,host:port...]/master[/db]")
 )
@@ -37,15 +38,19 @@ var (
 //	redis://[user:password@]host:port[/db]       plain
 //	rediss://[user:password@]host:port[/db]      over TLS
 //	redis-sentinel://[user:password@]host:port[,host:port...]/master[/db]
+//	rediss-sentinel://…                          over TLS, to the Sentinels as to the master
 //
-// The last names Sentinels (port 26379 if left out) and the master that they watch; the master may stand as
+// The last two name Sentinels (port 26379 if left out) and the master that they watch; the master may stand as
 // ?master=NAME instead, the path then being the database alone. The user and password are the master's;
 // Sentinels that want their own take ?sentinel_username= and ?sentinel_password=.
+//
+// Over TLS, a server's certificate must be valid for the host that rawURL names; a master's and a further
+// Sentinel's for the address that Sentinels tell.
 //
 // Every command of the client fails within a few seconds when Redis is away, whatever its context says. An
 // error never holds any part of rawURL.
 func NewRedis(rawURL string) (*redis.Client, error) {
-	scheme, _, _ := strings.Cut(rawURL, "://")
+	scheme, rest, _ := strings.Cut(rawURL, "://")
 	switch strings.ToLower(scheme) {
 	case "redis", "rediss":
 		o, err := redis.ParseURL(rawURL)
@@ -53,10 +58,14 @@ func NewRedis(rawURL string) (*redis.Client, error) {
 			return nil, errForm
 		}
 		return newClient(o), nil
-	case "redis-sentinel":
-		o, err := sentinelOptions(rawURL[len("redis-sentinel://"):])
+	case "redis-sentinel", "rediss-sentinel":
+		o, err := sentinelOptions(rest)
 		if err != nil {
 			return nil, err
+		}
+		if strings.EqualFold(scheme, "rediss-sentinel") {
+			// Without a name here, each connection is checked by the address that it is made to.
+			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		return redis.NewFailoverClient(o), nil
 	default:
@@ -83,7 +92,7 @@ func newClient(o *redis.Options) *redis.Client {
 	return redis.NewClient(o)
 }
 
-// sentinelOptions reads what follows redis-sentinel://. net/url takes no list of hosts, so that they are
+// sentinelOptions reads what follows the scheme. net/url takes no list of hosts, so that they are
 // taken out first.
 func sentinelOptions(rest string) (*redis.FailoverOptions, error) {
 	authority, tail := rest, ""

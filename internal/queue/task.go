@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -19,13 +20,18 @@ const (
 )
 
 // The types of tasks. A type's name carries the version of its payload, so that old and new workers can live
-// side by side: a worker gives up a task that it does not know, and the dispatcher sends its rows again.
+// side by side: a worker puts a task back that it does not know, and when no other takes it, the dispatcher sends its
+// rows again. Within a version a payload may get more fields: those that a worker does not know are nothing to it.
 const (
 	typeRevocations   = "revocations:v1"
 	typeNotifications = "notifications:v1"
 )
 
-func turnType(kind revocation.Turn) string { return "turn-" + string(kind) + ":v1" }
+const turnPrefix = "turn-"
+
+func turnType(kind revocation.Turn) string { return turnPrefix + string(kind) + ":v1" }
+
+func isTurn(taskType string) bool { return strings.HasPrefix(taskType, turnPrefix) }
 
 const (
 	// maxRetry bounds asynq's own retries. They are for what could not even be recorded, mostly because the

@@ -136,10 +136,10 @@ func (w *Worker) serve(ctx context.Context, client *redis.Client, c class) error
 		TaskCheckInterval:        pollInterval,
 		DelayedTaskCheckInterval: delayedInterval,
 		RetryDelayFunc:           retryDelay,
-		ErrorHandler:             logFailure(w.log),
+		ErrorHandler:             newFailures(w.log),
 		ShutdownTimeout:          w.shutdown,
 		Logger:                   newServerLog(w.log),
-		// Below that, asynq says again what logFailure has said, and what it will try again by itself.
+		// Below that, asynq says again what failures has said, and what it will try again by itself.
 		LogLevel: asynq.ErrorLevel,
 	})
 	if err := server.Start(c.handler); err != nil {

@@ -32,7 +32,8 @@ type cluster struct {
 	process *process
 }
 
-func newCluster(settings []string) (*cluster, error) {
+// newCluster makes and starts a cluster. prepare, when it is not nil, comes in between.
+func newCluster(settings []string, prepare func(*cluster) error) (*cluster, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
@@ -50,6 +51,12 @@ func newCluster(settings []string) (*cluster, error) {
 	if err := c.init(); err != nil {
 		c.remove()
 		return nil, err
+	}
+	if prepare != nil {
+		if err := prepare(c); err != nil {
+			c.remove()
+			return nil, err
+		}
 	}
 	err = startOnFreePort(func(port int) error {
 		c.port = port
@@ -83,30 +90,62 @@ func (c *cluster) init() error {
 	return nil
 }
 
-// giveUpRoot chooses another owner where the tests run as root, because PostgreSQL refuses to.
+// giveUpRoot chooses another owner where the tests run as root.
 func (c *cluster) giveUpRoot() error {
-	if os.Geteuid() != 0 {
+	owner, err := unprivileged("PostgreSQL")
+	if err != nil || owner == nil {
+		return err
+	}
+	c.owner = owner
+	return c.own(c.dir)
+}
+
+// own gives a file of this process to the server.
+func (c *cluster) own(path string) error {
+	if c.owner == nil {
 		return nil
+	}
+	if err := os.Chown(path, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
+		return fmt.Errorf("give PostgreSQL its files: %w", err)
+	}
+	return nil
+}
+
+// unprivileged is the user for a server that refuses to run as root; nil where the tests do not.
+func unprivileged(server string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
 	}
 	owner, err := user.Lookup("postgres")
 	if err != nil {
 		owner, err = user.Lookup("nobody")
 	}
 	if err != nil {
-		return fmt.Errorf("find a user for PostgreSQL, which refuses to run as root: %w", err)
+		return nil, fmt.Errorf("find a user for %s, which refuses to run as root: %w", server, err)
 	}
 	uid, err := strconv.ParseUint(owner.Uid, 10, 32)
 	if err != nil {
-		return fmt.Errorf("id of the user for PostgreSQL: %w", err)
+		return nil, fmt.Errorf("id of the user for %s: %w", server, err)
 	}
 	gid, err := strconv.ParseUint(owner.Gid, 10, 32)
 	if err != nil {
-		return fmt.Errorf("group of the user for PostgreSQL: %w", err)
+		return nil, fmt.Errorf("group of the user for %s: %w", server, err)
 	}
-	c.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	if err := os.Chown(c.dir, int(uid), int(gid)); err != nil {
-		return fmt.Errorf("give PostgreSQL its directory: %w", err)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// encrypt has the server accept TLS, with a certificate for hosts.
+func (c *cluster) encrypt(by *Authority, hosts []string) error {
+	cert, key, authority, err := by.write(c.dir, hosts)
+	if err != nil {
+		return fmt.Errorf("write PostgreSQL's certificate: %w", err)
 	}
+	for _, path := range []string{cert, key, authority} {
+		if err := c.own(path); err != nil {
+			return err
+		}
+	}
+	c.settings = append(c.settings, "ssl=on", "ssl_cert_file="+cert, "ssl_key_file="+key)
 	return nil
 }
 

@@ -37,7 +37,7 @@ func Postgres(t testing.TB) string {
 	if !shared.main {
 		t.Fatal("TestMain of this package has to call testservers.Main, which stops PostgreSQL at the end")
 	}
-	shared.once.Do(func() { shared.cluster, shared.err = newCluster(forgetful) })
+	shared.once.Do(func() { shared.cluster, shared.err = newCluster(forgetful, nil) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
@@ -64,7 +64,22 @@ type PostgresServer struct {
 // "max_connections=20", override the server's defaults.
 func StartPostgres(t testing.TB, settings ...string) *PostgresServer {
 	t.Helper()
-	c, err := newCluster(settings)
+	return startPostgres(t, nil, settings)
+}
+
+// StartEncryptedPostgres is StartPostgres for a server that speaks TLS to those who ask for it, with a certificate
+// that the authority issued for hosts; without any, for those of the loopback interface. Its URL does not ask.
+func StartEncryptedPostgres(t testing.TB, by *Authority, hosts ...string) *PostgresServer {
+	t.Helper()
+	if len(hosts) == 0 {
+		hosts = loopbackHosts
+	}
+	return startPostgres(t, func(c *cluster) error { return c.encrypt(by, hosts) }, nil)
+}
+
+func startPostgres(t testing.TB, prepare func(*cluster) error, settings []string) *PostgresServer {
+	t.Helper()
+	c, err := newCluster(settings, prepare)
 	if err != nil {
 		t.Fatal(err)
 	}

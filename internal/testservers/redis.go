@@ -1,16 +1,11 @@
 package testservers
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // RedisServer is a redis-server process that keeps nothing on disk and evicts nothing.
@@ -20,6 +15,11 @@ type RedisServer struct {
 	dir     string
 	port    int
 	process *process
+
+	authority *Authority // nil: it speaks plain TCP
+	hosts     []string   // of its certificate
+	password  string
+	primary   int // the port of the one that it copies; 0: none
 }
 
 // Redis starts a redis-server, empty, that is killed when the test ends, and returns its redis:// URL.
@@ -29,13 +29,16 @@ func Redis(t testing.TB) string {
 }
 
 // StartRedis is Redis for a test that also breaks the server.
-func StartRedis(t testing.TB) *RedisServer {
+func StartRedis(t testing.TB, opts ...RedisOption) *RedisServer {
 	t.Helper()
 	path, err := find("redis-server")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &RedisServer{t: t, path: path, dir: t.TempDir()}
+	for _, opt := range opts {
+		opt(s)
+	}
 	t.Cleanup(s.Kill)
 	err = startOnFreePort(func(port int) error {
 		s.port = port
@@ -46,9 +49,6 @@ func StartRedis(t testing.TB) *RedisServer {
 	}
 	return s
 }
-
-// URL is the server's address and stays the same for its life.
-func (s *RedisServer) URL() string { return "redis://" + loopback(s.port) + "/0" }
 
 // Kill ends the server as kill -9 does, and what it held is lost. Its port then refuses connections.
 func (s *RedisServer) Kill() {
@@ -76,32 +76,23 @@ func (s *RedisServer) Pause() { s.process.signal(syscall.SIGSTOP) }
 func (s *RedisServer) Resume() { s.process.signal(syscall.SIGCONT) }
 
 func (s *RedisServer) start() (err error) {
-	cmd := exec.Command(s.path, //nolint:gosec // the server that was found
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
+	settings, err := s.directives()
+	if err != nil {
+		return err
+	}
+	settings = append(settings, []string{"save", ""}, []string{"appendonly", "no"}, []string{"maxmemory-policy", "noeviction"})
+	if s.primary != 0 {
+		settings = append(settings, []string{"replicaof", "127.0.0.1", strconv.Itoa(s.primary)})
+	}
+	if s.password != "" {
+		settings = append(settings, []string{"masterauth", s.password})
+	}
+	var args []string
+	for _, setting := range settings {
+		args = append(append(args, "--"+setting[0]), setting[1:]...)
+	}
+	cmd := exec.Command(s.path, args...) //nolint:gosec // the server that was found
 	cmd.Dir = s.dir
 	s.process, err = startProcess(cmd, syscall.SIGKILL, filepath.Join(s.dir, "redis.log"), s.ping)
 	return err
-}
-
-func (s *RedisServer) ping() error {
-	conn, err := net.DialTimeout("tcp", loopback(s.port), time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	if answer != "+PONG\r\n" {
-		return errors.New("another server answers on its port")
-	}
-	return nil
 }

@@ -62,14 +62,17 @@ type SMTPServer struct {
 	stopped  chan struct{}
 	close    sync.Once
 	tls      *tls.Config // for connections that begin with TLS
-	roots    *x509.CertPool
 	user     *url.Userinfo
+
+	authority *Authority
+	hosts     []string // of its certificate
 
 	mu          sync.Mutex
 	messages    []Message
 	script      func(Step, int) Fault
 	reached     map[Step]int
 	connections int
+	signIns     int
 }
 
 // SMTPOption changes an SMTPServer from one that speaks plain SMTP and asks nobody to sign in.
@@ -82,12 +85,23 @@ func WithAuth(user, password string) SMTPOption {
 
 // WithSTARTTLS offers STARTTLS.
 func WithSTARTTLS() SMTPOption {
-	return func(s *SMTPServer) { s.server.TLSConfig = s.certify() }
+	return func(s *SMTPServer) {
+		s.server.TLSConfig = &tls.Config{GetCertificate: s.certificate, MinVersion: tls.VersionTLS12}
+	}
 }
 
 // WithTLS speaks TLS from the first byte on.
 func WithTLS() SMTPOption {
-	return func(s *SMTPServer) { s.tls = s.certify() }
+	return func(s *SMTPServer) { s.tls = &tls.Config{GetCertificate: s.certificate, MinVersion: tls.VersionTLS12} }
+}
+
+// WithAuthority has the certificate issued by an authority that others share, and for hosts; without any, for those
+// of the loopback interface.
+func WithAuthority(by *Authority, hosts ...string) SMTPOption {
+	if len(hosts) == 0 {
+		hosts = loopbackHosts
+	}
+	return func(s *SMTPServer) { s.authority, s.hosts = by, hosts }
 }
 
 // SMTP starts a mail server that is closed when the test ends.
@@ -97,7 +111,10 @@ func SMTP(t testing.TB, opts ...SMTPOption) *SMTPServer {
 	if err != nil {
 		t.Fatalf("listen for SMTP: %v", err)
 	}
-	s := &SMTPServer{listener: listener, stopped: make(chan struct{}), reached: make(map[Step]int)}
+	s := &SMTPServer{
+		listener: listener, stopped: make(chan struct{}), reached: make(map[Step]int),
+		authority: NewAuthority(), hosts: loopbackHosts,
+	}
 	s.server = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &smtpSession{server: s, conn: c}, nil
 	}))
@@ -134,8 +151,13 @@ func (s *SMTPServer) URL() string {
 	return u.String()
 }
 
-// RootCAs is what a client has to trust; nil without TLS.
-func (s *SMTPServer) RootCAs() *x509.CertPool { return s.roots }
+// RootCAs is what a client has to trust.
+func (s *SMTPServer) RootCAs() *x509.CertPool { return s.authority.Pool() }
+
+func (s *SMTPServer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	issued := s.authority.issue(s.hosts)
+	return &issued, nil
+}
 
 // Messages returns what was accepted so far, in the order of acceptance.
 func (s *SMTPServer) Messages() []Message {
@@ -149,6 +171,13 @@ func (s *SMTPServer) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
+}
+
+// SignIns counts the attempts to sign in so far, refused ones too.
+func (s *SMTPServer) SignIns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.signIns
 }
 
 // Script has script decide about every step from now on; n counts the times that the step has been reached

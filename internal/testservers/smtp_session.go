@@ -31,6 +31,9 @@ func (s *smtpSession) AuthMechanisms() []string {
 
 // Auth begins to sign in.
 func (s *smtpSession) Auth(mechanism string) (sasl.Server, error) {
+	s.server.mu.Lock()
+	s.server.signIns++
+	s.server.mu.Unlock()
 	switch {
 	case s.server.user == nil:
 		return nil, smtp.ErrAuthUnsupported

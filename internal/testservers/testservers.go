@@ -1,5 +1,5 @@
-// Package testservers runs the real servers that tests talk to: PostgreSQL and Redis as processes of their
-// own, and a mail server that fails as it is told. All of them listen on free loopback ports only, keep
+// Package testservers runs the real servers that tests talk to: PostgreSQL, PgBouncer, Redis and its Sentinels as
+// processes of their own, and a mail server that fails as it is told. All of them listen on free loopback ports only, keep
 // their files in the system's directory for temporary files, and end with the test or with its binary,
 // however that ends.
 package testservers
@@ -65,8 +65,10 @@ func find(program string) (string, error) {
 	if newest != "" {
 		return newest, nil
 	}
-	if path, err := exec.LookPath("/usr/local/pgsql/bin/" + program); err == nil {
-		return path, nil
+	for _, place := range []string{"/usr/local/pgsql/bin/", "/usr/sbin/"} { // not everybody's PATH has the latter
+		if path, err := exec.LookPath(place + program); err == nil {
+			return path, nil
+		}
 	}
 	return "", fmt.Errorf("%s is not installed: `make deps` installs what the tests need", program)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/revocation"
 )
 
@@ -101,7 +102,9 @@ func (p *Platform) Revoke(ctx context.Context, target revocation.Target, reportI
 	}
 
 	began := time.Now()
+	failpoint.Reach(failpoint.BeforeCall, "revoke")
 	answer := p.call(ctx, endpoint, string(target.Key), request{ReportID: reportID, Notify: notify})
+	failpoint.Reach(failpoint.AfterCall, "revoke")
 	reply := answer.reply(p.now())
 	done(verdict(ctx, answer, reply))
 	if answer.err != nil && !answer.sent && ctx.Err() != nil {

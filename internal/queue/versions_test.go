@@ -1,0 +1,75 @@
+package queue_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"rescind/internal/queue"
+	"rescind/internal/revocation"
+)
+
+// What an upgrade brings about: workers of two versions at one Redis.
+func TestVersions(t *testing.T) {
+	send := func(t *testing.T, r *redis.Client, task *asynq.Task, opts ...asynq.Option) {
+		t.Helper()
+		if _, err := asynq.NewClientFromRedisClient(r).EnqueueContext(t.Context(), task, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	onBoth(t, func(t *testing.T, r *redis.Client) {
+		t.Run("a task of another version goes back, and a worker that knows it carries it out", func(t *testing.T) {
+			send(t, r, asynq.NewTask("revocations:v9", []byte("of the future")), asynq.Queue("single"), asynq.MaxRetry(5))
+			stop := start(t, queue.WorkerOptions{Redis: r, CarryOut: func(context.Context, []revocation.Ref) error {
+				t.Error("the old worker carried it out")
+				return nil
+			}})
+			inspector := asynq.NewInspectorFromRedisClient(r)
+			until(t, "the old worker has put it back", func() bool {
+				tasks, err := inspector.ListRetryTasks("single")
+				return err == nil && len(tasks) == 1
+			})
+			stop()
+
+			carriedOut := make(chan string, 1)
+			future := asynq.NewServerFromRedisClient(r, asynq.Config{Queues: map[string]int{"single": 1}, LogLevel: asynq.FatalLevel})
+			if err := future.Start(asynq.HandlerFunc(func(_ context.Context, task *asynq.Task) error {
+				carriedOut <- string(task.Payload())
+				return nil
+			})); err != nil {
+				t.Fatal(err)
+			}
+			defer future.Shutdown()
+			if got := await(t, carriedOut); got != "of the future" {
+				t.Errorf("it came as %q", got)
+			}
+		})
+		t.Run("fields that it does not know do not keep a worker from the rest", func(t *testing.T) {
+			send(t, r, asynq.NewTask("revocations:v1", []byte(`{"tomorrow": 1, "accounts": [{"account": "acme", "region": "eu",
+				"items": [{"id": "`+ref(1).ID.String()+`", "priority": 7}]}]}`)), asynq.Queue("single"))
+			batches := make(chan []revocation.Ref, 1)
+			start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches)})
+			if diff := cmp.Diff([]revocation.Ref{ref(1)}, await(t, batches)); diff != "" {
+				t.Error(diff)
+			}
+		})
+		t.Run("an account whose turn was another version's gets another", func(t *testing.T) {
+			// Under the name that the turn would have here.
+			send(t, r, asynq.NewTask("turn-jobs:v9", []byte("acme")), asynq.Queue("bulk"), asynq.MaxRetry(0), asynq.TaskID("jobs:acme:0"))
+			var turns atomic.Int32
+			start(t, queue.WorkerOptions{Redis: r, Turns: map[revocation.Turn]func(context.Context, string) error{
+				revocation.TurnJobs: func(context.Context, string) error { turns.Add(1); return nil },
+			}})
+			c := queue.NewClient(r)
+			until(t, "the old turn is gone", func() bool { return r.Exists(t.Context(), "asynq:{bulk}:t:jobs:acme:0").Val() == 0 })
+			if err := c.EnqueueTurns(t.Context(), revocation.TurnJobs, []string{"acme"}); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the account has had all its turns", func() bool { return turns.Load() == 4 })
+		})
+	})
+}
