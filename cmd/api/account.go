@@ -59,7 +59,7 @@ func (c *accountSetCommand) Run(p *process) error {
 	change.Upstream = up
 	err = c.withStore(p.ctx, func(s adminStore) error { return s.SetAccount(p.ctx, change) })
 	if up != nil && revocation.ErrorCode(err) == revocation.CodeInvalid {
-		return errors.New("an upstream needs both --upstream-url and --upstream-key-file the first time")
+		return errors.New("the account has no upstream: it needs both --upstream-url and --upstream-key-file the first time")
 	}
 	if err != nil {
 		return err

@@ -71,6 +71,8 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("account ID", "account", "set", "..")
 	refused("--contact", "account", "set", "acme", "--contact", "nobody")
 	refused("--plan-changed-at", "account", "set", "acme", "--plan-changed-at", "yesterday")
+	refused("the account has no upstream", "account", "set", "acme", "--upstream-rate", "5")
+	refused("the account has no upstream", "account", "set", "acme", "--upstream-concurrency", "5")
 
 	secret := must("", "key", "create", "--account", "acme", "--scopes", "read")
 	if strings.Count(secret, "\n") != 1 || len(strings.TrimSpace(secret)) < 43 {

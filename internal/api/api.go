@@ -10,6 +10,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +33,7 @@ type Options struct {
 	SubmitWait time.Duration
 	// JobMaxItems is how many items a job can have, 1 to revocation.MaxJobItems.
 	JobMaxItems int
-	// RateLimit is in requests a second and key, at least 1.
+	// RateLimit is in requests a second and key, at least 1. As many unknown keys are looked up for an address.
 	RateLimit int
 	Log       *slog.Logger
 	// Metrics is where the request metrics are registered; nil: nowhere.
@@ -42,7 +44,8 @@ type Options struct {
 type API struct {
 	service     *revocation.Service
 	keyring     *keyring
-	limits      *limits
+	limits      *limits[revocation.ID]
+	guesses     *limits[netip.Prefix]
 	health      *Health
 	submitWait  time.Duration
 	jobMaxItems int
@@ -56,12 +59,16 @@ type API struct {
 // New makes an API. Drain the Service before the server that serves it is shut down: its waits end then.
 func New(o Options) *API {
 	a := &API{
-		service: o.Service, keyring: newKeyring(o.Keys), limits: newLimits(o.RateLimit), health: o.Health,
+		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health,
+		limits:     newLimits[revocation.ID]("default", o.RateLimit),
+		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 	}
 	a.echo = echo.New()
 	a.echo.HideBanner, a.echo.HidePort = true, true
-	a.echo.IPExtractor = echo.ExtractIPDirect()
+	// A client's address is that of the connection, or, where this comes from a private network, in which proxies
+	// stand, the last public one in X-Forwarded-For. Nothing but the limit of guesses depends on it.
+	a.echo.IPExtractor = echo.ExtractIPFromXFFHeader()
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) {
 		(&exchange{Context: c}).write(problemOf(err))
 	}
@@ -101,16 +108,34 @@ var echoPath = strings.NewReplacer("{", ":", "}", "")
 func (a *API) serve(op *huma.Operation, handle func(*exchange) error) {
 	describe(op)
 	a.huma.OpenAPI().AddOperation(op)
-	scope, guarded := scopeOf(op)
 	a.echo.Add(op.Method, echoPath.Replace(op.Path), func(c echo.Context) error {
 		x := c.(*exchange)
-		if guarded {
-			if err := a.admit(x, scope); err != nil {
-				return err
-			}
+		if err := a.guard(x, op); err != nil {
+			return err
 		}
 		return handle(x)
 	})
+}
+
+// guard lets in what the operation's security allows, without parameters where it has none. What needs no key is
+// asked by whoever adds parameters of their own, such as monitors that pass by caches, and passes over them.
+func (a *API) guard(x *exchange, op *huma.Operation) error {
+	scope, guarded := scopeOf(op)
+	if !guarded {
+		return nil
+	}
+	if err := a.admit(x, scope); err != nil {
+		return err
+	}
+	if hasQuery(op) {
+		return nil // the handler takes its own
+	}
+	return refuseParameters(x.Request().URL.RawQuery)
+}
+
+// hasQuery tells whether an operation has parameters in the query string.
+func hasQuery(op *huma.Operation) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" })
 }
 
 // exchangeKey finds the exchange in the context that huma hands to a typed handler.
@@ -120,11 +145,10 @@ type exchangeKey struct{}
 // faults.
 func operate[I, O any](a *API, op *huma.Operation, handle func(*exchange, *I) (*O, error)) {
 	describe(op)
-	scope, _ := scopeOf(op)
 	op.SkipValidateParams = true
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		x := humaecho.Unwrap(ctx).(*exchange)
-		if err := a.admit(x, scope); err != nil {
+		if err := a.guard(x, op); err != nil {
 			x.write(x.fail(err))
 			return
 		}

@@ -3,8 +3,6 @@ package api
 import (
 	"context"
 	"crypto/subtle"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,14 +47,21 @@ func newKeyring(keys Keys) *keyring {
 	return &keyring{keys: keys, known: make(map[revocation.SecretHash]knownKey)}
 }
 
-// find gives the key of the secret, or nil when it opens nothing now: unknown, revoked and expired keys look
-// the same. An error means that this cannot be told.
-func (k *keyring) find(ctx context.Context, secret string) (*revocation.APIKey, error) {
-	if secret == "" || len(secret) > maxSecret {
-		return nil, nil
-	}
+// knows tells whether the key was found lately. It may have been revoked since.
+func (k *keyring) knows(hash revocation.SecretHash) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, ok := k.known[hash]
+	return ok
+}
+
+// find gives the key of the secret with the hash, or nil when it opens nothing now: unknown, revoked and expired
+// keys look the same. An error means that this cannot be told.
+//
+// How long a look-up takes tells nothing of use: it depends on the hash, and whoever guesses secrets cannot choose
+// their hashes.
+func (k *keyring) find(ctx context.Context, hash revocation.SecretHash) (*revocation.APIKey, error) {
 	now := time.Now()
-	hash := revocation.HashSecret(secret)
 	k.mu.RLock()
 	entry, ok := k.known[hash]
 	k.mu.RUnlock()
@@ -115,43 +120,4 @@ func (k *keyring) forget(hash revocation.SecretHash) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.known, hash)
-}
-
-// secretOf takes the API key from the header apiKey, or else from Authorization. A key in the query string
-// would end up in logs, and is not looked for.
-func secretOf(h http.Header) string {
-	switch sent := h["Apikey"]; len(sent) {
-	case 0:
-	case 1:
-		return sent[0]
-	default:
-		return ""
-	}
-	sent := h["Authorization"]
-	if len(sent) != 1 {
-		return ""
-	}
-	scheme, secret, _ := strings.Cut(sent[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(secret)
-}
-
-// admit lets a request in whose key is valid, has the scope and is within its limit. It notes the key.
-func (a *API) admit(x *exchange, scope revocation.Scope) error {
-	r := x.Request()
-	key, err := a.keyring.find(r.Context(), secretOf(r.Header))
-	if err != nil {
-		return err
-	}
-	if key == nil {
-		x.Response().Header().Set("WWW-Authenticate", `ApiKey realm="rescind", Bearer realm="rescind"`)
-		return newProblem(codeUnauthorized)
-	}
-	x.key = key
-	if !key.Allows(scope) {
-		return newProblem(codeMissingScope).says("This needs an API key with the scope " + string(scope) + ".")
-	}
-	return a.limits.take(x.Response().Header(), key.ID)
 }

@@ -113,9 +113,13 @@ func TestLog(t *testing.T) {
 			},
 			map[string]any{"level": "WARN", "method": "GET", "route": "/revocations/:id", "status": 404.0, "account_id": "other", "error": "not_found"},
 		},
+		"refused": {
+			func() { w.call(http.MethodGet, "/revocations", "", "X-Request-Id", "refused", "apiKey", "") },
+			map[string]any{"level": "INFO", "method": "GET", "route": "/revocations", "status": 401.0, "error": "unauthorized"},
+		},
 		"unmatched": {
 			func() { w.call("BREW", "/secret-path", "", "X-Request-Id", "unmatched") },
-			map[string]any{"level": "WARN", "method": "other", "route": "unmatched", "status": 404.0, "error": "code=404, message=Not Found"},
+			map[string]any{"level": "INFO", "method": "other", "route": "unmatched", "status": 404.0, "error": "code=404, message=Not Found"},
 		},
 	} {
 		t.Run(id, func(t *testing.T) {

@@ -31,6 +31,8 @@ type exchange struct {
 	key *revocation.APIKey
 	// err is why the request failed.
 	err error
+	// stop is closed when the service stops; nil where the answer is not a stream.
+	stop <-chan struct{}
 	// quiet requests are the probes', which would drown the others in the log.
 	quiet bool
 }
@@ -136,6 +138,8 @@ func (a *API) record(x *exchange, took time.Duration) {
 	switch {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
+	case status >= http.StatusBadRequest && x.key == nil:
+		// Whoever likes can send these, as many as they like: they are of the level that is sampled.
 	case status >= http.StatusBadRequest:
 		level = slog.LevelWarn
 	case x.quiet:

@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"strings"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,7 +58,7 @@ func TestKeyring(t *testing.T) {
 				table := &keyTable{keys: map[revocation.SecretHash]revocation.APIKey{hash: {Account: "acme", Hash: hash}}}
 				ring := newKeyring(table)
 				do(t, table, ring, func() bool {
-					key, err := ring.find(t.Context(), secret)
+					key, err := ring.find(t.Context(), hash)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -117,7 +115,7 @@ func TestKeyring(t *testing.T) {
 	})
 	bubble("unknown keys are not kept", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		for i := range 3 {
-			if key, err := ring.find(t.Context(), fmt.Sprint("guess", i/2)); key != nil || err != nil {
+			if key, err := ring.find(t.Context(), revocation.HashSecret(fmt.Sprint("guess", i/2))); key != nil || err != nil {
 				t.Error(key, err)
 			}
 		}
@@ -139,20 +137,20 @@ func TestKeyring(t *testing.T) {
 			t.Error("it does not open")
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := ring.find(t.Context(), secret); revocation.ErrorCode(err) != revocation.CodeConnectionLost {
+		if _, err := ring.find(t.Context(), hash); revocation.ErrorCode(err) != revocation.CodeConnectionLost {
 			t.Error(err)
 		}
 	})
 	bubble("a look-up that hangs is given up", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		table.slow = time.Hour
-		if _, err := ring.find(t.Context(), secret); revocation.ErrorCode(err) != revocation.CodeUnavailable {
+		if _, err := ring.find(t.Context(), hash); revocation.ErrorCode(err) != revocation.CodeUnavailable {
 			t.Error(err)
 		}
 	})
 	bubble("a caller that leaves does not break the others", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
 		table.slow = time.Second
 		leaving, leave := context.WithCancel(t.Context())
-		go func() { _, _ = ring.find(leaving, secret) }()
+		go func() { _, _ = ring.find(leaving, hash) }()
 		synctest.Wait()
 		leave()
 		if !found() || table.lookups.Load() != 1 {
@@ -171,17 +169,14 @@ func TestKeyring(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(10)
+		l := newLimits[revocation.ID]("default", 10)
 		take := func(key revocation.ID) (state string, limited *problem) {
-			h := http.Header{}
-			err := l.take(h, key)
-			limited, _ = errors.AsType[*problem](err)
-			for _, values := range h {
-				if strings.HasPrefix(values[0], `"default";r=`) {
-					state = values[0]
-				}
+			h := map[string][]string{}
+			left, ok := l.take(key)
+			if l.tell(h, left); !ok {
+				limited = l.refuse(h, left)
 			}
-			return state, limited
+			return h["RateLimit"][0], limited
 		}
 		a, b := revocation.ID{1}, revocation.ID{2}
 		var states []string
@@ -212,18 +207,45 @@ func TestLimits(t *testing.T) {
 		if _, limited := take(a); limited == nil {
 			t.Error("too much came back")
 		}
+		l.giveBack(a)
+		l.giveBack(revocation.ID{9}) // nothing was taken
+		if _, limited := take(a); limited != nil {
+			t.Error("nothing was given back")
+		}
+		if _, limited := take(a); limited == nil {
+			t.Error("too much was given back")
+		}
 		time.Sleep(time.Minute)
-		_, _ = take(b)
+		l.giveBack(b)
+		if left, _ := l.take(b); left != 9 {
+			t.Errorf("%f are left: more was given back than there can be", left)
+		}
 		time.Sleep(time.Second)
 		_, _ = take(revocation.ID{3})
 		if len(l.buckets) != 2 {
 			t.Errorf("%d buckets: the idle one was not swept", len(l.buckets))
 		}
 		for i := range maxBuckets + 10 {
-			l.bucket(revocation.ID{4, byte(i), byte(i >> 8), byte(i >> 16)}, time.Now())
+			l.take(revocation.ID{4, byte(i), byte(i >> 8), byte(i >> 16)})
 		}
 		if len(l.buckets) > maxBuckets {
 			t.Errorf("%d buckets", len(l.buckets))
 		}
 	})
+}
+
+func TestGuesserAt(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7":                 "192.0.2.7/32",
+		"::ffff:192.0.2.7":          "192.0.2.7/32",
+		"2001:db8:1:2:3:4:5:6":      "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff:ffff::1": "2001:db8:1:2::/64",
+		"fe80::1%eth0":              "fe80::/64",
+		"":                          netip.Prefix{}.String(),
+		"@":                         netip.Prefix{}.String(),
+	} {
+		if got := guesserAt(address).String(); got != want {
+			t.Errorf("%q: %s, want %s", address, got, want)
+		}
+	}
 }

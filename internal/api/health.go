@@ -115,14 +115,18 @@ type unready struct {
 	readiness
 }
 
+func newUnready(r readiness) unready {
+	return unready{newProblem(revocation.CodeUnavailable).says("A part that is needed does not work."), r}
+}
+
 // answer gives /readyz as it is told.
 func (h *Health) answer() (status int, media string, body []byte) {
 	r := h.ready()
 	status, media = http.StatusOK, mediaJSON
 	var content any = r
 	if r.State == StateUnavailable {
-		p := newProblem(revocation.CodeUnavailable).says("A part that is needed does not work.")
-		status, media, content = p.Status, mediaProblem, unready{p, r}
+		p := newUnready(r)
+		status, media, content = p.Status, mediaProblem, p
 	}
 	body, err := json.Marshal(content)
 	if err != nil {

@@ -78,6 +78,7 @@ func orDash(s *string) string {
 
 func TestReadJobDocument(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	large, tooLong := strings.Repeat("x", maxElement), "! The row is longer than 64 KiB. -"
 	for name, c := range map[string]struct {
 		body string
 		want taken
@@ -153,7 +154,6 @@ func TestReadJobDocument(t *testing.T) {
 		"a control character":   {"{\"report_ids\":[1],\"label\":\"a\nb\"}", taken{problem: "400", items: []string{"1 - -"}}},
 		"broken after a fault":  {`{"x":1,"report_ids":[1,`, taken{problem: "400"}},
 		"deep without end":      {strings.Repeat("[", 60_000), taken{problem: "400"}},
-		"deeper than any":       {`{"report_ids":[` + deep(30_000) + `]}`, taken{problem: "400"}},
 
 		"an array":        {`[{"report_id":1}]`, taken{problem: "422 body wrong_type"}},
 		"a number":        {`318`, taken{problem: "422 body wrong_type"}},
@@ -186,11 +186,29 @@ func TestReadJobDocument(t *testing.T) {
 			`{"x":1,"report_ids":[1` + strings.Repeat(",1", 100_000) + ` and no end`, taken{problem: "422 x unknown_field"},
 		},
 		"a large unknown value": {`{"x":"` + strings.Repeat("x", 1<<20), taken{problem: "422 x unknown_field"}},
-		"an element too large":  {`{"report_ids":[1,"` + strings.Repeat("x", maxElement) + `"]}`, taken{problem: "413", items: []string{"1 - -"}}},
-		"an item too large":     {`{"items":[{"report_id":1` + strings.Repeat(" ", maxElement-14) + `}]}`, taken{problem: "413"}},
-		"a number too large":    {`{"report_ids":[` + strings.Repeat("1", maxElement+1) + `]}`, taken{problem: "413"}},
-		"a name too large":      {`{"` + strings.Repeat("x", maxElement) + `":1}`, taken{problem: "413"}},
-		"a number just not":     {`{"report_ids":[` + strings.Repeat("1", maxElement) + `]}`, taken{job: "false -", items: []string{"! report_id must be from 1 to 9223372036854775807. -"}}},
+		"elements too large": {
+			`{"report_ids":[1,"` + large + `",` + strings.Repeat("1", maxElement+1) + `,[{"x":[],"y":"` + large + `\"\u00e9é"},-0.5e+1],2]}`,
+			taken{job: "false -", items: []string{"1 - -", tooLong, tooLong, tooLong, "2 - -"}},
+		},
+		"an item just too large": {
+			`{"items":[{"report_id":1` + strings.Repeat(" ", maxElement-14) + `},{"report_id":2}]}`,
+			taken{job: "false -", items: []string{tooLong, "2 - -"}},
+		},
+		"an element much too deep": {
+			`{"report_ids":[` + deep(20_000) + `,` + deep(1_000_000) + `,1]}`,
+			taken{job: "false -", items: []string{"! The row's values are nested too deep. -", tooLong, "1 - -"}},
+		},
+		"deeper than can be followed":  {`{"report_ids":[` + deep(maxDepth+1) + `,1]}`, taken{problem: "413"}},
+		"too large and no JSON":        {`{"report_ids":["` + large + `",["` + large + `"}]}`, taken{problem: "400", items: []string{tooLong}}},
+		"too large and not UTF-8":      {`{"report_ids":["` + large + "\xff" + `"]}`, taken{problem: "400"}},
+		"too large and not closed":     {`{"report_ids":["` + large, taken{problem: "400"}},
+		"too deep and no JSON":         {`{"report_ids":[` + strings.Repeat("[", 100) + strings.Repeat("]", 99) + `}]}`, taken{problem: "400"}},
+		"a name too large":             {`{"` + large + `":1,"report_ids":[1]}`, taken{problem: "422 (other) unknown_field"}},
+		"a label much too large":       {`{"label":"` + large + `","report_ids":[1]}`, taken{problem: "422 label too_long"}},
+		"a label that is a large list": {`{"label":["` + large + `"],"report_ids":[1]}`, taken{problem: "422 label wrong_type"}},
+		"notify much too large":        {`{"report_ids":[1],"notify_candidate":"` + large + `"}`, taken{problem: "422 notify_candidate wrong_type", items: []string{"1 - -"}}},
+		"a large list as the body":     {`["` + large + `"]`, taken{problem: "422 body wrong_type"}},
+		"a number just not":            {`{"report_ids":[` + strings.Repeat("1", maxElement) + `]}`, taken{job: "false -", items: []string{"! report_id must be from 1 to 9223372036854775807. -"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for cut, body := range inPieces(c.body) {

@@ -1,12 +1,12 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"unicode/utf8"
 
 	"rescind/internal/revocation"
+	"rescind/internal/rows"
 )
 
 // readJobDocument reads a job as one JSON object whose items are taken one by one, while the rest is still on
@@ -20,7 +20,7 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errEnough) || errors.Is(err, errLarge)):
 		return jobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return jobValues{}, newProblem(codeTooLarge).says("A value is larger than is accepted here.")
+		return jobValues{}, newProblem(codeTooLarge).says("A value is nested deeper than is accepted here.")
 	case err != nil:
 		return jobValues{}, err
 	case d.items == 0:
@@ -56,8 +56,7 @@ func (d *jobDocument) read() error {
 	case d.text.ended():
 		return errEmpty
 	case c != '{':
-		d.values.fault("body", "wrong_type", "The body must be a JSON object.")
-		if _, err := d.value(); err != nil {
+		if err := d.lose("body", "wrong_type", "The body must be a JSON object."); err != nil {
 			return err
 		}
 	default:
@@ -77,19 +76,32 @@ func (d *jobDocument) read() error {
 	return nil
 }
 
+// lose notes what is wrong with the document as a whole, which is not read for long any more, and takes the value
+// that comes next, any that is JSON.
+func (d *jobDocument) lose(field, code, detail string) error {
+	d.values.fault(field, code, detail)
+	d.text.hurry()
+	if _, err := d.value(); !errors.Is(err, errSkipped) {
+		return err
+	}
+	return nil
+}
+
 // value takes the next one, any that is JSON.
 func (d *jobDocument) value() ([]byte, error) {
 	raw, err := d.text.value()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkValue(raw); err != nil && !tooDeep(raw, err) {
-		return nil, err
+	if err := checkValue(raw); err != nil {
+		if err := onlyTooDeep(raw, err); err != nil {
+			return nil, err
+		}
 	}
 	return raw, nil
 }
 
-// member takes a name and its value. When the document is lost, it is not read for long any more.
+// member takes a name and its value.
 func (d *jobDocument) member() error {
 	name, err := d.name()
 	if err != nil {
@@ -98,14 +110,11 @@ func (d *jobDocument) member() error {
 	isList := name == listIDs || name == listItems
 	switch {
 	case !isList && name != "notify_candidate" && name != "label":
-		d.values.fault(shownName(name), "unknown_field", "There is no such member.")
-		_, err = d.value()
+		err = d.lose(shownName(name), "unknown_field", "There is no such member.")
 	case d.seen[name]:
-		d.values.fault(name, "duplicate_field", name+" is given more than once.")
-		_, err = d.value()
+		err = d.lose(name, "duplicate_field", name+" is given more than once.")
 	case isList && d.list != "":
-		d.values.fault(name, "duplicate_field", "report_ids and items cannot both be given.")
-		_, err = d.value()
+		err = d.lose(name, "duplicate_field", "report_ids and items cannot both be given.")
 	case isList:
 		d.list = name
 		err = d.elements()
@@ -119,7 +128,8 @@ func (d *jobDocument) member() error {
 	return err
 }
 
-// name takes a member's name and the colon. A name that no text can hold is given as one that is unknown.
+// name takes a member's name and the colon. A name that no text can hold, or that is very long, is given as one
+// that is unknown.
 func (d *jobDocument) name() (string, error) {
 	switch c, err := d.text.next(); {
 	case err != nil:
@@ -128,6 +138,9 @@ func (d *jobDocument) name() (string, error) {
 		return "", errSyntax
 	}
 	raw, err := d.value()
+	if errors.Is(err, errSkipped) {
+		return otherName, d.text.take(':')
+	}
 	if err != nil {
 		return "", err
 	}
@@ -138,14 +151,25 @@ func (d *jobDocument) name() (string, error) {
 	return string(name), d.text.take(':')
 }
 
-// scalar takes the value of notify_candidate or label.
+// scalar takes the value of notify_candidate or label. One that is very large is a label that is too long, or has
+// the wrong type, which its first byte shows.
 func (d *jobDocument) scalar(name string) error {
+	first, err := d.text.next()
+	if err != nil {
+		return err
+	}
 	raw, err := d.value()
+	skipped := errors.Is(err, errSkipped)
+	if skipped {
+		raw = []byte{first}
+	}
 	switch {
-	case err != nil:
+	case err != nil && !skipped:
 		return err
 	case name == "notify_candidate":
 		d.values.notify(raw)
+	case skipped && first == '"':
+		d.values.fault(name, "too_long", name+" must have at most 255 characters.")
 	case raw[0] != 'n': // null is none
 		d.label = d.values.shortText(name, raw)
 	}
@@ -155,16 +179,10 @@ func (d *jobDocument) scalar(name string) error {
 // elements takes the array of items.
 func (d *jobDocument) elements() error {
 	if c, err := d.text.next(); err == nil && c != '[' {
-		d.values.fault(d.list, "wrong_type", d.list+" must be an array.")
-		_, err := d.value()
-		return err
+		return d.lose(d.list, "wrong_type", d.list+" must be an array.")
 	}
 	return d.text.list('[', ']', func() error {
-		raw, err := d.text.value()
-		if err != nil {
-			return err
-		}
-		item, err := d.item(raw)
+		item, err := d.item(d.text.value())
 		if err != nil {
 			return err
 		}
@@ -176,17 +194,24 @@ func (d *jobDocument) elements() error {
 	})
 }
 
-// item reads an element. Its errors are syntaxErrors.
-func (d *jobDocument) item(raw []byte) (revocation.Item, error) {
+// item reads an element as the text gave it. Its errors are those that end the document.
+func (d *jobDocument) item(raw []byte, err error) (revocation.Item, error) {
+	if errors.Is(err, errSkipped) {
+		return revocation.Item{Invalid: rowSentence(rows.ErrLong)}, nil
+	}
+	if err != nil {
+		return revocation.Item{}, err
+	}
 	var one decoder
-	var err error
 	if d.list == listItems {
 		one.body, one.faults, err = decodeSubmission(raw)
 	} else if err = checkValue(raw); err == nil {
 		one.reportID(raw)
 	}
-	if err != nil && !tooDeep(raw, err) {
-		return revocation.Item{}, err
+	if err != nil {
+		if err := onlyTooDeep(raw, err); err != nil {
+			return revocation.Item{}, err
+		}
 	}
 	return itemOf(one.body, one.faults, err), nil
 }
@@ -206,8 +231,15 @@ func checkValue(raw []byte) error {
 	return nil
 }
 
-// tooDeep tells whether all that is wrong with raw is how deep it is nested, which makes an item invalid, but
-// not the document.
-func tooDeep(raw []byte, err error) bool {
-	return errors.Is(err, errNesting) && json.Valid(raw)
+// onlyTooDeep gives no error when all that is wrong with raw is how deep it is nested, which makes an item invalid,
+// but not the document.
+func onlyTooDeep(raw []byte, err error) error {
+	if !errors.Is(err, errNesting) {
+		return err
+	}
+	ok, err := isJSON(raw)
+	if err == nil && !ok {
+		err = errSyntax
+	}
+	return err
 }

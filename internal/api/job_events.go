@@ -35,7 +35,7 @@ func (a *API) jobEvents(x *exchange) error {
 		return err
 	}
 	x.Response().Header()["X-Accel-Buffering"] = []string{"no"}
-	x.beginStream(mediaEvents)
+	defer x.beginStream(mediaEvents, a.service.Draining())()
 	if r.Method == http.MethodHead {
 		return nil
 	}

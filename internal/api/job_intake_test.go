@@ -199,10 +199,9 @@ func TestNewJob_leavesNothingBehind(t *testing.T) {
 		media, body, encoding string
 		status                int
 	}{
-		"broken JSON":   {asJSON, `{"report_ids":[1,1}`, "", 400},
-		"a late fault":  {asJSON, `{"report_ids":[1` + strings.Repeat(",1", piece) + `],"x":1}`, "", 422},
-		"broken gzip":   {asCSV, gzipped(t, manyRows(3)) + "x", "gzip", 400},
-		"a large value": {asJSON, `{"report_ids":[1,"` + strings.Repeat("x", 1<<17) + `"]}`, "", 413},
+		"broken JSON":  {asJSON, `{"report_ids":[1,1}`, "", 400},
+		"a late fault": {asJSON, `{"report_ids":[1` + strings.Repeat(",1", piece) + `],"x":1}`, "", 422},
+		"broken gzip":  {asCSV, gzipped(t, manyRows(3)) + "x", "gzip", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.upload(c.media, "", c.body, "Content-Encoding", c.encoding, "Idempotency-Key", "k").want(t, c.status, "")

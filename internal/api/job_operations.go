@@ -26,8 +26,6 @@ func getJobOperation(schemas huma.Registry) *huma.Operation {
 			"304": {Description: "Nothing has changed."},
 		},
 	}
-	addHeader(op.Responses["200"], "Preference-Applied", text("What was honoured of Prefer."), "wait=10")
-	addHeader(op.Responses["200"], "Vary", text("Prefer"), "Prefer")
 	addTags(op, "Names this state of the job, its speed included.")
 	addProblems(op, revocation.CodeNotFound)
 	return op
@@ -48,7 +46,6 @@ func listJobsOperation(schemas huma.Registry) *huma.Operation {
 			}},
 		}},
 	}
-	addProblems(op, revocation.CodeInvalid)
 	return op
 }
 
@@ -65,7 +62,7 @@ func jobResultsOperation(schemas huma.Registry) *huma.Operation {
 		Summary: "Get a job's items",
 		Description: `The items in the order of the input, also while the job runs: each is told once, as it stands when it is read.
 
-Accept chooses the form. application/json, the default, comes in pages. application/x-ndjson and text/csv are streamed whole, without limit and cursor; one that ends in an error breaks the connection. Of several that are liked as much, the one counts that is named more exactly, then the one that is named first. When none of them is acceptable, the answer is JSON.
+Accept chooses the form. application/json, the default, comes in pages. application/x-ndjson and text/csv are streamed whole, without limit and cursor; one that ends in an error, or at a stop of the service, breaks the connection, so that a part is not taken for the whole: ask again. Of several that are liked as much, the one counts that is named more exactly, then the one that is named first. When none of them is acceptable, the answer is JSON.
 
 In CSV, values that are not there are empty cells. A cell that a spreadsheet may run as a formula, because it begins with =, +, -, @, a tab or a line break (spaces and quotes before it not counted), gets an apostrophe as its first character.`,
 		Parameters: []*huma.Param{
@@ -85,10 +82,16 @@ In CSV, values that are not there are empty cells. A cell that a spreadsheet may
 			},
 		}},
 	}
-	addHeader(op.Responses["200"], "Vary", text("Accept"), "Accept")
 	addHeader(op.Responses["200"], "Content-Disposition", text("A name for the file; with text/csv only."),
 		`attachment; filename="job-0197a3c2-8f4e-7b1a-9c3d-5e6f00000000-results.csv"`)
-	addProblems(op, revocation.CodeNotFound, revocation.CodeInvalid)
+	sometimes(op.Responses["200"], "Content-Disposition")
+	addProblems(op, revocation.CodeNotFound, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
+	for status, response := range op.Responses {
+		addHeader(response, "Vary", text("Accept"), "Accept")
+		if status >= "500" { // they may come before the header is looked at
+			sometimes(response, "Vary")
+		}
+	}
 	return op
 }
 
@@ -151,6 +154,7 @@ A body is not looked at.`,
 	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
 	addProblems(op, revocation.CodeNotFound, revocation.CodeJobRunning, revocation.CodeUploadInProgress,
 		revocation.CodeInvalid, revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	op.Responses["422"].Content[mediaProblem].Examples["nothing to retry"] = &huma.Example{Summary: "nothing to retry", Value: nothingToRetry()}
 	return op
 }
 
@@ -182,7 +186,7 @@ var (
 	exampleResults = []revocation.Revocation{
 		exampleResult(1, revocation.StatusRevoked, func(r *revocation.Revocation) {
 			r.ClientReference = new("ticket 4711")
-			r.Notification.Status = revocation.NotificationSent
+			r.Notification.Status = revocation.NotificationPending
 		}),
 		exampleResult(2, revocation.StatusNotAllowed, func(r *revocation.Revocation) {
 			r.Timestamp = "2025-01-15 10:32:45"

@@ -50,7 +50,7 @@ func (a *API) jobResults(x *exchange) error {
 	if media == mediaJSON {
 		next := ""
 		if more {
-			next = cursorAfter(page[len(page)-1].ID)
+			next = cursorAfter(cursorResults, page[len(page)-1].ID)
 		}
 		x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendResult, next))
 		return nil
@@ -69,7 +69,7 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 		x.Response().Header()["Content-Disposition"] = []string{`attachment; filename="job-` + f.Job.String() + `-results.csv"`}
 		media += "; charset=utf-8"
 	}
-	x.beginStream(media)
+	defer x.beginStream(media, a.service.Draining())()
 	if x.Request().Method == http.MethodHead {
 		return nil
 	}
@@ -87,6 +87,9 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 		if !more {
 			return x.send(piece)
 		}
+		if x.stopping() {
+			return x.broke(errStopping)
+		}
 		f.After = page[len(page)-1].ID.Row()
 		var err error
 		if page, more, err = a.service.Results(x.Request().Context(), f); err != nil {
@@ -97,7 +100,7 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 
 // rowCursor reads the cursor of a job's results, which is the id of the last item of a page.
 func (q *query) rowCursor(name string, job revocation.ID) (after int) {
-	last := q.cursor(name)
+	last := q.cursor(name, cursorResults)
 	if last.IsZero() {
 		return 0
 	}

@@ -62,7 +62,7 @@ func jobSchema() *huma.Schema {
 			"eta":              maybe(instant("When it will end if it goes on as of late; null when that cannot be told.")),
 			"requested_by":     {Type: "string", Format: "uuid", Description: "The id of the API key that asked."},
 			"created_at":       instant("When its upload began."),
-			"started_at":       maybe(instant("When its first item was taken up.")),
+			"started_at":       maybe(instant("When its first item was taken up; null before, and for good when it was cancelled first.")),
 			"finished_at":      maybe(instant("When its last item became final.")),
 		},
 	}

@@ -29,7 +29,7 @@ type listJobsInput struct {
 func (in *listJobsInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	q := readQuery(u.RawQuery)
-	in.filter = revocation.JobFilter{Limit: q.limit("limit"), Before: q.cursor("cursor")}
+	in.filter = revocation.JobFilter{Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
 	return q.faults()
 }
 
@@ -41,7 +41,7 @@ func (a *API) listJobs(x *exchange, in *listJobsInput) (*listOutput, error) {
 	}
 	next := ""
 	if more {
-		next = cursorAfter(page[len(page)-1].ID)
+		next = cursorAfter(cursorJobs, page[len(page)-1].ID)
 	}
 	return &listOutput{ContentType: mediaJSON, Body: appendPage(nil, page, appendJob, next)}, nil
 }
@@ -76,7 +76,7 @@ func (a *API) retryJob(x *exchange) error {
 	})
 	if err != nil {
 		if revocation.ErrorCode(err) == revocation.CodeInvalid {
-			return newProblem(revocation.CodeInvalid).says("No item of the job ended as ERROR_REVOKING.")
+			return nothingToRetry()
 		}
 		return err
 	}
@@ -87,4 +87,8 @@ func (a *API) retryJob(x *exchange) error {
 	x.Response().Header()["Retry-After"] = []string{"1"}
 	x.respond(http.StatusAccepted, mediaJSON, appendJob(nil, &job))
 	return nil
+}
+
+func nothingToRetry() *problem {
+	return newProblem(revocation.CodeInvalid).says("No item of the job ended as ERROR_REVOKING.")
 }

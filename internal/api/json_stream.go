@@ -7,7 +7,7 @@ import (
 
 const (
 	jsonBuffer = 32 << 10
-	// maxElement bounds one value that a jsonStream gives, in bytes.
+	// maxElement bounds one value that a jsonStream gives, in bytes; it checks and passes over what is larger.
 	maxElement = 64 << 10
 	// hurried is how much a jsonStream still reads of a text that is lost.
 	hurried = 64 << 10
@@ -15,11 +15,15 @@ const (
 
 var (
 	errEnough = errors.New("enough was read of a text that is lost")
-	errLarge  = errors.New("a value is too large")
+	// errSkipped is told of a value that is JSON but larger than maxElement, and was passed over.
+	errSkipped = errors.New("a value is too large to be kept")
+	// errLarge is told of a value that nobody can tell to be JSON.
+	errLarge = errors.New("a value is nested too deep to be followed")
 )
 
 // jsonStream takes JSON text apart while it comes, as far as its brackets, commas and colons, and gives the
-// values in between as they were written. Whether those are JSON is left to the scanner.
+// values in between as they were written. Whether those are JSON is left to the scanner, but for what is too large
+// for it.
 type jsonStream struct {
 	src     io.Reader
 	buf     []byte
@@ -28,6 +32,8 @@ type jsonStream struct {
 	// spare is how much may still be read; negative: all.
 	spare int
 	raw   []byte
+	// large checks a value that is larger than raw may be; nil while it is not.
+	large *jsonCheck
 }
 
 func newJSONStream(src io.Reader) *jsonStream {
@@ -117,7 +123,7 @@ func (s *jsonStream) list(opening, closing byte, entry func() error) error {
 }
 
 // value takes a value: up to the bracket or the quote that closes it, or to what ends a number or a word. It
-// stays as it is until the next call. errLarge when it is larger than maxElement.
+// stays as it is until the next call. errSkipped when it is larger than maxElement, but JSON.
 func (s *jsonStream) value() ([]byte, error) {
 	c, err := s.next()
 	if err != nil {
@@ -126,18 +132,17 @@ func (s *jsonStream) value() ([]byte, error) {
 	if s.ended() || endsWord(c) {
 		return nil, errSyntax
 	}
-	s.raw = s.raw[:0]
+	s.raw, s.large = s.raw[:0], nil
 	depth, quoted, escaped := 0, false, false
 	for {
 		for ; s.at < s.end; s.at++ {
 			c := s.buf[s.at]
 			if !quoted && depth == 0 && len(s.raw) > 0 && endsWord(c) {
-				return s.raw, nil
+				return s.taken()
 			}
-			if len(s.raw) == maxElement {
-				return nil, errLarge
+			if err := s.keep(c); err != nil {
+				return nil, err
 			}
-			s.raw = append(s.raw, c)
 			switch {
 			case escaped:
 				escaped = false
@@ -159,18 +164,48 @@ func (s *jsonStream) value() ([]byte, error) {
 			}
 			if !quoted && depth == 0 {
 				s.at++
-				return s.raw, nil
+				return s.taken()
 			}
 		}
 		switch ok, err := s.more(); {
 		case ok:
 		case err == nil && !quoted && depth == 0: // a word at the end
-			return s.raw, nil
+			return s.taken()
 		case err == nil:
 			return nil, errSyntax
 		default:
 			return nil, err
 		}
+	}
+}
+
+// keep keeps a byte of a value, or has it checked at once when there is no more room. It is errEnough where nobody
+// asks any more what a value is.
+func (s *jsonStream) keep(c byte) error {
+	switch {
+	case s.large == nil && len(s.raw) < maxElement:
+		s.raw = append(s.raw, c)
+		return nil
+	case s.spare >= 0:
+		return errEnough
+	case s.large == nil:
+		s.large = &jsonCheck{}
+		if err := s.large.write(s.raw); err != nil {
+			return err
+		}
+	}
+	return s.large.take(c)
+}
+
+// taken gives the value whose end was found.
+func (s *jsonStream) taken() ([]byte, error) {
+	switch {
+	case s.large == nil:
+		return s.raw, nil
+	case !s.large.ended():
+		return nil, errSyntax
+	default:
+		return nil, errSkipped
 	}
 }
 

@@ -34,7 +34,7 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
 		Limit:         q.limit("limit"),
-		Before:        q.cursor("cursor"),
+		Before:        q.cursor("cursor", cursorRevocations),
 	}
 	return q.faults()
 }
@@ -53,7 +53,7 @@ func (a *API) list(x *exchange, in *listInput) (*listOutput, error) {
 	}
 	next := ""
 	if more {
-		next = cursorAfter(page[len(page)-1].ID)
+		next = cursorAfter(cursorRevocations, page[len(page)-1].ID)
 	}
 	body := appendPage(make([]byte, 0, 64+600*len(page)), page, appendRevocation, next)
 	return &listOutput{ContentType: mediaJSON, Body: body}, nil
@@ -75,11 +75,22 @@ func appendPage[T any](b []byte, page []T, one func([]byte, *T) []byte, next str
 	return append(appendString(b, next), '}')
 }
 
-// cursors are the last id of a page in letters that a URL holds as they are; strict, so that each has one
-// spelling only.
+// cursorKind tells the lists' cursors apart: each holds for its own alone.
+type cursorKind byte
+
+const (
+	cursorRevocations cursorKind = iota + 1
+	cursorJobs
+	cursorResults
+)
+
+// cursors are the kind and the last id of a page in letters that a URL holds as they are; strict, so that each has
+// one spelling only.
 var cursors = base64.RawURLEncoding.Strict()
 
-func cursorAfter(last revocation.ID) string { return cursors.EncodeToString(last[:]) }
+func cursorAfter(kind cursorKind, last revocation.ID) string {
+	return cursors.EncodeToString(append([]byte{byte(kind)}, last[:]...))
+}
 
 // query reads the parameters of a list strictly: each is named, taken once, and faults are gathered. A
 // parameter without a value counts as not given.
@@ -114,6 +125,18 @@ func (q *query) faults() []error {
 		errs[i] = f
 	}
 	return errs
+}
+
+// refuseParameters is for what is asked without any.
+func refuseParameters(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	q := readQuery(raw)
+	if len(q.faults()) > 0 {
+		return invalid(q.wrong...)
+	}
+	return nil
 }
 
 // take gives a parameter's value and takes it out of the query; empty when there is nothing to read.
@@ -199,16 +222,17 @@ func (q *query) time(name string) time.Time {
 	return t
 }
 
-func (q *query) cursor(name string) (last revocation.ID) {
+func (q *query) cursor(name string, kind cursorKind) (last revocation.ID) {
 	sent := q.take(name)
 	if sent == "" {
 		return last
 	}
 	decoded, err := cursors.DecodeString(sent)
 	// The decoder passes over line breaks, so the length is asked for on both sides.
-	if err != nil || len(sent) != cursors.EncodedLen(len(last)) || len(decoded) != len(last) || revocation.ID(decoded).IsZero() {
-		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer.")
+	if err != nil || len(sent) != cursors.EncodedLen(1+len(last)) || len(decoded) != 1+len(last) || decoded[0] != byte(kind) ||
+		revocation.ID(decoded[1:]).IsZero() {
+		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer about the same list.")
 		return last
 	}
-	return revocation.ID(decoded)
+	return revocation.ID(decoded[1:])
 }

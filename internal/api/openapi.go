@@ -19,7 +19,7 @@ An API key goes into the header apiKey, or into Authorization as a Bearer token;
 
 The endpoint that this service implements is documented elsewhere without HTTP codes, without the name of the key's header, without an example for ALREADY_REVOKED, and without the moment and zone of NOT_ALLOWED's timestamp. The reading here: codes as below, apiKey, the sentence below, and the account's latest plan change in UTC.
 
-Times are by RFC 3339, in UTC.`
+Times are by RFC 3339, in UTC. Parameters in the query string are taken strictly where a key is needed: each once, and no others.`
 
 // humaConfig is huma without what it would add by itself: links to schemas in every body, pages that load
 // from elsewhere, and documents that are made while requests come in.
@@ -71,14 +71,19 @@ func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
 	return revocation.Scope(op.Security[0]["apiKey"][0]), true
 }
 
-// describe completes an operation's answers by what is the same for all: those of the guard, and headers.
+// describe completes an operation's answers by what is the same for all: those of the guard, and headers. What needs
+// no key is made of what is in memory, and does not fail.
 func describe(op *huma.Operation) {
-	if _, guarded := scopeOf(op); guarded {
-		addProblems(op, codeUnauthorized, codeMissingScope, codeRateLimited, revocation.CodeUnavailable)
+	if scope, guarded := scopeOf(op); guarded {
+		addProblems(op, codeUnauthorized, codeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
+		setExample(op, newProblem(codeMissingScope).says("This needs an API key with the scope "+string(scope)+"."))
 		for status, response := range op.Responses {
 			if status != "401" && status != "403" {
 				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds."), `"default";q=50;w=1`)
 				addHeader(response, "RateLimit", text("What is left of it: r requests, full again in t seconds."), `"default";r=49;t=1`)
+				if status >= "500" { // the key may not be known then
+					sometimes(response, "RateLimit-Policy", "RateLimit")
+				}
 			}
 		}
 		addHeader(op.Responses["401"], "WWW-Authenticate", text("How to send a key."), `ApiKey realm="rescind", Bearer realm="rescind"`)
@@ -86,7 +91,6 @@ func describe(op *huma.Operation) {
 			addHeader(op.Responses["429"], name, text("The same for clients that know only the older fields."), "1")
 		}
 	}
-	addProblems(op, revocation.CodeInternal)
 	for _, response := range op.Responses {
 		addHeader(response, "X-Request-Id", text("Names the request in the service's log."), "FZ3QK7YV5X2M4T6R")
 	}
@@ -109,7 +113,7 @@ func addProblems(op *huma.Operation, codes ...revocation.Code) {
 			op.Responses[status] = response
 		}
 		if code == revocation.CodeInvalid {
-			p.Errors = []fault{{"report_id", "wrong_type", "report_id must be an integer."}}
+			p.Errors = []fault{exampleFault(op)}
 		}
 		response.Content[mediaProblem].Examples[string(p.Code)] = &huma.Example{Summary: string(p.Code), Value: p}
 		if p.retryAfter > 0 || code == codeRateLimited {
@@ -118,11 +122,38 @@ func addProblems(op *huma.Operation, codes ...revocation.Code) {
 	}
 }
 
+// setExample replaces the example of a code by what the operation really says.
+func setExample(op *huma.Operation, p *problem) {
+	op.Responses[strconv.Itoa(p.Status)].Content[mediaProblem].Examples[string(p.Code)].Value = p
+}
+
+// exampleFault is what is easily wrong with a request.
+func exampleFault(op *huma.Operation) fault {
+	switch op.OperationID {
+	case "revokeInvite", "listRevocations":
+		return fault{"report_id", "wrong_type", "report_id must be an integer."}
+	case "createJob":
+		return fault{listIDs, "required", "report_ids or items is needed."}
+	case "listJobs", "getJobResults":
+		return fault{"limit", "out_of_range", "limit must be from 1 to 1000."}
+	default:
+		return fault{"verbose", "unknown_field", "There is no such parameter."}
+	}
+}
+
+// addHeader adds a header that the answer always has.
 func addHeader(response *huma.Response, name string, schema *huma.Schema, example string) {
 	if response.Headers == nil {
 		response.Headers = map[string]*huma.Header{}
 	}
-	response.Headers[name] = &huma.Header{Description: schema.Description, Schema: &huma.Schema{Type: schema.Type}, Example: example}
+	response.Headers[name] = &huma.Header{Description: schema.Description, Schema: &huma.Schema{Type: schema.Type}, Example: example, Required: true}
+}
+
+// sometimes says of headers that the answer does not always have them.
+func sometimes(response *huma.Response, names ...string) {
+	for _, name := range names {
+		response.Headers[name].Required = false
+	}
 }
 
 func text(description string) *huma.Schema {
@@ -153,6 +184,11 @@ func (a *API) serveDocument() {
 		x.respond(http.StatusOK, "text/html; charset=utf-8", page)
 		return nil
 	})
+	// What huma has read off Go's types would let nothing stand beside it. Answers can have more members some day, and
+	// one is the sum of two such types.
+	for _, name := range []string{"Problem", "Fault", "Readiness", "PartHealth"} {
+		a.huma.OpenAPI().Components.Schemas.Map()[name].AdditionalProperties = nil
+	}
 	var err error
 	if document, err = json.Marshal(a.huma.OpenAPI()); err != nil {
 		panic(err) // it is made of this package's literals

@@ -45,7 +45,8 @@ Members are taken strictly: each once, by its exact name and type, and no others
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/revocations/0197a3c2-8f4e-7b1a-9c3d-5e6f70819203")
 	addHeader(op.Responses["202"], "Retry-After", text("Whole seconds until the next attempt is due, at least 1."), "1")
 	addProblems(op, codeMalformedJSON, revocation.CodeNotFound, codeRequestTimeout, codeTooLarge, codeUnsupportedMedia,
-		revocation.CodeInvalid, revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	setExample(op, noSuchInvite())
 	return op
 }
 
@@ -92,7 +93,6 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 			}},
 		}},
 	}
-	addProblems(op, revocation.CodeInvalid)
 	return op
 }
 
@@ -127,6 +127,11 @@ func readinessOperation(schemas huma.Registry) *huma.Operation {
 		}},
 	}
 	addProblems(op, revocation.CodeUnavailable)
+	op.Responses["503"].Content[mediaProblem].Examples[string(revocation.CodeUnavailable)].Value = newUnready(readiness{
+		State: StateUnavailable, Parts: []partHealth{
+			{Name: "database", State: StateUnavailable, Reason: "It cannot be reached."}, {Name: "redis", State: StateOK},
+		},
+	})
 	op.Responses["503"].Description = "It cannot. The problem has the members of the other answer as well."
 	op.Responses["503"].Content[mediaProblem].Schema = &huma.Schema{
 		AllOf: []*huma.Schema{{Ref: "#/components/schemas/Problem"}, schema},
@@ -145,7 +150,7 @@ func limitParam() *huma.Param {
 }
 
 func cursorParam() *huma.Param {
-	return optional("cursor", "The next_cursor of the page before.", &huma.Schema{Type: "string"})
+	return optional("cursor", "The next_cursor of the page before. It holds for the same list alone, and there for any filter and limit.", &huma.Schema{Type: "string"})
 }
 
 func idParam() *huma.Param {
@@ -166,8 +171,11 @@ func idempotencyKeyParam(description string) *huma.Param {
 	}
 }
 
-// addTags adds the ETag of what can be polled, which the description explains.
+// addTags adds the ETag of what can be polled, which the description explains, and what it depends on.
 func addTags(op *huma.Operation, description string) {
+	for _, status := range []string{"200", "304"} {
+		addPreferences(op.Responses[status])
+	}
 	const example = `"kq9fYv3hT0m2wXn7bB1c8A"`
 	addHeader(op.Responses["200"], "ETag", text(description), example)
 	addHeader(op.Responses["304"], "ETag", text("The same as before."), example)
@@ -223,7 +231,12 @@ func revocationResponse(schemas huma.Registry, description string, examples ...r
 			Summary: string(r.Status), Value: json.RawMessage(appendRevocation(nil, &r)),
 		}
 	}
-	addHeader(response, "Preference-Applied", text("What was honoured of Prefer."), "wait=10")
-	addHeader(response, "Vary", text("Prefer"), "Prefer")
+	addPreferences(response)
 	return response
+}
+
+func addPreferences(response *huma.Response) {
+	addHeader(response, "Preference-Applied", text("What was honoured of Prefer."), "wait=10")
+	sometimes(response, "Preference-Applied")
+	addHeader(response, "Vary", text("Prefer"), "Prefer")
 }

@@ -3,10 +3,12 @@ package api
 import (
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -20,6 +22,27 @@ func TestNewServer(t *testing.T) {
 		}
 		if s.Addr != "127.0.0.1:1" || s.ErrorLog == nil {
 			t.Errorf("%+v", s)
+		}
+	})
+	t.Run("closes connections on which nothing more comes", func(t *testing.T) {
+		server := httptest.NewUnstartedServer(nil)
+		server.Config = NewServer("", newTestAPI(), log)
+		server.Config.IdleTimeout = 20 * time.Millisecond // of two minutes
+		server.Start()
+		defer server.Close()
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+			t.Errorf("%v: %s", err, answer)
 		}
 	})
 	t.Run("refuses large headers", func(t *testing.T) {

@@ -68,7 +68,7 @@ func (a *API) submit(x *exchange) error {
 	}, wait)
 	if err != nil {
 		if revocation.ErrorCode(err) == revocation.CodeNotFound {
-			return newProblem(revocation.CodeNotFound).says(revocation.StatusNotFound.Message())
+			return noSuchInvite()
 		}
 		return err
 	}
@@ -87,6 +87,10 @@ func (a *API) submit(x *exchange) error {
 	*buffer = appendRevocation(text[:0], &revoked)
 	x.respond(status, mediaJSON, *buffer)
 	return nil
+}
+
+func noSuchInvite() *problem {
+	return newProblem(revocation.CodeNotFound).says(revocation.StatusNotFound.Message())
 }
 
 // retryAfter is the time until at in whole seconds, at least 1.

@@ -331,7 +331,7 @@ func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
 // faultyStore is the real store, with faults of a database at the places that a test asks for.
 type faultyStore struct {
 	*sqlite.Store
-	submit, carryOut, keys, jobs, results atomic.Pointer[revocation.Error]
+	submit, carryOut, keys, jobs, results, cancels atomic.Pointer[revocation.Error]
 	// chunk fails once, so that its items go on one by one.
 	chunk atomic.Pointer[revocation.Chunk]
 	// afterJob can change a job that was read.
@@ -376,6 +376,13 @@ func (s *faultyStore) Job(ctx context.Context, account string, id revocation.ID)
 		(*after)(&job)
 	}
 	return job, err
+}
+
+func (s *faultyStore) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	if err := s.cancels.Load(); err != nil {
+		return revocation.Job{}, err
+	}
+	return s.Store.CancelJob(ctx, account, id)
 }
 
 func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {

@@ -47,5 +47,5 @@ func Admin(ctx context.Context, listener net.Listener, health *api.Health, instr
 	page := queue.Page(instruments.redis, queuePage)
 	mux.Handle(queuePage, page)
 	mux.Handle(queuePage+"/", page)
-	return serve(ctx, listener, mux, log, func() {})
+	return serve(ctx, listener, api.AdminHeaders(mux), log, func() {})
 }

@@ -13,7 +13,7 @@ import (
 
 var errNoAccount = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such account."}
 
-// SetAccount creates an account or changes what change names. CodeInvalid for an upstream without a key.
+// SetAccount creates an account or changes what change names. CodeInvalid for an upstream without a URL or a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *time.Time
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
@@ -33,9 +33,10 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 			UPDATE accounts SET upstream_url = NULL, upstream_key = NULL, upstream_rate = 0, upstream_concurrency = 0,
 				upstream_hold = '', upstream_held_until = NULL
 			WHERE account_id = $1`, change.ID)
-	default:
+	default: // without a URL, any key breaks the constraint
 		batch.Queue(`
-			UPDATE accounts SET upstream_url = coalesce($2, upstream_url), upstream_key = coalesce($3, upstream_key),
+			UPDATE accounts SET upstream_url = coalesce($2, upstream_url),
+				upstream_key = CASE WHEN coalesce($2, upstream_url) IS NULL THEN '' ELSE coalesce($3, upstream_key) END,
 				upstream_rate = coalesce($4, upstream_rate), upstream_concurrency = coalesce($5, upstream_concurrency),
 				upstream_hold = '', upstream_held_until = NULL
 			WHERE account_id = $1`, change.ID, up.URL, up.SealedKey, up.Rate, up.Concurrency)

@@ -146,7 +146,8 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 // done is how many items of a job are final after a count of $3 more.
 const done = `(j.revoked + j.already_revoked + j.not_allowed + j.not_found + j.error_revoking + j.invalid + j.cancelled + $3)`
 
-// addCount fails unless it changes one row.
+// addCount fails unless it changes one row. A job that is being cancelled was not taken up where items are cancelled
+// alone.
 const addCount = `
 	WITH counted AS (
 		UPDATE jobs j SET retrying = j.retrying + $4,
@@ -155,7 +156,7 @@ const addCount = `
 			mails = j.mails + $11, delegated = j.delegated + $12,
 			state = CASE WHEN ` + done + ` < j.total THEN CASE j.state WHEN 'QUEUED' THEN 'RUNNING' ELSE j.state END
 				WHEN j.state = 'CANCELLING' THEN 'CANCELLED' ELSE 'COMPLETED' END,
-			started_at = coalesce(j.started_at, now()),
+			started_at = coalesce(j.started_at, CASE WHEN j.state <> 'CANCELLING' OR $3 > $10 OR $4 > 0 THEN now() END),
 			finished_at = CASE WHEN ` + done + ` = j.total THEN clock_timestamp() END,
 			served_at = clock_timestamp(),
 			since = CASE WHEN j.mark_at IS NULL THEN now()

@@ -110,6 +110,9 @@ func NewService(o ServiceOptions) *Service {
 // that takes the requests is told to shut down, and end Run after that.
 func (s *Service) Drain() { s.drain() }
 
+// Draining is closed when Drain is called: what has no end of its own should come to one.
+func (s *Service) Draining() <-chan struct{} { return s.drained }
+
 // Run writes submissions and sends tasks until ctx ends and all that has come is written. It can run once.
 func (s *Service) Run(ctx context.Context) {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))

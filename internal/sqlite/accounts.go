@@ -10,7 +10,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// SetAccount creates an account or changes what is not nil of it. CodeInvalid for an upstream without a key.
+// SetAccount creates an account or changes what is not nil of it. CodeInvalid for an upstream without a URL or a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *int64
 	if change.PlanChangedAt != nil {

@@ -43,7 +43,8 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 	return ended, nil
 }
 
-// Times are in microseconds. What stands right of an equals sign is the row as it was.
+// Times are in microseconds. What stands right of an equals sign is the row as it was. A job that is being cancelled
+// was not taken up where items are cancelled alone.
 const addCount = `
 	UPDATE jobs AS j
 	SET revoked = j.revoked + :revoked, already_revoked = j.already_revoked + :already_revoked,
@@ -55,7 +56,7 @@ const addCount = `
 	        WHEN p.done < j.total THEN iif(j.state = 'QUEUED', 'RUNNING', j.state)
 	        ELSE iif(j.state = 'CANCELLING', 'CANCELLED', 'COMPLETED') END,
 	    finished_at = CASE WHEN p.done = j.total THEN :now END,
-	    started_at = coalesce(j.started_at, :began),
+	    started_at = coalesce(j.started_at, iif(j.state <> 'CANCELLING' OR :sum > :cancelled OR :retrying > 0, :began, NULL)),
 	    served_at = :now,
 	    since = CASE WHEN j.mark_at IS NULL THEN :began WHEN j.mark_at <= :old THEN j.mark_at ELSE j.since END,
 	    since_done = CASE WHEN j.mark_at IS NULL THEN j.invalid WHEN j.mark_at <= :old THEN j.mark_done ELSE j.since_done END,

@@ -48,7 +48,7 @@ func setUpstream(ctx context.Context, tx *sql.Tx, account string, up revocation.
 		SET upstream_url = coalesce(?2, upstream_url), upstream_key = coalesce(?3, upstream_key),
 		    upstream_rate = coalesce(?4, upstream_rate), upstream_concurrency = coalesce(?5, upstream_concurrency),
 		    upstream_hold = '', upstream_held_until = NULL
-		WHERE account_id = ?1 AND (coalesce(?2, upstream_url) IS NULL) = (coalesce(?3, upstream_key) IS NULL)`,
+		WHERE account_id = ?1 AND coalesce(?2, upstream_url) IS NOT NULL AND coalesce(?3, upstream_key) IS NOT NULL`,
 		account, up.URL, up.SealedKey, up.Rate, up.Concurrency)
 	if err == nil && changed == 0 {
 		return &revocation.Error{Code: revocation.CodeInvalid, Detail: "An upstream needs a URL and a key."}

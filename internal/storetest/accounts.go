@@ -36,6 +36,30 @@ var accountTests = []test{
 			f.same("account", step.want, accounts[1])
 		}
 	}},
+	{"what belongs to an upstream is refused while there is none", func(f *fixture) {
+		url, none := "https://platform.example", ""
+		key, rate, concurrency := []byte("sealed"), 5.0, 3
+		set := func(up revocation.UpstreamChange) error {
+			return f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Contact: &none, Upstream: &up})
+		}
+		refused := func() {
+			f.Helper()
+			for _, up := range []revocation.UpstreamChange{{Rate: &rate}, {Concurrency: &concurrency}, {SealedKey: key}, {URL: &url}, {SealedKey: key, Rate: &rate}} {
+				f.code(revocation.CodeInvalid, set(up))
+			}
+			accounts, err := f.Accounts(f.Context())
+			f.must(err)
+			f.same("the rest of the change", revocation.Account{ID: acme, Name: "The acme company", Contact: "help@acme.example"}, accounts[0])
+		}
+		refused()
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: key}}))
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{Rate: &rate, Concurrency: &concurrency}}))
+		found, err := f.Upstream(f.Context(), acme)
+		f.must(err)
+		f.same("upstream", &revocation.Upstream{Account: acme, URL: url, SealedKey: key, Rate: rate, Concurrency: concurrency}, found)
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &none}}))
+		refused()
+	}},
 	{"accounts are listed by id", func(f *fixture) {
 		accounts, err := f.Accounts(f.Context())
 		f.must(err)

@@ -49,6 +49,36 @@ var cancelTests = []test{
 		f.state(job, revocation.JobCancelled)
 		f.same("counts", revocation.Counts{Revoked: 2, NotFound: revocation.ChunkSize - 2, Cancelled: 2}, f.look(job).Counts)
 	}},
+	{"a job of which nothing was taken up has no start", func(f *fixture) {
+		never, spilled, ran := f.bulk(items(1)), f.bulk(items(2)), f.bulk(unknown(revocation.ChunkSize+1), zeniths)
+		f.chunk(zenith)
+		started := f.look(ran).StartedAt
+		for _, job := range []revocation.Job{never, spilled, ran} {
+			f.cancel(job)
+		}
+		f.spill(spilled)
+		f.work(acme)
+		f.work(zenith)
+		for _, job := range []revocation.Job{never, spilled} {
+			f.state(job, revocation.JobCancelled)
+			f.same("started", []any{time.Time{}, 0.0}, []any{f.look(job).StartedAt, f.look(job).ItemsPerSecond()})
+		}
+		f.state(ran, revocation.JobCancelled)
+		f.same("started", started, f.look(ran).StartedAt)
+	}},
+	{"an attempt under way that ends while its job is being cancelled starts it", func(f *fixture) {
+		for name, end := range map[string]func(revocation.Ref){
+			"failed":      func(ref revocation.Ref) { f.attemptFails(time.Hour, ref) },
+			"failed last": func(ref revocation.Ref) { f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, ref) },
+		} {
+			job := f.bulk(items(1))
+			f.cancel(job)
+			f.spill(job)
+			f.same(name+", before", time.Time{}, f.look(job).StartedAt)
+			end(rowOf(job, 1))
+			f.same(name, false, f.look(job).StartedAt.IsZero())
+		}
+	}},
 	{"items that wait are cancelled with the attempts they had", func(f *fixture) {
 		job := f.bulk(append(items(1, 2, 3, 4), unknown(5)...), notifyAll)
 		f.spill(job)

@@ -64,12 +64,12 @@ func StartTracing(ctx context.Context, service string, log *slog.Logger) (*Traci
 	if err != nil {
 		return nil, errEndpoint
 	}
-	return newTracing(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)), nil
+	return newTracing(sdktrace.WithBatcher(discreet{exporter}), sdktrace.WithResource(about)), nil
 }
 
 func newTracing(options ...sdktrace.TracerProviderOption) *Tracing {
 	provider := sdktrace.NewTracerProvider(options...)
-	return &Tracing{provider, provider.Tracer("rescind")}
+	return &Tracing{provider, provider.Tracer(scope)}
 }
 
 // Stop sends what is left.

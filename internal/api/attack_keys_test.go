@@ -1,0 +1,160 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rescind/internal/api"
+	"rescind/internal/revocation"
+)
+
+// countedKeys are the keys of a database that counts how often it is asked.
+type countedKeys struct {
+	api.Keys
+	lookups atomic.Int64
+}
+
+func (k *countedKeys) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+	k.lookups.Add(1)
+	return k.Keys.KeyByHash(ctx, hash)
+}
+
+// guessed is a world whose limits are so low that a guesser meets them, and never so fast that they refill meanwhile.
+func guessed(t *testing.T) (*world, *countedKeys) {
+	t.Helper()
+	keys := &countedKeys{}
+	w := newWorld(t, func(o *api.Options, _ *httptest.Server) {
+		keys.Keys = o.Keys
+		o.Keys, o.RateLimit = keys, 4
+	})
+	return w, keys
+}
+
+// at calls from a client's address, as a proxy tells it, with a key.
+func (w *world) at(address, key string) answer {
+	w.t.Helper()
+	return w.call(http.MethodGet, "/revocations", "", "apiKey", "", "apiKey", key, "X-Forwarded-For", address)
+}
+
+// exhaust guesses until the address may guess no more.
+func (w *world) exhaust(address string) (limited answer) {
+	w.t.Helper()
+	for n := 0; limited.status != http.StatusTooManyRequests; n++ {
+		if n == 1000 {
+			w.t.Fatal("guesses are not limited")
+		}
+		if limited = w.at(address, fmt.Sprint("guess", n)); limited.status != http.StatusTooManyRequests {
+			limited.want(w.t, http.StatusUnauthorized, "unauthorized")
+		}
+	}
+	return limited
+}
+
+func TestGuessedKeys(t *testing.T) {
+	t.Run("are limited for each address, and say when to come again", func(t *testing.T) {
+		w, _ := guessed(t)
+		limited := w.exhaust("198.51.100.1")
+		limited.want(t, http.StatusTooManyRequests, "rate_limited")
+		golden(t, "problem_too_many_guesses", limited.body)
+		got := map[string]string{}
+		for _, name := range []string{"Retry-After", "RateLimit-Policy", "RateLimit", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "WWW-Authenticate"} {
+			got[name] = limited.header.Get(name)
+		}
+		want := map[string]string{
+			"Retry-After": "1", "RateLimit-Policy": `"unknown-keys";q=4;w=1`, "RateLimit": `"unknown-keys";r=0;t=1`,
+			"RateLimit-Limit": "4", "RateLimit-Remaining": "0", "RateLimit-Reset": "1", "WWW-Authenticate": "",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		w.at("198.51.100.2", "guess").want(t, http.StatusUnauthorized, "unauthorized")
+	})
+	t.Run("cost the database no more than the limit", func(t *testing.T) {
+		w, keys := guessed(t)
+		began := time.Now()
+		for i := range 500 {
+			w.at("198.51.100.1", fmt.Sprint("guess", i))
+		}
+		most := int64(4 + 4*time.Since(began).Seconds() + 1)
+		if n := keys.lookups.Load(); n < 4 || n > most {
+			t.Errorf("%d look-ups for 500 guesses, want at most %d", n, most)
+		}
+	})
+	t.Run("do not hold up a key that is in use at the same address", func(t *testing.T) {
+		w, _ := guessed(t)
+		w.at("198.51.100.1", otherSecret).want(t, http.StatusOK, "")
+		w.exhaust("198.51.100.1")
+		eventually(t, "admitted", func() bool { // its own limit counts
+			a := w.at("198.51.100.1", otherSecret)
+			if a.status == http.StatusTooManyRequests && a.header.Get("RateLimit-Policy") != `"default";q=4;w=1` {
+				t.Fatalf("limited as a guesser: %v", a.header)
+			}
+			return a.status == http.StatusOK
+		})
+	})
+	t.Run("a key that is used for the first time is admitted as soon as a guess is", func(t *testing.T) {
+		w, _ := guessed(t)
+		w.exhaust("198.51.100.1")
+		eventually(t, "admitted", func() bool { return w.at("198.51.100.1", otherSecret).status == http.StatusOK })
+	})
+	t.Run("valid keys use up nothing, whatever their number", func(t *testing.T) {
+		w, _ := guessed(t)
+		for i := range 50 {
+			key := fmt.Sprint("rescind_of_many_", i)
+			w.addKey("acme", key, time.Time{}, revocation.Scopes...)
+			w.at("198.51.100.1", key).want(t, http.StatusOK, "")
+		}
+	})
+	t.Run("requests without a key are told what they lack", func(t *testing.T) {
+		w, keys := guessed(t)
+		for range 50 {
+			w.at("198.51.100.1", "").want(t, http.StatusUnauthorized, "unauthorized")
+		}
+		if n := keys.lookups.Load(); n != 0 {
+			t.Errorf("%d look-ups", n)
+		}
+	})
+	t.Run("while the database is away it is that which is told", func(t *testing.T) {
+		w, _ := guessed(t)
+		w.faults.keys.Store(&revocation.Error{Code: revocation.CodeConnectionLost})
+		for i := range 50 {
+			w.at("198.51.100.1", fmt.Sprint("guess", i)).want(t, http.StatusServiceUnavailable, "unavailable")
+		}
+	})
+}
+
+func TestGuessedKeys_addresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second string
+		together      bool
+	}{
+		"one network of IPv6":                    {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true},
+		"two networks of IPv6":                   {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+		"what the caller put before":             {"203.0.113.1, 198.51.100.1", "203.0.113.2, 198.51.100.1", true},
+		"a chain of proxies in private nets":     {"198.51.100.1, 10.0.0.9", "198.51.100.2, 10.0.0.9", false},
+		"no address":                             {"nonsense", "nonsense, 198.51.100.2, nonsense", true},
+		"a mapped address, and the same as IPv4": {"::ffff:198.51.100.1", "198.51.100.1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := guessed(t)
+			w.exhaust(c.first)
+			// Once more of the first, so that nothing has come back when the second is asked for.
+			together := false
+			eventually(t, "both are asked for at one time", func() bool {
+				before, second, after := w.at(c.first, "guess"), w.at(c.second, "guess"), w.at(c.first, "guess")
+				together = second.status == http.StatusTooManyRequests
+				return before.status == http.StatusTooManyRequests && after.status == http.StatusTooManyRequests
+			})
+			if together != c.together {
+				t.Errorf("limited together: %v, want %v", together, c.together)
+			}
+		})
+	}
+}

@@ -1,0 +1,252 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rescind/internal/api"
+	"rescind/internal/revocation"
+)
+
+// TestExamples has the server say every example of the document: an operation, a status and an example that nothing
+// here brings about fails. Problems are the same to the letter; of other answers, ids, times and a job's numbers are
+// those of the example's own case.
+func TestExamples(t *testing.T) {
+	f := populated(newWorld(t, func(o *api.Options, _ *httptest.Server) { o.JobMaxItems = 10 }))
+	w := f.world
+	c := readContract(t, w)
+	for _, op := range c.operations {
+		for status, response := range op.Responses {
+			for media, content := range response.Content {
+				examples := map[string]json.RawMessage{}
+				for name, one := range content.Examples {
+					examples[name] = one.Value
+				}
+				if content.Example != nil {
+					examples[media] = content.Example
+				}
+				if len(examples) == 0 && op.OperationID != "getOpenAPI" && op.OperationID != "getDocs" {
+					t.Errorf("%s %s: %s has no example", op, status, media)
+				}
+				for name, example := range examples {
+					t.Run(fmt.Sprint(op, " ", status, " ", name), func(t *testing.T) {
+						want := string(example)
+						if strings.HasPrefix(want, `"`) {
+							w.must(json.Unmarshal(example, &want))
+						}
+						a := f.provoke(t, op, media, name)
+						if got := fmt.Sprint(a.status); got != status {
+							t.Fatalf("a %s: %s", got, a.body)
+						}
+						if err := c.judge(op, a, false); err != nil && a.status != http.StatusInternalServerError {
+							t.Error(err)
+						}
+						if got, want := unnamed(a.body), unnamed(want); got != want {
+							t.Errorf("it answers\n%s\nand the example is\n%s", got, want)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+var (
+	anID     = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	aTime    = regexp.MustCompile(`"eta":null|"\d{4}-\d\d-\d\dT[0-9:.]+Z"`)
+	aCounter = regexp.MustCompile(`"([a-z_A-Z]+)":[0-9.]+`)
+	aRow     = regexp.MustCompile(`(?m)^(\d+),ID,\d*,`)
+)
+
+// unnamed takes out of an answer what differs from case to case.
+func unnamed(body string) string {
+	body = anID.ReplaceAllString(body, "ID")
+	body = strings.ReplaceAll(aTime.ReplaceAllString(body, "TIME"), `"eta":TIME`, "TIME")
+	body = aRow.ReplaceAllString(body, "$1,ID,N,")
+	return aCounter.ReplaceAllStringFunc(body, func(s string) string {
+		name, _, _ := strings.Cut(s, ":")
+		if name == `"status"` || name == `"row"` || name == `"attempts"` {
+			return s
+		}
+		return name + ":N"
+	})
+}
+
+// provoke brings an example about.
+func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name string) answer {
+	t.Helper()
+	if media == "application/problem+json" {
+		return f.refusal(t, op, name)
+	}
+	switch op.OperationID {
+	case "revokeInvite", "getRevocation":
+		return f.outcome(t, op, name)
+	case "listRevocations":
+		return f.call(op.method, op.path+"?report_id="+f.revoked(t), "")
+	case "getLiveness":
+		return f.call(op.method, op.path, "")
+	case "getReadiness":
+		return f.without("redis", op)
+	case "getJobResults":
+		return f.call(op.method, "/jobs/"+f.exampleResults(t)+"/results", "", "Accept", media)
+	case "getJobEvents":
+		return f.followed(t)
+	case "retryJob":
+		f.queue.hold()
+		return f.call(op.method, "/jobs/"+f.failed+"/retry", "")
+	case "cancelJob":
+		return f.call(op.method, "/jobs/"+f.partly(t)+"/cancel", "")
+	case "createJob":
+		f.queue.hold()
+		return f.call(op.method, op.path, `{"report_ids":[300,301],"label":"closed positions"}`)
+	case "listJobs":
+		f.partly(t)
+		return f.call(op.method, op.path+"?limit=1", "").last()
+	case "getJob":
+		id := f.partly(t)
+		if name == "COMPLETED" {
+			f.queue.release()
+			f.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30").want(t, http.StatusOK, "")
+		}
+		return f.call(op.method, "/jobs/"+id, "")
+	}
+	t.Fatal("nothing is known that brings it about")
+	return answer{}
+}
+
+// last has a page be the last.
+func (a answer) last() answer {
+	before, _, _ := strings.Cut(a.body, `"next_cursor":"`)
+	a.body = before + `"next_cursor":null}`
+	return a
+}
+
+// refusal brings a problem about, by its name among the examples.
+func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string) answer {
+	t.Helper()
+	nobody := newID().String()
+	path := strings.ReplaceAll(op.path, "{id}", f.ended)
+	if strings.HasPrefix(path, "/revocations/") {
+		path = "/revocations/" + f.single
+	}
+	fails := func(code revocation.Code) answer {
+		f.faults.keys.Store(&revocation.Error{Code: code})
+		defer f.faults.keys.Store(nil)
+		return f.call(op.method, path, "{}", "apiKey", "", "apiKey", "never seen")
+	}
+	switch name {
+	case "unauthorized":
+		return f.call(op.method, path, "", "apiKey", "")
+	case "missing_scope":
+		lesser := map[string]string{"read": writerSecret, "revoke": readerSecret}[op.Security[0]["apiKey"][0]]
+		return f.call(op.method, path, "", "apiKey", "", "apiKey", lesser)
+	case "unavailable":
+		if len(op.Security) == 0 {
+			return f.without("database", op)
+		}
+		return fails(revocation.CodeUnavailable)
+	case "internal":
+		return fails(revocation.CodeInternal)
+	case "rate_limited":
+		return f.limited(t, op, path)
+	case "invalid":
+		return f.invalidFor(op, path)
+	case "malformed_json":
+		return f.call(op.method, path, `{"report_id":}`)
+	case "too_large":
+		return f.call(op.method, path, strings.Repeat(" ", 100<<10))
+	case "unsupported_media_type":
+		return f.call(op.method, path, "x", "Content-Type", "", "Content-Type", "text/plain")
+	case "request_timeout":
+		return f.slow(t, op)
+	case "not_found":
+		if op.OperationID == "revokeInvite" {
+			return f.call(op.method, path, `{"report_id":4242}`)
+		}
+		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", nobody), "")
+	case "job_ended":
+		return f.call(op.method, path, "")
+	case "job_running":
+		return f.call(op.method, "/jobs/"+f.partly(t)+"/retry", "")
+	case "nothing to retry":
+		return f.call(op.method, path, "")
+	case "idempotency_mismatch", "upload_in_progress", "outcome_unknown":
+		return f.bound(t, op, name)
+	}
+	t.Fatal("nothing is known that brings it about")
+	return answer{}
+}
+
+func (f *contractWorld) invalidFor(op *contractOperation, path string) answer {
+	switch op.OperationID {
+	case "revokeInvite":
+		return f.call(op.method, path, `{"report_id":"318"}`)
+	case "createJob":
+		return f.call(op.method, path, `{}`)
+	case "listRevocations":
+		return f.call(op.method, path+"?report_id=x", "")
+	case "listJobs", "getJobResults":
+		return f.call(op.method, path+"?limit=0", "")
+	default:
+		return f.call(op.method, path+"?verbose=1", "")
+	}
+}
+
+// bound is what an Idempotency-Key can meet, and a connection that broke while committing.
+func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) answer {
+	t.Helper()
+	key := newID().String()
+	send := func(second bool) answer {
+		switch {
+		case op.OperationID == "revokeInvite" && second:
+			return f.call(op.method, op.path, `{"report_id":316}`, "Idempotency-Key", key)
+		case op.OperationID == "revokeInvite":
+			return f.call(op.method, op.path, `{"report_id":317}`, "Idempotency-Key", key, "Prefer", "wait=0")
+		case op.OperationID == "createJob":
+			return f.call(op.method, op.path, fmt.Sprintf(`{"report_ids":[316],"notify_candidate":%t}`, second), "Idempotency-Key", key)
+		case op.OperationID == "cancelJob":
+			return f.call(op.method, "/jobs/"+f.running+"/cancel", "")
+		case second:
+			return f.call(op.method, "/jobs/"+f.failedJob(319).ID.String()+"/retry", "", "Idempotency-Key", key)
+		default:
+			return f.call(op.method, "/jobs/"+f.failed+"/retry", "", "Idempotency-Key", key)
+		}
+	}
+	if name == "idempotency_mismatch" {
+		if first := send(false); first.status >= http.StatusBadRequest {
+			t.Fatalf("%d %s", first.status, first.body)
+		}
+		return send(true)
+	}
+	broken := &revocation.Error{Code: revocation.Code(name)}
+	f.faults.submit.Store(broken)
+	f.faults.cancels.Store(broken)
+	f.onStep(begins, func(revocation.NewJob) error { return broken })
+	defer f.faults.submit.Store(nil)
+	defer f.faults.cancels.Store(nil)
+	defer f.faults.beforeIntake.Store(nil)
+	return send(false)
+}
+
+// limited asks a service that takes one request a second until it refuses one.
+func (f *contractWorld) limited(t *testing.T, op *contractOperation, path string) (a answer) {
+	w := newWorld(t, func(o *api.Options, _ *httptest.Server) { o.RateLimit, o.SubmitWait = 1, 0 })
+	eventually(t, "a refusal", func() bool {
+		a = w.call(op.method, path, "")
+		return a.status == http.StatusTooManyRequests
+	})
+	return a
+}
+
+// slow sends half a body.
+func (f *contractWorld) slow(t *testing.T, op *contractOperation) answer {
+	conn := newWorld(t, readTimeoutOf(200*time.Millisecond)).dial()
+	conn.write("POST " + op.path + " HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	return conn.answer()
+}

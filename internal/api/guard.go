@@ -1,0 +1,102 @@
+package api
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"rescind/internal/revocation"
+)
+
+// ipv6Site is what one customer of a network is given at least, and can make addresses of at will.
+const ipv6Site = 64
+
+// admit lets a request in whose key is valid, has the scope and is within its limit. It notes the key.
+func (a *API) admit(x *exchange, scope revocation.Scope) error {
+	key, err := a.identify(x)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		x.Response().Header().Set("WWW-Authenticate", `ApiKey realm="rescind", Bearer realm="rescind"`)
+		return newProblem(codeUnauthorized)
+	}
+	x.key = key
+	if !key.Allows(scope) {
+		return newProblem(codeMissingScope).says("This needs an API key with the scope " + string(scope) + ".")
+	}
+	h := x.Response().Header()
+	left, ok := a.limits.take(key.ID)
+	if !ok {
+		return a.limits.refuse(h, left)
+	}
+	a.limits.tell(h, left)
+	return nil
+}
+
+// identify gives the key that a request carries, nil when it opens nothing.
+//
+// A guesser shall not have the database look up each guess, so the look-ups that find nothing are limited for each
+// client address: as many a second as one key may make requests. Nobody else is held up by it. A key that is in use is
+// known here and takes no part, whatever comes from the same address; one that is used for the first time, or again
+// after long, gives back what its look-up took. Only where the address has just used up its look-ups on unknown keys,
+// such a key is told to come again in a second. Requests without a key, or with what cannot be one, need no look-up.
+func (a *API) identify(x *exchange) (*revocation.APIKey, error) {
+	r := x.Request()
+	secret := secretOf(r.Header)
+	if secret == "" || len(secret) > maxSecret {
+		return nil, nil
+	}
+	hash := revocation.HashSecret(secret)
+	if a.keyring.knows(hash) {
+		return a.keyring.find(r.Context(), hash)
+	}
+	from := guesserAt(x.RealIP())
+	if left, ok := a.guesses.take(from); !ok {
+		return nil, a.guesses.refuse(x.Response().Header(), left).
+			says("Too many unknown API keys came from this address. The header Retry-After says when one more is looked at.")
+	}
+	key, err := a.keyring.find(r.Context(), hash)
+	if key != nil || err != nil {
+		a.guesses.giveBack(from)
+	}
+	return key, err
+}
+
+// guesserAt is who is taken for one at a client's address, as echo's IPExtractor gives it: the address itself, and of
+// IPv6 the network.
+func guesserAt(address string) netip.Prefix {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{} // they are limited together
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = ipv6Site
+	}
+	network, _ := addr.Prefix(bits) // the length fits the address
+	return network
+}
+
+// secretOf takes the API key from the header apiKey, or else from Authorization. Where one of them is there twice,
+// whoever stands before this service may have looked at the other, and none counts. A key in the query string would
+// end up in logs, and is not looked for.
+func secretOf(h http.Header) string {
+	switch sent := h["Apikey"]; len(sent) {
+	case 0:
+	case 1:
+		return sent[0]
+	default:
+		return ""
+	}
+	sent := h["Authorization"]
+	if len(sent) != 1 {
+		return ""
+	}
+	scheme, secret, _ := strings.Cut(sent[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(secret)
+}
