@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,6 +62,9 @@ type bench struct {
 	api      *exec.Cmd
 	worker   *exec.Cmd
 	floor    string
+	floorCmd *exec.Cmd
+
+	postgresPID, redisPID int
 }
 
 func setUp(t *testing.T) *bench {
@@ -90,7 +92,8 @@ func setUp(t *testing.T) *bench {
 	b.must(conn.Close(t.Context()))
 
 	b.api, b.apiAddr = b.serve(api, "serve")
-	_, b.floor = b.serve(filepath.Join(b.dir, "floor"))
+	b.floorCmd, b.floor = b.serve(filepath.Join(b.dir, "floor"))
+	b.findStores()
 	return b
 }
 
@@ -161,14 +164,20 @@ func (b *bench) acceptedAgainstFloor() {
 	service := target{b.apiAddr, b.key, "respond-async"}
 	floor := target{b.floor, "none", ""}
 	var of, at, ratios []float64
+	var floorCosts, ourCosts shares
 	for round := range rounds + 1 {
+		before := b.shares(b.floorCmd.Process.Pid)
 		f, err := accepted(floor, connections, roundLength, new(atomic.Int64))
 		b.must(err)
+		floorCost := b.shares(b.floorCmd.Process.Pid).since(before)
+		between := b.shares(b.api.Process.Pid)
+		first := b.next.Load()
 		s, err := accepted(service, connections, roundLength, &b.next)
 		b.must(err)
 		if round == 0 { // warms both up
 			continue
 		}
+		floorCosts, ourCosts = floorCosts.plus(floorCost, int64(f*roundLength.Seconds())), ourCosts.plus(b.shares(b.api.Process.Pid).since(between), b.next.Load()-first)
 		at, of, ratios = append(at, f), append(of, s), append(ratios, s/f)
 	}
 	slices.Sort(at)
@@ -177,6 +186,8 @@ func (b *bench) acceptedAgainstFloor() {
 	b.report("| bare echo + asynq, no database: accepted/s at %d connections | %.0f (%.0f to %.0f) |", connections, quantile(at, .5), at[0], at[len(at)-1])
 	b.report("| rescind, `respond-async`, durable: accepted/s at %d connections | %.0f (%.0f to %.0f) |", connections, quantile(of, .5), of[0], of[len(of)-1])
 	b.report("| ratio of the two, round by round | **%.2f** (%.2f to %.2f) |", quantile(ratios, .5), ratios[0], ratios[len(ratios)-1])
+	b.report("| µs of a core for each: bare echo + asynq | %s |", floorCosts)
+	b.report("| µs of a core for each: rescind | %s |", ourCosts)
 }
 
 // startWorker starts the worker and lets it carry out what was accepted.
@@ -193,9 +204,9 @@ func (b *bench) startWorker() {
 // idle looks at what doing nothing costs.
 func (b *bench) idle() {
 	time.Sleep(2 * time.Second)
-	before := b.cpu(b.api) + b.cpu(b.worker)
+	before := b.cpu(b.api.Process.Pid) + b.cpu(b.worker.Process.Pid)
 	time.Sleep(idleLength)
-	used := b.cpu(b.api) + b.cpu(b.worker) - before
+	used := b.cpu(b.api.Process.Pid) + b.cpu(b.worker.Process.Pid) - before
 	b.report("| idle API and worker together, of a core | %.2f %% |", 100*used.Seconds()/idleLength.Seconds())
 }
 
@@ -213,21 +224,6 @@ func (b *bench) drain() (backlog int) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-// cpu is what a process has used by now, by Linux's /proc: user and system time in hundredths of a second.
-func (b *bench) cpu(cmd *exec.Cmd) time.Duration {
-	b.t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
-	b.must(err)
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	var ticks int
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
-		b.must(err)
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 func (b *bench) submitToFinal() {

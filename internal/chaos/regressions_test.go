@@ -69,7 +69,7 @@ func TestTerminatedInItsCommit(t *testing.T) {
 		t.Fatal("nothing was committed through the proxy")
 	}
 	var rows int
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM revocations`).Scan(&rows); err != nil {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM outstanding`).Scan(&rows); err != nil {
 		t.Fatal(err)
 	}
 	if rows != 1 || err != nil && revocation.ErrorCode(err) != revocation.CodeOutcomeUnknown {

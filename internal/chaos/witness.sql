@@ -31,14 +31,16 @@ BEGIN
 END $$;
 CREATE TRIGGER see AFTER UPDATE ON revocations FOR EACH ROW EXECUTE FUNCTION chaos.see_revocation();
 
--- What has gone from the work table has its outcome in the same transaction.
+-- What has gone from the work table has its outcome in the same transaction, and only then: a single revocation is
+-- there or here.
 CREATE FUNCTION chaos.see_outstanding() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF NEW.attempt < OLD.attempt OR NEW.epoch < OLD.epoch AND NEW.attempt = OLD.attempt OR OLD.notify AND NOT NEW.notify THEN
             INSERT INTO chaos.violations VALUES ('a work row went back', OLD.account_id, OLD.revocation_id::text);
         END IF;
-    ELSIF EXISTS (SELECT FROM revocations r WHERE r.account_id = OLD.account_id AND r.id = OLD.revocation_id AND r.status = 'PENDING') THEN
+    ELSIF (SELECT r.status FROM revocations r WHERE r.account_id = OLD.account_id AND r.id = OLD.revocation_id)
+            IS NOT DISTINCT FROM (CASE WHEN OLD.single THEN NULL ELSE 'PENDING' END) THEN
         INSERT INTO chaos.violations VALUES ('a work row was deleted without an outcome', OLD.account_id, OLD.revocation_id::text);
     END IF;
     RETURN NULL;

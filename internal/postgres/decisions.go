@@ -9,11 +9,13 @@ import (
 // writeDecisions makes the statements that write what was decided. The rows are locked, so each changes
 // exactly as many as it names; anything else is a fault that must not be committed. ended gets the jobs that end.
 func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
-	var revoked, final, retried, postponed, notified, delegated []revocation.Decision
+	var revoked, singles, items, retried, postponed, notified, delegated []revocation.Decision
 	for _, d := range decisions {
 		switch {
+		case d.Final && d.Job.IsZero():
+			singles = append(singles, d)
 		case d.Final:
-			final = append(final, d)
+			items = append(items, d)
 		case d.Status == "":
 			postponed = append(postponed, d)
 		default:
@@ -35,8 +37,9 @@ func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pg
 		queue func(*pgx.Batch, []revocation.Decision)
 	}{
 		{revoked, queueRevoked},
-		{final, queueFinal},
-		{final, queueDone},
+		{singles, queueSingles},
+		{items, queueItems},
+		{items, queueDone},
 		{retried, queueRetried},
 		{postponed, queuePostponed},
 		{notified, queueNotified},
@@ -74,7 +77,8 @@ func queueRevoked(batch *pgx.Batch, ds []revocation.Decision) {
 		accounts, reports, ids)
 }
 
-func queueFinal(batch *pgx.Batch, ds []revocation.Decision) {
+// outcomes are the columns of what was decided for good, as $1 to $9, and their form as a table t.
+func outcomes(ds []revocation.Decision) []any {
 	accounts, ids := decisionColumns(ds)
 	n := len(ds)
 	status, attempts, notify := make([]string, n), make([]int, n), make([]bool, n)
@@ -87,16 +91,36 @@ func queueFinal(batch *pgx.Batch, ds []revocation.Decision) {
 		}
 		codes[i], details[i] = failureColumns(d)
 	}
+	return []any{accounts, ids, status, attempts, notify, timestamps, codes, details, inferred}
+}
+
+const outcomesTable = `unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[],
+	$8::text[], $9::boolean[]) AS t(account_id, id, status, attempts, notify, timestamp, code, detail, inferred)`
+
+// queueSingles puts the final row in the place of the work row.
+func queueSingles(batch *pgx.Batch, ds []revocation.Decision) {
+	exactlyWith(batch, len(ds), `ended AS (
+			DELETE FROM outstanding o USING `+outcomesTable+`
+			CROSS JOIN LATERAL (
+				SELECT ctid AS place FROM outstanding o
+				WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
+			WHERE o.ctid = held.place
+			RETURNING t.*, o.report_id, o.client_reference, o.requested_by),`, `
+		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
+			status, attempts, inferred, timestamp, error_code, error_detail, completed_at)
+		SELECT account_id, id, report_id, notify, client_reference, requested_by,
+			status, attempts, inferred, timestamp, code, detail, now() FROM ended`, outcomes(ds)...)
+}
+
+func queueItems(batch *pgx.Batch, ds []revocation.Decision) {
 	exactly(batch, len(ds), `
 		UPDATE revocations r SET status = t.status, attempts = t.attempts, notify = t.notify,
 			inferred = t.inferred, timestamp = t.timestamp, error_code = t.code, error_detail = t.detail, completed_at = now()
-		FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[], $8::text[],
-			$9::boolean[]) AS t(account_id, id, status, attempts, notify, timestamp, code, detail, inferred)
+		FROM `+outcomesTable+`
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM revocations r
 			WHERE r.account_id = t.account_id AND r.id = t.id AND r.status = 'PENDING' OFFSET 0) AS held
-		WHERE r.ctid = held.place`,
-		accounts, ids, status, attempts, notify, timestamps, codes, details, inferred)
+		WHERE r.ctid = held.place`, outcomes(ds)...)
 }
 
 func queueDone(batch *pgx.Batch, ds []revocation.Decision) {

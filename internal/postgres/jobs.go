@@ -86,12 +86,12 @@ func (s *Store) selectJobs(ctx context.Context, account, query string, args ...a
 
 // Results implements revocation.JobStore.
 func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
-	query := selectRevocation + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
+	query := selectStored + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
 	args := []any{
 		f.Account, uuid(f.Job.Item(f.After)), uuid(f.Job.Item(revocation.MaxJobItems)), uuid(f.Job), f.Limit,
 	}
 	if f.Status != "" {
-		query += ` AND ` + statusIs(f.Status, "$6")
+		query += ` AND ` + storedIs(f.Status, "$6")
 		args = append(args, string(f.Status))
 	}
 	return s.selectRevocations(ctx, f.Account, query+` ORDER BY r.id LIMIT $5`, args...)

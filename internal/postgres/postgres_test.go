@@ -157,7 +157,7 @@ func TestStore_Contention(t *testing.T) {
 	})
 	t.Run("a deadlock is told as one", func(t *testing.T) {
 		w := newWorld(t, 1)
-		w.raise("revocations", "40P01")
+		w.raise("invites", "40P01")
 		_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
 		if revocation.ErrorCode(err) != revocation.CodeDeadlock {
 			t.Errorf("error %v", err)
@@ -359,7 +359,8 @@ func TestStore_Plans(t *testing.T) {
 		ALTER TABLE idempotency_keys SET (autovacuum_enabled = false);
 		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(41, 100000) n;
 		INSERT INTO revocations SELECT 'acme', gen_random_uuid(), n, true, NULL, gen_random_uuid() FROM generate_series(41, 100000) n;
-		INSERT INTO outstanding SELECT account_id, id, report_id, true, true, 0, 0, NULL, now() + interval '1 day' FROM revocations WHERE report_id > 40;
+		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, requested_by, look_at)
+			SELECT account_id, gen_random_uuid(), report_id, true, true, id, now() + interval '1 day' FROM revocations WHERE report_id > 40;
 		INSERT INTO notifications SELECT account_id, id, report_id, 'PENDING', 0, 0, 0, now() + interval '1 day' FROM revocations WHERE report_id > 40;
 		INSERT INTO idempotency_keys SELECT 'acme', 'revoke', n, sha256(''), gen_random_uuid() FROM generate_series(41, 100000) n`)
 	w.must(err)

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,9 +10,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// selectRevocation reads what is stored in three places: the request, its work while it is not final, and
-// its email.
-const selectRevocation = `
+// A revocation that was submitted singly is its work row until it is final; an item of a job has a row of its own
+// from the start, and a work row beside it while it waits for another attempt. That requested_by is known says the
+// same as single, but only with that would an index be taken which knows reports and no ids.
+const (
+	selectStored = `
 	SELECT r.id, coalesce(r.report_id, 0), coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false),
 		r.client_reference, r.requested_by, r.job_id,
 		r.status, r.inferred, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
@@ -29,9 +30,16 @@ const selectRevocation = `
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
 	WHERE r.account_id = $1 AND (r.job_id IS NULL OR j.visible)`
 
-// statusIs is the condition that a revocation has a status now, given as a parameter. What is not final is
-// PENDING in its own row, and what has become of it stands in its work row.
-func statusIs(status revocation.Status, parameter string) string {
+	selectUnderWay = `
+	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,
+		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
+		r.due_at, r.updated_at, NULL::timestamptz, '', 0
+	FROM (SELECT *, revocation_id AS id FROM outstanding WHERE account_id = $1 AND requested_by IS NOT NULL`
+)
+
+// storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
+// final is PENDING in its own row, and what has become of it stands in its work row.
+func storedIs(status revocation.Status, parameter string) string {
 	switch status {
 	case revocation.StatusPending:
 		return `coalesce(o.attempt, 0) = 0 AND r.status = ` + parameter
@@ -42,9 +50,21 @@ func statusIs(status revocation.Status, parameter string) string {
 	}
 }
 
+func underWayIs(status revocation.Status) string {
+	switch status {
+	case revocation.StatusPending:
+		return `r.attempt = 0`
+	case revocation.StatusErrorRevoking:
+		return `r.attempt > 0`
+	default:
+		return `false`
+	}
+}
+
 // Revocation implements revocation.ReadStore.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	found, err := s.selectRevocations(ctx, account, selectRevocation+` AND r.id = $2`, account, uuid(id))
+	found, err := s.selectRevocations(ctx, account,
+		selectStored+` AND r.id = $2 UNION ALL `+selectUnderWay+` AND revocation_id = $2) AS r`, account, uuid(id))
 	if err != nil {
 		return revocation.Revocation{}, err
 	}
@@ -56,33 +76,37 @@ func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID
 	return found[0], nil
 }
 
-// Revocations implements revocation.ReadStore.
+// Revocations implements revocation.ReadStore. Each kind of rows gives as many as are asked for.
 func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocation.Revocation, error) {
-	var where strings.Builder
 	args := []any{f.Account}
-	and := func(condition string, arg any) {
+	add := func(arg any) (parameter string) {
 		args = append(args, arg)
-		where.WriteString(" AND " + condition + "$" + strconv.Itoa(len(args)))
+		return "$" + strconv.Itoa(len(args))
 	}
 	low, high := f.IDRange()
-	and("r.id >= ", uuid(low))
+	where := " r.id >= " + add(uuid(low))
 	if !high.IsZero() {
-		and("r.id < ", uuid(high))
+		where += " AND r.id < " + add(uuid(high))
 	}
+	limited := " ORDER BY 1 DESC LIMIT " + add(f.Limit)
+	stored := selectStored + " AND r.status <> 'INVALID' AND " + where
+	underWay := selectUnderWay
 	if f.ReportID != 0 {
-		and("r.report_id > 0 AND r.report_id = ", f.ReportID) // see revocations_report
+		report := add(f.ReportID)
+		stored += " AND r.report_id > 0 AND r.report_id = " + report      // see revocations_report
+		underWay += " AND single AND report_id = " + report + " OFFSET 0" // there is one at most
 	}
+	underWay += ") AS r WHERE" + where
 	if f.Status != "" {
-		args = append(args, string(f.Status))
-		where.WriteString(" AND " + statusIs(f.Status, "$"+strconv.Itoa(len(args))))
+		stored += " AND " + storedIs(f.Status, add(string(f.Status)))
+		underWay += " AND " + underWayIs(f.Status)
 	}
 	if !f.JobID.IsZero() {
-		and("r.id > ", uuid(f.JobID))
-		and("r.id <= ", uuid(f.JobID.Item(revocation.MaxJobItems)))
-		and("r.job_id = ", uuid(f.JobID))
+		stored += " AND r.id > " + add(uuid(f.JobID)) + " AND r.id <= " + add(uuid(f.JobID.Item(revocation.MaxJobItems))) +
+			" AND r.job_id = " + add(uuid(f.JobID))
+		underWay += " AND false"
 	}
-	args = append(args, f.Limit)
-	query := selectRevocation + where.String() + " AND r.status <> 'INVALID'" + " ORDER BY r.id DESC LIMIT $" + strconv.Itoa(len(args))
+	query := "(" + stored + limited + ") UNION ALL (" + underWay + limited + ")" + limited
 	return s.selectRevocations(ctx, f.Account, query, args...)
 }
 

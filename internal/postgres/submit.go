@@ -162,8 +162,7 @@ func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 	return batch
 }
 
-// queueInsert adds the work rows, whose unique key settles who comes first for an invite, and the
-// revocations.
+// queueInsert adds the work rows, whose unique key settles who comes first for an invite.
 func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 	n := len(fresh)
 	accounts, ids, reports := make([]string, n), make([]uuid, n), make([]int64, n)
@@ -173,16 +172,12 @@ func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 		notify[i], references[i], requested[i] = s.Notify, s.ClientReference, uuid(s.RequestedBy)
 	}
 	exactly(batch, n, `
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at)
-		SELECT t.account_id, t.id, t.report_id, true, t.notify, clock_timestamp() + make_interval(secs => $5)
-		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[]) AS t(account_id, id, report_id, notify)
+		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, client_reference, requested_by, look_at)
+		SELECT t.account_id, t.id, t.report_id, true, t.notify, t.client_reference, t.requested_by,
+			clock_timestamp() + make_interval(secs => $7)
+		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[], $5::text[], $6::uuid[])
+			AS t(account_id, id, report_id, notify, client_reference, requested_by)
 		CROSS JOIN LATERAL (`+known+`) AS i
 		ON CONFLICT (account_id, report_id) WHERE single DO NOTHING`,
-		accounts, ids, reports, notify, revocation.Grace(0).Seconds())
-	exactly(batch, n, `
-		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by)
-		SELECT account_id, id, report_id, notify, client_reference, requested_by
-		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[], $5::text[], $6::uuid[])
-			AS t(account_id, id, report_id, notify, client_reference, requested_by)`,
-		accounts, ids, reports, notify, references, requested)
+		accounts, ids, reports, notify, references, requested, revocation.Grace(0).Seconds())
 }

@@ -138,8 +138,13 @@ func (t *tx) rollback(ctx context.Context) {
 // exactly queues a statement that changes rows and aborts the transaction unless it changes n of them. The
 // server does the counting, because the commit may be on its way in the same round trip.
 func exactly(batch *pgx.Batch, n int, statement string, args ...any) {
+	exactlyWith(batch, n, "", statement, args...)
+}
+
+// exactlyWith is exactly for a statement that goes on from others, which come first: "name AS (…),".
+func exactlyWith(batch *pgx.Batch, n int, first, statement string, args ...any) {
 	args = append(args, n)
-	batch.Queue(`WITH changed AS (`+statement+` RETURNING 1)
+	batch.Queue(`WITH `+first+` changed AS (`+statement+` RETURNING 1)
 		SELECT 1 / (count(*) = $`+strconv.Itoa(len(args))+`)::int FROM changed`, args...)
 }
 
