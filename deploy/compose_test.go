@@ -103,6 +103,9 @@ func TestCompose(t *testing.T) {
 				t.Error(err)
 			}
 			checkSettings(t, service.program(), substituted(service.Environment))
+			if check := []string{"CMD", service.Entrypoint[0], "healthcheck"}; service.Restart != "no" && !slices.Equal(service.Healthcheck.Test, check) {
+				t.Errorf("its health is not checked by the only client in its image: %v", service.Healthcheck.Test)
+			}
 			if service.StopGracePeriod < 26*time.Second {
 				t.Errorf("it is killed after %v, before it has ended by itself", service.StopGracePeriod)
 			}
@@ -117,6 +120,9 @@ func checkHardening(t *testing.T, s composeService) {
 	}
 	if s.Restart == "" {
 		t.Error("nobody says whether it is restarted")
+	}
+	if s.Restart != "no" && len(s.Profiles) == 0 && len(s.Healthcheck.Test) < 2 {
+		t.Error("nobody checks its health")
 	}
 	if s.Build.Dockerfile == "" && !regexp.MustCompile(`:v?\d+\.\d+`).MatchString(s.Image) {
 		t.Errorf("the image %q has no version", s.Image)

@@ -22,6 +22,7 @@ type commands struct {
 	Standalone standaloneCommand `cmd:"" help:"Run everything in one process on embedded parts."`
 	Serve      serveCommand      `cmd:"" help:"Serve the API on PostgreSQL and Redis."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's tables up to date."`
+	Health     healthCommand     `cmd:"" name:"healthcheck" help:"Ask the process at ADMIN_ADDR whether it is ready; for a container's health check."`
 	Account    struct {
 		Set  accountSetCommand  `cmd:"" help:"Create an account or change it."`
 		List accountListCommand `cmd:"" help:"List the accounts."`

@@ -59,7 +59,7 @@ func TestPgBouncer(t *testing.T) {
 		before := p.database
 		p.database = strings.TrimPrefix(p.env[len(p.env)-1], "DATABASE_URL=")
 		for range 20 { // whichever sessions these are
-			if n := p.count(`SELECT count(*) FROM pg_settings WHERE source = 'session' AND name IN ('lock_timeout', 'plan_cache_mode', 'enable_seqscan', 'jit')`); n != 0 {
+			if n := p.count(`SELECT count(*) FROM pg_settings WHERE source = 'session' AND name IN ('lock_timeout', 'plan_cache_mode', 'enable_seqscan', 'jit', 'idle_in_transaction_session_timeout')`); n != 0 {
 				t.Fatalf("%d settings were left behind", n)
 			}
 		}

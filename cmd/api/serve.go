@@ -70,6 +70,17 @@ func (c *serveCommand) Run(p *process) (err error) {
 	return running.Wait()
 }
 
+type healthCommand struct{}
+
+// Run ends well when the process beside it is ready.
+func (c *healthCommand) Run(p *process) error {
+	addr, err := config.AdminAddr(os.Environ())
+	if err != nil {
+		return err
+	}
+	return app.Healthcheck(p.ctx, addr)
+}
+
 type standaloneCommand struct {
 	Addr string `placeholder:"HOST:PORT" help:"Where to listen; 127.0.0.1:8080 unless HTTP_ADDR says otherwise."`
 	Data string `default:"./rescind-data" placeholder:"DIR" help:"The directory that holds everything (default: ${default})."`

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -32,11 +33,19 @@ func main() {
 	}
 }
 
-// run works until ctx ends. A database or a Redis that is away is told at /readyz and waited for; tables
+// run works until ctx ends; with the argument healthcheck it only asks the worker beside it whether it is ready, for a
+// container's health check. A database or a Redis that is away is told at /readyz and waited for; tables
 // that are missing end the start.
 func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
-	if len(args) > 0 {
-		return errors.New("takes no arguments; its settings are environment variables, see README.md")
+	switch {
+	case slices.Equal(args, []string{"healthcheck"}):
+		addr, err := config.AdminAddr(os.Environ())
+		if err != nil {
+			return err
+		}
+		return app.Healthcheck(ctx, addr)
+	case len(args) > 0:
+		return errors.New("takes no arguments but healthcheck; its settings are environment variables, see README.md")
 	}
 	log := slog.New(telemetry.Sampled(slog.NewJSONHandler(stderr, nil)))
 	queue.LogRedis(log)

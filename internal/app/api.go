@@ -42,7 +42,7 @@ func NewAPI(o APIOptions) *API {
 	client := queue.NewClient(o.Redis)
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
 	service := revocation.NewService(revocation.ServiceOptions{
-		Store: traceFlushes(o.Instruments.tracing, o.Store), Queue: client, NewID: uuidv7.New, Log: o.Log,
+		Store: traceWrites(o.Instruments.tracing, o.Store), Queue: traceQueue(o.Instruments.tracing, client), NewID: uuidv7.New, Log: o.Log,
 		Observer: o.Instruments.observer,
 	})
 	return &API{

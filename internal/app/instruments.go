@@ -26,8 +26,9 @@ type Instruments struct {
 }
 
 // NewInstruments makes the instruments of a process that works with store and client. They ask neither for
-// anything before somebody looks at them. A nil tracing is off.
+// anything before somebody looks at them. A nil tracing is off; with one, client is traced from now on.
 func NewInstruments(store Store, client *redis.Client, tracing *telemetry.Tracing) *Instruments {
+	tracing.Commands(client)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -45,6 +45,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	tracing := o.Instruments.tracing
 	client := queue.NewClient(o.Redis)
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
 	executor := revocation.NewExecutor(revocation.ExecutorOptions{
@@ -53,7 +54,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	})
 	caller := revocation.NewCaller(revocation.CallerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
-		Platform: upstream.New(upstream.Options{Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log}),
+		Platform: tracePlatform(tracing, upstream.New(upstream.Options{
+			Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log,
+		})),
 		Open: func(ctx context.Context, upstream revocation.Upstream) (revocation.Secret, error) {
 			key, err := box.Open(upstream.SealedKey, upstream.Account)
 			if err == nil && box.Stale(upstream.SealedKey) {
@@ -64,7 +67,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	mail := revocation.NotifierOptions{
-		Store: o.Store, Mailer: o.Mailer, Policy: policy, OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
+		Store: o.Store, Mailer: traceMailer(tracing, o.Mailer), Policy: policy, OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
 		Observer: o.Instruments.observer,
 	}
 	if o.MailRate > 0 {
@@ -74,10 +77,12 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	return &Worker{
 		tasks: queue.NewWorker(queue.WorkerOptions{
 			Redis: o.Redis, Log: o.Log,
-			CarryOut: traced(o.Instruments.tracing, "carry out", executor.CarryOut),
-			Send:     traced(o.Instruments.tracing, "send emails", notifier.Send),
+			CarryOut: traced(tracing, "carry out", executor.CarryOut),
+			Send:     traced(tracing, "send emails", notifier.Send),
 			Turns: map[revocation.Turn]func(context.Context, string) error{
-				revocation.TurnJobs: executor.Turn, revocation.TurnUpstream: caller.Turn, revocation.TurnMails: notifier.Turn,
+				revocation.TurnJobs:     tracedTurn(tracing, "turn of jobs", executor.Turn),
+				revocation.TurnUpstream: tracedTurn(tracing, "turn of calls", caller.Turn),
+				revocation.TurnMails:    tracedTurn(tracing, "turn of emails", notifier.Turn),
 			},
 		}),
 		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{

@@ -178,3 +178,11 @@ func DatabaseURL(environ []string) (string, error) {
 	f.checkDatabase(s)
 	return s.DatabaseURL, f.err()
 }
+
+// AdminAddr reads all that a health check has to know; see LoadAPI.
+func AdminAddr(environ []string) (string, error) {
+	s := Admin{DefaultAdminAddr}
+	f := parse(&s, environ)
+	f.checkAdmin(s)
+	return s.AdminAddr, f.err()
+}

@@ -261,6 +261,17 @@ func TestDatabaseURL(t *testing.T) {
 	checkFaults(t, err, "DATABASE_URL: not a PostgreSQL URL; "+writeDatabase)
 }
 
+func TestAdminAddr(t *testing.T) {
+	got, err := config.AdminAddr([]string{databaseURL})
+	check(t, got, err, config.DefaultAdminAddr)
+	got, err = config.AdminAddr([]string{"ADMIN_ADDR=0.0.0.0:9091"})
+	check(t, got, err, "0.0.0.0:9091")
+
+	if _, err = config.AdminAddr([]string{"ADMIN_ADDR=nonsense"}); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR: not a host") {
+		t.Errorf("nonsense: %v", err)
+	}
+}
+
 func TestLoadSecrets(t *testing.T) {
 	got, err := config.LoadSecrets([]string{"SECRETS_KEY=" + secretsKey})
 	check(t, got, err, config.Secrets{SecretsKey: secretsKey})

@@ -52,8 +52,7 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 }
 
 // ClaimDueNotifications implements revocation.DispatchStore.
-func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, error) {
-	var due []revocation.NotificationRef
+func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []revocation.NotificationRef, unknown int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
@@ -71,15 +70,17 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.Revocation), &ref.Claims, &ref.Epoch, &status}, func() error {
 			if status == revocation.NotificationPending {
 				due = append(due, ref)
+			} else {
+				unknown++
 			}
 			return nil
 		})
 		return err
 	})
 	if err := s.run(ctx, "claim due emails", batch); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return due, nil
+	return due, unknown, nil
 }
 
 // ReleaseNotifications implements revocation.DispatchStore.

@@ -16,7 +16,7 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 	for i, ref := range refs {
 		accounts[i], ids[i], claims[i] = ref.Account, uuid(ref.Revocation), ref.Claims
 	}
-	return s.claimEmails(ctx, `
+	emails, _, err := s.claimEmails(ctx, `
 		UPDATE notifications n SET status = 'CLAIMED', claims = n.claims + 1, updated_at = now(),
 			look_at = now() + make_interval(secs => $4)
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, claims)
@@ -25,10 +25,11 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.claims = t.claims
 				AND n.status = 'PENDING' FOR UPDATE) AS held
 		WHERE n.ctid = held.place`, accounts, ids, claims, lease.Seconds())
+	return emails, err
 }
 
 // ClaimJobNotifications implements revocation.NotificationStore.
-func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Email, error) {
+func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
 	return s.claimEmails(ctx, `
 		UPDATE notifications n SET claims = n.claims + 1, updated_at = now(),
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'CLAIMED' END,
@@ -40,9 +41,8 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit
 		WHERE n.ctid = due.place`, account, limit, lease.Seconds())
 }
 
-// claimEmails runs the update that claims, and reads what the messages say.
-func (s *Store) claimEmails(ctx context.Context, update string, args ...any) ([]revocation.Email, error) {
-	var emails []revocation.Email
+// claimEmails runs the update that claims, reads what the messages say, and counts those that have become UNKNOWN.
+func (s *Store) claimEmails(ctx context.Context, update string, args ...any) (emails []revocation.Email, unknown int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH claimed AS (`+update+`
@@ -54,28 +54,32 @@ func (s *Store) claimEmails(ctx context.Context, update string, args ...any) ([]
 			ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown
 		)
 		SELECT c.account_id, c.revocation_id, c.claims, c.attempts, coalesce(i.candidate_name, ''),
-			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact
+			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact, c.status
 		FROM claimed c
 		CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE a.account_id = c.account_id OFFSET 0) AS a
 		LEFT JOIN LATERAL (
 			SELECT * FROM invites i
 			WHERE i.account_id = c.account_id AND i.report_id = c.report_id OFFSET 0) AS i ON true
-		WHERE c.status = 'CLAIMED'
 		ORDER BY c.account_id, c.revocation_id`, args...).Query(func(rows pgx.Rows) error {
 		var e revocation.Email
+		var status revocation.NotificationStatus
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts,
-			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact,
+			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &status,
 		}, func() error {
-			emails = append(emails, e)
+			if status == revocation.NotificationUnknown {
+				unknown++
+			} else {
+				emails = append(emails, e)
+			}
 			return nil
 		})
 		return err
 	})
 	if err := s.run(ctx, "claim emails", batch); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return emails, nil
+	return emails, unknown, nil
 }
 
 // CommitNotification implements revocation.NotificationStore.

@@ -302,7 +302,7 @@ func TestStore_Plans(t *testing.T) {
 			w.must(err)
 			w.must(w.store.SettleNotification(t.Context(), email, revocation.Settlement{Status: revocation.NotificationSent}))
 		}
-		_, err = w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
+		_, _, err = w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
 		w.must(err)
 	}
 	// A job of the same reports: the last is carried out as a chunk, the others as items of their own.
@@ -338,7 +338,7 @@ func TestStore_Plans(t *testing.T) {
 		w.must(err)
 		_, err = w.store.Results(t.Context(), revocation.ResultFilter{Account: "acme", Job: fresh.ID, Limit: 100})
 		w.must(err)
-		_, err = w.store.ClaimJobNotifications(t.Context(), "acme", 10, time.Minute)
+		_, _, err = w.store.ClaimJobNotifications(t.Context(), "acme", 10, time.Minute)
 		w.must(err)
 	}
 	_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)

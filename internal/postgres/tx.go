@@ -29,9 +29,14 @@ import (
 // the statement first, which takes longer than to run it: hence no just-in-time compilation.
 //
 // TestStore_Plans holds all statements to it.
+//
+// A process that is stopped in a transaction, or whose machine is gone, would keep the rows that it has locked until it
+// goes on or its connection is found broken, which takes hours: the server ends a session that has been silent for
+// longer than any transaction may take.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+	set_config('idle_in_transaction_session_timeout', '15s', true)`
 
 // tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
 // statements and commits with its last, so that a transaction of one batch takes one of them.

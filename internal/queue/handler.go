@@ -76,6 +76,7 @@ func following[Ref any](carryOut func(context.Context, []Ref) error) func(contex
 func handleTurn(kind revocation.Turn, turn func(ctx context.Context, account string) error) asynq.Handler {
 	handler := handle(turnType(kind), readTurn, turn)
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+		ctx = revocation.WithOrigin(ctx, task.Headers()[originHeader])
 		if err := handler.ProcessTask(ctx, task); err != nil {
 			return fmt.Errorf("%w: %w", err, asynq.RevokeTask)
 		}

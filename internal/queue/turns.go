@@ -126,11 +126,12 @@ func (c *Client) fill(ctx context.Context, kind revocation.Turn, class turnClass
 			missing[i/len(accounts)] = append(missing[i/len(accounts)], i)
 		}
 	}
+	origin := revocation.Origin(ctx)
 	for _, row := range missing {
 		sending, ctx := errgroup.WithContext(ctx)
 		sending.SetLimit(tokenSenders)
 		for _, i := range row {
-			sending.Go(func() error { return c.send(ctx, turnTask(kind, class, accounts[i%len(accounts)], ids[i])) })
+			sending.Go(func() error { return c.send(ctx, turnTask(origin, kind, class, accounts[i%len(accounts)], ids[i])) })
 		}
 		if err := sending.Wait(); err != nil {
 			return err
@@ -150,9 +151,16 @@ func (c *Client) vacant(ctx context.Context, queue string, ids []string) ([]int6
 	return vacant.Run(ctx, c.redis, keys, args...).Int64Slice()
 }
 
+// originHeader says what a turn follows from, for those who trace; a worker that does not know it does without.
+const originHeader = "origin"
+
 // turnTask makes the task of a turn. It is not retried: the dispatcher gives the account another.
-func turnTask(kind revocation.Turn, class turnClass, account, id string) *asynq.Task {
-	return asynq.NewTask(turnType(kind), []byte(account),
+func turnTask(origin string, kind revocation.Turn, class turnClass, account, id string) *asynq.Task {
+	var headers map[string]string
+	if origin != "" {
+		headers = map[string]string{originHeader: origin}
+	}
+	return asynq.NewTaskWithHeaders(turnType(kind), []byte(account), headers,
 		asynq.Queue(class.queue), asynq.MaxRetry(0), asynq.Timeout(turnLength+class.ending), asynq.TaskID(id))
 }
 

@@ -41,9 +41,9 @@ func TestFailedTurn(t *testing.T) {
 					}},
 				})
 				giveTurns(t, client, revocation.TurnJobs, "acme")
-				until(t, "nothing is left of them", func() bool { return len(tokens(t, r, "bulk")) == 0 })
+				until(t, "nothing is left of them", func() bool { return len(tokens(t, r)) == 0 })
 				giveTurns(t, client, revocation.TurnJobs, "globex")
-				until(t, "nothing is left of the others", func() bool { return len(tokens(t, r, "bulk")) == 0 })
+				until(t, "nothing is left of the others", func() bool { return len(tokens(t, r)) == 0 })
 				for _, account := range []string{"acme", "globex"} { // of four turns that failed
 					if n := log.count("task failed", "task=turn-jobs:v1", "task_id=jobs:"+account+":", "no such table"); n != 1 {
 						t.Errorf("the failure was logged %d times", n)

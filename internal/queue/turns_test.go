@@ -25,10 +25,10 @@ func giveTurns(t testing.TB, c *queue.Client, kind revocation.Turn, accounts ...
 	}
 }
 
-// tokens are the tasks of a queue that Redis holds, in whatever state.
-func tokens(t testing.TB, r *redis.Client, queue string) []string {
+// tokens are the turns of jobs that Redis holds, in whatever state.
+func tokens(t testing.TB, r *redis.Client) []string {
 	t.Helper()
-	keys, err := r.Keys(t.Context(), "asynq:{"+queue+"}:t:*").Result()
+	keys, err := r.Keys(t.Context(), "asynq:{bulk}:t:*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTurnsAreBounded(t *testing.T) {
 		if n := pending(t, r, "bulk"); n != 8 {
 			t.Errorf("%d turns wait, want 4 of each account", n)
 		}
-		keys := tokens(t, r, "bulk")
+		keys := tokens(t, r)
 		bytes := 0
 		for _, key := range keys {
 			bytes += len(key)

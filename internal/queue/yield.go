@@ -53,7 +53,8 @@ func (c *Client) Yield(kind revocation.Turn) func(context.Context) bool {
 		if time.Since(began) < time.Duration(again.Load()) {
 			return false
 		}
-		ctx, cancel := context.WithTimeout(ctx, yieldTimeout)
+		// Not the turn's context: the question is no part of its work, which a trace would tell of a hundred times a second.
+		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
 		defer cancel()
 		waiting, err := c.redis.LLen(ctx, pending).Result()
 		switch {

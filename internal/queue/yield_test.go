@@ -77,7 +77,7 @@ func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 				t.Errorf("the last step was cut off: %v", err)
 			}
 		}
-		if left := tokens(t, r, "bulk"); len(left) > 0 {
+		if left := tokens(t, r); len(left) > 0 {
 			t.Errorf("turns are left: %v", left)
 		}
 	})

@@ -26,8 +26,8 @@ type DispatchStore interface {
 	// last of them.
 	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]Due, error)
 	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
-	// that its worker had committed and not settled becomes UNKNOWN.
-	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]NotificationRef, error)
+	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
+	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
 	// Work gives the turns for which there is something to do now.
 	Work(ctx context.Context) ([]Work, error)
 	// Release makes rows that were claimed and could not be enqueued due again after delay.
@@ -44,7 +44,8 @@ type Dispatcher struct {
 	log      *slog.Logger
 	observer Observer
 	interval time.Duration
-	away     bool // the queue, at the last look
+	away     bool                 // the queue, at the last look
+	told     map[string]time.Time // when the last complaint about each was made
 }
 
 // DispatcherOptions are a Dispatcher's parts.
@@ -68,6 +69,8 @@ const (
 	maxMailBatch = 16
 	// releaseDelay is the pause after a failure to enqueue.
 	releaseDelay = time.Second
+	// complaintInterval is between two complaints about the same.
+	complaintInterval = 10 * time.Second
 )
 
 var graces = []time.Duration{Grace(0), Grace(1), Grace(2), Grace(3)}
@@ -77,7 +80,10 @@ func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	if o.Interval == 0 {
 		o.Interval = defaultInterval
 	}
-	return &Dispatcher{store: o.Store, queue: o.Queue, log: o.Log, observer: observing(o.Observer), interval: o.Interval}
+	return &Dispatcher{
+		store: o.Store, queue: o.Queue, log: o.Log, observer: observing(o.Observer), interval: o.Interval,
+		told: make(map[string]time.Time),
+	}
 }
 
 // Run dispatches until ctx ends. What fails is logged and tried again at the next look.
@@ -107,15 +113,19 @@ func (d *Dispatcher) look(ctx context.Context) {
 		d.log.Info("queue is back")
 	}
 	d.away = false
-	if err := d.revocations(ctx); err != nil && ctx.Err() == nil {
-		d.log.Error("dispatch revocations: tried again at the next look", "error", err)
+	d.complain(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
+	d.complain(ctx, "dispatch turns: tried again at the next look", d.turns(ctx))
+	d.complain(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
+}
+
+// complain tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails
+// them all.
+func (d *Dispatcher) complain(ctx context.Context, message string, err error) {
+	if err == nil || ctx.Err() != nil || time.Since(d.told[message]) < complaintInterval {
+		return
 	}
-	if err := d.turns(ctx); err != nil && ctx.Err() == nil {
-		d.log.Error("dispatch turns: tried again at the next look", "error", err)
-	}
-	if err := d.notifications(ctx); err != nil && ctx.Err() == nil {
-		d.log.Error("dispatch emails: tried again at the next look", "error", err)
-	}
+	d.told[message] = time.Now()
+	d.log.Error(message, "error", err)
 }
 
 func (d *Dispatcher) revocations(ctx context.Context) error {
@@ -144,10 +154,11 @@ func (d *Dispatcher) revocations(ctx context.Context) error {
 
 func (d *Dispatcher) notifications(ctx context.Context) error {
 	for {
-		due, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
+		due, unknown, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
 		if err != nil {
 			return err
 		}
+		tellUnknown(ctx, d.log, d.observer, unknown)
 		for rest := due; len(rest) > 0; {
 			n := min(len(rest), maxMailBatch)
 			if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {

@@ -122,7 +122,7 @@ func (in *Intake) Seal(ctx context.Context, label *string, notify bool, fingerpr
 	in.service.log.LogAttrs(ctx, slog.LevelInfo, "job accepted", slog.String("account_id", job.Account),
 		slog.String("job_id", job.ID.String()), slog.Int("count", job.Total))
 	in.service.observer.JobAccepted(job)
-	in.service.takeUp(job.Account)
+	in.service.takeUp(ctx, job.Account)
 	return job, nil
 }
 
@@ -140,10 +140,13 @@ func (in *Intake) Abandon(ctx context.Context) {
 	}
 }
 
+// demand tells that there is something to do for an account, and what that follows from.
+type demand struct{ account, origin string }
+
 // takeUp has the account's jobs carried out without waiting for the dispatcher, if the queue can take it.
-func (s *Service) takeUp(account string) {
+func (s *Service) takeUp(ctx context.Context, account string) {
 	select {
-	case s.turns <- account:
+	case s.turns <- demand{account, Origin(ctx)}:
 	default:
 	}
 }
@@ -152,9 +155,9 @@ func (s *Service) takeUp(account string) {
 func (s *Service) enqueueTurns(ctx context.Context) {
 	for {
 		select {
-		case account := <-s.turns:
-			if err := s.queue.EnqueueTurns(ctx, TurnJobs, []string{account}); err != nil {
-				s.log.Warn("turns not enqueued: left to the dispatcher", "account_id", account, "error", err)
+		case d := <-s.turns:
+			if err := s.queue.EnqueueTurns(WithOrigin(ctx, d.origin), TurnJobs, []string{d.account}); err != nil {
+				s.log.Warn("turns not enqueued: left to the dispatcher", "account_id", d.account, "error", err)
 			}
 		case <-ctx.Done():
 			return

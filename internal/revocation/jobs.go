@@ -65,7 +65,7 @@ func (s *Service) Results(ctx context.Context, f ResultFilter) (page []Revocatio
 func (s *Service) CancelJob(ctx context.Context, account string, id ID) (Job, error) {
 	job, err := s.store.CancelJob(ctx, account, id)
 	if err == nil {
-		s.takeUp(account)
+		s.takeUp(ctx, account)
 	}
 	return job, err
 }

@@ -85,8 +85,8 @@ type NotificationStore interface {
 	ClaimNotifications(ctx context.Context, refs []NotificationRef, lease time.Duration) ([]Email, error)
 	// ClaimJobNotifications claims at most limit emails of the account's jobs that are due, oldest first. A
 	// claim that has run out is taken over; an email that its worker had committed and not settled becomes
-	// UNKNOWN.
-	ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]Email, error)
+	// UNKNOWN, and unknown is how many did.
+	ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []Email, unknown int, err error)
 	// CommitNotification marks a claimed email COMMITTED and gives its worker lease to settle it. held is
 	// false when the claim has run out or was taken over: the message must not be sent then.
 	CommitNotification(ctx context.Context, email Email, lease time.Duration) (held bool, err error)
@@ -176,9 +176,13 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 func (n *Notifier) Turn(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
 		began := time.Now()
-		emails, err := n.store.ClaimJobNotifications(ctx, account, maxMailBatch, claimLease)
-		if err != nil || len(emails) == 0 {
+		emails, unknown, err := n.store.ClaimJobNotifications(ctx, account, maxMailBatch, claimLease)
+		if err != nil {
 			return err
+		}
+		tellUnknown(ctx, n.log, n.observer, unknown)
+		if len(emails) == 0 {
+			return nil
 		}
 		if err := n.sendAll(ctx, began, emails); err != nil {
 			return err
@@ -188,6 +192,18 @@ func (n *Notifier) Turn(ctx context.Context, account string) error {
 		}
 	}
 	return nil
+}
+
+// tellUnknown tells of emails whose worker had committed them and never said more, mostly because it was killed.
+func tellUnknown(ctx context.Context, log *slog.Logger, observer Observer, count int) {
+	if count == 0 {
+		return
+	}
+	for range count {
+		observer.Settled(Settlement{Status: NotificationUnknown})
+	}
+	log.LogAttrs(ctx, slog.LevelWarn, "emails were being sent by a worker that is gone: whether they were is unknown",
+		slog.Int("count", count))
 }
 
 // sendAll sends what was claimed at the time began.

@@ -118,7 +118,7 @@ func TestNotifier_Send(t *testing.T) {
 			Pace: func(context.Context) error { stop(); return ctx.Err() },
 		})
 		w.must(n.Send(ctx, []revocation.NotificationRef{ref}))
-		due, err := w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
+		due, _, err := w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
 		w.must(err)
 		if len(due) != 1 || due[0].Claims != 1 {
 			t.Errorf("due: %+v", due)

@@ -14,7 +14,7 @@ type Observer interface {
 	Decided(decisions []Decision)
 	// ChunkEnded tells that the first pass of a chunk was written.
 	ChunkEnded(chunk Chunk)
-	// Settled tells how an attempt on an email ended.
+	// Settled tells how an attempt on an email ended, or that nobody knows.
 	Settled(settlement Settlement)
 	// Swept tells what a dispatcher found due or lost, and has enqueued.
 	Swept(due []Due)

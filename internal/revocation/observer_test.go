@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
 )
 
 // recorder writes down what it is told.
@@ -105,6 +106,32 @@ func TestObserver(t *testing.T) {
 	})
 	w.must(n.Send(t.Context(), w.mails[:2]))
 	want("emails", "batch mail", "batch mail", "settled FAILED", "settled FAILED")
+
+	emails, err := w.store.ClaimNotifications(t.Context(), w.mails[2:], time.Hour)
+	w.must(err)
+	_, err = w.store.CommitNotification(t.Context(), emails[0], 0) // by a worker that is killed then
+	w.must(err)
+	dispatcher := revocation.NewDispatcher(revocation.DispatcherOptions{Store: w.store, Queue: w, Log: w.log, Observer: told})
+	ctx, stop := context.WithCancel(t.Context())
+	var dispatching sync.WaitGroup
+	dispatching.Go(func() { dispatcher.Run(ctx) })
+	for w.read(w.mails[2].Revocation).Notification.Status != revocation.NotificationUnknown {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	dispatching.Wait()
+	want("an email that nobody settles", "settled UNKNOWN")
+
+	n = revocation.NewNotifier(revocation.NotifierOptions{Store: unsettled{w.store}, Policy: policy, Log: w.log, Observer: told})
+	w.must(n.Turn(t.Context(), "acme"))
+	want("emails of jobs that nobody settles", "settled UNKNOWN", "settled UNKNOWN")
+}
+
+// unsettled finds that two emails of jobs have become UNKNOWN.
+type unsettled struct{ *sqlite.Store }
+
+func (unsettled) ClaimJobNotifications(context.Context, string, int, time.Duration) ([]revocation.Email, int, error) {
+	return nil, 2, nil
 }
 
 // refusing is a mail server that takes nothing.

@@ -62,7 +62,7 @@ type Service struct {
 
 	submissions chan *pending
 	batches     chan batch
-	turns       chan string // accounts that have got a job
+	turns       chan demand
 	waiters     *waiters
 	watches     *watches
 	drain       func() // closes drained, once
@@ -97,7 +97,7 @@ func NewService(o ServiceOptions) *Service {
 		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: observing(o.Observer),
 		submissions: make(chan *pending, maxFlush),
 		batches:     make(chan batch, waitingBatches),
-		turns:       make(chan string, waitingTurns),
+		turns:       make(chan demand, waitingTurns),
 		waiters:     newWaiters(),
 		watches:     &watches{jobs: make(map[ID]*watch)},
 		drain:       sync.OnceFunc(func() { close(drained) }),

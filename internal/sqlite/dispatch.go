@@ -81,9 +81,8 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 
 // ClaimDueNotifications takes the emails of single revocations that are due, oldest first. Of those that a
 // worker has claimed and not settled in time, the committed ones become UNKNOWN and the others are due.
-func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, error) {
-	var refs []revocation.NotificationRef
-	err := s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
+func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (refs []revocation.NotificationRef, unknown int, err error) {
+	err = s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
 		found, err := query(ctx, tx, scanDueNotification, `
 			SELECT account_id, revocation_id, claims, epoch + 1, status FROM notifications
 			WHERE look_at <= ?1 AND `+unsettled+` AND job_id IS NULL
@@ -96,6 +95,8 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), Epoch: n.Epoch, LookAt: lostAt(now, n.Epoch, graces)}
 			if n.status != revocation.NotificationCommitted {
 				refs = append(refs, n.NotificationRef)
+			} else {
+				unknown++
 			}
 		}
 		return exec(ctx, tx, `
@@ -107,9 +108,9 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 			micros(now), parameter(rows))
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return refs, nil
+	return refs, unknown, nil
 }
 
 type dueNotification struct {

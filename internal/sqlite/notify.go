@@ -72,9 +72,8 @@ func claim(ctx context.Context, tx *sql.Tx, now time.Time, emails []revocation.E
 }
 
 // ClaimJobNotifications claims the account's emails of jobs that are due, oldest first.
-func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Email, error) {
-	var emails []revocation.Email
-	err := s.write(ctx, "claim emails of jobs", func(tx *sql.Tx, now time.Time) error {
+func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
+	err = s.write(ctx, "claim emails of jobs", func(tx *sql.Tx, now time.Time) error {
 		// None that can be sent does not mean that none is due: all that were found may have become UNKNOWN.
 		for full := true; full && len(emails) == 0; {
 			due, err := query(ctx, tx, scanDueEmail, emailColumns+`, n.status, n.job_id
@@ -89,17 +88,20 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit
 			for _, d := range due {
 				if d.status != revocation.NotificationCommitted {
 					emails = append(emails, d.Email)
-				} else if err := loseEmail(ctx, tx, now, d); err != nil {
+					continue
+				}
+				if err := loseEmail(ctx, tx, now, d); err != nil {
 					return err
 				}
+				unknown++
 			}
 		}
 		return claim(ctx, tx, now, emails, lease)
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return emails, nil
+	return emails, unknown, nil
 }
 
 type dueEmail struct {

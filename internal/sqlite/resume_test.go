@@ -39,7 +39,7 @@ func claimItems(t *testing.T, store *sqlite.Store) map[int]int {
 
 func claimJobEmails(t *testing.T, store *sqlite.Store, limit int) []revocation.Email {
 	t.Helper()
-	emails, err := store.ClaimJobNotifications(t.Context(), "acme", limit, time.Hour)
+	emails, _, err := store.ClaimJobNotifications(t.Context(), "acme", limit, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestStore_Resume(t *testing.T) {
 			t.Fatal(err)
 		}
 		resume(t, store)
-		due, err := store.ClaimDueNotifications(t.Context(), 100, []time.Duration{time.Hour})
+		due, _, err := store.ClaimDueNotifications(t.Context(), 100, []time.Duration{time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -94,7 +94,7 @@ var dispatchTests = []test{
 		for _, ref := range []revocation.Ref{one, two} {
 			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
 		}
-		refs, err := f.ClaimDueNotifications(f.Context(), 1, []time.Duration{time.Hour, 0, time.Hour})
+		refs, _, err := f.ClaimDueNotifications(f.Context(), 1, []time.Duration{time.Hour, 0, time.Hour})
 		f.must(err)
 		f.same("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, Epoch: 1}}, refs)
 		f.same("all", 2, len(f.dueEmails(0, 0, time.Hour)))

@@ -10,8 +10,9 @@ import (
 // jobEmails claims emails of the account's jobs.
 func (f *fixture) jobEmails(account string, limit int, lease time.Duration) []revocation.Email {
 	f.Helper()
-	emails, err := f.ClaimJobNotifications(f.Context(), account, limit, lease)
+	emails, unknown, err := f.ClaimJobNotifications(f.Context(), account, limit, lease)
 	f.must(err)
+	f.lost += unknown
 	return emails
 }
 
@@ -164,6 +165,7 @@ var jobMailTests = []test{
 			f.mails(job, revocation.MailCounts{Pending: 1, Unknown: 1})
 			f.settle(emails[0], revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		}
+		f.same("have become unknown", 1, f.lost)
 		f.email(revocation.Ref{Account: acme, ID: emails[0].Revocation}, revocation.NotificationUnknown, 0)
 		f.settle(emails[1], revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.mails(job, revocation.MailCounts{Sent: 1, Unknown: 1})
@@ -178,13 +180,14 @@ var jobMailTests = []test{
 			rest = append(rest, f.jobEmails(acme, 2, time.Hour)...)
 		}
 		f.same("the rest", 1, len(rest))
+		f.same("have become unknown", 2, f.lost)
 		f.mails(job, revocation.MailCounts{Pending: 1, Unknown: 2})
 	}},
 	{"many who send at once send each once", func(f *fixture) {
 		job := f.mailed(allReports()...)
 		sent, err := together(8, func(int) (n int, err error) {
 			for {
-				emails, err := f.ClaimJobNotifications(f.Context(), acme, 3, time.Hour)
+				emails, _, err := f.ClaimJobNotifications(f.Context(), acme, 3, time.Hour)
 				if err != nil || len(emails) == 0 {
 					return n, err
 				}

@@ -55,8 +55,15 @@ func (f *fixture) settle(email revocation.Email, s revocation.Settlement) {
 
 func (f *fixture) dueEmails(graces ...time.Duration) []revocation.NotificationRef {
 	f.Helper()
-	refs, err := f.ClaimDueNotifications(f.Context(), 100, graces)
+	return f.dueAndUnknownEmails(0, graces...)
+}
+
+// dueAndUnknownEmails also fails the test unless so many have become UNKNOWN.
+func (f *fixture) dueAndUnknownEmails(unknown int, graces ...time.Duration) []revocation.NotificationRef {
+	f.Helper()
+	refs, lost, err := f.ClaimDueNotifications(f.Context(), 100, graces)
 	f.must(err)
+	f.same("have become unknown", unknown, lost)
 	return refs
 }
 
@@ -176,7 +183,7 @@ var notificationTests = []test{
 		ref := f.revokedWithEmail(1)
 		email := f.claimEmail(ref, time.Hour)
 		f.commit(email, 0)
-		f.same("due", 0, len(f.dueEmails(0)))
+		f.same("due", 0, len(f.dueAndUnknownEmails(1, 0)))
 		f.email(ref, revocation.NotificationUnknown, 0)
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationPending})
 		f.email(ref, revocation.NotificationUnknown, 0)

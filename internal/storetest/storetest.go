@@ -101,10 +101,11 @@ var (
 type fixture struct {
 	*testing.T
 	Store
+	lost int // emails of jobs that have become UNKNOWN
 }
 
 func newFixture(t *testing.T, store Store) *fixture {
-	f := &fixture{t, store}
+	f := &fixture{T: t, Store: store}
 	for _, account := range []string{acme, zenith} {
 		name, contact := "The "+account+" company", "help@"+account+".example"
 		f.must(f.SetAccount(t.Context(), revocation.AccountChange{ID: account, Name: &name, Contact: &contact}))

@@ -27,9 +27,10 @@ func (d discreet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 
 type discreetSpan struct{ sdktrace.ReadOnlySpan }
 
-// wordy are the attributes that hold what a caller sent.
+// wordy are the attributes that hold what a caller sent, or where it or a server is.
 var wordy = []attribute.Key{
-	"client.address", "http.request.method_original", "server.address", "server.port", "url.path", "url.query", "user_agent.original",
+	"client.address", "client.port", "http.request.method_original", "network.peer.address", "network.peer.port", "server.address", "server.port",
+	"url.full", "url.path", "url.query", "user_agent.original",
 }
 
 // Attributes gives those that are not a caller's words.

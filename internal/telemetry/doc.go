@@ -22,8 +22,8 @@
 //	                                         retried (failed, and comes again), postponed (not made now)
 //	rescind_attempts_to_outcome              histogram: attempts that a revocation took; cancelled ones are left out
 //	rescind_notifications_total{status}      attempts on emails: sent, failed, unknown, pending (comes again), delegated
-//	                                         (the upstream sends it). An email whose worker died while sending becomes
-//	                                         UNKNOWN without being counted here
+//	                                         (the upstream sends it). An email whose worker died while sending counts as
+//	                                         unknown when that is found, by a process that started before
 //	rescind_swept_total{kind,cause}          revocations and emails that the dispatcher sent to the queue again; cause
 //	                                         due: another attempt; lost: the first, whose task was lost, or is late
 //
@@ -53,8 +53,14 @@
 // # Traces
 //
 // Tracing is off, and nothing of it is installed, unless OTEL_EXPORTER_OTLP_ENDPOINT names a collector that takes OTLP
-// over HTTP; OpenTelemetry's other variables count as well. There is a span of each request, of each flush of
-// submissions ("flush"), of each task ("carry out", "send emails"), and below those of each statement on PostgreSQL.
-// A flush and a task serve many requests: they are spans of their own, linked to the first request that they serve,
-// and an email's to the batch that revoked the invite. Turns of bulk jobs and calls to upstreams have none.
+// over HTTP; OpenTelemetry's other variables count as well. There is a span of each request, and in its trace:
+//
+//   - "flush", a transaction of submissions; "add items" and "seal job", those of a job's upload;
+//   - "enqueue" and "enqueue turns", and what these lead to in a worker: "carry out", "send emails", "turn of jobs",
+//     "turn of calls" (to an upstream) and "turn of emails";
+//   - within those "call upstream" and "deliver email", each statement on PostgreSQL and each command to Redis.
+//
+// What serves many requests stands in the trace of the first. What the dispatcher enqueues, because it is due or was
+// lost, begins a trace of its own. A caller's own trace is linked to, and not continued: it could have everything
+// sampled. No span holds an account, a value of a statement or of a command, an address or a server's name.
 package telemetry

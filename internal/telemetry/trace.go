@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -105,33 +104,4 @@ func (t *Tracing) Queries() []pgx.QueryTracer {
 	}
 	return []pgx.QueryTracer{otelpgx.NewTracer(
 		otelpgx.WithTracerProvider(t.provider), otelpgx.WithDisableConnectionDetailsInAttributes())}
-}
-
-// Begin begins a span of work on count things that others asked for, linked to the span that origin names, if any.
-// ctx is then under it. end ends it; failure is a word for why the work failed, and empty when it did not.
-func (t *Tracing) Begin(ctx context.Context, name, origin string, count int) (_ context.Context, end func(failure string)) {
-	options := []trace.SpanStartOption{
-		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attribute.Int("rescind.count", count)),
-	}
-	from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(
-		context.Background(), propagation.MapCarrier{traceparent: origin}))
-	if from.IsValid() {
-		options = append(options, trace.WithLinks(trace.Link{SpanContext: from}))
-	}
-	ctx, span := t.tracer.Start(ctx, name, options...)
-	return ctx, func(failure string) {
-		if failure != "" {
-			span.SetStatus(codes.Error, failure)
-		}
-		span.End()
-	}
-}
-
-const traceparent = "traceparent"
-
-// Origin names the span that ctx is under, for Begin elsewhere; empty under none.
-func Origin(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier[traceparent]
 }
