@@ -1,16 +1,10 @@
 package bench
 
 import (
-	"bytes"
-	"context"
-	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,216 +13,152 @@ import (
 	"rescind/internal/testservers"
 )
 
-const (
-	connections = 64
-	rounds      = 5
-	roundLength = 4 * time.Second
-	samples     = 300
-	invites     = 2_000_000
-	idleLength  = 20 * time.Second
-)
+const connections = 64
 
-// TestBench measures, and prints a table. It fails only when something cannot be measured: how fast a noisy
-// machine is at the moment is no test.
-func TestBench(t *testing.T) {
-	b := setUp(t)
-	b.report("| measure | value |")
-	b.report("| --- | --- |")
-	only := os.Getenv("BENCH") // a part alone; empty for all
-	part := func(name string, measure func()) {
-		if only == "" || only == name {
-			measure()
-		}
-	}
-	part("accepted", b.acceptedAgainstFloor)
-	b.startWorker()
-	part("idle", b.idle)
-	part("latency", b.submitToFinal)
-	part("bulk", b.bulk)
-	part("beside", b.besideJob)
-	part("upstream", b.upstream)
+// plan is how long to look.
+type plan struct {
+	rounds int
+	// length is how long one contender's turn of full load is.
+	length time.Duration
+	// idleLength is how long nothing is asked for.
+	idleLength time.Duration
+	// samples is how many single submissions a round has.
+	samples int
+	// invites is how many each contender has to revoke singly.
+	invites int64
+	// sizes are of jobs, and bulkRounds how often each is done.
+	sizes      []int
+	bulkRounds int
+	scaleItems int
 }
 
-// bench is the services on real servers with their default durability.
+var (
+	whole = plan{
+		rounds: 4, length: 3 * time.Second, idleLength: 10 * time.Second, samples: 100, invites: 2_000_000,
+		sizes: jobSizes(false), bulkRounds: 3, scaleItems: 300_000,
+	}
+	// quick only shows that everything runs.
+	quick = plan{
+		rounds: 1, length: time.Second, idleLength: 2 * time.Second, samples: 20, invites: 200_000,
+		sizes: []int{smallJob}, bulkRounds: 1, scaleItems: smallJob,
+	}
+)
+
+// TestBench measures, and writes what it found as a table and a plot. It fails only when something cannot be
+// measured: how fast a noisy machine is at the moment is no test. BENCH names the parts to be measured alone, by
+// commas; what they give then goes into a directory for temporary files. BENCH_LARGE=1 adds a job of ten million,
+// BENCH_QUICK=1 makes everything short.
+func TestBench(t *testing.T) {
+	b := setUp(t)
+	only := strings.FieldsFunc(os.Getenv("BENCH"), func(r rune) bool { return r == ',' })
+	for _, part := range []struct {
+		name    string
+		measure func()
+	}{
+		{"accepted", b.accepted},
+		{"carried", b.carried},
+		{"latency", b.latency},
+		{"beside", b.besideJob},
+		{"idle", b.idle},
+		{"polling", b.polling},
+		{"bulk", b.bulk},
+		{"upstream", b.upstream},
+		{"scale", b.scale},
+	} {
+		if len(only) == 0 || slices.Contains(only, part.name) {
+			began := time.Now()
+			part.measure()
+			t.Logf("%s took %s", part.name, time.Since(began).Round(time.Second))
+		}
+	}
+	dir := "."
+	if len(only) > 0 || b.rounds == quick.rounds {
+		dir = filepath.Join(os.TempDir(), "rescind-bench")
+		b.must(os.MkdirAll(dir, 0o750))
+	}
+	b.write(filepath.Join(dir, "results.md"), b.markdown(b.machine()))
+	b.write(filepath.Join(dir, "results.svg"), b.plot())
+}
+
+// bench is real servers with their default durability, and who is measured on them.
 type bench struct {
-	t    *testing.T
-	dir  string
-	env  []string
-	key  string
-	next atomic.Int64 // the last invite used
+	*testing.T
+	plan
+	results
+	dir string
+	env []string
+	key string
 
-	accounts int // made by now
-	apiAddr  string
-	api      *exec.Cmd
-	worker   *exec.Cmd
-	floor    string
-	floorCmd *exec.Cmd
-
+	database, redis       string
 	postgresPID, redisPID int
+
+	contenders []contender
+	accounts   int // made for jobs by now
 }
 
 func setUp(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir()}
-	b.run("go", "-C", "../..", "build", "-o", b.dir, "./cmd/api", "./cmd/worker")
-	b.run("go", "build", "-o", b.dir, "./floor")
-	database, redis := testservers.StartPostgres(t), testservers.StartRedis(t)
+	b := &bench{T: t, plan: whole, dir: t.TempDir()}
+	if os.Getenv("BENCH_QUICK") != "" {
+		b.plan = quick
+	}
+	if os.Getenv("BENCH_LARGE") != "" {
+		b.sizes = jobSizes(true)
+	}
+	b.run(nil, "go", "-C", "../..", "build", "-o", b.dir, "./cmd/api", "./cmd/worker")
+	b.run(nil, "go", "build", "-o", b.dir, "./floor", "./asynqrow", "./river")
+	b.database, b.redis = testservers.StartPostgres(t, "max_connections=500").URL(), strings.TrimSuffix(testservers.StartRedis(t).URL(), "/0")
+	b.findStores()
 	b.env = []string{
-		"DATABASE_URL=" + database.URL(), "REDIS_URL=" + redis.URL(),
-		"SMTP_URL=file:" + filepath.Join(b.dir, "mail"), "MAIL_FROM=bench@example.com", "RATE_LIMIT=1000000000",
+		"DATABASE_URL=" + b.database, "REDIS_URL=" + b.redis + "/0", "RATE_LIMIT=1000000000", "JOB_MAX_ITEMS=100000000",
+		"SMTP_URL=file:" + filepath.Join(b.dir, "mail"), "MAIL_FROM=bench@example.com",
 		"SECRETS_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 	}
-	api := filepath.Join(b.dir, "api")
-	b.run(api, "migrate")
-	b.run(api, "account", "set", "bench")
-	b.key = strings.TrimSpace(b.run(api, "key", "create", "--account", "bench"))
-	conn, err := pgx.Connect(t.Context(), database.URL())
-	b.must(err)
-	_, err = conn.Exec(t.Context(), `INSERT INTO invites
-		SELECT 'bench', n, '', 'ada@example.com', '', now() FROM generate_series(1, $1::bigint) n`, invites)
-	b.must(err)
-	_, err = conn.Exec(t.Context(), `VACUUM ANALYZE invites`)
-	b.must(err)
-	b.must(conn.Close(t.Context()))
-
-	b.api, b.apiAddr = b.serve(api, "serve")
-	b.floorCmd, b.floor = b.serve(filepath.Join(b.dir, "floor"))
-	b.findStores()
+	b.prepare(b.database, b.env)
+	b.key = strings.TrimSpace(b.run(b.env, b.program("api"), "key", "create", "--account", "bench"))
+	b.contenders = b.field()
 	return b
 }
 
+// prepare makes the product's tables, and an account with invites.
+func (b *bench) prepare(database string, env []string) {
+	b.Helper()
+	b.run(env, b.program("api"), "migrate")
+	b.run(env, b.program("api"), "account", "set", "bench")
+	b.execute(database, `INSERT INTO invites SELECT 'bench', n, '', 'ada@example.com', '', now() FROM generate_series(1, $1::bigint) n`, b.invites)
+	b.execute(database, `VACUUM ANALYZE invites`)
+}
+
+func (b *bench) execute(database, statement string, args ...any) {
+	b.Helper()
+	b.query(database, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(b.Context(), statement, args...)
+		return err
+	})
+}
+
 func (b *bench) must(err error) {
-	b.t.Helper()
+	b.Helper()
 	if err != nil {
-		b.t.Fatal(err)
+		b.Fatal(err)
 	}
 }
 
-// program is the path of one that was built.
-func (b *bench) program(name string) string { return filepath.Join(b.dir, name) }
+func (b *bench) write(path, content string) {
+	b.Helper()
+	b.must(os.WriteFile(path, []byte(content), 0o600))
+	b.Logf("wrote %s", path)
+}
 
-func (b *bench) run(program string, args ...string) string {
-	b.t.Helper()
-	cmd := exec.CommandContext(b.t.Context(), program, args...)
-	cmd.Env = append(os.Environ(), b.env...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		b.t.Fatalf("%s %v: %v: %s", program, args, err, errs.String())
+// machine tells where the values come from.
+func (b *bench) machine() string {
+	var database string
+	b.query(b.database, func(conn *pgx.Conn) error {
+		return conn.QueryRow(b.Context(), `SELECT split_part(current_setting('server_version'), ' ', 1)`).Scan(&database)
+	})
+	parts := []string{"PostgreSQL " + database, "Redis " + b.redisInfo("server", "redis_version"), b.goVersion()}
+	if node, found := b.nodeVersion(); found {
+		parts = append(parts, "Node "+node)
 	}
-	return string(out)
-}
-
-// begin starts a program that runs until the end; its log goes to a file, as it would.
-func (b *bench) begin(env []string, program string, args ...string) *exec.Cmd {
-	b.t.Helper()
-	log, err := os.Create(filepath.Join(b.dir, filepath.Base(program)+".log"))
-	b.must(err)
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(append(os.Environ(), b.env...), env...)
-	cmd.Stderr = log
-	b.must(cmd.Start())
-	b.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = log.Close() })
-	return cmd
-}
-
-func (b *bench) serve(program string, args ...string) (*exec.Cmd, string) {
-	b.t.Helper()
-	addr := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(b.t))
-	cmd := b.begin([]string{"HTTP_ADDR=" + addr, fmt.Sprintf("ADMIN_ADDR=127.0.0.1:%d", testservers.FreePort(b.t))}, program, args...)
-	b.await("http://" + addr + "/healthz")
-	return cmd, addr
-}
-
-func (b *bench) await(url string) {
-	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, url, nil)
-		b.must(err)
-		res, err := http.DefaultClient.Do(req)
-		if err == nil {
-			_ = res.Body.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatal(err)
-		}
-	}
-}
-
-func (b *bench) report(format string, args ...any) { fmt.Printf(format+"\n", args...) }
-
-// acceptedAgainstFloor takes turns with the floor, so that what else the machine does meets both.
-func (b *bench) acceptedAgainstFloor() {
-	service := target{b.apiAddr, b.key, "respond-async"}
-	floor := target{b.floor, "none", ""}
-	var of, at, ratios []float64
-	var floorCosts, ourCosts shares
-	for round := range rounds + 1 {
-		before := b.shares(b.floorCmd.Process.Pid)
-		f, err := accepted(floor, connections, roundLength, new(atomic.Int64))
-		b.must(err)
-		floorCost := b.shares(b.floorCmd.Process.Pid).since(before)
-		between := b.shares(b.api.Process.Pid)
-		first := b.next.Load()
-		s, err := accepted(service, connections, roundLength, &b.next)
-		b.must(err)
-		if round == 0 { // warms both up
-			continue
-		}
-		floorCosts, ourCosts = floorCosts.plus(floorCost, int64(f*roundLength.Seconds())), ourCosts.plus(b.shares(b.api.Process.Pid).since(between), b.next.Load()-first)
-		at, of, ratios = append(at, f), append(of, s), append(ratios, s/f)
-	}
-	slices.Sort(at)
-	slices.Sort(of)
-	slices.Sort(ratios)
-	b.report("| bare echo + asynq, no database: accepted/s at %d connections | %.0f (%.0f to %.0f) |", connections, quantile(at, .5), at[0], at[len(at)-1])
-	b.report("| rescind, `respond-async`, durable: accepted/s at %d connections | %.0f (%.0f to %.0f) |", connections, quantile(of, .5), of[0], of[len(of)-1])
-	b.report("| ratio of the two, round by round | **%.2f** (%.2f to %.2f) |", quantile(ratios, .5), ratios[0], ratios[len(ratios)-1])
-	b.report("| µs of a core for each: bare echo + asynq | %s |", floorCosts)
-	b.report("| µs of a core for each: rescind | %s |", ourCosts)
-}
-
-// startWorker starts the worker and lets it carry out what was accepted.
-func (b *bench) startWorker() {
-	admin := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(b.t))
-	began := time.Now()
-	b.worker = b.begin([]string{"ADMIN_ADDR=" + admin}, filepath.Join(b.dir, "worker"))
-	b.await("http://" + admin + "/healthz")
-	if backlog := b.drain(); backlog > 0 {
-		b.report("| the backlog of %d carried out by one worker, revocations/s | %.0f |", backlog, float64(backlog)/time.Since(began).Seconds())
-	}
-}
-
-// idle looks at what doing nothing costs.
-func (b *bench) idle() {
-	time.Sleep(2 * time.Second)
-	before := b.cpu(b.api.Process.Pid) + b.cpu(b.worker.Process.Pid)
-	time.Sleep(idleLength)
-	used := b.cpu(b.api.Process.Pid) + b.cpu(b.worker.Process.Pid) - before
-	b.report("| idle API and worker together, of a core | %.2f %% |", 100*used.Seconds()/idleLength.Seconds())
-}
-
-// drain waits until nothing is outstanding, and gives how much there was at first.
-func (b *bench) drain() (backlog int) {
-	conn, err := pgx.Connect(b.t.Context(), strings.TrimPrefix(b.env[0], "DATABASE_URL="))
-	b.must(err)
-	defer func() { _ = conn.Close(context.WithoutCancel(b.t.Context())) }()
-	for {
-		var left int
-		b.must(conn.QueryRow(b.t.Context(), `SELECT count(*) FROM outstanding`).Scan(&left))
-		backlog = max(backlog, left)
-		if left == 0 {
-			return backlog
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-}
-
-func (b *bench) submitToFinal() {
-	took, err := latencies(target{b.apiAddr, b.key, ""}, samples, 30*time.Millisecond, &b.next)
-	b.must(err)
-	ms := func(q float64) float64 { return quantile(took, q).Seconds() * 1000 }
-	b.report("| submit to final outcome over HTTP, idle: p50, p99 | %.1f ms, %.1f ms |", ms(.5), ms(.99))
+	return b.processor() + " with " + strings.Join(parts, ", ") + "; all of it, the load too, runs on this machine. " + time.Now().UTC().Format(time.DateOnly) + "."
 }

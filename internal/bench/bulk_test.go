@@ -1,221 +1,188 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/redis/go-redis/v9"
 )
 
 const (
-	smallJob   = 10_000
-	middleJob  = 100_000
-	largeJob   = 1_000_000
-	bulkRounds = 3
+	bulkTitle   = "Jobs: items a second, from the first byte of the rows to the last outcome"
+	bulkCosts   = "Jobs: core-seconds a million items"
+	memoryTitle = "Jobs: the most memory"
 )
 
-// bulk compares jobs of several sizes with the same work done by hand in three statements: from the first byte of
-// the rows to the last outcome, on the same server, in turns, each time on invites and an account of its own.
+// bulk compares jobs of several sizes with the same work done by hand, on the same server, in turns, each time on
+// invites and an account of its own.
 func (b *bench) bulk() {
-	for _, size := range []int{smallJob, middleJob, largeJob} {
-		var ours, hand, ratios []float64
-		for range bulkRounds {
-			h := b.byHand(size)
-			o := b.job(size)
-			ours, hand, ratios = append(ours, o), append(hand, h), append(ratios, o/h)
+	t, costs, memory := b.table("bulk", bulkTitle), b.table("bulkcosts", bulkCosts), b.table("memory", memoryTitle)
+	service := b.start(b.contenders[0], 1)
+	alone := b.start(b.contenders[1], 0)
+	for _, size := range b.sizes {
+		rounds := b.bulkRounds
+		if size == hugeJob {
+			rounds = 1
 		}
-		slices.Sort(ours)
-		slices.Sort(hand)
-		slices.Sort(ratios)
-		b.report("| %d items: job, items/s from the first byte to the last outcome | %.0f (%.0f to %.0f) |", size, quantile(ours, .5), ours[0], ours[len(ours)-1])
-		b.report("| %d items: COPY, UPDATE, UPDATE by hand, items/s | %.0f (%.0f to %.0f) |", size, quantile(hand, .5), hand[0], hand[len(hand)-1])
-		b.report("| ratio of the two | **%.2f** (%.2f to %.2f) |", quantile(ratios, .5), ratios[0], ratios[len(ratios)-1])
+		for range rounds {
+			for _, way := range handWays {
+				took, used := b.byHand(size, way)
+				t.add(way.name, items(size), float64(size)/took.Seconds())
+				used.millions(costs, way.name, size)
+			}
+			for _, s := range []*started{service, alone} {
+				if s == alone && size > largeJob { // its invites would take longer than the job
+					continue
+				}
+				key := b.account(s, size)
+				before, stop := b.shares(s), b.watch(s)
+				took := b.job(target{addr: s.target.addr, key: key}, size)
+				stop().report(memory, fmt.Sprintf("%s, %s items", s.name, thousands(int64(size))))
+				b.shares(s).since(before).millions(costs, s.name, size)
+				t.add(s.name, items(size), float64(size)/took.Seconds())
+			}
+		}
 	}
+	for range b.bulkRounds {
+		t.add(oneByOne, items(smallJob), b.loop(service))
+	}
+	b.stop(service)
+	b.stop(alone)
+}
+
+// millions adds what a million items cost, the load not counted.
+func (s shares) millions(t *table, row string, size int) {
+	of := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(size) }
+	t.add(row, cost(size), of(s.server+s.workers+s.postgres+s.redis))
+	t.add(row, thousands(int64(size))+": PostgreSQL", of(s.postgres))
 }
 
 // account makes one with size invites that were sent now, and an API key.
-func (b *bench) account(size int) (id, key string) {
+func (b *bench) account(s *started, size int) (key string) {
+	b.Helper()
 	b.accounts++
-	id = fmt.Sprintf("bulk%d", b.accounts)
-	b.run(b.program("api"), "account", "set", id)
-	key = strings.TrimSpace(b.run(b.program("api"), "key", "create", "--account", id))
-	b.query(func(ctx context.Context, conn *pgx.Conn) error {
-		for _, statement := range []string{
-			fmt.Sprintf(`INSERT INTO invites SELECT '%s', n, '', 'ada@example.com', '', now() FROM generate_series(1, %d) n`, id, size),
-			`VACUUM ANALYZE invites`, `CHECKPOINT`,
-		} {
-			if _, err := conn.Exec(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return id, key
+	id := b.accountID()
+	var data []string
+	if s.name == embedded {
+		data = s.api[2:]
+	}
+	b.run(b.env, b.program("api"), append([]string{"account", "set", id}, data...)...)
+	if s.name == embedded {
+		b.importInvites(id, size, data...)
+	} else {
+		b.makeInvites(id, size)
+	}
+	return strings.TrimSpace(b.run(b.env, b.program("api"), append([]string{"key", "create", "--account", id}, data...)...))
 }
 
-// byHand does what a job does, with a result row an item, as somebody at a prompt would.
-func (b *bench) byHand(size int) (perSecond float64) {
-	account, _ := b.account(size)
+// makeInvites leaves nothing to be tidied up while others are measured.
+func (b *bench) makeInvites(account string, size int) {
+	b.Helper()
+	b.execute(b.database, `INSERT INTO invites SELECT $1, n, '', 'ada@example.com', '', now() FROM generate_series(1, $2::bigint) n`, account, size)
+	b.execute(b.database, `VACUUM ANALYZE invites`)
+	b.execute(b.database, `CHECKPOINT`)
+}
+
+// accountID is the last one that was made.
+func (b *bench) accountID() string { return fmt.Sprintf("bulk%d", b.accounts) }
+
+// importInvites makes invites as an operator does.
+func (b *bench) importInvites(account string, size int, data ...string) {
+	b.Helper()
 	var rows bytes.Buffer
+	rows.WriteString("report_id,candidate_name,candidate_email,assessment_name,sent_at\n")
+	now := time.Now().UTC().Format(time.RFC3339)
 	for n := range size {
-		_, _ = fmt.Fprintf(&rows, "%s,01979d10-2f3c-7a4e-8b5d-%012x,%d,f,01979d10-2f3c-7a4e-8b5d-1c2e3f405162,01979d10-2f3c-7a4e-8b5d-000000000000\n", account, n, n+1)
+		_, _ = fmt.Fprintf(&rows, "%d,,ada@example.com,,%s\n", n+1, now)
 	}
-	var took time.Duration
-	b.query(func(ctx context.Context, conn *pgx.Conn) error {
-		began := time.Now()
-		if _, err := conn.PgConn().CopyFrom(ctx, &rows, `COPY revocations (account_id, id, report_id, notify, requested_by, job_id) FROM STDIN (FORMAT csv)`); err != nil {
-			return err
-		}
-		for _, statement := range []string{
-			`UPDATE invites i SET revoked_at = now(), revoked_by = r.id FROM revocations r
-			WHERE r.account_id = '%[1]s' AND i.account_id = '%[1]s' AND i.report_id = r.report_id AND i.revoked_at IS NULL`,
-			`UPDATE revocations r SET status = 'REVOKED', attempts = 1, completed_at = now() FROM invites i
-			WHERE r.account_id = '%[1]s' AND i.account_id = '%[1]s' AND i.report_id = r.report_id AND i.revoked_by = r.id`,
-		} {
-			if _, err := conn.Exec(ctx, fmt.Sprintf(statement, account)); err != nil {
-				return err
-			}
-		}
-		took = time.Since(began)
-		return nil
-	})
-	return float64(size) / took.Seconds()
+	b.feed(&rows, b.env, b.program("api"), append([]string{"invites", "import", "--account", account, "-"}, data...)...)
 }
 
 // job uploads a CSV and waits for the last outcome.
-func (b *bench) job(size int) (perSecond float64) {
-	_, key := b.account(size)
+func (b *bench) job(t target, size int) time.Duration {
+	b.Helper()
+	rows := b.rows(size)
+	began := time.Now()
+	b.end(t, b.upload(t, rows))
+	return time.Since(began)
+}
+
+func (b *bench) rows(size int) io.Reader {
 	var rows bytes.Buffer
 	rows.WriteString("report_id\n")
 	for n := range size {
 		rows.WriteString(strconv.Itoa(n + 1))
 		rows.WriteByte('\n')
 	}
-	began := time.Now()
-	id := b.upload(key, &rows)
-	b.end(key, id)
-	return float64(size) / time.Since(began).Seconds()
+	return &rows
 }
 
-func (b *bench) upload(key string, rows io.Reader) (id string) {
+func (b *bench) upload(t target, rows io.Reader) (id string) {
+	b.Helper()
 	var job struct{ ID string }
-	b.call(key, http.MethodPost, "/jobs", rows, &job)
+	b.call(t, http.MethodPost, "/jobs", rows, &job)
 	return job.ID
 }
 
-func (b *bench) end(key, id string) {
+func (b *bench) end(t target, id string) {
+	b.Helper()
 	for {
-		var job struct{ State string }
-		b.call(key, http.MethodGet, "/jobs/"+id, nil, &job)
+		var job struct {
+			State  string
+			Total  int
+			Counts struct{ Revoked int }
+		}
+		b.call(t, http.MethodGet, "/jobs/"+id, nil, &job)
 		if job.State == "COMPLETED" {
+			if job.Counts.Revoked != job.Total {
+				b.Fatalf("%d of %d items are REVOKED", job.Counts.Revoked, job.Total)
+			}
 			return
 		}
 	}
 }
 
-func (b *bench) call(key, method, path string, body io.Reader, answer any) {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, "http://"+b.apiAddr+path, body)
+// loopCalls are enough for a loop, of which each is like the other.
+const loopCalls = 1000
+
+// loop is the program that people write: one call, its outcome, the next call.
+func (b *bench) loop(s *started) (perSecond float64) {
+	b.Helper()
+	began := time.Now()
+	took, err := latencies(s.target, loopCalls, 0, s.next, nil)
 	b.must(err)
-	req.Header.Set("apiKey", key)
-	req.Header.Set("Prefer", "wait=30")
-	if body != nil {
-		req.Header.Set("Content-Type", "text/csv")
-	}
-	res, err := http.DefaultClient.Do(req)
-	b.must(err)
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode > 299 {
-		b.t.Fatalf("%s %s: %d", method, path, res.StatusCode)
-	}
-	b.must(json.NewDecoder(res.Body).Decode(answer))
+	return float64(len(took)) / time.Since(began).Seconds()
 }
 
-// besideJob measures what a job of a million costs beside its time: memory, and the latency of others.
+// besideRounds is how often a job of a million is looked at for what it does to others.
+const besideRounds = 2
+
+// besideJob looks at single submissions from the first byte of a job of a million to its last outcome.
 func (b *bench) besideJob() {
-	_, key := b.account(largeJob)
-	var rows bytes.Buffer
-	rows.WriteString("report_id\n")
-	for n := range largeJob {
-		_, _ = fmt.Fprintln(&rows, n+1)
+	t := b.table("latency", latencyTitle)
+	for range min(b.rounds, besideRounds) {
+		s := b.start(b.contenders[0], 1)
+		b.warm(s)
+		size := min(b.sizes[len(b.sizes)-1], largeJob)
+		job := target{addr: s.target.addr, key: b.account(s, size)}
+		rows := b.rows(size)
+		stop := make(chan struct{})
+		var beside []time.Duration
+		var failure error
+		var sampling sync.WaitGroup
+		sampling.Go(func() { beside, failure = latencies(s.target, size, pause, s.next, stop) })
+		b.end(job, b.upload(job, rows))
+		close(stop)
+		sampling.Wait()
+		b.must(failure)
+		slices.Sort(beside)
+		t.add(besideMillion, p50, milliseconds(beside, .5))
+		t.add(besideMillion, p99, milliseconds(beside, .99))
+		b.stop(s)
 	}
-	before := b.memory(b.api.Process.Pid)
-	redisBefore := b.redisMemory()
-	var apiMost, redisMost int
-	stop := make(chan struct{})
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				apiMost, redisMost = max(apiMost, b.memory(b.api.Process.Pid)), max(redisMost, b.redisMemory())
-			}
-		}
-	})
-	id := b.upload(key, &rows)
-	took, err := latencies(target{b.apiAddr, b.key, ""}, samples/3, 30*time.Millisecond, &b.next)
-	b.must(err)
-	b.end(key, id)
-	close(stop)
-	watching.Wait()
-	ms := func(q float64) float64 { return quantile(took, q).Seconds() * 1000 }
-	b.report("| submit to final outcome over HTTP while a job of a million runs: p50, p99 | %.1f ms, %.1f ms |", ms(.5), ms(.99))
-	b.report("| the API's memory: growth with a job of a million | %.1f MiB |", float64(apiMost-before)/(1<<20))
-	b.report("| Redis: growth with a job of a million | %.0f KiB |", float64(redisMost-redisBefore)/(1<<10))
-}
-
-// memory is a process's resident set, in bytes.
-func (b *bench) memory(pid int) int {
-	file, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	b.must(err)
-	defer func() { _ = file.Close() }()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			kb, err := strconv.Atoi(strings.Fields(value)[0])
-			b.must(err)
-			return kb << 10
-		}
-	}
-	return 0
-}
-
-func (b *bench) redisMemory() int {
-	options, err := redis.ParseURL(strings.TrimPrefix(b.env[1], "REDIS_URL="))
-	b.must(err)
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	info, err := client.Info(b.t.Context(), "memory").Result()
-	b.must(err)
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, "used_memory_dataset:"); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(value))
-			b.must(err)
-			return n
-		}
-	}
-	return 0
-}
-
-func (b *bench) query(do func(context.Context, *pgx.Conn) error) {
-	b.t.Helper()
-	conn, err := pgx.Connect(b.t.Context(), strings.TrimPrefix(b.env[0], "DATABASE_URL="))
-	b.must(err)
-	defer func() { _ = conn.Close(context.WithoutCancel(b.t.Context())) }()
-	b.must(do(b.t.Context(), conn))
 }

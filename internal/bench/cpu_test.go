@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,61 +10,69 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/redis/go-redis/v9"
 )
 
-// shares is the time that processes have spent on a core for n things.
+// shares is the time that processes have spent on a core.
 type shares struct {
-	load, server, postgres, redis time.Duration
-	n                             int64
+	load, server, workers, postgres, redis time.Duration
 }
 
-// shares reads what the bench itself, a server, and the stores have used by now.
-func (b *bench) shares(server int) shares {
-	return shares{load: b.cpu(os.Getpid()), server: b.cpu(server), postgres: b.family(b.postgresPID), redis: b.cpu(b.redisPID)}
+// shares reads what the bench itself, a contender, and the stores have used by now. The embedded form has no part
+// in what the stores do at the same time.
+func (b *bench) shares(s *started) shares {
+	used := shares{load: b.cpu(os.Getpid()), postgres: b.family(b.postgresPID), redis: b.cpu(b.redisPID)}
+	if s == nil {
+		return used
+	}
+	if s.name == embedded {
+		used.postgres, used.redis = 0, 0
+	}
+	used.server = b.cpu(s.server.Process.Pid)
+	for _, worker := range s.workers {
+		used.workers += b.cpu(worker.Process.Pid)
+	}
+	return used
 }
 
 func (s shares) since(before shares) shares {
-	return shares{load: s.load - before.load, server: s.server - before.server, postgres: s.postgres - before.postgres, redis: s.redis - before.redis}
+	return shares{
+		s.load - before.load, s.server - before.server, s.workers - before.workers, s.postgres - before.postgres, s.redis - before.redis,
+	}
 }
 
-// plus adds what n more things have cost.
-func (s shares) plus(o shares, n int64) shares {
-	return shares{s.load + o.load, s.server + o.server, s.postgres + o.postgres, s.redis + o.redis, s.n + n}
-}
-
-// String tells what one thing has cost.
-func (s shares) String() string {
-	of := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(max(s.n, 1)) }
-	return fmt.Sprintf("%.1f (load %.1f, server %.1f, PostgreSQL %.1f, Redis %.1f)",
-		of(s.load+s.server+s.postgres+s.redis), of(s.load), of(s.server), of(s.postgres), of(s.redis))
+// report adds what one of n things has cost, in µs; the load itself is not counted.
+func (s shares) report(t *table, row string, n int64) {
+	of := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(max(n, 1)) }
+	t.add(row, "all, µs", of(s.server+s.workers+s.postgres+s.redis))
+	t.add(row, "API, µs", of(s.server))
+	if s.workers > 0 {
+		t.add(row, "worker, µs", of(s.workers))
+	}
+	t.add(row, "PostgreSQL, µs", of(s.postgres))
+	t.add(row, "Redis, µs", of(s.redis))
 }
 
 // findStores notes the processes of the servers.
 func (b *bench) findStores() {
-	b.query(func(ctx context.Context, conn *pgx.Conn) error {
+	b.Helper()
+	b.query(b.database, func(conn *pgx.Conn) error {
 		var backend int
-		if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
+		if err := conn.QueryRow(b.Context(), `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
 			return err
 		}
 		var err error
 		b.postgresPID, err = strconv.Atoi(b.stat(backend)[1])
 		return err
 	})
-	options, err := redis.ParseURL(strings.TrimPrefix(b.env[1], "REDIS_URL="))
-	b.must(err)
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	info, err := client.InfoMap(b.t.Context(), "server").Result()
-	b.must(err)
-	b.redisPID, err = strconv.Atoi(info["Server"]["process_id"])
+	var err error
+	b.redisPID, err = strconv.Atoi(b.redisInfo("server", "process_id"))
 	b.must(err)
 }
 
 // stat is what Linux tells of a process from its state on: the parent comes second, user and system time at
 // 11 and 12, those of its ended children at 13 and 14, all in hundredths of a second.
 func (b *bench) stat(pid int) []string {
-	b.t.Helper()
+	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return nil // it has ended
@@ -78,22 +85,30 @@ func (b *bench) cpu(pid int) time.Duration { return b.ticks(b.stat(pid), 11, 12)
 
 // family is what a process, its children and those that have ended have used by now.
 func (b *bench) family(pid int) time.Duration {
-	b.t.Helper()
+	b.Helper()
 	used := b.ticks(b.stat(pid), 11, 12, 13, 14)
-	all, err := filepath.Glob("/proc/[0-9]*")
-	b.must(err)
-	for _, dir := range all {
-		child, err := strconv.Atoi(filepath.Base(dir))
-		b.must(err)
-		if stat := b.stat(child); len(stat) > 1 && stat[1] == strconv.Itoa(pid) {
-			used += b.ticks(stat, 11, 12)
-		}
+	for _, child := range b.children(pid) {
+		used += b.ticks(b.stat(child), 11, 12)
 	}
 	return used
 }
 
+func (b *bench) children(parent int) (pids []int) {
+	b.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	b.must(err)
+	for _, dir := range all {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		b.must(err)
+		if stat := b.stat(pid); len(stat) > 1 && stat[1] == strconv.Itoa(parent) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 func (b *bench) ticks(stat []string, fields ...int) (used time.Duration) {
-	b.t.Helper()
+	b.Helper()
 	if stat == nil {
 		return 0
 	}

@@ -1,9 +1,10 @@
-// Package bench compares the service with what it could at most be, on this machine and in one run. Run it
-// with `make bench`.
+// Package bench compares the service with what it could at most be, and with what people would use instead, on
+// this machine and in one run. Run it with `make bench`.
 package bench
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,12 @@ type target struct {
 	prefer string
 }
 
-// request is the bytes of one request, so that the load costs the machine as little as it can.
-func (t target) request(buffer []byte, report int64) []byte {
+// submission is the bytes of one request, so that the load costs the machine as little as it can.
+func (t target) submission(buffer []byte, report int64) []byte {
 	body := strconv.AppendInt([]byte(`{"report_id": `), report, 10)
 	body = append(body, '}')
-	buffer = append(buffer[:0], "POST /assessments/invite/revoke HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\napiKey: "...)
-	buffer = append(buffer, t.key...)
+	buffer = t.head(buffer, "POST /assessments/invite/revoke")
+	buffer = append(buffer, "\r\nContent-Type: application/json"...)
 	if t.prefer != "" {
 		buffer = append(buffer, "\r\nPrefer: "...)
 		buffer = append(buffer, t.prefer...)
@@ -40,11 +41,23 @@ func (t target) request(buffer []byte, report int64) []byte {
 	return append(buffer, body...)
 }
 
+// look is the bytes of a request for what became of a revocation.
+func (t target) look(buffer []byte, location string) []byte {
+	return append(t.head(buffer, "GET "+location), "\r\n\r\n"...)
+}
+
+func (t target) head(buffer []byte, line string) []byte {
+	buffer = append(buffer[:0], line...)
+	buffer = append(buffer, " HTTP/1.1\r\nHost: bench\r\napiKey: "...)
+	return append(buffer, t.key...)
+}
+
 // connection sends one request after the other.
 type connection struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	buffer []byte
+	body   bytes.Buffer
 }
 
 func dial(addr string) (*connection, error) {
@@ -55,73 +68,142 @@ func dial(addr string) (*connection, error) {
 	return &connection{conn: conn, reader: bufio.NewReader(conn)}, nil
 }
 
-// ask sends one request and gives the answer's status code.
-func (c *connection) ask(t target, report int64) (int, error) {
-	c.buffer = t.request(c.buffer, report)
+// answer is what counts of one, beside its body.
+type answer struct {
+	status   int
+	location string
+}
+
+// send sends what is in buffer, and reads the answer with its body.
+func (c *connection) send() (answer, error) {
 	if _, err := c.conn.Write(c.buffer); err != nil {
-		return 0, err
+		return answer{}, err
 	}
 	res, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
-	_, err = io.Copy(io.Discard, res.Body)
-	return res.StatusCode, errors.Join(err, res.Body.Close())
+	c.body.Reset()
+	_, err = io.Copy(&c.body, res.Body)
+	return answer{res.StatusCode, res.Header.Get("Location")}, errors.Join(err, res.Body.Close())
 }
 
-// accepted measures how many requests a second are answered with 202 over a number of connections. Each asks
-// for an invite of its own, from next on.
-func accepted(t target, connections int, length time.Duration, next *atomic.Int64) (rate float64, err error) {
-	var count atomic.Int64
-	var failure atomic.Pointer[error]
+// submit asks for one revocation.
+func (c *connection) submit(t target, report int64) (answer, error) {
+	c.buffer = t.submission(c.buffer, report)
+	return c.send()
+}
+
+// look asks for one and tells whether it is final.
+func (c *connection) look(t target, location string) (final bool, err error) {
+	c.buffer = t.look(c.buffer, location)
+	got, err := c.send()
+	if err == nil && got.status != http.StatusOK {
+		err = fmt.Errorf("%s: status %d", location, got.status)
+	}
+	return bytes.Contains(c.body.Bytes(), []byte(`"final":true`)), err
+}
+
+// run is what a time of full load gave.
+type run struct {
+	count int64
+	// rate is in requests a second.
+	rate float64
+	// took is sorted.
+	took []time.Duration
+}
+
+// load has each of a number of connections do one request after the other for a while.
+func load(addr string, connections int, length time.Duration, request func(*connection) error) (run, error) {
+	took := make([][]time.Duration, connections)
+	failures := make([]error, connections)
 	var all sync.WaitGroup
 	began := time.Now()
-	for range connections {
+	for i := range connections {
 		all.Go(func() {
-			c, err := dial(t.addr)
-			if err == nil {
-				defer func() { _ = c.conn.Close() }()
-			}
-			for err == nil && time.Since(began) < length {
-				var status int
-				if status, err = c.ask(t, next.Add(1)); err == nil && status != http.StatusAccepted {
-					err = fmt.Errorf("status %d", status)
-				}
-				count.Add(1)
-			}
+			c, err := dial(addr)
 			if err != nil {
-				failure.Store(&err)
+				failures[i] = err
+				return
+			}
+			defer func() { _ = c.conn.Close() }()
+			for last := began; last.Sub(began) < length; {
+				start := time.Now()
+				if err := request(c); err != nil {
+					failures[i] = err
+					return
+				}
+				last = time.Now()
+				took[i] = append(took[i], last.Sub(start))
 			}
 		})
 	}
 	all.Wait()
-	if failed := failure.Load(); failed != nil {
-		return 0, *failed
-	}
-	return float64(count.Load()) / time.Since(began).Seconds(), nil
+	lasted := time.Since(began)
+	merged := slices.Concat(took...)
+	slices.Sort(merged)
+	return run{int64(len(merged)), float64(len(merged)) / lasted.Seconds(), merged}, errors.Join(failures...)
 }
 
-// latencies measures single requests with pauses between them, from the first byte sent to the last byte of
-// a final outcome.
-func latencies(t target, requests int, pause time.Duration, next *atomic.Int64) ([]time.Duration, error) {
+// accepted measures how many submissions are answered with 202. Each asks for an invite of its own, from next on.
+func accepted(t target, connections int, length time.Duration, next *atomic.Int64) (run, error) {
+	return load(t.addr, connections, length, func(c *connection) error {
+		got, err := c.submit(t, next.Add(1))
+		if err == nil && got.status != http.StatusAccepted {
+			err = fmt.Errorf("status %d", got.status)
+		}
+		return err
+	})
+}
+
+// looks measures how many of the revocations can be looked at, each connection going through them on its own.
+func looks(t target, connections int, length time.Duration, locations []string) (run, error) {
+	var start atomic.Int64
+	return load(t.addr, connections, length, func(c *connection) error {
+		_, err := c.look(t, locations[int(start.Add(1))%len(locations)])
+		return err
+	})
+}
+
+// latencies measures single submissions with pauses between them, from the first byte sent to the last byte of a
+// final outcome: the answer's own, or else that of looking again and again without a pause. It ends before its
+// time when stop is closed.
+func latencies(t target, submissions int, pause time.Duration, next *atomic.Int64, stop <-chan struct{}) ([]time.Duration, error) {
 	c, err := dial(t.addr)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = c.conn.Close() }()
-	took := make([]time.Duration, requests)
-	for i := range took {
-		time.Sleep(pause)
-		began := time.Now()
-		status, err := c.ask(t, next.Add(1))
-		took[i] = time.Since(began)
-		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("status %d: %w", status, err)
+	var took []time.Duration
+	for range submissions {
+		select {
+		case <-stop:
+			return took, nil
+		case <-time.After(pause):
 		}
+		began := time.Now()
+		got, err := c.submit(t, next.Add(1))
+		if err != nil {
+			return nil, err
+		}
+		final := got.status == http.StatusOK
+		if !final && got.status != http.StatusAccepted {
+			return nil, fmt.Errorf("status %d", got.status)
+		}
+		for !final {
+			if final, err = c.look(t, got.location); err != nil {
+				return nil, err
+			}
+		}
+		took = append(took, time.Since(began))
 	}
-	slices.Sort(took)
 	return took, nil
 }
 
 // quantile reads sorted values.
 func quantile[T any](sorted []T, q float64) T { return sorted[int(q*float64(len(sorted)-1))] }
+
+// milliseconds reads a quantile of sorted times.
+func milliseconds(sorted []time.Duration, q float64) float64 {
+	return quantile(sorted, q).Seconds() * 1000
+}
