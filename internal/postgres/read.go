@@ -14,6 +14,9 @@ import (
 // from the start, and a work row beside it while it waits for another attempt. That requested_by is known says the
 // same as single, but only with that would an index be taken which knows reports and no ids.
 const (
+	// ofAccount is what the rows of one account have in common.
+	ofAccount = `= $1`
+
 	selectStored = `
 	SELECT r.id, coalesce(r.report_id, 0), coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false),
 		r.client_reference, r.requested_by, r.job_id,
@@ -28,13 +31,13 @@ const (
 	LEFT JOIN LATERAL (
 		SELECT j.notify, j.state NOT IN ('RECEIVING', 'DROPPED') AS visible
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
-	WHERE r.account_id = $1 AND (r.job_id IS NULL OR j.visible)`
+	WHERE r.account_id ` + ofAccount + ` AND (r.job_id IS NULL OR j.visible)`
 
 	selectUnderWay = `
 	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,
 		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
 		r.due_at, r.updated_at, NULL::timestamptz, '', 0
-	FROM (SELECT *, revocation_id AS id FROM outstanding WHERE account_id = $1 AND requested_by IS NOT NULL`
+	FROM (SELECT *, revocation_id AS id FROM outstanding WHERE account_id ` + ofAccount + ` AND requested_by IS NOT NULL`
 )
 
 // storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
@@ -59,21 +62,6 @@ func underWayIs(status revocation.Status) string {
 	default:
 		return `false`
 	}
-}
-
-// Revocation implements revocation.ReadStore.
-func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	found, err := s.selectRevocations(ctx, account,
-		selectStored+` AND r.id = $2 UNION ALL `+selectUnderWay+` AND revocation_id = $2) AS r`, account, uuid(id))
-	if err != nil {
-		return revocation.Revocation{}, err
-	}
-	if len(found) == 0 {
-		return revocation.Revocation{}, &revocation.Error{
-			Code: revocation.CodeNotFound, Detail: "There is no such revocation in this account.",
-		}
-	}
-	return found[0], nil
 }
 
 // Revocations implements revocation.ReadStore. Each kind of rows gives as many as are asked for.
@@ -121,15 +109,16 @@ func (s *Store) selectRevocations(ctx context.Context, account, query string, ar
 	return found, s.readOnly(ctx, "read revocations", batch)
 }
 
-func scanRevocation(account string, row pgx.Row) (revocation.Revocation, error) {
+// scanRevocation reads a row whose columns are those above, after as many others as first takes.
+func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revocation, error) {
 	r := revocation.Revocation{Account: account}
 	var job *uuid
 	var failure revocation.Failure
 	var due, updated, completed *time.Time
 	var email revocation.NotificationStatus
-	err := row.Scan((*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
+	err := row.Scan(append(first, (*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
 		&r.Status, &r.Inferred, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
-		&due, &updated, &completed, &email, &r.Notification.Attempts)
+		&due, &updated, &completed, &email, &r.Notification.Attempts)...)
 	if err != nil {
 		return revocation.Revocation{}, err
 	}

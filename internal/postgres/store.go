@@ -34,6 +34,7 @@ type Store struct {
 	pool *pgxpool.Pool
 	// cautious counts down the flushes that look before they write.
 	cautious atomic.Int64
+	lookups  lookups
 }
 
 const (

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	// maxCrowd bounds how many revocations are looked up together.
+	maxCrowd = 256
+	// maxLookups is how many such crowds are looked up at once. A lone request never waits for another.
+	maxLookups = 2
+)
+
+// lookups are the requests for one revocation each. Those that come while others are looked up go together, so that a
+// crowd that polls costs the database a few statements, and not a transaction for each.
+type lookups struct {
+	mu       sync.Mutex
+	waiting  []*lookup
+	underWay int
+}
+
+type lookup struct {
+	ctx     context.Context //nolint:containedctx // of the request: it waits, and its trace is followed
+	account string
+	id      revocation.ID
+	// found is of capacity 1: nobody waits for a request that was given up.
+	found chan lookedUp
+}
+
+type lookedUp struct {
+	revocation revocation.Revocation
+	err        error
+}
+
+var errNoRevocation = &revocation.Error{
+	Code: revocation.CodeNotFound, Detail: "There is no such revocation in this account.",
+}
+
+// Revocation implements revocation.ReadStore.
+func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
+	l := &lookup{ctx: ctx, account: account, id: id, found: make(chan lookedUp, 1)}
+	if s.lookups.add(l) {
+		go s.lookUp()
+	}
+	select {
+	case found := <-l.found:
+		return found.revocation, found.err
+	case <-ctx.Done():
+		return revocation.Revocation{}, fault("read a revocation", ctx.Err())
+	}
+}
+
+// add tells whether one more has to look up.
+func (ls *lookups) add(l *lookup) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.waiting = append(ls.waiting, l)
+	if ls.underWay == maxLookups {
+		return false
+	}
+	ls.underWay++
+	return true
+}
+
+// next gives a crowd, or none when whoever asks can go.
+func (ls *lookups) next() []*lookup {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	n := min(len(ls.waiting), maxCrowd)
+	crowd := ls.waiting[:n:n]
+	ls.waiting = ls.waiting[n:]
+	if n == 0 {
+		ls.waiting = nil
+		ls.underWay--
+	}
+	return crowd
+}
+
+// lookUp answers crowds until nobody waits.
+func (s *Store) lookUp() {
+	for crowd := s.lookups.next(); len(crowd) > 0; crowd = s.lookups.next() {
+		// Whoever came first may leave, and the others still wait; the transaction has a time limit of its own.
+		answers, err := s.findRevocations(context.WithoutCancel(crowd[0].ctx), crowd)
+		for i, l := range crowd {
+			if err != nil {
+				l.found <- lookedUp{err: err}
+				continue
+			}
+			l.found <- answers[i]
+		}
+	}
+}
+
+var selectRevocation = strings.ReplaceAll(`
+	SELECT t.n, r.*
+	FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS t(account_id, id, n)
+	CROSS JOIN LATERAL (`+selectStored+` AND r.id = t.id
+		UNION ALL `+selectUnderWay+` AND revocation_id = t.id OFFSET 0) AS r) AS r`,
+	ofAccount, "= t.account_id")
+
+// findRevocations answers for each of a crowd, in its order.
+func (s *Store) findRevocations(ctx context.Context, crowd []*lookup) ([]lookedUp, error) {
+	answers := make([]lookedUp, len(crowd))
+	accounts, ids := make([]string, len(crowd)), make([]uuid, len(crowd))
+	for i, l := range crowd {
+		accounts[i], ids[i], answers[i].err = l.account, uuid(l.id), errNoRevocation
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(selectRevocation, accounts, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var n int
+			r, err := scanRevocation("", rows, &n)
+			if err != nil {
+				return err
+			}
+			r.Account = accounts[n-1]
+			answers[n-1] = lookedUp{revocation: r}
+		}
+		return rows.Err()
+	})
+	return answers, s.readOnly(ctx, "read revocations", batch)
+}
