@@ -17,10 +17,10 @@ func (c *cluster) auditPlatforms(rows map[string]*row) {
 	for id, r := range rows {
 		if !upstream[r.account] {
 			if (r.status == "REVOKED") != r.revokedBy {
-				c.violate("revocation %s of %s is %s, and its invite says %v", id, r.account, r.status, r.revokedBy)
+				c.violate(effects, "revocation %s of %s is %s, and its invite says %v", id, r.account, r.status, r.revokedBy)
 			}
 			if r.inferred {
-				c.violate("revocation %s of %s is inferred, without an upstream", id, r.account)
+				c.violate(effects, "revocation %s of %s is inferred, without an upstream", id, r.account)
 			}
 			continue
 		}
@@ -33,19 +33,19 @@ func (c *cluster) auditPlatforms(rows map[string]*row) {
 			sure[*r.report]++
 		}
 		if revoked[*r.report] == 0 {
-			c.violate("revocation %s of %s is REVOKED, and its report %d is not at the upstream", id, r.account, *r.report)
+			c.violate(effects, "revocation %s of %s is REVOKED, and its report %d is not at the upstream", id, r.account, *r.report)
 		}
 	}
 	for _, call := range c.platform.Calls() {
 		// Where several revocations are told as the one that did it, nobody can tell whose wish it was.
 		if call.Revoked && told[call.ReportID] == 1 && call.Notify != delegated[call.ReportID] {
-			c.violate("report %d was revoked at the upstream with the wish for an email %v, and is told as delegated: %v",
+			c.violate(mails, "report %d was revoked at the upstream with the wish for an email %v, and is told as delegated: %v",
 				call.ReportID, call.Notify, delegated[call.ReportID])
 		}
 	}
 	for report, n := range revoked {
 		if n != 1 || told[report] == 0 || sure[report] > 1 {
-			c.violate("report %d was revoked %d times at the upstream, and %d revocations say so, %d of them for sure", report, n, told[report], sure[report])
+			c.violate(effects, "report %d was revoked %d times at the upstream, and %d revocations say so, %d of them for sure", report, n, told[report], sure[report])
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (c *cluster) auditMails(rows map[string]*row) {
 		id := messageRevocation(m.Data)
 		messages[id]++
 		if r := rows[id]; r == nil || r.status != "REVOKED" || r.notify == nil || !*r.notify {
-			c.violate("an email for %s, which is no REVOKED outcome that wants one: %+v", id, r)
+			c.violate(mails, "an email for %s, which is no REVOKED outcome that wants one: %+v", id, r)
 		}
 	}
 	inDoubt := int64(0)
@@ -65,7 +65,7 @@ func (c *cluster) auditMails(rows map[string]*row) {
 		wanted := r.status == "REVOKED" && r.notify != nil && *r.notify
 		if r.mail == nil {
 			if wanted {
-				c.violate("revocation %s of %s wants an email, and has none", id, r.account)
+				c.violate(mails, "revocation %s of %s wants an email, and has none", id, r.account)
 			}
 			continue
 		}
@@ -79,16 +79,16 @@ func (c *cluster) auditMails(rows map[string]*row) {
 			most = 1
 		case "FAILED", "DELEGATED":
 		default:
-			c.violate("the email of revocation %s of %s is %s at the end", id, r.account, *r.mail)
+			c.violate(mails, "the email of revocation %s of %s is %s at the end", id, r.account, *r.mail)
 		}
 		if !wanted || n < least || n > most {
-			c.violate("revocation %s of %s is %s, its email %s, and %d were accepted", id, r.account, r.status, *r.mail, n)
+			c.violate(mails, "revocation %s of %s is %s, its email %s, and %d were accepted", id, r.account, r.status, *r.mail, n)
 		}
 	}
 	allowed := c.inDoubt.Load()
 	c.t.Logf("%d emails accepted, %d UNKNOWN of %d that can be", len(messages), inDoubt, allowed)
 	if inDoubt > allowed {
-		c.violate("%d emails are UNKNOWN, and faults explain %d", inDoubt, allowed)
+		c.violate(mails, "%d emails are UNKNOWN, and faults explain %d", inDoubt, allowed)
 	}
 }
 
@@ -103,7 +103,7 @@ func (c *cluster) auditOverHTTP(r *rand.Rand) {
 		}
 		looked[q.id] = true
 		if body, ok := c.look(r, q.account, q.id, ""); !ok || !body.Final || !settledMails[body.Notification.Status] {
-			c.violate("revocation %s of %s is not final, or its email not settled, at the end: %+v", q.id, q.account.id, body)
+			c.violate(finished, "revocation %s of %s is not final, or its email not settled, at the end: %+v", q.id, q.account.id, body)
 		}
 	}
 	for _, u := range slices.Clone(c.history.uploads) {
@@ -112,10 +112,10 @@ func (c *cluster) auditOverHTTP(r *rand.Rand) {
 		}
 		body, ok := c.lookAtJob(r, u.account, u.id)
 		if !ok || !body.ended() || body.Notifications["PENDING"] != 0 {
-			c.violate("job %s of %s has not ended at the end: %+v", u.id, u.account.id, body)
+			c.violate(finished, "job %s of %s has not ended at the end: %+v", u.id, u.account.id, body)
 		}
 	}
 	if len(looked) == 0 {
-		c.violate("nothing was accepted")
+		c.violate(outcomes, "nothing was accepted")
 	}
 }

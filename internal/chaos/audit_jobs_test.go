@@ -38,35 +38,35 @@ func (c *cluster) auditJobs(rows map[string]*row) {
 			there[j.id] = true
 			if j.retryOf != nil {
 				if retried[*j.retryOf]++; retried[*j.retryOf] > retries[*j.retryOf] {
-					c.violate("job %s of %s is one retry of %s too many", j.id, j.account, *j.retryOf)
+					c.violate(outcomes, "job %s of %s is one retry of %s too many", j.id, j.account, *j.retryOf)
 				}
 				return nil
 			}
 			if j.label == nil || byLabel[*j.label] == nil {
-				c.violate("job %s of %s was never asked for", j.id, j.account)
+				c.violate(outcomes, "job %s of %s was never asked for", j.id, j.account)
 				return nil
 			}
 			u := byLabel[*j.label]
 			switch {
 			case u.refused:
-				c.violate("job %s (%s) of %s was refused or broken off, and is there", j.id, u.label, j.account)
+				c.violate(outcomes, "job %s (%s) of %s was refused or broken off, and is there", j.id, u.label, j.account)
 			case u.account.id != j.account || u.items != j.total || u.invalid != j.invalid:
-				c.violate("job %s (%s) of %s has %d items, %d invalid, and not %d, %d", j.id, u.label, j.account, j.total, j.invalid, u.items, u.invalid)
+				c.violate(outcomes, "job %s (%s) of %s has %d items, %d invalid, and not %d, %d", j.id, u.label, j.account, j.total, j.invalid, u.items, u.invalid)
 			case labels[u.label] != "":
-				c.violate("job %s made both %s and %s", u.label, labels[u.label], j.id)
+				c.violate(outcomes, "job %s made both %s and %s", u.label, labels[u.label], j.id)
 			case u.id != "" && u.id != j.id:
-				c.violate("job %s was accepted as %s, and is there as %s", u.label, u.id, j.id)
+				c.violate(outcomes, "job %s was accepted as %s, and is there as %s", u.label, u.id, j.id)
 			}
 			labels[u.label] = j.id
 			return nil
 		})
 		return err
 	}); err != nil {
-		c.violate("read the jobs: %v", err)
+		c.violate(promises, "read the jobs: %v", err)
 	}
 	for id, u := range ids {
 		if !there[id] {
-			c.violate("job %s (%s) of %s was accepted and is not there", id, u.label, u.account.id)
+			c.violate(outcomes, "job %s (%s) of %s was accepted and is not there", id, u.label, u.account.id)
 		}
 	}
 	for id, r := range rows {
@@ -74,18 +74,18 @@ func (c *cluster) auditJobs(rows map[string]*row) {
 			continue
 		}
 		if !there[*r.job] {
-			c.violate("item %s of %s belongs to no job", id, r.account)
+			c.violate(outcomes, "item %s of %s belongs to no job", id, r.account)
 		}
 		if r.status == "INVALID" {
 			continue // it has no reference
 		}
 		if r.ref == nil {
-			c.violate("item %s of %s is nobody's", id, r.account)
+			c.violate(outcomes, "item %s of %s is nobody's", id, r.account)
 			continue
 		}
 		label, _, _ := strings.Cut(*r.ref, "-row-")
 		if u := byLabel[label]; u == nil || u.account.id != r.account {
-			c.violate("item %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
+			c.violate(outcomes, "item %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
 		}
 	}
 }

@@ -27,11 +27,11 @@ type row struct {
 func (c *cluster) audit(r *rand.Rand) {
 	rows, err := c.rows()
 	if err != nil {
-		c.violate("read what there is: %v", err)
+		c.violate(promises, "read what there is: %v", err)
 		return
 	}
 	if err := c.recountJobs(math.MaxInt32); err != nil {
-		c.violate("recount: %v", err)
+		c.violate(promises, "recount: %v", err)
 	}
 	c.auditWitnesses(rows)
 	c.auditRequests(rows)
@@ -43,7 +43,7 @@ func (c *cluster) audit(r *rand.Rand) {
 	c.linearizable(rows)
 	for _, n := range c.nodes() {
 		for _, line := range n.inspectLog() {
-			c.violate("%s", line)
+			c.violate(promises, "%s", line)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (c *cluster) auditWitnesses(rows map[string]*row) {
 		}
 		var what, account, id string
 		if _, err := pgx.ForEachRow(found, []any{&what, &account, &id}, func() error {
-			c.violate("seen in the database: %s (%s of %s)", what, id, account)
+			c.violate(witnessed(what), "seen in the database: %s (%s of %s)", what, id, account)
 			return nil
 		}); err != nil {
 			return err
@@ -98,25 +98,25 @@ func (c *cluster) auditWitnesses(rows map[string]*row) {
 			account string
 			report  int64
 		}
-		effects := make(map[invite]int)
+		times := make(map[invite]int)
 		var report int64
 		if _, err := pgx.ForEachRow(found, []any{&account, &report, &id}, func() error {
-			effects[invite{account, report}]++
+			times[invite{account, report}]++
 			if r := rows[id]; r == nil || r.status != "REVOKED" || r.account != account || r.report == nil || *r.report != report {
-				c.violate("report %d of %s was revoked by %s, which does not say so: %+v", report, account, id, r)
+				c.violate(effects, "report %d of %s was revoked by %s, which does not say so: %+v", report, account, id, r)
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
-		for invite, n := range effects {
+		for invite, n := range times {
 			if n > 1 {
-				c.violate("report %d of %s was revoked %d times", invite.report, invite.account, n)
+				c.violate(effects, "report %d of %s was revoked %d times", invite.report, invite.account, n)
 			}
 		}
 		return nil
 	}); err != nil {
-		c.violate("ask the witnesses: %v", err)
+		c.violate(promises, "ask the witnesses: %v", err)
 	}
 }
 
@@ -130,46 +130,46 @@ func (c *cluster) auditRequests(rows map[string]*row) {
 		}
 		r := rows[q.id]
 		if r == nil {
-			c.violate("request %s for report %d of %s was accepted as %s, which is not there", q.ref, q.report, q.account.id, q.id)
+			c.violate(outcomes, "request %s for report %d of %s was accepted as %s, which is not there", q.ref, q.report, q.account.id, q.id)
 			continue
 		}
 		if r.account != q.account.id || r.report == nil || *r.report != q.report || r.job != nil {
-			c.violate("request %s for report %d of %s was accepted as %s, which is another's", q.ref, q.report, q.account.id, q.id)
+			c.violate(identity, "request %s for report %d of %s was accepted as %s, which is another's", q.ref, q.report, q.account.id, q.id)
 		}
 		if q.notify && !q.account.upstream && (r.notify == nil || !*r.notify) {
-			c.violate("request %s wanted an email of %s, which has forgotten it", q.ref, q.id)
+			c.violate(mails, "request %s wanted an email of %s, which has forgotten it", q.ref, q.id)
 		}
 	}
 	created := make(map[string]string)
 	for id, r := range rows {
 		if r.status == "PENDING" {
-			c.violate("revocation %s of %s has no outcome", id, r.account)
+			c.violate(outcomes, "revocation %s of %s has no outcome", id, r.account)
 		}
 		if r.job != nil {
 			continue // a matter of its job
 		}
 		if r.ref == nil {
-			c.violate("revocation %s of %s is nobody's", id, r.account)
+			c.violate(outcomes, "revocation %s of %s is nobody's", id, r.account)
 			continue
 		}
 		q := asked[*r.ref]
 		switch {
 		case q == nil || q.account.id != r.account || r.report == nil || q.report != *r.report:
-			c.violate("revocation %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
+			c.violate(outcomes, "revocation %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
 		case q.refused:
-			c.violate("request %s for report %d of %s was told that nothing was accepted, and is there as %s", q.ref, q.report, q.account.id, id)
+			c.violate(outcomes, "request %s for report %d of %s was told that nothing was accepted, and is there as %s", q.ref, q.report, q.account.id, id)
 		case q.key != "" && q.id != "" && q.id != id:
-			c.violate("request %s with key %s of %s was accepted as %s, and made %s too", q.ref, q.key, q.account.id, q.id, id)
+			c.violate(identity, "request %s with key %s of %s was accepted as %s, and made %s too", q.ref, q.key, q.account.id, q.id, id)
 		}
 		if other := created[*r.ref]; other != "" {
-			c.violate("request %s made both %s and %s", *r.ref, other, id)
+			c.violate(outcomes, "request %s made both %s and %s", *r.ref, other, id)
 		}
 		created[*r.ref] = id
 	}
 	for id, s := range c.history.seen {
 		r := rows[id]
 		if r == nil || s.state.Final && (s.state.Status != r.status || s.state.Attempts != r.attempts) || s.state.Attempts > r.attempts {
-			c.violate("revocation %s of %s was seen as %+v and is %+v", id, s.account.id, s.state, r)
+			c.violate(forward, "revocation %s of %s was seen as %+v and is %+v", id, s.account.id, s.state, r)
 		}
 	}
 }
@@ -188,16 +188,16 @@ func (c *cluster) auditKeys() {
 		_, err = pgx.ForEachRow(found, []any{&k.account, &k.key, &target}, func() error { bound[k] = target; return nil })
 		return err
 	}); err != nil {
-		c.violate("read the keys: %v", err)
+		c.violate(promises, "read the keys: %v", err)
 	}
 	check := func(account, name, id string, refused bool) {
 		target, ok := bound[key{account, name}]
 		switch {
 		case name == "":
 		case refused && ok:
-			c.violate("key %s of %s was told that nothing was accepted, and is bound to %s", name, account, target)
+			c.violate(identity, "key %s of %s was told that nothing was accepted, and is bound to %s", name, account, target)
 		case id != "" && target != id:
-			c.violate("key %s of %s was answered with %s, and is bound to %q", name, account, id, target)
+			c.violate(identity, "key %s of %s was answered with %s, and is bound to %q", name, account, id, target)
 		}
 	}
 	for _, q := range c.history.requests {

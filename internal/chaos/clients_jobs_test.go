@@ -25,14 +25,14 @@ func (c *client) cancelJob(<-chan struct{}) {
 	}
 	var body jobBody
 	if res.code != http.StatusAccepted || json.Unmarshal(res.body, &body) != nil {
-		c.violate("cancelling job %s is answered with %d %s", u.id, res.code, res.body)
+		c.violate(promises, "cancelling job %s is answered with %d %s", u.id, res.code, res.body)
 		return
 	}
 	if err := addsUp(body); err != nil {
-		c.violate("the numbers of job %s, cancelled, do not add up: %v", u.id, err)
+		c.violate(counters, "the numbers of job %s, cancelled, do not add up: %v", u.id, err)
 	}
 	if err := c.history.seeJob(u.account, before, c.now(), body); err != nil {
-		c.violate("job %s, cancelled: %v", u.id, err)
+		c.violate(forward, "job %s, cancelled: %v", u.id, err)
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *client) retryJob(<-chan struct{}) {
 	if v == accepted {
 		var body jobBody
 		if json.Unmarshal(res.body, &body) != nil || body.RetryOf == nil || *body.RetryOf != u.id || addsUp(body) != nil || body.Total == 0 {
-			c.violate("the retry of job %s is answered with %d %s", u.id, res.code, res.body)
+			c.violate(promises, "the retry of job %s is answered with %d %s", u.id, res.code, res.body)
 			return
 		}
 		again.id, again.items = body.ID, body.Total

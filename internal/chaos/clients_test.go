@@ -79,19 +79,28 @@ func (c *client) report(a *account, absent bool) int64 {
 	}
 }
 
-// single submits a revocation. With a key it insists until it has an answer.
+// single submits a revocation.
 func (c *client) single(stop <-chan struct{}) {
 	a := c.someAccount()
-	q := &request{
-		account: a, report: c.report(a, false), notify: c.r.IntN(2) == 0, ref: c.unique(), called: c.now(), refused: true,
-	}
-	if c.r.IntN(2) == 0 {
+	q := c.request(a, c.report(a, false), c.r.IntN(2) == 0, c.r.IntN(2) == 0)
+	c.insist(q, stop)
+}
+
+// request makes one, which is in the history from now on.
+func (c *client) request(a *account, report int64, notify, key bool) *request {
+	q := &request{account: a, report: report, notify: notify, ref: c.unique(), called: c.now(), refused: true}
+	if key {
 		// Accounts are walls: the same key in another account is another key.
 		q.key = fmt.Sprintf("key-%d", a.keys.Add(1))
 	}
 	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
 	c.history.requests = append(c.history.requests, q)
-	c.history.mu.Unlock()
+	return q
+}
+
+// insist sends a request until it is accepted, if it has a key, and otherwise once.
+func (c *client) insist(q *request, stop <-chan struct{}) {
 	for {
 		v := c.submit(q)
 		if q.key == "" || v == accepted {
@@ -116,16 +125,20 @@ func (c *client) submit(q *request) verdict {
 	c.history.mu.Unlock()
 	before := c.history.known(id)
 	prefer := []string{"", "respond-async", "respond-async", "respond-async", "wait=1"}[c.r.IntN(5)]
+	var patience time.Duration
+	if c.r.IntN(10) == 0 {
+		patience = time.Millisecond + draw(c.r, 20*time.Millisecond) // it hangs up at about the time of the commit
+	}
 	res, err := c.do(c.r, call{
 		account: q.account, method: http.MethodPost, path: "/assessments/invite/revoke", body: q.body(),
-		contentType: "application/json", key: q.key, prefer: prefer,
+		contentType: "application/json", key: q.key, prefer: prefer, patience: patience,
 	})
 	v := c.judge("submission", res, err)
 	var body revocationBody
 	if v == accepted {
 		c.read(q.account, before, res.body, &body)
 		if body.ReportID != q.report || body.ID == "" || (res.code == http.StatusOK) != body.Final {
-			c.violate("request %s for report %d of %s is answered with %d %s", q.ref, q.report, q.account.id, res.code, res.body)
+			c.violate(promises, "request %s for report %d of %s is answered with %d %s", q.ref, q.report, q.account.id, res.code, res.body)
 		}
 	}
 	c.history.mu.Lock()
@@ -133,7 +146,7 @@ func (c *client) submit(q *request) verdict {
 	q.refused = q.refused && v == refused
 	if v == accepted {
 		if q.id != "" && q.id != body.ID {
-			c.violate("key %s of %s gave %s and then %s", q.key, q.account.id, q.id, body.ID)
+			c.violate(identity, "key %s of %s gave %s and then %s", q.key, q.account.id, q.id, body.ID)
 		}
 		if q.id == "" {
 			q.id, q.returned = body.ID, c.now()
@@ -161,7 +174,7 @@ func (c *client) mismatch(<-chan struct{}) {
 		contentType: "application/json", key: q.key,
 	})
 	if err == nil && res.problem() != "idempotency_mismatch" && res.code != http.StatusServiceUnavailable {
-		c.violate("key %s of %s with other values is answered with %d %s", q.key, q.account.id, res.code, res.body)
+		c.violate(identity, "key %s of %s with other values is answered with %d %s", q.key, q.account.id, res.code, res.body)
 	}
 }
 
@@ -193,6 +206,6 @@ func (c *client) trespass(<-chan struct{}) {
 	}
 	res, err := c.do(c.r, call{account: stranger, method: http.MethodGet, path: path})
 	if err == nil && res.code != http.StatusNotFound && res.code != http.StatusServiceUnavailable {
-		c.violate("%s of %s is answered to %s with %d %s", path, owner.id, stranger.id, res.code, res.body)
+		c.violate(identity, "%s of %s is answered to %s with %d %s", path, owner.id, stranger.id, res.code, res.body)
 	}
 }

@@ -17,14 +17,24 @@ func (c *client) job(stop <-chan struct{}) {
 	if a.upstream {
 		items = 20 + c.r.IntN(60)
 	}
-	u := &upload{account: a, label: c.unique(), items: items, called: c.now(), refused: true, notify: c.r.IntN(3) == 0}
-	if c.r.IntN(2) == 0 {
+	c.insistOnJob(c.newUpload(a, items, c.r.IntN(3) == 0, c.r.IntN(2) == 0), stop)
+}
+
+// newUpload makes one, which is in the history from now on.
+func (c *client) newUpload(a *account, items int, notify, key bool) *upload {
+	u := &upload{account: a, label: c.unique(), items: items, called: c.now(), refused: true, notify: notify}
+	if key {
 		u.key = "job-" + u.label
 	}
 	c.compose(u)
 	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
 	c.history.uploads = append(c.history.uploads, u)
-	c.history.mu.Unlock()
+	return u
+}
+
+// insistOnJob sends an upload until it is accepted, if it has a key, and otherwise once.
+func (c *client) insistOnJob(u *upload, stop <-chan struct{}) {
 	for {
 		v := c.upload(u)
 		// An upload that died with its API keeps its key for a minute: somebody may come back then, see repeatJob.
@@ -81,7 +91,7 @@ func (c *client) upload(u *upload) verdict {
 	var body jobBody
 	if v == accepted {
 		if err := json.Unmarshal(res.body, &body); err != nil || addsUp(body) != nil || body.Total != u.items || body.Counts["INVALID"] != u.invalid {
-			c.violate("job %s of %d items, %d invalid, is answered with %d %s", u.label, u.items, u.invalid, res.code, res.body)
+			c.violate(promises, "job %s of %d items, %d invalid, is answered with %d %s", u.label, u.items, u.invalid, res.code, res.body)
 		}
 	}
 	c.history.mu.Lock()
@@ -89,7 +99,7 @@ func (c *client) upload(u *upload) verdict {
 	u.refused = u.refused && v == refused
 	if v == accepted {
 		if u.id != "" && u.id != body.ID {
-			c.violate("key %s of %s gave job %s and then %s", u.key, u.account.id, u.id, body.ID)
+			c.violate(identity, "key %s of %s gave job %s and then %s", u.key, u.account.id, u.id, body.ID)
 		}
 		u.id = body.ID
 	}
@@ -106,7 +116,7 @@ func (c *client) brokenUpload(<-chan struct{}) {
 	c.history.mu.Unlock()
 	res, err := c.do(c.r, call{account: u.account, method: http.MethodPost, path: u.path(), body: body, contentType: u.kind})
 	if err == nil && res.code < http.StatusBadRequest {
-		c.violate("a broken upload is answered with %d %s", res.code, res.body)
+		c.violate(promises, "a broken upload is answered with %d %s", res.code, res.body)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
+	"rescind/internal/failpoint"
 	"rescind/internal/testservers"
 )
 
@@ -58,28 +58,38 @@ type cluster struct {
 	apis     []*node
 	workers  []*node
 	http     *http.Client
+	points   *failpoints
 	history  *history
 	// inDoubt is how many emails the faults so far can have left UNKNOWN.
 	inDoubt atomic.Int64
 
-	mu    sync.Mutex
-	wrong map[string]int // the violations that were told, by kind
+	told findings
 }
 
-func startCluster(t *testing.T, seed uint64, invites int64) *cluster {
+// startCluster starts one with two accounts of as many invites each and one on an upstream, and with more accounts.
+func startCluster(t *testing.T, seed uint64, invites int64, more ...*account) *cluster {
+	t.Helper()
+	// It waits for the disk as in production: a commit takes its time, and things happen within it.
+	return startClusterOn(t, testservers.StartPostgres(t, postgresSettings...), seed, invites, more...)
+}
+
+var postgresSettings = []string{"track_commit_timestamp=on", "deadlock_timeout=100ms"}
+
+func startClusterOn(t *testing.T, postgres *testservers.PostgresServer, seed uint64, invites int64, more ...*account) *cluster {
 	t.Helper()
 	c := &cluster{
-		t: t, seed: seed, began: time.Now(), history: newHistory(), wrong: make(map[string]int),
-		// It waits for the disk as in production: a commit takes its time, and things happen within it.
-		postgres: testservers.StartPostgres(t, "track_commit_timestamp=on", "deadlock_timeout=100ms"),
-		redis:    testservers.StartRedis(t), mail: testservers.SMTP(t), platform: testservers.Platform(t, upstreamKey),
+		t: t, seed: seed, began: time.Now(), history: newHistory(), postgres: postgres,
+		redis: testservers.StartRedis(t), mail: testservers.SMTP(t), platform: testservers.Platform(t, upstreamKey),
+		points: startFailpoints(t),
 		// Without a pool of idle connections, a request meets the process that runs now.
 		http: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 		accounts: []*account{
 			{id: "acme", invites: invites, hasPlan: true}, {id: "beta", invites: invites}, {id: "remote", upstream: true},
 		},
 	}
+	c.accounts = append(c.accounts, more...)
 	env := []string{
+		failpoint.Setting + "=" + c.points.addr(),
 		"SMTP_URL=" + c.mail.URL(), "MAIL_FROM=Recruiting <recruiting@example.com>", "SECRETS_KEY=" + secretsKey,
 		"BACKOFF_BASE=100ms", "BACKOFF_MAX=1s", "UPSTREAM_TIMEOUT=1s", "MAX_ATTEMPTS=100000", "RATE_LIMIT=1000000",
 	}
@@ -184,22 +194,6 @@ func (c *cluster) inRedis(do func(context.Context, *redis.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 5*time.Second)
 	defer cancel()
 	return do(ctx, client)
-}
-
-// maxTold bounds how often one kind of violation is told.
-const maxTold = 5
-
-// violate tells that an invariant does not hold. kind is the format, so that a flood of one kind stays short.
-func (c *cluster) violate(format string, args ...any) {
-	c.t.Helper()
-	c.mu.Lock()
-	c.wrong[format]++
-	n := c.wrong[format]
-	c.mu.Unlock()
-	if n > maxTold {
-		return
-	}
-	c.t.Errorf("CHAOS_SEED=%d after %s: %s", c.seed, c.now().Round(time.Millisecond), fmt.Sprintf(format, args...))
 }
 
 // now is the time of the run.

@@ -14,10 +14,12 @@ import (
 const drainTime = 3 * time.Minute
 
 // drain waits until nothing is unfinished.
-func (c *cluster) drain() {
+func (c *cluster) drain() { c.drainWithin(drainTime) }
+
+func (c *cluster) drainWithin(limit time.Duration) {
 	last := time.Now()
 	var unfinished string
-	for time.Since(last) < drainTime {
+	for time.Since(last) < limit {
 		unfinished = c.unfinished()
 		if unfinished == "" {
 			c.t.Logf("%s: nothing is unfinished, %s after the last fault", c.now().Round(time.Millisecond), time.Since(last).Round(time.Second))
@@ -25,7 +27,7 @@ func (c *cluster) drain() {
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	c.violate("%s after the last fault, unfinished are: %s", drainTime, unfinished)
+	c.violate(finished, "%s after the last fault, unfinished are: %s", limit, unfinished)
 }
 
 // unfinished tells what is not finished yet, in the tables and in Redis.

@@ -51,7 +51,7 @@ func (f *faults) terminateAPI(r *rand.Rand, _ time.Duration) {
 	n := some(r, f.apis)
 	defer n.mu.Unlock()
 	if err := n.terminate(); err != nil {
-		f.violate("%v", err)
+		f.violate(promises, "%v", err)
 	}
 	f.again(n)
 }
@@ -84,7 +84,7 @@ func (f *faults) terminateWorker(r *rand.Rand, _ time.Duration) {
 	n := some(r, f.workers)
 	defer n.mu.Unlock()
 	if err := n.terminate(); err != nil {
-		f.violate("%v", err)
+		f.violate(promises, "%v", err)
 	}
 	f.again(n)
 }

@@ -26,7 +26,7 @@ func (f *faults) emptyRedis(*rand.Rand, time.Duration) {
 
 func (f *faults) redisCommand(command ...any) {
 	if err := f.inRedis(func(ctx context.Context, client *redis.Client) error { return client.Do(ctx, command...).Err() }); err != nil {
-		f.violate("Redis, which is well, does not take %v: %v", command, err)
+		f.violate(promises, "Redis, which is well, does not take %v: %v", command, err)
 	}
 }
 
@@ -171,7 +171,7 @@ func (f *faults) terminateBackends(r *rand.Rand, _ time.Duration) {
 			WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < $1`, part)
 		return err
 	}); err != nil {
-		f.violate("terminate backends: %v", err)
+		f.violate(promises, "terminate backends: %v", err)
 	}
 }
 
@@ -187,7 +187,7 @@ func (f *faults) terminateCommits(_ *rand.Rand, length time.Duration) {
 		}
 		return nil
 	}); err != nil {
-		f.violate("terminate backends that commit: %v", err)
+		f.violate(promises, "terminate backends that commit: %v", err)
 	}
 }
 
@@ -203,7 +203,7 @@ func (f *faults) switchOn(state string, probability float64) func(*rand.Rand, ti
 			_, err := conn.Exec(ctx, `UPDATE chaos.switch SET probability = 0`)
 			return err
 		}); err != nil {
-			f.violate("make PostgreSQL fail: %v", err)
+			f.violate(promises, "make PostgreSQL fail: %v", err)
 		}
 	}
 }

@@ -43,6 +43,12 @@ func (f *faults) list() []fault {
 		{"worker: kill after its commit", 3, 0, f.killWorkerAfterCommit},
 		{"worker: SIGTERM", 3, 0, f.terminateWorker},
 		{"worker: stopped", 3, time.Minute, f.stopWorker},
+		{"API: kill at a point", 4, short, f.killAtPoint("api")},
+		{"worker: kill at a point", 6, short, f.killAtPoint("worker")},
+		{"API: SIGTERM at a point", 3, short, f.terminateAtPoint("api")},
+		{"worker: SIGTERM at a point", 3, short, f.terminateAtPoint("worker")},
+		{"API: held at a point", 2, long, f.holdAtPoint("api")},
+		{"worker: held at a point", 3, long, f.holdAtPoint("worker")},
 		{"workers: kill before an upstream call's effect", 2, short, f.killBeforeEffect},
 		{"workers: kill after an upstream call's effect", 2, short, f.killAfterEffect},
 		{"workers: kill before the final dot", 2, short, f.killBeforeDot},
@@ -128,7 +134,7 @@ func (f *faults) doubt(workers int64) {
 // again starts a process that was ended.
 func (f *faults) again(n *node) {
 	if err := n.start(); err != nil {
-		f.violate("%s does not start: %v", n.name, err)
+		f.violate(promises, "%s does not start: %v", n.name, err)
 	}
 }
 

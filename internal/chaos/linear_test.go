@@ -145,7 +145,7 @@ func (c *cluster) linearizable(rows map[string]*row) {
 		checked, longest = checked+1, max(longest, len(history))
 		switch porcupine.CheckOperationsTimeout(model, history, 10*time.Second) {
 		case porcupine.Illegal:
-			c.violate("no order explains the history of report %d of %s: %+v", k.report, k.account, history)
+			c.violate(outcomes, "no order explains the history of report %d of %s: %+v", k.report, k.account, history)
 		case porcupine.Unknown:
 			c.t.Logf("the history of report %d of %s is too long to be explained: %d operations", k.report, k.account, len(history))
 		case porcupine.Ok:

@@ -26,9 +26,10 @@ type node struct {
 	database *proxy
 	redis    *proxy
 
-	mu   sync.Mutex // held while the process is ended and started
-	cmd  *exec.Cmd
-	done chan struct{}
+	mu      sync.Mutex // held while the process is ended and started
+	cmd     *exec.Cmd
+	started time.Time
+	done    chan struct{}
 }
 
 // newNode makes the node, which does not run yet.
@@ -67,7 +68,7 @@ func (n *node) start() error {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = cmd.Wait() }() // how it ended is in ProcessState
-	n.cmd, n.done = cmd, done
+	n.cmd, n.started, n.done = cmd, time.Now(), done
 	return nil
 }
 
@@ -79,14 +80,30 @@ func (n *node) kill() {
 
 var errSlowEnd = errors.New("did not end within 25 s of SIGTERM")
 
+// ask asks the process to end. Asked twice it may end in the middle.
+func (n *node) ask() { _ = n.cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
+
 // terminate asks the process to end, and expects that it does in time and well.
 func (n *node) terminate() error {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	n.ask()
+	return n.ends()
+}
+
+// beginning is what a process may need on a busy machine until it listens to signals. It has nothing in hand yet.
+const beginning = 15 * time.Second
+
+// ends expects that a process which was asked to end does so in time and well.
+func (n *node) ends() error {
+	asked := time.Now()
 	select {
 	case <-n.done:
 	case <-time.After(termination):
 		n.kill()
 		return fmt.Errorf("%s: %w", n.name, errSlowEnd)
+	}
+	status, _ := n.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() && status.Signal() == syscall.SIGTERM && asked.Sub(n.started) < beginning {
+		return nil
 	}
 	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("%s: exit code %d after SIGTERM", n.name, code)
@@ -106,6 +123,20 @@ func (n *node) pause() (resume func()) {
 		_ = process.Signal(syscall.SIGCONT)
 		n.mu.Unlock()
 	}
+}
+
+// take finds the node of a process and takes it, as for a fault; nil where another fault has it.
+func (c *cluster) take(pid int) *node {
+	for _, n := range c.nodes() {
+		if !n.mu.TryLock() {
+			continue
+		}
+		if n.cmd.Process.Pid == pid {
+			return n
+		}
+		n.mu.Unlock()
+	}
+	return nil
 }
 
 // ended tells whether the process has ended by itself.

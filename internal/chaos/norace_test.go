@@ -2,4 +2,4 @@
 
 package chaos_test
 
-var buildFlags []string
+var raceFlags []string

@@ -3,4 +3,4 @@
 package chaos_test
 
 // What SQLite does within a call is not watched: it is many times slower then, and not used here.
-var buildFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
+var raceFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}

@@ -16,6 +16,7 @@ import (
 const callers = 24
 
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	seed, minutes := rand.Uint64(), 1.0
 	var err error
 	if given := os.Getenv("CHAOS_SEED"); given != "" {

@@ -62,7 +62,7 @@ func (c *cluster) watchMails(seen map[string]bool, read int) int {
 	for _, m := range messages[read:] {
 		id := messageRevocation(m.Data)
 		if seen[id] {
-			c.violate("a second email for revocation %s was accepted", id)
+			c.violate(mails, "a second email for revocation %s was accepted", id)
 		}
 		seen[id] = true
 		ids = append(ids, id)
@@ -87,7 +87,7 @@ func (c *cluster) watchMails(seen map[string]bool, read int) int {
 	}
 	for _, id := range ids {
 		if at, ok := committed[id]; !ok || at.After(now) {
-			c.violate("an email for revocation %s was accepted before its outcome was committed: %v, %s", id, ok, at)
+			c.violate(mails, "an email for revocation %s was accepted before its outcome was committed: %v, %s", id, ok, at)
 		}
 	}
 	return len(messages)
@@ -126,7 +126,7 @@ func (c *cluster) recountJobs(latest int) error {
 		}
 		var account, id string
 		_, err = pgx.ForEachRow(rows, []any{&account, &id}, func() error {
-			c.violate("the numbers of job %s of %s are not those of its items", id, account)
+			c.violate(counters, "the numbers of job %s of %s are not those of its items", id, account)
 			return nil
 		})
 		return err
@@ -140,9 +140,9 @@ func (c *cluster) watchProcesses() {
 			continue // a fault has it in hand
 		}
 		if n.ended() {
-			c.violate("%s ended by itself: %v", n.name, n.cmd.ProcessState)
+			c.violate(promises, "%s ended by itself: %v", n.name, n.cmd.ProcessState)
 			if err := n.start(); err != nil {
-				c.violate("%s does not start: %v", n.name, err)
+				c.violate(promises, "%s does not start: %v", n.name, err)
 			}
 		}
 		n.mu.Unlock()

@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -68,12 +69,20 @@ type call struct {
 	contentType string
 	key         string
 	prefer      string
+	// patience is how long the caller waits for the answer; 0: longer than the service takes.
+	patience time.Duration
 }
 
 // do makes a call at one of the APIs. An error says that the fate of the call is not known.
 func (c *cluster) do(r *rand.Rand, o call) (reply, error) {
 	api := c.apis[r.IntN(len(c.apis))]
-	req, err := http.NewRequestWithContext(c.t.Context(), o.method, "http://"+api.addr+o.path, o.body)
+	ctx := c.t.Context()
+	if o.patience > 0 {
+		var hangUp context.CancelFunc
+		ctx, hangUp = context.WithTimeout(ctx, o.patience)
+		defer hangUp()
+	}
+	req, err := http.NewRequestWithContext(ctx, o.method, "http://"+api.addr+o.path, o.body)
 	if err != nil {
 		return reply{}, err
 	}
@@ -124,7 +133,7 @@ func (c *cluster) judge(what string, res reply, err error) verdict {
 	case res.code == http.StatusConflict && problem == "upload_in_progress":
 		return unknown
 	}
-	c.violate("%s was answered with %d %s", what, res.code, res.body)
+	c.violate(promises, "%s was answered with %d %s", what, res.code, res.body)
 	return unknown
 }
 
@@ -137,7 +146,7 @@ func (c *cluster) look(r *rand.Rand, a *account, id, prefer string) (body revoca
 		return body, false
 	}
 	if res.code != http.StatusOK {
-		c.violate("revocation %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
+		c.violate(identity, "revocation %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
 		return body, false
 	}
 	return body, c.read(a, before, res.body, &body)
@@ -146,14 +155,14 @@ func (c *cluster) look(r *rand.Rand, a *account, id, prefer string) (body revoca
 // read takes a revocation from an answer.
 func (c *cluster) read(a *account, before *sighting, body []byte, r *revocationBody) bool {
 	if err := json.Unmarshal(body, r); err != nil {
-		c.violate("a revocation cannot be read: %v: %s", err, body)
+		c.violate(promises, "a revocation cannot be read: %v: %s", err, body)
 		return false
 	}
 	if before != nil && before.state.ID != r.ID {
 		before = nil
 	}
 	if err := c.history.see(a, before, c.now(), *r); err != nil {
-		c.violate("revocation %s of %s: %v", r.ID, a.id, err)
+		c.violate(forward, "revocation %s of %s: %v", r.ID, a.id, err)
 	}
 	return true
 }
@@ -167,18 +176,18 @@ func (c *cluster) lookAtJob(r *rand.Rand, a *account, id string) (body jobBody, 
 		return body, false
 	}
 	if res.code != http.StatusOK {
-		c.violate("job %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
+		c.violate(identity, "job %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
 		return body, false
 	}
 	if err := json.Unmarshal(res.body, &body); err != nil {
-		c.violate("a job cannot be read: %v: %s", err, res.body)
+		c.violate(promises, "a job cannot be read: %v: %s", err, res.body)
 		return body, false
 	}
 	if err := addsUp(body); err != nil {
-		c.violate("the numbers of job %s of %s do not add up: %v", id, a.id, err)
+		c.violate(counters, "the numbers of job %s of %s do not add up: %v", id, a.id, err)
 	}
 	if err := c.history.seeJob(a, before, c.now(), body); err != nil {
-		c.violate("job %s of %s: %v", id, a.id, err)
+		c.violate(forward, "job %s of %s: %v", id, a.id, err)
 	}
 	return body, true
 }

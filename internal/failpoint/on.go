@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 )
 
 // Reach tells whoever decides that this process is at the point, doing what is named, and goes on when the connection
@@ -16,12 +17,13 @@ func Reach(at Point, doing string) {
 	if addr == "" {
 		return
 	}
-	conn, err := net.Dial("tcp", addr)
+	conn, err := net.Dial("tcp", addr) //nolint:gosec // the suite that started the program says where
 	if err != nil {
 		return
 	}
 	defer func() { _ = conn.Close() }() // all has been said
-	if _, err := fmt.Fprintf(conn, "%d %s: %s\n", os.Getpid(), at, doing); err == nil {
+	_, err = fmt.Fprintf(conn, "%s %d at %s: %s\n", filepath.Base(os.Args[0]), os.Getpid(), at, doing)
+	if err == nil {
 		_, _ = io.Copy(io.Discard, conn) // until it is closed, in whatever way
 	}
 }

@@ -32,8 +32,8 @@ type cluster struct {
 	process *process
 }
 
-// newCluster makes and starts a cluster. prepare, when it is not nil, comes in between.
-func newCluster(settings []string, prepare func(*cluster) error) (*cluster, error) {
+// newCluster makes and starts a cluster in a directory below parent; empty: that for temporary files. prepare, when it is not nil, comes in between.
+func newCluster(parent string, settings []string, prepare func(*cluster) error) (*cluster, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func newCluster(settings []string, prepare func(*cluster) error) (*cluster, erro
 	if err != nil {
 		return nil, fmt.Errorf("find PostgreSQL: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "rescind-postgres-")
+	dir, err := os.MkdirTemp(parent, "rescind-postgres-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}

@@ -37,7 +37,7 @@ func Postgres(t testing.TB) string {
 	if !shared.main {
 		t.Fatal("TestMain of this package has to call testservers.Main, which stops PostgreSQL at the end")
 	}
-	shared.once.Do(func() { shared.cluster, shared.err = newCluster(forgetful, nil) })
+	shared.once.Do(func() { shared.cluster, shared.err = newCluster("", forgetful, nil) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
@@ -64,7 +64,13 @@ type PostgresServer struct {
 // "max_connections=20", override the server's defaults.
 func StartPostgres(t testing.TB, settings ...string) *PostgresServer {
 	t.Helper()
-	return startPostgres(t, nil, settings)
+	return StartPostgresIn(t, "", settings...)
+}
+
+// StartPostgresIn is StartPostgres with the cluster's files below a directory that its user can enter.
+func StartPostgresIn(t testing.TB, dir string, settings ...string) *PostgresServer {
+	t.Helper()
+	return startPostgres(t, dir, nil, settings)
 }
 
 // StartEncryptedPostgres is StartPostgres for a server that speaks TLS to those who ask for it, with a certificate
@@ -74,12 +80,12 @@ func StartEncryptedPostgres(t testing.TB, by *Authority, hosts ...string) *Postg
 	if len(hosts) == 0 {
 		hosts = loopbackHosts
 	}
-	return startPostgres(t, func(c *cluster) error { return c.encrypt(by, hosts) }, nil)
+	return startPostgres(t, "", func(c *cluster) error { return c.encrypt(by, hosts) }, nil)
 }
 
-func startPostgres(t testing.TB, prepare func(*cluster) error, settings []string) *PostgresServer {
+func startPostgres(t testing.TB, dir string, prepare func(*cluster) error, settings []string) *PostgresServer {
 	t.Helper()
-	c, err := newCluster(settings, prepare)
+	c, err := newCluster(dir, settings, prepare)
 	if err != nil {
 		t.Fatal(err)
 	}

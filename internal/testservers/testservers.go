@@ -47,6 +47,16 @@ func freePort() (int, error) {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
+// Program is the path of a program that comes with a server.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // find returns the path of a server's program: from PATH, or from the newest of the other places, where
 // Debian and PostgreSQL's own build put what is not for everyday use.
 func find(program string) (string, error) {

@@ -1,0 +1,136 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"rescind/internal/testservers"
+)
+
+// diskSize holds a new cluster of PostgreSQL, its log of writes, and some thousand revocations.
+const diskSize = "size=256m"
+
+// smallDisk mounts a disk of its own for the test, in memory.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rescind-disk-") //nolint:usetesting // another user cannot enter the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(dir) })
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, diskSize); err != nil {
+		t.Fatalf("mount a disk that can be filled, for which the test has to run as root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill takes all that is left of a disk, and gives what frees it.
+func fill(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, piece := range [][]byte{make([]byte, 1<<20), make([]byte, 4<<10)} {
+		for err = nil; err == nil; {
+			_, err = ballast.Write(piece)
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	if err := ballast.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(ballast.Name()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestChaos_DiskFull fills the disk under PostgreSQL while callers call.
+func TestChaos_DiskFull(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	settings := append([]string{"max_wal_size=64MB", "min_wal_size=32MB"}, postgresSettings...)
+	s := newScene(startClusterOn(t, testservers.StartPostgresIn(t, dir, settings...), 0, 10_000))
+	stop, stopWatching := make(chan struct{}), make(chan struct{})
+	var calling, watching sync.WaitGroup
+	for range callers / 3 {
+		c := s.caller()
+		calling.Go(func() { c.run(stop) })
+	}
+	watching.Go(func() { s.watch(rand.New(rand.NewPCG(0, 1)), stopWatching) })
+	s.await("something is accepted", func() bool { return s.answered("202") > 50 })
+
+	free := fill(t, dir)
+	s.await("PostgreSQL says that its disk is full", func() bool { return s.diskFull() })
+	before := s.answered("503 unavailable")
+	s.await("nothing is accepted", func() bool { return s.answered("503 unavailable") > before+20 })
+	free()
+	// Whether it has given up by itself or not: it is started again, as an operator would.
+	s.unrecorded(s.workers)
+	s.postgres.Restart()
+	accepted := s.answered("202")
+	s.await("something is accepted again", func() bool { return s.answered("202") > accepted+50 })
+	close(stop)
+	calling.Wait()
+	s.drain()
+	close(stopWatching)
+	watching.Wait()
+	s.audit(s.r)
+}
+
+// diskFull asks PostgreSQL for room.
+func (s *scene) diskFull() bool {
+	err := s.database(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `CREATE TABLE chaos.room AS SELECT repeat('x', 1000) FROM generate_series(1, 10000)`)
+		return err
+	})
+	if err == nil {
+		s.t.Fatal("there is room on a full disk")
+	}
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && answer.Code == "53100"
+}
+
+// answered counts the answers to submissions that begin so.
+func (s *scene) answered(how string) (n int) {
+	s.history.mu.Lock()
+	defer s.history.mu.Unlock()
+	for what, count := range s.history.counts {
+		if strings.HasPrefix(what, "submission: "+how) {
+			n += count
+		}
+	}
+	return n
+}
+
+func (s *scene) await(what string, condition func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(reachTime); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("still not: %s", what)
+		}
+	}
+	s.t.Logf("%s: %s", s.now().Round(time.Millisecond), what)
+}

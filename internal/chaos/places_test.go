@@ -1,0 +1,183 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"rescind/internal/failpoint"
+)
+
+// scene is a cluster without chance: something is asked for, and it comes to a point.
+type scene struct {
+	*faults
+	asking sync.WaitGroup
+	r      *rand.Rand
+
+	mu sync.Mutex
+	n  int64
+	// remotes are accounts on an upstream, the one that was not used for longest first: each has one turn at a time,
+	// which a dead worker keeps for a while.
+	remotes []*account
+}
+
+func startScene(t *testing.T, invites int64, more ...*account) *scene {
+	t.Helper()
+	return newScene(startCluster(t, 0, invites, more...))
+}
+
+func newScene(c *cluster) *scene {
+	for _, n := range c.apis {
+		c.listening(n)
+	}
+	return &scene{faults: &faults{cluster: c, made: make(map[string]int)}, r: rand.New(rand.NewPCG(0, 0))}
+}
+
+// reachTime is how long it may take to a point: a task that was lost is found after a while, and an account has
+// another turn only when the dead worker's counts as dead.
+const reachTime = 2 * time.Minute
+
+// listening waits until an API that was started takes connections: an upload without a key is sent once.
+func (c *cluster) listening(n *node) {
+	c.t.Helper()
+	for deadline := time.Now().Add(reachTime); n.addr != ""; {
+		conn, err := net.Dial("tcp", n.addr)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("%s does not listen: %v", n.name, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// next gives a number that was not given before.
+func (s *scene) next() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	return s.n
+}
+
+func (s *scene) nextRemote() *account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.remotes[0]
+	s.remotes = append(s.remotes[1:], a)
+	return a
+}
+
+// caller makes a client, for one goroutine.
+func (s *scene) caller() *client {
+	n := s.next()
+	return &client{cluster: s.cluster, name: fmt.Sprintf("s%d", n), r: rand.New(rand.NewPCG(0, uint64(n)))}
+}
+
+// one has an account's next invite revoked, by a caller who insists.
+func (s *scene) one(a *account, notify bool) {
+	c, report := s.caller(), s.next()
+	s.asking.Go(func() { c.insist(c.request(a, report, notify, true), s.t.Context().Done()) })
+}
+
+// many has a job carried out. Its upload is not sent again when it breaks off.
+func (s *scene) many(a *account, items int, notify bool) {
+	c := s.caller()
+	s.asking.Go(func() { c.insistOnJob(c.newUpload(a, items, notify, false), s.t.Context().Done()) })
+}
+
+// end waits until all is done, and audits.
+func (s *scene) end() {
+	s.asking.Wait()
+	s.drain()
+	s.audit(s.r)
+}
+
+// loaded is a place with what brings a process there.
+type loaded struct {
+	place
+	load func(*scene)
+}
+
+// What is asked for.
+var (
+	single   = func(s *scene) { s.one(s.accounts[1], false) }
+	withMail = func(s *scene) { s.one(s.accounts[1], true) }
+	job      = func(s *scene) { s.many(s.accounts[1], 300, false) }
+	mailJob  = func(s *scene) { s.many(s.accounts[1], 20, true) }
+	remote   = func(s *scene) { s.one(s.nextRemote(), false) }
+)
+
+const (
+	taskSingle   = "revocations:v1"
+	taskMail     = "notifications:v1"
+	taskJobs     = "turn-jobs:v1"
+	taskUpstream = "turn-upstream:v1"
+)
+
+// places are what a request passes on its way, in that order.
+var places = []loaded{
+	// A submission: nothing is accepted, accepted and not told, told and without a task.
+	{at("api", failpoint.BeforeCommit, "submit"), single},
+	{at("api", failpoint.AfterCommit, "submit"), single},
+	{at("api", failpoint.BeforeEnqueue, taskSingle), single},
+	{at("api", failpoint.AfterEnqueue, taskSingle), single},
+	// The dispatcher, between its claim and the task.
+	{at("worker", failpoint.BeforeEnqueue, taskSingle), (*scene).lose},
+	// A worker: before the effect, at it, and when Redis does not know yet.
+	{at("worker", failpoint.TaskBegun, taskSingle), single},
+	{at("worker", failpoint.BeforeCommit, "carry out"), single},
+	{at("worker", failpoint.AfterCommit, "carry out"), withMail},
+	{at("worker", failpoint.BeforeEnqueue, taskMail), withMail},
+	{at("worker", failpoint.TaskDone, taskSingle), single},
+	// An email.
+	{at("worker", failpoint.BeforeCommit, "claim emails"), withMail},
+	{at("worker", failpoint.AfterCommit, "claim emails"), withMail},
+	{at("worker", failpoint.BeforeCommit, "commit an email"), withMail},
+	{at("worker", failpoint.AfterCommit, "commit an email"), withMail},
+	{at("worker", failpoint.BeforeDot, "email"), withMail},
+	{at("worker", failpoint.AfterDot, "email"), withMail},
+	{at("worker", failpoint.BeforeCommit, "settle an email"), mailJob},
+	{at("worker", failpoint.AfterCommit, "settle an email"), withMail},
+	{at("worker", failpoint.TaskDone, taskMail), withMail},
+	// An upload, between its pieces and at its end, and its job.
+	{at("api", failpoint.BeforeCommit, "begin a job"), job},
+	{at("api", failpoint.AfterCommit, "begin a job"), job},
+	{at("api", failpoint.BeforeCommit, "add items"), job},
+	{at("api", failpoint.AfterCommit, "add items"), job},
+	{at("api", failpoint.BeforeCommit, "seal a job"), job},
+	{at("api", failpoint.AfterCommit, "seal a job"), job},
+	{at("worker", failpoint.TaskBegun, taskJobs), job},
+	{at("worker", failpoint.BeforeCommit, "carry out a chunk"), job},
+	{at("worker", failpoint.AfterCommit, "carry out a chunk"), mailJob},
+	{at("worker", failpoint.TaskDone, taskJobs), job},
+	// A call to an upstream, whose outcome is recorded as a failed attempt's is.
+	{at("worker", failpoint.TaskBegun, taskUpstream), remote},
+	{at("worker", failpoint.BeforeCommit, "claim calls"), remote},
+	{at("worker", failpoint.AfterCommit, "claim calls"), remote},
+	{at("worker", failpoint.BeforeCall, "revoke"), remote},
+	{at("worker", failpoint.AfterCall, "revoke"), remote},
+	{at("worker", failpoint.BeforeCommit, "record a failed attempt"), remote},
+	{at("worker", failpoint.AfterCommit, "record a failed attempt"), remote},
+}
+
+// remotePlaces is how many of them want an account on an upstream.
+const remotePlaces = 7
+
+// lose has a revocation accepted whose task does not reach Redis.
+func (s *scene) lose() {
+	proxies := redisOf(s.apis)
+	for _, p := range proxies {
+		p.refuse(true)
+		p.cut()
+	}
+	c, report := s.caller(), s.next()
+	c.insist(c.request(s.accounts[1], report, true, true), s.t.Context().Done())
+	for _, p := range proxies {
+		p.refuse(false)
+	}
+}
