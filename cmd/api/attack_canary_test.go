@@ -136,10 +136,10 @@ func (v *aviary) sabotage() {
 					WHEN NEW.report_id = 13 THEN '22P02' ELSE 'P0001' END;
 			END $$;
 			CREATE TRIGGER quote BEFORE UPDATE ON invites FOR EACH ROW WHEN (NEW.report_id IN (13, 14)) EXECUTE FUNCTION quote_invite();
-			CREATE FUNCTION quote_revocation() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			CREATE FUNCTION quote_submission() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				RAISE EXCEPTION 'refused: %', NEW.client_reference USING ERRCODE = '23514';
 			END $$;
-			CREATE TRIGGER quote BEFORE INSERT ON revocations FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_revocation()`)
+			CREATE TRIGGER quote BEFORE INSERT ON outstanding FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_submission()`)
 		return err
 	})
 }
