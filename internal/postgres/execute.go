@@ -43,7 +43,7 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 // hold locks the work rows of refs that are not stale, and their invites if it is to, and gives them in the
 // order of their invites. Those whose work row another transaction holds are busy.
 func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (held []revocation.Held, busy []revocation.Ref, err error) {
-	refs = slices.SortedFunc(slices.Values(refs), compareRefs)
+	refs = sortedRefs(refs)
 	accounts, ids, attempts := refColumns(refs)
 	batch := &pgx.Batch{}
 	queueWork(batch, accounts, ids, attempts, &held)
@@ -210,8 +210,11 @@ func markContended(ctx context.Context, tx *tx, held []revocation.Held, accounts
 	return nil
 }
 
-func compareRefs(a, b revocation.Ref) int {
-	return cmp.Or(cmp.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
+// sortedRefs gives refs in the order in which every transaction takes them.
+func sortedRefs(refs []revocation.Ref) []revocation.Ref {
+	return slices.SortedFunc(slices.Values(refs), func(a, b revocation.Ref) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
+	})
 }
 
 func refColumns(refs []revocation.Ref) (accounts []string, ids []uuid, attempts []int) {

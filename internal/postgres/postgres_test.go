@@ -276,10 +276,13 @@ func TestStore_Plans(t *testing.T) {
 		for i, d := range due {
 			refs[i] = d.Ref
 		}
-		done, err := w.store.CarryOut(t.Context(), refs, revocation.Decide)
+		half := len(refs) / 2
+		ruled, err := w.store.CarryOutByRule(t.Context(), refs[:half])
 		w.must(err)
-		if len(due) != len(refs) || len(done.Decisions) != len(refs) {
-			t.Fatalf("%d due and %d carried out of %d", len(due), len(done.Decisions), len(refs))
+		done, err := w.store.CarryOut(t.Context(), refs[half:], revocation.Decide)
+		w.must(err)
+		if len(due) != len(refs) || len(ruled.Decisions)+len(done.Decisions) != len(refs) {
+			t.Fatalf("%d due and %d+%d carried out of %d", len(due), len(ruled.Decisions), len(done.Decisions), len(refs))
 		}
 		w.must(w.store.Release(t.Context(), due, 0)) // of what is gone by now
 		for _, s := range flush {

@@ -8,6 +8,10 @@ import (
 
 // ExecutionStore carries batches through one transaction each.
 type ExecutionStore interface {
+	// CarryOutByRule applies Rule to those of refs that nothing stands in the way of, and writes the outcomes. It may
+	// pass over any: those that are stale, that it cannot tell about at once, or all because one was not as it seemed.
+	// An error as of CarryOut.
+	CarryOutByRule(ctx context.Context, refs []Ref) (CarriedOut, error)
 	// CarryOut locks the work rows of refs that are not stale and their invites, in the order of their keys
 	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
 	// error means that nothing was written, or, after a broken connection, that this is not known.
@@ -23,6 +27,20 @@ type CarriedOut struct {
 	Ended []ID
 	// Busy are those whose work row another transaction held: nothing was decided about them.
 	Busy []Ref
+}
+
+// passedOver are those of refs that nothing was decided about.
+func (c *CarriedOut) passedOver(refs []Ref) (left []Ref) {
+	decided := make(map[Ref]struct{}, len(c.Decisions))
+	for _, d := range c.Decisions {
+		decided[d.Ref] = struct{}{}
+	}
+	for _, ref := range refs {
+		if _, ok := decided[ref]; !ok {
+			left = append(left, ref)
+		}
+	}
+	return left
 }
 
 // Executor carries out batches of revocations on the database platform.
@@ -78,6 +96,13 @@ const maxSplits = 12
 // recorded: the task must come again.
 func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 	e.observer.BatchCarriedOut(ClassSingle, len(refs))
+	// What fails here is told apart below.
+	if done, err := e.store.CarryOutByRule(ctx, refs); err == nil {
+		e.tell(ctx, done)
+		if refs = done.passedOver(refs); len(refs) == 0 {
+			return nil
+		}
+	}
 	return e.carryOut(ctx, refs)
 }
 

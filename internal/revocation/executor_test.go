@@ -17,6 +17,11 @@ type faulty struct {
 	fail func([]revocation.Ref) error
 }
 
+// CarryOutByRule leaves all to CarryOut.
+func (f faulty) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
+	return revocation.CarriedOut{}, nil
+}
+
 func (f faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
 	if err := f.fail(refs); err != nil {
 		return revocation.CarriedOut{}, err
@@ -170,6 +175,11 @@ func (d dead) Fail(context.Context, []revocation.Ref, func([]revocation.Held) []
 type shy struct {
 	*sqlite.Store
 	left int
+}
+
+// CarryOutByRule leaves all to CarryOut.
+func (s *shy) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
+	return revocation.CarriedOut{}, nil
 }
 
 func (s *shy) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {

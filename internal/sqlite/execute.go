@@ -9,6 +9,11 @@ import (
 	"rescind/internal/revocation"
 )
 
+// CarryOutByRule implements revocation.ExecutionStore.
+func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+	return s.CarryOut(ctx, refs, revocation.Decide)
+}
+
 // CarryOut decides on the refs that are not stale and writes the outcomes. Nothing is ever contended or busy
 // here.
 func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {

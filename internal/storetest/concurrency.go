@@ -27,7 +27,7 @@ func together[T any](n int, do func(i int) (T, error)) ([]T, error) {
 // carryOutWholly carries refs out beside others, until none of them is to be done any more.
 func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error) {
 	for len(refs) > 0 {
-		done, err := f.CarryOut(f.Context(), refs, revocation.Decide)
+		done, err := f.applyRule(refs)
 		if err != nil {
 			return revoked, err
 		}

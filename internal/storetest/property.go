@@ -20,11 +20,16 @@ var propertyTests = []test{
 			runs++
 			m := newModel(f, t, fmt.Sprintf("run-%d", runs))
 			for range rapid.IntRange(1, 16).Draw(t, "steps") {
-				switch rapid.SampledFrom([]string{"submit", "carry out", "fail", "claim due"}).Draw(t, "step") {
+				switch rapid.SampledFrom([]string{"submit", "carry out", "carry out by rule", "fail", "claim due"}).Draw(t, "step") {
 				case "submit":
 					m.submit(t)
 				case "carry out":
 					m.carryOut(t)
+				case "carry out by rule":
+					refs, live := m.drawRefs(t)
+					done, err := ruledFirst(f.Context(), f.Store, refs, revocation.Decide)
+					m.must(t, err)
+					m.decided(t, live, done)
 				case "fail":
 					m.fail(t)
 				default:

@@ -3,11 +3,14 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"rescind/internal/revocation"
 	"rescind/internal/uuidv7"
@@ -46,37 +49,42 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	for _, group := range []struct {
 		name  string
 		tests []test
+		// byRule has the rule applied by the way that decides at once, as far as that goes.
+		byRule bool
 	}{
-		{"Submit", submitTests},
-		{"Flush", flushTests},
-		{"Read", readTests},
-		{"Tenants", tenantTests},
-		{"CarryOut", carryOutTests},
-		{"Retry", retryTests},
-		{"Notification", notificationTests},
-		{"Dispatch", dispatchTests},
-		{"Accounts", accountTests},
-		{"Concurrency", concurrencyTests},
-		{"Properties", propertyTests},
-		{"Intake", intakeTests},
-		{"JobKeys", jobKeyTests},
-		{"Sizes", sizeTests},
-		{"Bulk", bulkTests},
-		{"Spill", spillTests},
-		{"JobStates", jobStateTests},
-		{"Cancel", cancelTests},
-		{"JobMail", jobMailTests},
-		{"JobUpstream", jobUpstreamTests},
-		{"JobRead", jobReadTests},
-		{"Housekeeping", housekeepingTests},
-		{"Backlog", backlogTests},
-		{"JobConcurrency", togetherTests},
-		{"JobRule", ruleTests},
-		{"JobProperties", jobPropertyTests},
+		{name: "Submit", tests: submitTests},
+		{name: "Flush", tests: flushTests},
+		{name: "Read", tests: readTests},
+		{name: "Tenants", tests: tenantTests},
+		{name: "CarryOut", tests: carryOutTests},
+		{name: "CarryOutByRule", tests: carryOutTests, byRule: true},
+		{name: "ByRule", tests: byRuleTests},
+		{name: "Retry", tests: retryTests},
+		{name: "Notification", tests: notificationTests},
+		{name: "Dispatch", tests: dispatchTests},
+		{name: "Accounts", tests: accountTests},
+		{name: "Concurrency", tests: concurrencyTests},
+		{name: "ConcurrencyByRule", tests: concurrencyTests, byRule: true},
+		{name: "Properties", tests: propertyTests},
+		{name: "Intake", tests: intakeTests},
+		{name: "JobKeys", tests: jobKeyTests},
+		{name: "Sizes", tests: sizeTests},
+		{name: "Bulk", tests: bulkTests},
+		{name: "Spill", tests: spillTests},
+		{name: "JobStates", tests: jobStateTests},
+		{name: "Cancel", tests: cancelTests},
+		{name: "JobMail", tests: jobMailTests},
+		{name: "JobUpstream", tests: jobUpstreamTests},
+		{name: "JobRead", tests: jobReadTests},
+		{name: "Housekeeping", tests: housekeepingTests},
+		{name: "Backlog", tests: backlogTests},
+		{name: "JobConcurrency", tests: togetherTests},
+		{name: "JobRule", tests: ruleTests},
+		{name: "JobProperties", tests: jobPropertyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t))) })
+				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t), group.byRule)) })
 			}
 		})
 	}
@@ -101,11 +109,12 @@ var (
 type fixture struct {
 	*testing.T
 	Store
-	lost int // emails of jobs that have become UNKNOWN
+	byRule bool
+	lost   int // emails of jobs that have become UNKNOWN
 }
 
-func newFixture(t *testing.T, store Store) *fixture {
-	f := &fixture{T: t, Store: store}
+func newFixture(t *testing.T, store Store, byRule bool) *fixture {
+	f := &fixture{T: t, Store: store, byRule: byRule}
 	for _, account := range []string{acme, zenith} {
 		name, contact := "The "+account+" company", "help@"+account+".example"
 		f.must(f.SetAccount(t.Context(), revocation.AccountChange{ID: account, Name: &name, Contact: &contact}))
@@ -131,7 +140,7 @@ func (f *fixture) must(err error) {
 // same fails the test with what differs.
 func (f *fixture) same(what string, want, got any) {
 	f.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		f.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
@@ -207,10 +216,40 @@ func (f *fixture) status(ref revocation.Ref, want revocation.Status, final bool)
 	}
 }
 
-// carryOut applies the rule to refs.
+// carryOut applies the rule to refs, and gives the decisions in the order of the keys.
 func (f *fixture) carryOut(refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
-	return f.carryOutBy(revocation.Decide, refs...)
+	done, err := f.applyRule(refs)
+	f.must(err)
+	if len(done.Busy) > 0 {
+		f.Fatalf("busy without anybody else: %v", done.Busy)
+	}
+	return done.Decisions
+}
+
+// applyRule applies it in the fixture's way.
+func (f *fixture) applyRule(refs []revocation.Ref) (revocation.CarriedOut, error) {
+	if !f.byRule {
+		return f.CarryOut(f.Context(), refs, revocation.Decide)
+	}
+	return ruledFirst(f.Context(), f.Store, refs, revocation.Decide)
+}
+
+// ruledFirst does at once what can be done so, and decides about the others.
+func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+	first, err := store.CarryOutByRule(ctx, refs)
+	if err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	left := slices.DeleteFunc(slices.Clone(refs), func(ref revocation.Ref) bool {
+		return slices.ContainsFunc(first.Decisions, func(d revocation.Decision) bool { return d.Ref == ref })
+	})
+	done, err := store.CarryOut(ctx, left, decide)
+	done.Decisions = append(first.Decisions, done.Decisions...)
+	slices.SortFunc(done.Decisions, func(a, b revocation.Decision) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
+	})
+	return done, err
 }
 
 func (f *fixture) carryOutBy(decide func([]revocation.Held) []revocation.Decision, refs ...revocation.Ref) []revocation.Decision {

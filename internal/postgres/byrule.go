@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// CarryOutByRule implements revocation.ExecutionStore in one statement, and so in one round trip: what nearly every
+// revocation that was submitted singly needs is known beforehand, and a row that travels to the program and back costs
+// the database more than its outcome. It is revocation.Rule once more, in SQL; the stores' conformance suite holds both
+// to the same outcomes.
+//
+// It passes over what another transaction holds, and whatever is not ordinary: an invite that is gone, an account on an
+// upstream, an item of a job, a call that is in doubt. An invite has one single revocation under way at most, so that
+// no two rows here are about the same.
+func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+	accounts, ids, attempts := refColumns(slices.Compact(sortedRefs(refs))) // a task can name a row twice
+	var done revocation.CarriedOut
+	batch := &pgx.Batch{}
+	batch.Queue(carryOutByRule, accounts, ids, attempts, revocation.Grace(0).Seconds()).Query(func(rows pgx.Rows) error {
+		d := revocation.Decision{Final: true}
+		var one int
+		_, err := pgx.ForEachRow(rows, []any{
+			&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.ReportID, &d.Notify, &d.Status, &d.Timestamp, &one,
+		}, func() error {
+			d.Revokes = d.Status == revocation.StatusRevoked
+			d.Notifies = d.Revokes && d.Notify
+			done.Decisions = append(done.Decisions, d)
+			return nil
+		})
+		return err
+	})
+	err := s.run(ctx, "carry out", batch)
+	if miscounted(err) {
+		// A row was changed between the look at it and its lock.
+		return revocation.CarriedOut{}, nil
+	}
+	if err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return done, nil
+}
+
+// carryOutByRule locks the rows as hold does. That requested_by is known says that a row was submitted singly; see
+// selectUnderWay. Every change is of a row that is locked; one that finds less than that
+// aborts the transaction, as with exactly.
+const carryOutByRule = `
+	WITH work AS MATERIALIZED (
+		SELECT o.*
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place, account_id, revocation_id AS id, attempt, report_id, notify, client_reference, requested_by
+			FROM outstanding o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
+				AND o.requested_by IS NOT NULL AND NOT o.in_doubt
+			FOR UPDATE SKIP LOCKED) AS o
+	), outcome AS MATERIALIZED (
+		SELECT w.*, i.place AS invite,
+			CASE WHEN i.revoked THEN 'ALREADY_REVOKED' WHEN i.early THEN 'NOT_ALLOWED' ELSE 'REVOKED' END AS status,
+			CASE WHEN i.early AND NOT i.revoked
+				THEN to_char(a.plan_changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') END AS timestamp
+		FROM work w
+		CROSS JOIN LATERAL (
+			SELECT plan_changed_at FROM accounts a
+			WHERE a.account_id = w.account_id AND a.upstream_url IS NULL OFFSET 0) AS a
+		CROSS JOIN LATERAL (
+			SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, coalesce(sent_at < a.plan_changed_at, false) AS early
+			FROM invites i WHERE i.account_id = w.account_id AND i.report_id = w.report_id
+			FOR UPDATE SKIP LOCKED) AS i
+	), taken AS (
+		UPDATE invites i SET revoked_at = now(), revoked_by = o.id
+		FROM (SELECT invite, id FROM outcome WHERE status = 'REVOKED' OFFSET 0) AS o
+		WHERE i.ctid = o.invite RETURNING 1
+	), ended AS (
+		DELETE FROM outstanding w USING (SELECT place FROM outcome OFFSET 0) AS o WHERE w.ctid = o.place RETURNING 1
+	), written AS (
+		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
+			status, attempts, timestamp, completed_at)
+		SELECT account_id, id, report_id, notify, client_reference, requested_by,
+			status, attempt + 1, timestamp, now() FROM outcome
+	), mailed AS (
+		INSERT INTO notifications (account_id, revocation_id, report_id, look_at)
+		SELECT account_id, id, report_id, now() + make_interval(secs => $4) FROM outcome
+		WHERE status = 'REVOKED' AND notify
+	)
+	SELECT account_id, id, attempt, report_id, notify, status, coalesce(timestamp, ''), 1 / (
+		(SELECT count(*) FROM ended) = (SELECT count(*) FROM outcome)
+		AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM outcome WHERE status = 'REVOKED'))::int
+	FROM outcome`
