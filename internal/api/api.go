@@ -2,12 +2,12 @@
 // problems, and the OpenAPI document of it all.
 //
 // A route is an operation of that document with a handler. The document's security is what is enforced: the
-// scope that an operation names there is the one that a key must have. Typed operations go through huma; the
-// documented endpoint, which thousands of requests a second take, uploads and streams read and write by hand.
+// scope that an operation names there is the one that a key must have. Handlers read and write by hand: the order of
+// an answer's members is part of the promise, faults never repeat a value that was sent, and thousands of requests a
+// second come in. The contract tests hold them to the document, which is made of huma's types.
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -52,8 +51,8 @@ type API struct {
 	log         *slog.Logger
 	metrics     *metrics
 
-	echo *echo.Echo
-	huma huma.API
+	echo     *echo.Echo
+	document *huma.OpenAPI
 }
 
 // New makes an API. Drain the Service before the server that serves it is shut down: its waits end then.
@@ -63,6 +62,7 @@ func New(o Options) *API {
 		limits:     newLimits[revocation.ID]("default", o.RateLimit),
 		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
+		document: newDocument(),
 	}
 	a.echo = echo.New()
 	a.echo.HideBanner, a.echo.HidePort = true, true
@@ -79,15 +79,14 @@ func New(o Options) *API {
 		}
 	}
 	a.echo.Use(a.edge)
-	a.huma = humaecho.New(a.echo, humaConfig())
 
-	schemas := a.huma.OpenAPI().Components.Schemas
+	schemas := a.document.Components.Schemas
 	a.serve(submitOperation(schemas), a.submit)
-	operate(a, getOperation(schemas), a.get)
-	operate(a, listOperation(schemas), a.list)
+	a.serve(getOperation(schemas), a.get)
+	a.serve(listOperation(schemas), a.list)
 	a.serve(newJobOperation(schemas), a.newJob)
-	operate(a, listJobsOperation(schemas), a.listJobs)
-	operate(a, getJobOperation(schemas), a.getJob)
+	a.serve(listJobsOperation(schemas), a.listJobs)
+	a.serve(getJobOperation(schemas), a.getJob)
 	a.serve(jobResultsOperation(schemas), a.jobResults)
 	a.serve(jobEventsOperation(), a.jobEvents)
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
@@ -104,10 +103,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHT
 // echoPath writes a path of the document as echo does.
 var echoPath = strings.NewReplacer("{", ":", "}", "")
 
-// serve adds an operation whose handler reads and writes by itself.
+// serve adds an operation and its handler.
 func (a *API) serve(op *huma.Operation, handle func(*exchange) error) {
 	describe(op)
-	a.huma.OpenAPI().AddOperation(op)
+	a.document.AddOperation(op)
 	a.echo.Add(op.Method, echoPath.Replace(op.Path), func(c echo.Context) error {
 		x := c.(*exchange)
 		if err := a.guard(x, op); err != nil {
@@ -136,30 +135,4 @@ func (a *API) guard(x *exchange, op *huma.Operation) error {
 // hasQuery tells whether an operation has parameters in the query string.
 func hasQuery(op *huma.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" })
-}
-
-// exchangeKey finds the exchange in the context that huma hands to a typed handler.
-type exchangeKey struct{}
-
-// operate adds a typed operation. Its input reads and checks the request in Resolve; the errors of that are
-// faults.
-func operate[I, O any](a *API, op *huma.Operation, handle func(*exchange, *I) (*O, error)) {
-	describe(op)
-	op.SkipValidateParams = true
-	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		x := humaecho.Unwrap(ctx).(*exchange)
-		if err := a.guard(x, op); err != nil {
-			x.write(x.fail(err))
-			return
-		}
-		next(huma.WithValue(ctx, exchangeKey{}, x))
-	}}
-	huma.Register(a.huma, *op, func(ctx context.Context, in *I) (*O, error) {
-		x := ctx.Value(exchangeKey{}).(*exchange)
-		out, err := handle(x, in)
-		if err != nil {
-			return nil, x.fail(err)
-		}
-		return out, nil
-	})
 }

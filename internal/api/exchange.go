@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -99,7 +99,9 @@ func (x *exchange) fail(err error) *problem {
 
 // write answers with a problem.
 func (x *exchange) write(p *problem) {
-	maps.Copy(x.Response().Header(), p.GetHeaders())
+	if p.retryAfter > 0 {
+		x.Response().Header()["Retry-After"] = []string{strconv.Itoa(p.retryAfter)}
+	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // a problem is made of strings and numbers

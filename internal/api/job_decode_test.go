@@ -359,7 +359,7 @@ func TestReadItems_passesErrorsOn(t *testing.T) {
 }
 
 func TestNewJobOperation_examplesAreTaken(t *testing.T) {
-	content := newTestAPI().huma.OpenAPI().Paths["/jobs"].Post.RequestBody.Content
+	content := newTestAPI().document.Paths["/jobs"].Post.RequestBody.Content
 	for media, want := range map[string]map[string]int{
 		mediaJSON: {"ids": 2, "items": 2}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
 	} {

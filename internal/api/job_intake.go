@@ -144,10 +144,8 @@ func readJobRequest(r *http.Request) (j jobRequest, err error) {
 	if j.media != mediaJSON {
 		j.jobValues = jobValues{label: q.label("label"), notify: q.bool("notify_candidate")}
 	}
-	if len(q.faults())+len(faults) > 0 {
-		return j, invalid(append(faults, q.wrong...)...)
-	}
-	return j, nil
+	q.wrong = append(faults, q.wrong...)
+	return j, q.faults()
 }
 
 // bool is false for a parameter that is not given.

@@ -36,8 +36,8 @@ func (a *API) jobResults(x *exchange) error {
 	} else {
 		f.Limit = streamPage
 	}
-	if len(q.faults()) > 0 {
-		return invalid(q.wrong...)
+	if err := q.faults(); err != nil {
+		return err
 	}
 	if missing != nil {
 		return missing

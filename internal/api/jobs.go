@@ -3,47 +3,41 @@ package api
 import (
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"rescind/internal/revocation"
 )
 
-func (a *API) getJob(x *exchange, in *pollInput) (*pollOutput, error) {
-	id, err := pathID(in.ID)
+// getJob answers GET /jobs/{id}.
+func (a *API) getJob(x *exchange) error {
+	id, err := pathID(x.Param("id"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	job, err := a.service.Job(x.Request().Context(), x.key.Account, id, in.prefer.wait)
+	prefer := pollPreference(x)
+	job, err := a.service.Job(x.Request().Context(), x.key.Account, id, prefer.wait)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return in.answer(appendJob(nil, &job)), nil
+	x.answerPoll(prefer, appendJob(nil, &job))
+	return nil
 }
 
-// listJobsInput is what GET /jobs is asked.
-type listJobsInput struct {
-	filter revocation.JobFilter
-}
-
-// Resolve reads the query; each of its faults is an error.
-func (in *listJobsInput) Resolve(ctx huma.Context) []error {
-	u := ctx.URL()
-	q := readQuery(u.RawQuery)
-	in.filter = revocation.JobFilter{Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
-	return q.faults()
-}
-
-func (a *API) listJobs(x *exchange, in *listJobsInput) (*listOutput, error) {
-	in.filter.Account = x.key.Account
-	page, more, err := a.service.Jobs(x.Request().Context(), in.filter)
+// listJobs answers GET /jobs.
+func (a *API) listJobs(x *exchange) error {
+	q := readQuery(x.Request().URL.RawQuery)
+	f := revocation.JobFilter{Account: x.key.Account, Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
+	if err := q.faults(); err != nil {
+		return err
+	}
+	page, more, err := a.service.Jobs(x.Request().Context(), f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	next := ""
 	if more {
 		next = cursorAfter(cursorJobs, page[len(page)-1].ID)
 	}
-	return &listOutput{ContentType: mediaJSON, Body: appendPage(nil, page, appendJob, next)}, nil
+	x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendJob, next))
+	return nil
 }
 
 // cancelJob answers POST /jobs/{id}/cancel. Whatever its body holds is not looked at.

@@ -3,12 +3,11 @@ package api
 import (
 	"encoding/base64"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"rescind/internal/revocation"
 )
@@ -18,16 +17,11 @@ const (
 	maxLimit     = 1000
 )
 
-// listInput is what GET /revocations is asked.
-type listInput struct {
-	filter revocation.Filter
-}
-
-// Resolve reads the query; each of its faults is an error.
-func (in *listInput) Resolve(ctx huma.Context) []error {
-	u := ctx.URL()
-	q := readQuery(u.RawQuery)
-	in.filter = revocation.Filter{
+// list answers GET /revocations.
+func (a *API) list(x *exchange) error {
+	q := readQuery(x.Request().URL.RawQuery)
+	f := revocation.Filter{
+		Account:       x.key.Account,
 		ReportID:      q.reportID("report_id"),
 		Status:        q.status("status"),
 		JobID:         q.id("job_id"),
@@ -36,27 +30,19 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 		Limit:         q.limit("limit"),
 		Before:        q.cursor("cursor", cursorRevocations),
 	}
-	return q.faults()
-}
-
-// listOutput is a page, as bytes.
-type listOutput struct {
-	ContentType string `header:"Content-Type" hidden:"true"`
-	Body        []byte
-}
-
-func (a *API) list(x *exchange, in *listInput) (*listOutput, error) {
-	in.filter.Account = x.key.Account
-	page, more, err := a.service.List(x.Request().Context(), in.filter)
+	if err := q.faults(); err != nil {
+		return err
+	}
+	page, more, err := a.service.List(x.Request().Context(), f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	next := ""
 	if more {
 		next = cursorAfter(cursorRevocations, page[len(page)-1].ID)
 	}
-	body := appendPage(make([]byte, 0, 64+600*len(page)), page, appendRevocation, next)
-	return &listOutput{ContentType: mediaJSON, Body: body}, nil
+	x.respond(http.StatusOK, mediaJSON, appendPage(make([]byte, 0, 64+600*len(page)), page, appendRevocation, next))
+	return nil
 }
 
 // appendPage appends a page of a list, each of its entries by one; next is empty on the last page.
@@ -112,19 +98,18 @@ func (q *query) fault(name, code, detail string) {
 	q.wrong = append(q.wrong, fault{Field: name, Code: code, Detail: detail})
 }
 
-// faults are those of the parameters that were read, and all parameters that were not.
-func (q *query) faults() []error {
+// faults is the problem with the parameters that were read, and with all parameters that were not; nil for none.
+func (q *query) faults() error {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		f := fault{shownName(name), "unknown_field", "There is no such parameter."}
 		if len(q.wrong) < maxFaults && !slices.Contains(q.wrong, f) {
 			q.wrong = append(q.wrong, f)
 		}
 	}
-	errs := make([]error, len(q.wrong))
-	for i, f := range q.wrong {
-		errs[i] = f
+	if len(q.wrong) == 0 {
+		return nil
 	}
-	return errs
+	return invalid(q.wrong...)
 }
 
 // refuseParameters is for what is asked without any.
@@ -132,11 +117,7 @@ func refuseParameters(raw string) error {
 	if raw == "" {
 		return nil
 	}
-	q := readQuery(raw)
-	if len(q.faults()) > 0 {
-		return invalid(q.wrong...)
-	}
-	return nil
+	return readQuery(raw).faults()
 }
 
 // take gives a parameter's value and takes it out of the query; empty when there is nothing to read.

@@ -2,8 +2,8 @@ package api
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,41 +21,26 @@ The endpoint that this service implements is documented elsewhere without HTTP c
 
 Times are by RFC 3339, in UTC. Parameters in the query string are taken strictly where a key is needed: each once, and no others.`
 
-// humaConfig is huma without what it would add by itself: links to schemas in every body, pages that load
-// from elsewhere, and documents that are made while requests come in.
-func humaConfig() huma.Config {
-	return huma.Config{
-		OpenAPI: &huma.OpenAPI{
-			OpenAPI: "3.1.0",
-			Info:    &huma.Info{Title: "rescind", Version: "1.0.0", Description: about},
-			Tags: []*huma.Tag{
-				{Name: "revocations", Description: "Submit, poll and list."},
-				{Name: "jobs", Description: "Many revocations under one id."},
-				{Name: "service", Description: "The service itself. These need no key."},
-			},
-			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"apiKey": {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key as it is."},
-					"bearer": {Type: "http", Scheme: "bearer", Description: "The API key in the header Authorization."},
-				},
+// newDocument is the document without operations.
+func newDocument() *huma.OpenAPI {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.Schema(reflect.TypeFor[problem](), true, "")
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info:    &huma.Info{Title: "rescind", Version: "1.0.0", Description: about},
+		Tags: []*huma.Tag{
+			{Name: "revocations", Description: "Submit, poll and list."},
+			{Name: "jobs", Description: "Many revocations under one id."},
+			{Name: "service", Description: "The service itself. These need no key."},
+		},
+		Components: &huma.Components{
+			Schemas: schemas,
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"apiKey": {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key as it is."},
+				"bearer": {Type: "http", Scheme: "bearer", Description: "The API key in the header Authorization."},
 			},
 		},
-		Formats:       map[string]huma.Format{mediaJSON: jsonFormat, "json": jsonFormat},
-		DefaultFormat: mediaJSON,
 	}
-}
-
-// jsonFormat writes problems the way that exchange.write does.
-var jsonFormat = huma.Format{
-	Marshal: func(w io.Writer, v any) error {
-		body, err := json.Marshal(v)
-		if err == nil {
-			_, err = w.Write(body)
-		}
-		return err
-	},
-	Unmarshal: json.Unmarshal,
 }
 
 // needs is an operation's security: a key with the scope, in either header.
@@ -187,11 +172,11 @@ func (a *API) serveDocument() {
 	// What huma has read off Go's types would let nothing stand beside it. Answers can have more members some day, and
 	// one is the sum of two such types.
 	for _, name := range []string{"Problem", "Fault", "Readiness", "PartHealth"} {
-		a.huma.OpenAPI().Components.Schemas.Map()[name].AdditionalProperties = nil
+		a.document.Components.Schemas.Map()[name].AdditionalProperties = nil
 	}
 	var err error
-	if document, err = json.Marshal(a.huma.OpenAPI()); err != nil {
+	if document, err = json.Marshal(a.document); err != nil {
 		panic(err) // it is made of this package's literals
 	}
-	page = docsPage(a.huma.OpenAPI())
+	page = docsPage(a.document)
 }

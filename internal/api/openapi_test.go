@@ -201,7 +201,7 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 // TestSchemas_fitTheAnswers holds the schemas, which are written by hand, to the golden answers.
 func TestSchemas_fitTheAnswers(t *testing.T) {
 	a := newTestAPI()
-	schemas := a.huma.OpenAPI().Components.Schemas
+	schemas := a.document.Components.Schemas
 	check := func(t *testing.T, schema string, value any) {
 		t.Helper()
 		s := *schemas.Map()[schema]

@@ -6,49 +6,25 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
-
 	"rescind/internal/revocation"
 )
 
-// pollInput is what GET /revocations/{id} and GET /jobs/{id} are asked.
-type pollInput struct {
-	ID string `path:"id"`
-
-	prefer      preference
-	ifNoneMatch []string
-}
-
-// Resolve takes the headers that may come in several lines.
-func (in *pollInput) Resolve(ctx huma.Context) []error {
-	h := humaecho.Unwrap(ctx).Request().Header
-	in.prefer = parsePrefer(h["Prefer"])
-	in.prefer.async = false // it is about submitting
-	in.ifNoneMatch = h["If-None-Match"]
+// get answers GET /revocations/{id}. As many requests may come here as there are submissions, and more.
+func (a *API) get(x *exchange) error {
+	id, err := pathID(x.Param("id"))
+	if err != nil {
+		return err
+	}
+	prefer := pollPreference(x)
+	r, err := a.service.Get(x.Request().Context(), x.key.Account, id, prefer.wait)
+	if err != nil {
+		return err
+	}
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	*buffer = appendRevocation((*buffer)[:0], &r)
+	x.answerPoll(prefer, *buffer)
 	return nil
-}
-
-// pollOutput is one revocation or job, as bytes: the order of its members is part of the promise.
-type pollOutput struct {
-	Status            int
-	ContentType       string `header:"Content-Type" hidden:"true"`
-	ETag              string `header:"ETag" hidden:"true"`
-	Vary              string `header:"Vary" hidden:"true"`
-	PreferenceApplied string `header:"Preference-Applied" hidden:"true"`
-	Body              []byte
-}
-
-func (a *API) get(x *exchange, in *pollInput) (*pollOutput, error) {
-	id, err := pathID(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	r, err := a.service.Get(x.Request().Context(), x.key.Account, id, in.prefer.wait)
-	if err != nil {
-		return nil, err
-	}
-	return in.answer(appendRevocation(make([]byte, 0, 640), &r)), nil
 }
 
 // pathID reads an id that an address names. One that is none cannot be found, as any other that is not there.
@@ -60,16 +36,27 @@ func pathID(sent string) (revocation.ID, error) {
 	return id, nil
 }
 
-// answer is the body, or that it is the one which the caller has.
-func (in *pollInput) answer(body []byte) *pollOutput {
-	out := &pollOutput{
-		Status: http.StatusOK, ContentType: mediaJSON, Body: body,
-		ETag: entityTag(body), Vary: "Prefer", PreferenceApplied: in.prefer.applied(),
+// pollPreference is what a poll prefers. respond-async is about submitting.
+func pollPreference(x *exchange) preference {
+	prefer := parsePrefer(x.Request().Header["Prefer"])
+	prefer.async = false
+	return prefer
+}
+
+// answerPoll answers with the body, or that it is the one which the caller has.
+func (x *exchange) answerPoll(prefer preference, body []byte) {
+	tag := entityTag(body)
+	h := x.Response().Header()
+	h["ETag"] = []string{tag}
+	h["Vary"] = varyPrefer
+	if applied := prefer.applied(); applied != "" {
+		h["Preference-Applied"] = []string{applied}
 	}
-	if matches(in.ifNoneMatch, out.ETag) {
-		out.Status, out.ContentType, out.Body = http.StatusNotModified, "", nil
+	if matches(x.Request().Header["If-None-Match"], tag) {
+		x.Response().WriteHeader(http.StatusNotModified)
+		return
 	}
-	return out
+	x.respond(http.StatusOK, mediaJSON, body)
 }
 
 // entityTag is a strong one: it is equal for equal bytes only.

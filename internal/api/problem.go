@@ -3,9 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
-	"strconv"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
 	"rescind/internal/revocation"
@@ -69,8 +67,6 @@ type fault struct {
 	Detail string `json:"detail" doc:"The same as a sentence."`
 }
 
-func (f fault) Error() string { return f.Field + ": " + f.Code }
-
 // problem is the body of every answer that is not a success (RFC 9457).
 type problem struct {
 	Type   string          `json:"type" doc:"Always about:blank; code tells problems apart."`
@@ -83,12 +79,6 @@ type problem struct {
 	retryAfter int
 	cause      error
 }
-
-var (
-	_ huma.StatusError       = (*problem)(nil)
-	_ huma.HeadersError      = (*problem)(nil)
-	_ huma.ContentTypeFilter = (*problem)(nil)
-)
 
 func newProblem(code revocation.Code) *problem {
 	k, ok := kinds[code]
@@ -132,15 +122,13 @@ func problemOf(err error) *problem {
 	return p
 }
 
-// problemOfStatus is for what the libraries say by an HTTP status alone.
+// problemOfStatus is for what echo says by an HTTP status alone.
 func problemOfStatus(status int) *problem {
 	switch status {
 	case http.StatusNotFound:
 		return newProblem(revocation.CodeNotFound)
 	case http.StatusMethodNotAllowed:
 		return newProblem(codeMethodNotAllowed)
-	case http.StatusUnprocessableEntity:
-		return newProblem(revocation.CodeInvalid)
 	default:
 		return newProblem(revocation.CodeInternal)
 	}
@@ -154,31 +142,3 @@ func (p *problem) Error() string {
 }
 
 func (p *problem) Unwrap() error { return p.cause }
-
-// GetStatus is the HTTP status, for huma.
-func (p *problem) GetStatus() int { return p.Status }
-
-// GetHeaders are the headers that belong to the problem, for huma.
-func (p *problem) GetHeaders() http.Header {
-	if p.retryAfter == 0 {
-		return nil
-	}
-	return http.Header{echo.HeaderRetryAfter: {strconv.Itoa(p.retryAfter)}}
-}
-
-// ContentType is the media type of problems, for huma.
-func (p *problem) ContentType(string) string { return mediaProblem }
-
-// init gives huma's own errors the shape of ours: they would repeat the value that was sent. A resolver's
-// faults go into the answer as they are.
-func init() {
-	huma.NewError = func(status int, _ string, errs ...error) huma.StatusError {
-		p := problemOfStatus(status)
-		for _, err := range errs {
-			if f, ok := errors.AsType[fault](err); ok {
-				p.Errors = append(p.Errors, f)
-			}
-		}
-		return p
-	}
-}

@@ -351,6 +351,11 @@ func (s *faultyStore) Submit(ctx context.Context, flush []revocation.Submission)
 	return s.Store.Submit(ctx, flush)
 }
 
+// CarryOutByRule leaves all to CarryOut.
+func (s *faultyStore) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
+	return revocation.CarriedOut{}, nil
+}
+
 func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
 	if err := s.carryOut.Load(); err != nil {
 		return revocation.CarriedOut{}, err
