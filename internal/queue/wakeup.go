@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,15 +27,23 @@ const pollInterval = time.Millisecond
 // change, servers would poll once in pollInterval, and the tests here would fail.
 type wakeUp struct {
 	// stop is closed when no more work may be taken. Waits end then, and no queue is looked at any more.
-	stop <-chan struct{}
-	// queues holds for each queue a channel of capacity 1: a wake-up that comes before the wait is kept.
-	queues map[string]chan struct{}
+	stop   <-chan struct{}
+	queues map[string]*idleQueue
+}
+
+// idleQueue is what a queue's server waits for. One goroutine dequeues from it.
+type idleQueue struct {
+	// wake is of capacity 1: a wake-up that comes before the wait is kept.
+	wake chan struct{}
+	// empty tells that the last look, a moment ago, ended a wait and found nothing. Whatever has come since has left a
+	// wake-up, so that the next look would be for nothing.
+	empty atomic.Bool
 }
 
 func newWakeUp(stop <-chan struct{}, queues ...string) *wakeUp {
-	w := &wakeUp{stop: stop, queues: make(map[string]chan struct{}, len(queues))}
+	w := &wakeUp{stop: stop, queues: make(map[string]*idleQueue, len(queues))}
 	for _, queue := range queues {
-		w.queues[queue] = make(chan struct{}, 1)
+		w.queues[queue] = &idleQueue{wake: make(chan struct{}, 1)}
 	}
 	return w
 }
@@ -43,8 +52,8 @@ func newWakeUp(stop <-chan struct{}, queues ...string) *wakeUp {
 func (w *wakeUp) listen(ctx context.Context, client *redis.Client) {
 	byChannel := make(map[string]chan struct{}, len(w.queues))
 	channels := make([]string, 0, len(w.queues))
-	for queue, wake := range w.queues {
-		byChannel[wakeChannel(queue)] = wake
+	for queue, idle := range w.queues {
+		byChannel[wakeChannel(queue)] = idle.wake
 		channels = append(channels, wakeChannel(queue))
 	}
 	subscribe(ctx, client, func(channel, _ string) {
@@ -58,30 +67,33 @@ func (w *wakeUp) listen(ctx context.Context, client *redis.Client) {
 // ProcessHook holds up a dequeue that finds nothing.
 func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		wake, ok := w.queues[dequeued(cmd)]
+		queue, ok := w.queues[dequeued(cmd)]
 		if !ok {
 			return next(ctx, cmd)
 		}
 		if stopped(w.stop) {
 			return redis.Nil
 		}
-		err := next(ctx, cmd)
-		if !errors.Is(err, redis.Nil) {
-			return err
+		if !queue.empty.Swap(false) {
+			if err := next(ctx, cmd); !errors.Is(err, redis.Nil) {
+				return err
+			}
 		}
 		ceiling := time.NewTimer(wakeCeiling)
 		defer ceiling.Stop()
 		select {
-		case <-wake:
+		case <-queue.wake:
 		case <-ceiling.C:
 		case <-w.stop:
 		case <-ctx.Done():
-			return err
+			return redis.Nil
 		}
 		if stopped(w.stop) {
-			return err
+			return redis.Nil
 		}
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		queue.empty.Store(errors.Is(err, redis.Nil))
+		return err
 	}
 }
 

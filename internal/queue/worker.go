@@ -27,6 +27,8 @@ type class struct {
 	queue   string
 	slots   int
 	handler asynq.Handler
+	// delayed is how late a retry can come.
+	delayed time.Duration
 }
 
 // WorkerOptions are a Worker's parts. Those without a default are needed.
@@ -61,8 +63,10 @@ const (
 	// away each of them takes its timeout, one after the other.
 	stopMargin = 3 * time.Second
 
-	// delayedInterval is how late a retry can come.
-	delayedInterval = time.Second
+	// retryInterval is how late a retry can come. Turns are not tried again by themselves, and asynq looks for them
+	// all the same.
+	retryInterval   = time.Second
+	turnInterval    = time.Minute
 	firstRetryDelay = time.Second
 	maxRetryDelay   = 30 * time.Second
 )
@@ -70,12 +74,12 @@ const (
 // NewWorker makes a Worker.
 func NewWorker(o WorkerOptions) *Worker {
 	classes := []class{
-		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, following(o.CarryOut))},
-		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, following(o.Send))},
+		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, following(o.CarryOut)), retryInterval},
+		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, following(o.Send)), retryInterval},
 	}
 	for kind, c := range turnClasses {
 		if turn := o.Turns[kind]; turn != nil {
-			classes = append(classes, class{c.queue, cmp.Or(o.TurnSlots[kind], c.slots), handleTurn(kind, turn)})
+			classes = append(classes, class{c.queue, cmp.Or(o.TurnSlots[kind], c.slots), handleTurn(kind, turn), turnInterval})
 		}
 	}
 	return &Worker{
@@ -134,7 +138,7 @@ func (w *Worker) serve(ctx context.Context, client *redis.Client, c class) error
 		Concurrency:              c.slots,
 		BaseContext:              func() context.Context { return withStop(context.Background(), ctx.Done()) },
 		TaskCheckInterval:        pollInterval,
-		DelayedTaskCheckInterval: delayedInterval,
+		DelayedTaskCheckInterval: c.delayed,
 		RetryDelayFunc:           retryDelay,
 		ErrorHandler:             newFailures(w.log),
 		ShutdownTimeout:          w.shutdown,
