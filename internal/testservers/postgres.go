@@ -37,7 +37,7 @@ func Postgres(t testing.TB) string {
 	if !shared.main {
 		t.Fatal("TestMain of this package has to call testservers.Main, which stops PostgreSQL at the end")
 	}
-	shared.once.Do(func() { shared.cluster, shared.err = newCluster("", forgetful, nil) })
+	shared.once.Do(func() { shared.cluster, shared.err = newCluster(memoryDir(), forgetful, nil) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}

@@ -51,3 +51,17 @@ func stat(pid int) (state byte, ppid int, ok bool) {
 	ppid, err = strconv.Atoi(string(fields[1]))
 	return fields[0][0], ppid, err == nil
 }
+
+// memoryRoom is in bytes: many times what the tests of a package hold at once.
+const memoryRoom = 4 << 30
+
+// memoryDir is a directory whose files are in memory, empty where there is none with room enough. Making a database is
+// making a thousand files, which takes a disk longer than most tests.
+func memoryDir() string {
+	const dir = "/dev/shm"
+	var about syscall.Statfs_t
+	if err := syscall.Statfs(dir, &about); err != nil || about.Bavail*uint64(about.Bsize) < memoryRoom { //nolint:gosec // a size is positive
+		return ""
+	}
+	return dir
+}

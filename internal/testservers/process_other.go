@@ -11,3 +11,6 @@ func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
 func childrenOf(int) []int { return nil }
 
 func running(int) bool { return false }
+
+// memoryDir is Linux's alone.
+func memoryDir() string { return "" }
