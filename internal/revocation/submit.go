@@ -265,16 +265,35 @@ func (s *Service) handOver(b batch) {
 	}
 }
 
-// enqueue sends the batches of the flushes to the queue, until there are no more. What has come while one was
-// sent goes into one task with the next.
+// taskPause is between two tasks, unless the second is full: those who submit within it go together. A task is dear to
+// carry out, whatever its size, and at a rate that fills this pause the workers have others in hand. A lone submission
+// after a pause never waits.
+const taskPause = 3 * time.Millisecond
+
+// enqueue sends the batches of the flushes to the queue, until there are no more.
 func (s *Service) enqueue(ctx context.Context) {
+	var sent time.Time
 	for b := range s.batches {
-		for len(b.refs) < maxFlush && len(s.batches) > 0 {
-			more := <-s.batches
-			b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
-		}
+		s.gather(&b, taskPause-time.Since(sent))
+		sent = time.Now()
 		if err := s.queue.EnqueueRevocations(WithOrigin(ctx, b.origin), 0, b.refs); err != nil {
 			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(b.refs), "error", err)
+		}
+	}
+}
+
+// gather adds to a batch those that are there, and those that come within a pause, until it is full.
+func (s *Service) gather(b *batch, pause time.Duration) {
+	over := time.After(pause)
+	for waiting := pause > 0; len(b.refs) < maxFlush && (waiting || len(s.batches) > 0); {
+		select {
+		case more, ok := <-s.batches:
+			if !ok {
+				return
+			}
+			b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
+		case <-over:
+			waiting = false
 		}
 	}
 }
