@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"JobMail", jobMailTests},
 		{"JobUpstream", jobUpstreamTests},
 		{"JobRead", jobReadTests},
+		{"JobWaiting", waitingTests},
 		{"Housekeeping", housekeepingTests},
 		{"Backlog", backlogTests},
 		{"JobConcurrency", togetherTests},
