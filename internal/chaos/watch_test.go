@@ -109,10 +109,13 @@ const recount = `
 			count(*) FILTER (WHERE status = 'REVOKED' AND coalesce(r.notify, j.notify)) AS mails
 		FROM revocations r WHERE r.account_id = j.account_id AND r.job_id = j.id) AS r
 	CROSS JOIN LATERAL (
+		SELECT count(u.report) AS waiting FROM chunks c CROSS JOIN LATERAL unnest(c.report_ids) AS u(report)
+		WHERE c.account_id = j.account_id AND c.job_id = j.id) AS c
+	CROSS JOIN LATERAL (
 		SELECT count(*) AS retrying FROM outstanding o
 		WHERE o.account_id = j.account_id AND o.job_id = j.id AND o.attempt > 0) AS o
 	WHERE (j.total, j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled, j.retrying)
-		IS DISTINCT FROM (r.total, r.revoked, r.already_revoked, r.not_allowed, r.not_found, r.error_revoking, r.invalid, r.cancelled, o.retrying)
+		IS DISTINCT FROM (r.total + c.waiting, r.revoked, r.already_revoked, r.not_allowed, r.not_found, r.error_revoking, r.invalid, r.cancelled, o.retrying)
 		OR j.mails + j.delegated <> r.mails`
 
 // watchJobs recounts the latest jobs.

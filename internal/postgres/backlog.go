@@ -81,13 +81,13 @@ const (
 
 	// waitingInChunks are the items of such accounts that have not had their first pass.
 	waitingInChunks = `
-		SELECT coalesce(sum(c.last_row - c.first_row + 1), 0)::int8, min(c.job_id::text COLLATE "C")
+		SELECT coalesce(sum(c.end_row - c.first_row + 1), 0)::int8, min(c.job_id::text COLLATE "C")
 		FROM (
-			SELECT c.* FROM jobs j
+			SELECT c.job_id, c.first_row, c.end_row FROM jobs j
 			CROSS JOIN LATERAL (
 				SELECT upstream_url IS NOT NULL AS upstream FROM accounts WHERE account_id = j.account_id OFFSET 0) AS u
 			CROSS JOIN LATERAL (
-				SELECT * FROM chunks c
+				SELECT job_id, first_row, end_row FROM chunks c
 				WHERE u.upstream = $2 AND c.account_id = j.account_id AND c.job_id = j.id OFFSET 0) AS c
 			WHERE j.state IN ('QUEUED', 'RUNNING', 'CANCELLING')
 			LIMIT $1) AS c`

@@ -23,6 +23,9 @@ func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) 
 	return dropped, s.run(ctx, "drop silent uploads", batch)
 }
 
+// clearedChunks bounds how many chunks are deleted at once: the text of one can take up hundreds of rows.
+const clearedChunks = 10
+
 // ClearDropped implements revocation.HousekeepingStore.
 func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
 	err = s.tx(ctx, "delete dropped jobs", func(ctx context.Context, tx *tx) error {
@@ -43,18 +46,31 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 		if err := tx.send(ctx, batch); err != nil || job.IsZero() {
 			return err
 		}
+		var chunks, items int
+		batch = &pgx.Batch{}
+		batch.Queue(`
+			DELETE FROM chunks WHERE ctid = ANY (ARRAY (
+				SELECT ctid FROM chunks WHERE account_id = $1 AND job_id = $2 ORDER BY first_row LIMIT $3))`,
+			account, uuid(job), min(limit, clearedChunks)).Exec(func(tag pgconn.CommandTag) error {
+			chunks = int(tag.RowsAffected())
+			return nil
+		})
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
 		batch = &pgx.Batch{}
 		batch.Queue(`
 			WITH old AS MATERIALIZED (
 				SELECT ctid AS place, account_id, id FROM revocations
 				WHERE account_id = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4)`+deleteOld,
-			account, uuid(job), uuid(job.Item(revocation.MaxJobItems)), limit).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&deleted) })
+			account, uuid(job), uuid(job.Item(revocation.MaxJobItems)), limit-chunks).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&items) })
 		if err := tx.send(ctx, batch); err != nil {
 			return err
 		}
+		deleted = chunks + items
 		batch = &pgx.Batch{}
-		if deleted < limit {
+		if chunks < min(limit, clearedChunks) && deleted < limit {
 			queueDeleteJob(batch, account, job)
 			deleted++
 		}
@@ -85,7 +101,6 @@ const deleteOld = `, work AS (
 
 // queueDeleteJob deletes what is left of a job that has no items any more.
 func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
-	batch.Queue(`DELETE FROM chunks WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
 	batch.Queue(`DELETE FROM mail_tallies WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
 	batch.Queue(`
 		WITH gone AS (

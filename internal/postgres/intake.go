@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -101,46 +103,92 @@ func freeKey(account string, target revocation.ID, route revocation.JobRoute, ke
 	return batch
 }
 
-// itemColumns are what COPY writes of an item.
-var itemColumns = []string{
-	"account_id", "id", "report_id", "notify", "client_reference", "requested_by", "job_id",
-	"status", "error_detail", "completed_at",
-}
-
-// AddItems implements revocation.JobStore.
+// AddItems implements revocation.JobStore. What can be read waits in chunks, and becomes rows with its outcome; what
+// cannot is final already. That the job's rows are counted holds its own until the items are there, so that nobody
+// gives it up in between, and has the table refuse any that do not follow on those that are there.
 func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []revocation.Item, lease time.Duration) error {
-	err := s.tx(ctx, "add items", func(ctx context.Context, tx *tx) error {
-		// The job's row is held until the items are there, so that nobody gives it up in between.
-		batch := &pgx.Batch{}
-		exactly(batch, 1, `
-			UPDATE jobs SET lease_until = now() + make_interval(secs => $3)
-			WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`, job.Account, uuid(job.ID), lease.Seconds())
-		if err := tx.send(ctx, batch); err != nil {
-			return err
+	first := items[0].Row
+	for i := range items {
+		if items[i].Row != first+i {
+			return &revocation.Error{Code: revocation.CodeInternal, Err: fmt.Errorf("add items: row %d after row %d", items[i].Row, first+i-1)}
 		}
-		now := time.Now()
-		_, err := tx.conn.CopyFrom(ctx, pgx.Identifier{"revocations"}, itemColumns,
-			pgx.CopyFromSlice(len(items), func(i int) ([]any, error) {
-				item := &items[i]
-				row := []any{
-					job.Account, uuid(job.ID.Item(item.Row)), item.ReportID, item.Notify, item.ClientReference,
-					uuid(job.RequestedBy), uuid(job.ID), string(revocation.StatusPending), nil, nil,
-				}
-				if item.Invalid != "" {
-					row[2] = nil
-					row[7], row[8], row[9] = string(revocation.StatusInvalid), item.Invalid, now
-				}
-				return row, nil
-			}))
-		if err != nil {
-			return err
-		}
-		return tx.commit(ctx, &pgx.Batch{})
-	})
+	}
+	batch := &pgx.Batch{}
+	exactly(batch, 1, `
+		UPDATE jobs SET lease_until = now() + make_interval(secs => $3),
+			total = CASE total WHEN $4::integer - 1 THEN $4 - 1 + $5::integer ELSE -1 END
+		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`,
+		job.Account, uuid(job.ID), lease.Seconds(), first, len(items))
+	for rest := items; len(rest) > 0; {
+		chunk := (rest[0].Row-1)/revocation.ChunkSize*revocation.ChunkSize + 1
+		n := min(chunk+revocation.ChunkSize-rest[0].Row, len(rest))
+		queueChunk(batch, job, chunk, rest[:n])
+		rest = rest[n:]
+	}
+	queueInvalid(batch, job, items)
+	err := s.run(ctx, "add items", batch)
 	if miscounted(err) {
 		return errGivenUp
 	}
 	return err
+}
+
+// queueChunk adds items to the chunk that begins with the row first. Pieces are mostly whole chunks, but an upload that
+// is slow has smaller ones.
+func queueChunk(batch *pgx.Batch, job revocation.NewJob, first int, items []revocation.Item) {
+	last := items[len(items)-1].Row
+	reports, wishes, references := make([]*int64, last-first+1), []*bool(nil), []*string(nil)
+	valid := false
+	for i := range items {
+		item := &items[i]
+		if item.Invalid != "" {
+			continue
+		}
+		valid = true
+		n := item.Row - first
+		reports[n] = &item.ReportID
+		if item.Notify != nil {
+			wishes = slices.Grow(wishes, len(reports))[:len(reports)]
+			wishes[n] = item.Notify
+		}
+		if item.ClientReference != nil {
+			references = slices.Grow(references, len(reports))[:len(reports)]
+			references[n] = item.ClientReference
+		}
+	}
+	if !valid {
+		return
+	}
+	batch.Queue(`
+		INSERT INTO chunks AS c (account_id, job_id, first_row, end_row, report_ids, notify, client_references)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (account_id, job_id, first_row) DO UPDATE SET end_row = excluded.end_row,
+			report_ids = ARRAY (SELECT coalesce(was, new) FROM unnest(c.report_ids, excluded.report_ids) AS t(was, new)),
+			notify = ARRAY (SELECT coalesce(was, new) FROM unnest(c.notify, excluded.notify) AS t(was, new)),
+			client_references = ARRAY (
+				SELECT coalesce(was, new) FROM unnest(c.client_references, excluded.client_references) AS t(was, new))`,
+		job.Account, uuid(job.ID), first, last, reports, wishes, references)
+}
+
+func queueInvalid(batch *pgx.Batch, job revocation.NewJob, items []revocation.Item) {
+	var ids []uuid
+	var wishes []*bool
+	var references []*string
+	var reasons []string
+	for i := range items {
+		if item := &items[i]; item.Invalid != "" {
+			ids, wishes = append(ids, uuid(job.ID.Item(item.Row))), append(wishes, item.Notify)
+			references, reasons = append(references, item.ClientReference), append(reasons, item.Invalid)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	batch.Queue(`
+		INSERT INTO revocations (account_id, id, notify, client_reference, requested_by, job_id, status, error_detail, completed_at)
+		SELECT $1, id, notify, client_reference, $2, $3, 'INVALID', reason, now()
+		FROM unnest($4::uuid[], $5::boolean[], $6::text[], $7::text[]) AS t(id, notify, client_reference, reason)`,
+		job.Account, uuid(job.RequestedBy), uuid(job.ID), ids, wishes, references, reasons)
 }
 
 // SealJob implements revocation.JobStore.
@@ -152,12 +200,6 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocati
 			finished_at = CASE WHEN $3 = $4 THEN now() END
 		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`,
 		seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify)
-	if seal.Total > seal.Invalid {
-		batch.Queue(`
-			INSERT INTO chunks (account_id, job_id, first_row, last_row)
-			SELECT $1, $2, n, least(n + $4 - 1, $3) FROM generate_series(1, $3::integer, $4::integer) AS n`,
-			seal.Account, uuid(seal.ID), seal.Total, revocation.ChunkSize)
-	}
 	if seal.IdempotencyKey != "" {
 		exactly(batch, 1, `
 			UPDATE idempotency_keys SET fingerprint = $5

@@ -86,15 +86,17 @@ func (s *Store) selectJobs(ctx context.Context, account, query string, args ...a
 
 // Results implements revocation.JobStore.
 func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
-	query := selectStored + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
+	stored := selectStored + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
 	args := []any{
-		f.Account, uuid(f.Job.Item(f.After)), uuid(f.Job.Item(revocation.MaxJobItems)), uuid(f.Job), f.Limit,
+		f.Account, uuid(f.Job.Item(f.After)), uuid(f.Job.Item(revocation.MaxJobItems)), uuid(f.Job), f.Limit, f.After,
 	}
 	if f.Status != "" {
-		query += ` AND ` + storedIs(f.Status, "$6")
+		stored += ` AND ` + storedIs(f.Status, "$7")
 		args = append(args, string(f.Status))
 	}
-	return s.selectRevocations(ctx, f.Account, query+` ORDER BY r.id LIMIT $5`, args...)
+	inChunks := selectInChunks(``, ` AND id = $4`+inChunksIs(f.Status), ` AND c.end_row > $6`, ` AND u.row > $6`)
+	return s.selectRevocations(ctx, f.Account,
+		`(`+stored+` ORDER BY 1 LIMIT $5) UNION ALL (`+inChunks+` LIMIT $5) ORDER BY 1 LIMIT $5`, args...)
 }
 
 // CancelJob implements revocation.JobStore.

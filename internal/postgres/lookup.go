@@ -97,22 +97,35 @@ func (s *Store) lookUp() {
 	}
 }
 
+// selectRevocation finds an item in a chunk by its job and its row, which the program tells of its id.
 var selectRevocation = strings.ReplaceAll(`
 	SELECT t.n, r.*
-	FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS t(account_id, id, n)
+	FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) WITH ORDINALITY AS t(account_id, id, job_id, row, n)
 	CROSS JOIN LATERAL (`+selectStored+` AND r.id = t.id
-		UNION ALL `+selectUnderWay+` AND revocation_id = t.id OFFSET 0) AS r) AS r`,
+		UNION ALL `+selectUnderWay+` AND revocation_id = t.id OFFSET 0) AS r
+		UNION ALL SELECT t.id`+selectInChunk+`
+		FROM (`+jobsUnderWay+` AND id = t.job_id OFFSET 0) AS j
+		CROSS JOIN LATERAL (
+			SELECT report_ids[t.row - first_row + 1] AS report_id, notify[t.row - first_row + 1] AS notify,
+				client_references[t.row - first_row + 1] AS client_reference
+			FROM chunks WHERE account_id `+ofAccount+` AND job_id = j.id AND first_row <= t.row
+			ORDER BY first_row DESC LIMIT 1) AS u
+		WHERE u.report_id IS NOT NULL) AS r`,
 	ofAccount, "= t.account_id")
 
 // findRevocations answers for each of a crowd, in its order.
 func (s *Store) findRevocations(ctx context.Context, crowd []*lookup) ([]lookedUp, error) {
 	answers := make([]lookedUp, len(crowd))
 	accounts, ids := make([]string, len(crowd)), make([]uuid, len(crowd))
+	jobs, rows := make([]uuid, len(crowd)), make([]int32, len(crowd))
 	for i, l := range crowd {
 		accounts[i], ids[i], answers[i].err = l.account, uuid(l.id), errNoRevocation
+		if row := l.id.Row(); row <= revocation.MaxJobItems {
+			jobs[i], rows[i] = uuid(revocation.JobID(l.id)), int32(row) //nolint:gosec // within the bounds
+		}
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(selectRevocation, accounts, ids).Query(func(rows pgx.Rows) error {
+	batch.Queue(selectRevocation, accounts, ids, jobs, rows).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var n int
 			r, err := scanRevocation("", rows, &n)

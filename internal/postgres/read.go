@@ -10,9 +10,12 @@ import (
 	"rescind/internal/revocation"
 )
 
-// A revocation that was submitted singly is its work row until it is final; an item of a job has a row of its own
-// from the start, and a work row beside it while it waits for another attempt. That requested_by is known says the
-// same as single, but only with that would an index be taken which knows reports and no ids.
+// A revocation that was submitted singly is its work row until it is final. An item of a job stands in its chunk until
+// that is carried out, and has a row of its own from then on, with a work row beside it while it waits for another
+// attempt. A statement that looks everywhere finds each once, for it sees one moment.
+//
+// That requested_by is known says the same as single, but only with that would an index be taken which knows reports
+// and no ids.
 const (
 	// ofAccount is what the rows of one account have in common.
 	ofAccount = `= $1`
@@ -38,7 +41,33 @@ const (
 		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
 		r.due_at, r.updated_at, NULL::timestamptz, '', 0
 	FROM (SELECT *, revocation_id AS id FROM outstanding WHERE account_id ` + ofAccount + ` AND requested_by IS NOT NULL`
+
+	// selectInChunk is of an item u of a job j, which has got this id.
+	selectInChunk = `, u.report_id, coalesce(u.notify, j.notify), u.client_reference, j.requested_by, j.id,
+		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0`
+
+	// jobsUnderWay are those whose chunks anybody sees; more conditions follow.
+	jobsUnderWay = `
+		SELECT id, notify, requested_by FROM jobs
+		WHERE account_id ` + ofAccount + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING')`
 )
+
+// selectInChunks selects items that are not carried out yet, in the order of their ids or against it: job by job, chunk
+// by chunk and item by item, so that a LIMIT that follows ends it early. An item's id is the pair of its job's and its
+// row; the conditions, which may be empty, begin with AND.
+func selectInChunks(order, ofJobs, ofChunks, ofItems string) string {
+	return `
+	SELECT overlay(j.id::text PLACING lpad(to_hex(u.row), 8, '0') FROM 29)::uuid` + selectInChunk + `
+	FROM (` + jobsUnderWay + ofJobs + ` ORDER BY id ` + order + ` OFFSET 0) AS j
+	CROSS JOIN LATERAL (
+		SELECT * FROM chunks c WHERE c.account_id ` + ofAccount + ` AND c.job_id = j.id` + ofChunks + `
+		ORDER BY c.first_row ` + order + ` OFFSET 0) AS c
+	CROSS JOIN LATERAL (
+		SELECT * FROM (
+			SELECT *, c.first_row + n::integer - 1 AS row
+			FROM unnest(c.report_ids, c.notify, c.client_references) WITH ORDINALITY AS u(report_id, notify, client_reference, n)) AS u
+		WHERE u.report_id IS NOT NULL` + ofItems + ` ORDER BY u.n ` + order + ` OFFSET 0) AS u`
+}
 
 // storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
 // final is PENDING in its own row, and what has become of it stands in its work row.
@@ -64,6 +93,15 @@ func underWayIs(status revocation.Status) string {
 	}
 }
 
+func inChunksIs(status revocation.Status) string {
+	switch status {
+	case "", revocation.StatusPending:
+		return ``
+	default:
+		return ` AND false`
+	}
+}
+
 // Revocations implements revocation.ReadStore. Each kind of rows gives as many as are asked for.
 func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocation.Revocation, error) {
 	args := []any{f.Account}
@@ -72,17 +110,25 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		return "$" + strconv.Itoa(len(args))
 	}
 	low, high := f.IDRange()
-	where := " r.id >= " + add(uuid(low))
+	from := add(uuid(low))
+	where := " r.id >= " + from
+	ofJobs, ofChunks, ofItems := " AND id >= "+from+inChunksIs(f.Status), "", "" // a moment's first id could be a job's, and no item's
 	if !high.IsZero() {
 		where += " AND r.id < " + add(uuid(high))
+		job, row := add(uuid(revocation.JobID(high))), add(high.Row())
+		ofJobs += " AND id <= " + job
+		ofChunks += " AND (j.id, c.first_row) < (" + job + ", " + row + "::bigint)"
+		ofItems += " AND (j.id, u.row) < (" + job + ", " + row + "::bigint)"
 	}
-	limited := " ORDER BY 1 DESC LIMIT " + add(f.Limit)
+	limited := " LIMIT " + add(f.Limit)
 	stored := selectStored + " AND r.status <> 'INVALID' AND " + where
 	underWay := selectUnderWay
 	if f.ReportID != 0 {
 		report := add(f.ReportID)
 		stored += " AND r.report_id > 0 AND r.report_id = " + report      // see revocations_report
 		underWay += " AND single AND report_id = " + report + " OFFSET 0" // there is one at most
+		ofChunks += " AND " + report + " = ANY (c.report_ids)"
+		ofItems += " AND u.report_id = " + report
 	}
 	underWay += ") AS r WHERE" + where
 	if f.Status != "" {
@@ -90,11 +136,14 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		underWay += " AND " + underWayIs(f.Status)
 	}
 	if !f.JobID.IsZero() {
-		stored += " AND r.id > " + add(uuid(f.JobID)) + " AND r.id <= " + add(uuid(f.JobID.Item(revocation.MaxJobItems))) +
-			" AND r.job_id = " + add(uuid(f.JobID))
+		job := add(uuid(f.JobID))
+		stored += " AND r.id > " + job + " AND r.id <= " + add(uuid(f.JobID.Item(revocation.MaxJobItems))) + " AND r.job_id = " + job
 		underWay += " AND false"
+		ofJobs += " AND id = " + job
 	}
-	query := "(" + stored + limited + ") UNION ALL (" + underWay + limited + ")" + limited
+	const newestFirst = " ORDER BY 1 DESC"
+	query := "(" + stored + newestFirst + limited + ") UNION ALL (" + underWay + newestFirst + limited +
+		") UNION ALL (" + selectInChunks("DESC", ofJobs, ofChunks, ofItems) + limited + ")" + newestFirst + limited
 	return s.selectRevocations(ctx, f.Account, query, args...)
 }
 

@@ -15,7 +15,7 @@
 //
 // # The way of a job
 //
-//	Intake ── pieces of rows, committed one by one, that nobody sees ── Seal ──▶ QUEUED, with a row a chunk
+//	Intake ── pieces of items, committed one by one, that nobody sees ── Seal ──▶ QUEUED, with its chunks
 //	                                                                                  │
 //	Dispatcher, Seal ─ a turn for the account ─▶ queue ─▶ Executor.Turn ── takes a chunk, one transaction ◀─┘
 //	                                                            └──── items that failed and are due again
@@ -23,8 +23,9 @@
 // A turn carries the account's name and nothing else: whoever has it looks in the database for what there is to
 // do. An account has a few turns in the queue at once, whatever the number and size of its jobs, which is what
 // shares the workers fairly and bounds the queue. An item in its first pass has no work row, the chunk stands for
-// it; one that failed, or whose invite lives at an upstream, has one that is left to the account's turns. A job's
-// counters are written with the outcomes that they count, so they add up at every reading.
+// it, and a store may keep it there and nowhere else until it is carried out; one that failed, or whose invite lives at
+// an upstream, has one that is left to the account's turns. A job's counters are written with the outcomes that they
+// count, so they add up at every reading.
 //
 //	RECEIVING ──▶ QUEUED ──▶ RUNNING ──▶ COMPLETED
 //	    │            │          │
@@ -48,9 +49,9 @@
 //	   ▼
 //	ERROR_REVOKING             final, after the last attempt
 //
-// What is not final has a work row, or a chunk that stands for it, and nothing else has: a store deletes it in the transaction that writes
-// the final status. Until then the revocation's own row stays as it was inserted, so that it is written
-// once and updated once.
+// What is not final has a work row, or a chunk that stands for it, and nothing else has: a store deletes it in the
+// transaction that writes the final status. A revocation that is written with its outcome is written once; one that has
+// a row of its own before stays as it was inserted until then.
 //
 // # The states of an email
 //

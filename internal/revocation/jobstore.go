@@ -12,8 +12,8 @@ type JobStore interface {
 	// still runs, CodeUploadInProgress. A key of an upload that was given up, or of a job that is no more, is
 	// free.
 	BeginJob(ctx context.Context, job NewJob, lease time.Duration) (bound *Binding, err error)
-	// AddItems writes items of a job that is being received, all or none, and renews the lease. CodeJobEnded
-	// when it was given up.
+	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
+	// follow on those that are there. CodeJobEnded when it was given up.
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
 	// SealJob makes a received job QUEUED, visible and ready to be carried out, and binds its key; a job
 	// without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
@@ -112,7 +112,7 @@ type BulkStore interface {
 	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]Due, error)
 }
 
-// Chunk is a range of a job's rows, and what became of them.
+// Chunk is a range of a job's rows, and what became of them. What cannot be read need not be in any.
 type Chunk struct {
 	Account string
 	Job     ID
@@ -130,8 +130,9 @@ type Chunk struct {
 type HousekeepingStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
-	// ClearDropped deletes at most limit items of jobs that were dropped, with all that belongs to them, and
-	// jobs that have none left. It gives how much it deleted; 0 means that nothing is left.
+	// ClearDropped deletes at most limit items of jobs that were dropped, or chunks of them where a store keeps them
+	// so, with all that belongs to them, and jobs that have none left. It gives how much it deleted; 0 means that
+	// nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended before a moment: at
 	// most limit of each kind. It gives how many; 0 means that nothing is left.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"rescind/internal/revocation"
@@ -79,7 +80,7 @@ var housekeepingTests = []test{
 		job := f.bulk(items(1), notifyAll)
 		f.chunk(acme)
 		alive := f.upload(items(1, 2))
-		dropped := f.upload(unknown(10), underKey("k"))
+		dropped := f.upload(append(slices.Repeat([]revocation.Item{invalid("no")}, 10), unknown(10)...), underKey("k"))
 		other := f.upload([]revocation.Item{invalid("no")}, zeniths)
 		for _, s := range []revocation.Seal{dropped, other} {
 			f.must(f.DropJob(f.Context(), s.Account, s.ID))

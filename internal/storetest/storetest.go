@@ -76,6 +76,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobMail", tests: jobMailTests},
 		{name: "JobUpstream", tests: jobUpstreamTests},
 		{name: "JobRead", tests: jobReadTests},
+		{name: "JobWaiting", tests: waitingTests},
 		{name: "Housekeeping", tests: housekeepingTests},
 		{name: "Backlog", tests: backlogTests},
 		{name: "JobConcurrency", tests: togetherTests},

@@ -1,0 +1,211 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// takenChunk is a chunk that this transaction holds, with what its items' outcome depends on.
+type takenChunk struct {
+	revocation.Chunk
+	cancelled     bool
+	upstream      bool
+	planChangedAt *time.Time
+}
+
+// CarryOutChunk implements revocation.BulkStore.
+func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
+	c := takenChunk{Chunk: revocation.Chunk{Account: account}, cancelled: cancelled}
+	err := s.tx(ctx, "carry out a chunk", func(ctx context.Context, tx *tx) error {
+		batch := &pgx.Batch{}
+		queueTakeChunk(batch, &c)
+		if err := tx.send(ctx, batch); err != nil || c.Job.IsZero() {
+			return err
+		}
+		batch = &pgx.Batch{}
+		switch {
+		case c.cancelled:
+			queueCancelChunk(batch, &c.Chunk)
+		case c.upstream:
+			queueSpillChunk(batch, &c.Chunk)
+		default:
+			queueDecideChunk(batch, &c)
+		}
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
+		var ended []revocation.ID
+		queueCounts(batch, []revocation.JobCount{c.Done}, &ended)
+		err := tx.commit(ctx, batch)
+		c.Ended = len(ended) > 0
+		return err
+	})
+	if c.Job.IsZero() {
+		return revocation.Chunk{}, err
+	}
+	return c.Chunk, err
+}
+
+// queueTakeChunk locks the first chunk that nobody else holds, of the job that was served longest ago.
+func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
+	batch.Queue(`
+		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL
+		FROM (
+			SELECT id FROM jobs
+			WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND (state = 'CANCELLING') = $2
+			ORDER BY served_at NULLS FIRST, id OFFSET 0) AS j
+		CROSS JOIN LATERAL (
+			SELECT job_id, first_row, end_row FROM chunks c WHERE c.account_id = $1 AND c.job_id = j.id
+			ORDER BY c.first_row LIMIT 1 FOR UPDATE SKIP LOCKED) AS c
+		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
+		LIMIT 1`, c.Account, c.cancelled).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream); err != nil {
+				return err
+			}
+			c.Done = revocation.JobCount{Account: c.Account, Job: c.Job}
+		}
+		return rows.Err()
+	})
+}
+
+// itemsOf are the parameters $1 to $4 of takenItems.
+func itemsOf(c *revocation.Chunk) []any {
+	ids := make([]uuid, c.Last-c.First+1)
+	for i := range ids {
+		ids[i] = uuid(c.Job.Item(c.First + i))
+	}
+	return []any{c.Account, uuid(c.Job), c.First, ids}
+}
+
+// takenItems begins a statement that writes the items of a chunk: it deletes the chunk, so that they are there or here.
+// The ids come from the program, which makes them faster. Of a job that is being received nothing is taken.
+const takenItems = `
+	WITH chunk AS (
+		DELETE FROM chunks c
+		USING (SELECT notify AS by_default, requested_by FROM jobs
+			WHERE account_id = $1 AND id = $2 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') OFFSET 0) AS j
+		WHERE c.account_id = $1 AND c.job_id = $2 AND c.first_row = $3
+		RETURNING c.report_ids, c.notify, c.client_references, j.by_default, j.requested_by
+	), item AS MATERIALIZED (
+		SELECT u.id, u.report_id, coalesce(u.notify, c.by_default) AS notify, u.client_reference, c.requested_by
+		FROM chunk c
+		CROSS JOIN LATERAL unnest($4::uuid[], c.report_ids, c.notify, c.client_references)
+			AS u(id, report_id, notify, client_reference)
+		WHERE u.report_id IS NOT NULL
+	)`
+
+// queueDecideChunk applies the rule to a chunk. It is revocation.Rule once more, in SQL, because a million rows
+// that travel to the program and back cost twice the time; the stores' conformance suite holds both to the same
+// outcomes.
+//
+// The invites are taken in the order of their keys, as every transaction does. An invite is named by its place
+// and not looked up again: if somebody else has changed it since, it is not there any more, and the item goes on
+// by itself. Of items with the same report, the first comes first.
+func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
+	var timestamp *string
+	if c.planChangedAt != nil {
+		t := c.planChangedAt.UTC().Format(revocation.TimestampLayout)
+		timestamp = &t
+	}
+	batch.Queue(takenItems+`, fact AS MATERIALIZED (
+			SELECT item.*, i.place AS invite, i.revoked, i.allowed,
+				row_number() OVER (PARTITION BY item.report_id ORDER BY item.id) AS nth
+			FROM item
+			LEFT JOIN LATERAL (
+				SELECT ctid AS place, revoked_at IS NOT NULL AS revoked,
+					$5::timestamptz IS NULL OR sent_at >= $5 AS allowed
+				FROM invites i WHERE i.account_id = $1 AND i.report_id = item.report_id OFFSET 0) AS i ON true
+		), revoked AS (
+			UPDATE invites i SET revoked_at = now(), revoked_by = f.id
+			FROM (
+				SELECT invite, id FROM fact WHERE nth = 1 AND allowed AND NOT revoked ORDER BY report_id OFFSET 0) AS f
+			WHERE i.ctid = f.invite
+			RETURNING i.report_id
+		), outcome AS MATERIALIZED (
+			SELECT id, report_id, notify, client_reference, requested_by, CASE
+				WHEN invite IS NULL THEN 'NOT_FOUND'
+				WHEN revoked THEN 'ALREADY_REVOKED'
+				WHEN NOT allowed THEN 'NOT_ALLOWED'
+				WHEN report_id NOT IN (SELECT report_id FROM revoked) THEN NULL
+				WHEN nth = 1 THEN 'REVOKED'
+				ELSE 'ALREADY_REVOKED' END AS status
+			FROM fact
+		), written AS (
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+				status, attempts, timestamp, completed_at)
+			SELECT $1, id, report_id, notify, client_reference, requested_by, $2, coalesce(status, 'PENDING'),
+				CASE WHEN status IS NULL THEN 0 ELSE 1 END, CASE status WHEN 'NOT_ALLOWED' THEN $6 END,
+				CASE WHEN status IS NOT NULL THEN now() END
+			FROM outcome
+		), mailed AS (
+			INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at)
+			SELECT $1, id, report_id, $2, now() FROM outcome WHERE status = 'REVOKED' AND notify
+		), spilled AS (
+			INSERT INTO outstanding (account_id, revocation_id, report_id, job_id, single, pulled, notify, look_at)
+			SELECT $1, id, report_id, $2, false, true, notify, now() FROM outcome WHERE status IS NULL
+		)
+		SELECT coalesce(status, ''), count(*), count(*) FILTER (WHERE notify) FROM outcome GROUP BY status`,
+		append(itemsOf(&c.Chunk), c.planChangedAt, timestamp)...,
+	).Query(func(rows pgx.Rows) error {
+		var status revocation.Status
+		var n, wished int
+		_, err := pgx.ForEachRow(rows, []any{&status, &n, &wished}, func() error {
+			switch status {
+			case "":
+				c.Spilled = n
+			case revocation.StatusRevoked:
+				c.Done.Mails = wished
+				fallthrough
+			default:
+				*c.Done.Counts.Of(status) = n
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+func queueCancelChunk(batch *pgx.Batch, c *revocation.Chunk) {
+	batch.Queue(takenItems+`, cancelled AS (
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+				status, completed_at)
+			SELECT $1, id, report_id, notify, client_reference, requested_by, $2, 'CANCELLED', now() FROM item)
+		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&c.Done.Counts.Cancelled)
+	})
+}
+
+// SpillChunk implements revocation.BulkStore.
+func (s *Store) SpillChunk(ctx context.Context, c revocation.Chunk) error {
+	return s.tx(ctx, "spill a chunk", func(ctx context.Context, tx *tx) error {
+		batch := &pgx.Batch{}
+		queueSpillChunk(batch, &c)
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
+		if c.Spilled > 0 {
+			// It counts nothing yet, but the job has been taken up, and others come before its next chunk.
+			queueCounts(batch, []revocation.JobCount{{Account: c.Account, Job: c.Job}}, new([]revocation.ID))
+		}
+		return tx.commit(ctx, batch)
+	})
+}
+
+func queueSpillChunk(batch *pgx.Batch, c *revocation.Chunk) {
+	batch.Queue(takenItems+`, written AS (
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id)
+			SELECT $1, id, report_id, notify, client_reference, requested_by, $2 FROM item
+		), spilled AS (
+			INSERT INTO outstanding (account_id, revocation_id, report_id, job_id, single, pulled, notify, look_at)
+			SELECT $1, id, report_id, $2, false, true, notify, now() FROM item)
+		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&c.Spilled)
+	})
+}

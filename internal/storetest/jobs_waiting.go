@@ -1,0 +1,305 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// shared is a report, of an invite that does not exist, that each chunk of a mixed job names.
+const shared = 999
+
+// mixed are rows of all kinds for somewhat more than two chunks.
+func mixed() []revocation.Item {
+	rows := make([]revocation.Item, 2*revocation.ChunkSize+25)
+	for i := range rows {
+		row := &rows[i]
+		*row = item(int64(10_000 + i))
+		switch n := i % revocation.ChunkSize; {
+		case i%10 == 7:
+			*row = invalid(fmt.Sprint("no ", i))
+		case n == 22:
+			*row = item(shared)
+		case n < 6:
+			*row = item(int64(i/revocation.ChunkSize*6 + n + 1))
+		}
+		if i%3 == 0 {
+			wishing(i%2 == 0)(row)
+		}
+		if i%4 == 0 {
+			referring(fmt.Sprint("r", i))(row)
+		}
+	}
+	return rows
+}
+
+// asked is what can be read of a job's items before any is carried out.
+func asked(job revocation.Job, rows []revocation.Item, byDefault bool) []revocation.Revocation {
+	all := make([]revocation.Revocation, len(rows))
+	for i, row := range rows {
+		all[i] = revocation.Revocation{
+			ID: job.ID.Item(i + 1), Account: job.Account, ReportID: row.ReportID, Job: job.ID, Notify: byDefault,
+			ClientReference: row.ClientReference, RequestedBy: apiKey, Status: revocation.StatusPending,
+		}
+		if row.Notify != nil {
+			all[i].Notify = *row.Notify
+		}
+		if row.Invalid != "" {
+			all[i].Status, all[i].Final, all[i].Invalid = revocation.StatusInvalid, true, row.Invalid
+		}
+		shown(&all[i])
+	}
+	return all
+}
+
+// become notes what has become of some rows, the last not counted.
+func become(all []revocation.Revocation, first, last, attempts int, outcome func(r *revocation.Revocation) revocation.Status) {
+	for i := first; i < last; i++ {
+		if r := &all[i]; !r.Final {
+			r.Status, r.Final, r.Attempts = outcome(r), true, attempts
+			shown(r)
+		}
+	}
+}
+
+func shown(r *revocation.Revocation) {
+	var email revocation.NotificationStatus
+	if r.Notify && r.Status == revoked {
+		email = revocation.NotificationPending
+	}
+	r.Notification.Status = revocation.ShownNotification(r.Notify, r.Final, r.Status, email)
+}
+
+// everywhere fails the test unless a job's items are read as want says, in every way.
+func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
+	f.Helper()
+	only := func(keep func(r *revocation.Revocation) bool) []revocation.Revocation {
+		var some []revocation.Revocation
+		for i := range want {
+			if keep(&want[i]) {
+				some = append(some, want[i])
+			}
+		}
+		return some
+	}
+	for _, limit := range []int{5000, 400} {
+		f.alike("results", want, f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: limit}))
+	}
+	readable := func(r *revocation.Revocation) bool { return r.Status != revocation.StatusInvalid }
+	f.alike("list", only(readable), f.oldestFirst(revocation.Filter{JobID: job.ID, Limit: 400}))
+	f.alike("list by time", only(readable), f.oldestFirst(revocation.Filter{CreatedAfter: job.CreatedAt().Add(-time.Second), Limit: 1000}))
+	for _, status := range revocation.Statuses {
+		ofStatus := func(r *revocation.Revocation) bool { return r.Status == status }
+		f.alike("results by status", only(ofStatus),
+			f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Status: status, Limit: 700}))
+		if status != revocation.StatusInvalid {
+			f.alike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Status: status, Limit: 700}))
+		}
+	}
+	for _, report := range []int64{1, shared, want[len(want)-1].ReportID} {
+		ofReport := only(func(r *revocation.Revocation) bool { return r.ReportID == report })
+		f.alike("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
+		f.alike("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
+			ReportID: report, Status: ofReport[0].Status, JobID: job.ID, Before: ofReport[0].ID.Item(ofReport[0].ID.Row() + 1),
+			CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second), Limit: 2,
+		}))
+	}
+	f.same("list before it", 0, len(f.list(revocation.Filter{Before: job.ID.Item(1)})))
+	f.same("list of before", 0, len(f.list(revocation.Filter{CreatedBefore: job.CreatedAt()})))
+	f.same("list of after", 0, len(f.list(revocation.Filter{CreatedAfter: job.CreatedAt()})))
+	for row := 1; row <= len(want); row += 83 {
+		f.alike("by id", want[row-1], f.read(rowOf(job, row)))
+	}
+	for _, row := range []int{revocation.ChunkSize - 1, revocation.ChunkSize, revocation.ChunkSize + 1, len(want) - 1, len(want)} {
+		f.alike("by id", want[row-1], f.read(rowOf(job, row)))
+	}
+	for _, id := range []revocation.ID{job.ID, job.ID.Item(len(want) + 1), job.ID.Item(-1)} {
+		_, err := f.Revocation(f.Context(), job.Account, id)
+		f.code(revocation.CodeNotFound, err)
+	}
+}
+
+// oldestFirst gives a list, page by page, the wrong way round.
+func (f *fixture) oldestFirst(filter revocation.Filter) (all []revocation.Revocation) {
+	f.Helper()
+	filter.Account = acme
+	for {
+		page, err := f.Revocations(f.Context(), filter)
+		f.must(err)
+		if len(page) > filter.Limit {
+			f.Fatalf("a page of %d, want at most %d", len(page), filter.Limit)
+		}
+		all = append(all, page...)
+		if len(page) < filter.Limit {
+			slices.Reverse(all)
+			return all
+		}
+		filter.Before = page[len(page)-1].ID
+	}
+}
+
+var waitingTests = []test{
+	{"items are read in every way, whatever has become of their chunk", func(f *fixture) {
+		rows := mixed()
+		job := f.bulk(rows, notifyAll)
+		want := asked(job, rows, true)
+		f.everywhere(job, want)
+		byRule := func(r *revocation.Revocation) revocation.Status {
+			if r.ReportID <= invites {
+				return revoked
+			}
+			return missing
+		}
+		f.chunk(acme)
+		become(want, 0, revocation.ChunkSize, 1, byRule)
+		f.everywhere(job, want)
+		f.must(f.SpillChunk(f.Context(), chunkOf(job, 1)))
+		f.everywhere(job, want)
+		f.cancel(job)
+		f.everywhere(job, want)
+		f.cancelledChunk(acme)
+		become(want, 2*revocation.ChunkSize, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
+		f.everywhere(job, want)
+		f.end(job)
+		become(want, 0, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
+		f.everywhere(job, want)
+	}},
+	{"items of several jobs are listed page by page among single submissions", func(f *fixture) {
+		var want []revocation.ID
+		var jobs []revocation.Job
+		for n := range 3 {
+			single := f.fresh(request(int64(n + 1)))[0]
+			job := f.bulk([]revocation.Item{item(1), invalid("no"), item(4), item(5), item(1)})
+			f.bulk(items(1), zeniths)
+			f.upload(items(1, 4))
+			want = append(want, single.ID, job.ID.Item(1), job.ID.Item(3), job.ID.Item(4), job.ID.Item(5))
+			jobs = append(jobs, job)
+		}
+		slices.Reverse(want)
+		look := func() {
+			for limit := 1; limit <= len(want)+1; limit++ {
+				var paged []revocation.ID
+				for filter := (revocation.Filter{Limit: limit}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
+					page := f.list(filter)
+					f.same("page", min(limit, len(want)-len(paged)), len(page))
+					if paged = append(paged, page...); len(page) == 0 {
+						break
+					}
+				}
+				f.same("pages", want, paged)
+			}
+			f.same("by report", 7, len(f.list(revocation.Filter{ReportID: 1})))
+			f.same("the newest by report", jobs[2].ID.Item(5), f.list(revocation.Filter{ReportID: 1, Limit: 1})[0])
+		}
+		look()
+		f.chunk(acme)
+		look()
+		f.spill(jobs[2])
+		look()
+	}},
+	{"an upload that comes in small pieces is as one that comes at once", func(f *fixture) {
+		rows := mixed()
+		s := newSeal()
+		f.begin(s)
+		for n, rest := 0, rows; len(rest) > 0; n++ {
+			piece := rest[:min(len(rest), []int{1, 2, 7, 8, 900}[n%5])]
+			f.add(&s, piece...)
+			rest = rest[len(piece):]
+		}
+		job := f.seal(s)
+		f.everywhere(job, asked(job, rows, false))
+		f.end(job)
+		whole := f.bulk(rows, zeniths)
+		f.end(whole)
+		f.same("outcomes", f.outcomes(whole), f.outcomes(job))
+		f.same("mails", f.look(whole).Mails, f.look(job).Mails)
+	}},
+	{"a piece that begins with rows that cannot be read, and one that has no others", func(f *fixture) {
+		no := invalid("no")
+		s := f.upload([]revocation.Item{no, no})
+		f.add(&s, no, item(1, wishing(true)))
+		f.add(&s, no)
+		f.add(&s, item(2, referring("r")), no)
+		job := f.seal(s)
+		f.same("reports", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
+		f.end(job)
+		f.same("reports after it", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
+		f.same("counts", revocation.Counts{Revoked: 2, Invalid: 5}, f.look(job).Counts)
+		f.same("mails", 1, f.look(job).Mails.Pending)
+		f.same("reference", "r", *f.read(rowOf(job, 6)).ClientReference)
+	}},
+	{"who reads while chunks end sees each item once", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), patience)
+		defer cancel()
+		job := f.bulk(unknown(6 * revocation.ChunkSize))
+		f.cancelHalfWay(ctx, job)
+		f.recount(job)
+	}},
+}
+
+// cancelHalfWay carries out a part of a job, spills a part and cancels the rest, while others read all of it.
+func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
+	f.Helper()
+	over := make(chan struct{})
+	_, err := together(4, func(i int) (int, error) {
+		if i == 0 {
+			defer close(over)
+			for _, step := range []func() error{
+				func() error { _, err := f.CarryOutChunk(ctx, acme, false); return err },
+				func() error { return f.SpillChunk(ctx, chunkOf(job, 2)) },
+				func() error { _, err := f.CarryOutChunk(ctx, acme, false); return err },
+				func() error { _, err := f.CancelJob(ctx, acme, job.ID); return err },
+			} {
+				if err := step(); err != nil {
+					return 0, err
+				}
+			}
+			_, err := f.turn(ctx, acme)
+			return 0, err
+		}
+		for {
+			var read []revocation.Revocation
+			var err error
+			switch i {
+			case 1:
+				read, err = f.Results(ctx, revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 2 * job.Total})
+			case 2:
+				read, err = f.Revocations(ctx, revocation.Filter{Account: acme, Limit: 2 * job.Total})
+				slices.Reverse(read)
+			default:
+				for row := 1; row <= job.Total && err == nil; row += job.Total / 10 {
+					_, err = f.Revocation(ctx, acme, job.ID.Item(row))
+				}
+				read = make([]revocation.Revocation, job.Total)
+				for n := range read {
+					read[n].ID = job.ID.Item(n + 1)
+				}
+			}
+			if err != nil || len(read) != job.Total {
+				return 0, fmt.Errorf("reader %d: %d of %d items: %w", i, len(read), job.Total, err)
+			}
+			for n, r := range read {
+				if r.ID != job.ID.Item(n+1) {
+					return 0, fmt.Errorf("reader %d: %v is at the place of row %d", i, r.ID, n+1)
+				}
+			}
+			select {
+			case <-over:
+				return 0, nil
+			default:
+			}
+		}
+	})
+	f.must(err)
+}
+
+func reportsOf(all []revocation.Revocation) []int64 {
+	reports := make([]int64, len(all))
+	for i, r := range all {
+		reports[i] = r.ReportID
+	}
+	return reports
+}
