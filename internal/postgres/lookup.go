@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,8 +14,11 @@ import (
 const (
 	// maxCrowd bounds how many revocations are looked up together.
 	maxCrowd = 256
-	// maxLookups is how many such crowds are looked up at once. A lone request never waits for another.
-	maxLookups = 2
+	// maxLookups is how many such crowds may be looked up at once.
+	maxLookups = 4
+	// lookupPatience is how long a crowd waits for the one before it. Larger crowds cost less a request, but one whose
+	// connection has fallen silent must not hold up the others.
+	lookupPatience = 20 * time.Millisecond
 )
 
 // lookups are the requests for one revocation each. Those that come while others are looked up go together, so that a
@@ -48,11 +52,19 @@ func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID
 	if s.lookups.add(l) {
 		go s.lookUp()
 	}
-	select {
-	case found := <-l.found:
-		return found.revocation, found.err
-	case <-ctx.Done():
-		return revocation.Revocation{}, fault("read a revocation", ctx.Err())
+	late := time.NewTimer(lookupPatience)
+	defer late.Stop()
+	for {
+		select {
+		case found := <-l.found:
+			return found.revocation, found.err
+		case <-late.C:
+			if s.lookups.late() {
+				go s.lookUp()
+			}
+		case <-ctx.Done():
+			return revocation.Revocation{}, fault("read a revocation", ctx.Err())
+		}
 	}
 }
 
@@ -61,7 +73,18 @@ func (ls *lookups) add(l *lookup) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.waiting = append(ls.waiting, l)
-	if ls.underWay == maxLookups {
+	if ls.underWay > 0 {
+		return false
+	}
+	ls.underWay++
+	return true
+}
+
+// late tells whether whoever has waited for long has to look up.
+func (ls *lookups) late() bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(ls.waiting) == 0 || ls.underWay == maxLookups {
 		return false
 	}
 	ls.underWay++
@@ -97,7 +120,8 @@ func (s *Store) lookUp() {
 	}
 }
 
-// selectRevocation finds an item in a chunk by its job and its row, which the program tells of its id.
+// selectRevocation looks in one place after the other, in the order in which most are found. It finds an item in a
+// chunk by its job and its row, which the program tells of its id.
 var selectRevocation = strings.ReplaceAll(`
 	SELECT t.n, r.*
 	FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) WITH ORDINALITY AS t(account_id, id, job_id, row, n)
@@ -110,7 +134,8 @@ var selectRevocation = strings.ReplaceAll(`
 				client_references[t.row - first_row + 1] AS client_reference
 			FROM chunks WHERE account_id `+ofAccount+` AND job_id = j.id AND first_row <= t.row
 			ORDER BY first_row DESC LIMIT 1) AS u
-		WHERE u.report_id IS NOT NULL) AS r`,
+		WHERE u.report_id IS NOT NULL
+		LIMIT 1) AS r`,
 	ofAccount, "= t.account_id")
 
 // findRevocations answers for each of a crowd, in its order.

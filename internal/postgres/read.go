@@ -28,7 +28,8 @@ const (
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0)
 	FROM revocations r
 	LEFT JOIN LATERAL (
-		SELECT * FROM outstanding o WHERE o.account_id = r.account_id AND o.revocation_id = r.id OFFSET 0) AS o ON true
+		SELECT * FROM outstanding o
+		WHERE o.account_id = r.account_id AND o.revocation_id = r.id AND r.completed_at IS NULL OFFSET 0) AS o ON true
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
 	LEFT JOIN LATERAL (
