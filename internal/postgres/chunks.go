@@ -51,10 +51,17 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled boo
 	return c.Chunk, err
 }
 
-// queueTakeChunk locks the first chunk that nobody else holds, of the job that was served longest ago.
+// queueTakeChunk locks the first chunk that nobody else holds, of the job that was served longest ago. What there is to
+// do besides is looked for here, so that a turn that has nothing but chunks takes no round trips for it.
 func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
 	batch.Queue(`
-		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL
+		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL,
+			coalesce((SELECT 1 FROM jobs
+					WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' LIMIT 1),
+				(SELECT 1 FROM outstanding o WHERE o.account_id = $1 AND o.single
+					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1),
+				(SELECT 1 FROM outstanding o WHERE o.account_id = $1 AND NOT o.single
+					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1)) IS NOT NULL
 		FROM (
 			SELECT id FROM jobs
 			WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND (state = 'CANCELLING') = $2
@@ -65,7 +72,7 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
 		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
 		LIMIT 1`, c.Account, c.cancelled).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream); err != nil {
+			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream, &c.Besides); err != nil {
 				return err
 			}
 			c.Done = revocation.JobCount{Account: c.Account, Job: c.Job}

@@ -160,3 +160,21 @@ func TestStore_ChunkPlans(t *testing.T) {
 		}
 	}
 }
+
+func TestStore_ChunkBesides(t *testing.T) {
+	w := newWorld(t, 3)
+	first := w.upload(1, 3)
+	w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: first.ID, First: 1, Last: first.Total}))
+	_, err := w.store.ClaimItems(t.Context(), "acme", false, 2, []time.Duration{time.Hour})
+	w.must(err)
+	for _, besides := range []bool{true, false} { // the third item is claimed in between
+		w.upload(1, 3)
+		c, err := w.store.CarryOutChunk(t.Context(), "acme", false)
+		w.must(err)
+		if c.Besides != besides || c.Done.Counts.Sum() != 3 {
+			t.Errorf("%+v", c)
+		}
+		_, err = w.store.ClaimItems(t.Context(), "acme", false, 1, []time.Duration{time.Hour})
+		w.must(err)
+	}
+}

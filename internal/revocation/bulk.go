@@ -6,8 +6,8 @@ import (
 )
 
 // Turn carries out what is left to the account's turns, mostly its jobs' items, until there is nothing to do
-// now, turns of others wait, or ctx ends: what is cancelled, what failed before and is due, and then a chunk, so
-// that none holds up the others. The error that it returns is a failure that could not be recorded; the
+// now, turns of others wait, or ctx ends: a chunk, and then, if there is such, what is cancelled and what failed before
+// and is due, so that none holds up the others. The error that it returns is a failure that could not be recorded; the
 // dispatcher gives the account another turn.
 func (e *Executor) Turn(ctx context.Context, account string) error {
 	upstream, err := e.store.Upstream(ctx, account)
@@ -19,19 +19,22 @@ func (e *Executor) Turn(ctx context.Context, account string) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		cancelled, err := e.cancel(ctx, account)
+		found, besides, err := e.chunk(ctx, account)
 		if err != nil {
 			return err
 		}
-		again, err := e.dueItems(ctx, account)
-		if err != nil {
-			return err
+		if besides {
+			cancelled, err := e.cancel(ctx, account)
+			if err != nil {
+				return err
+			}
+			again, err := e.dueItems(ctx, account)
+			if err != nil {
+				return err
+			}
+			found = found || cancelled || again
 		}
-		first, err := e.chunk(ctx, account)
-		if err != nil {
-			return err
-		}
-		if !cancelled && !again && !first || e.othersWait(ctx) {
+		if !found || e.othersWait(ctx) {
 			return nil
 		}
 	}
@@ -56,22 +59,22 @@ func refsOf(due []Due) []Ref {
 	return refs
 }
 
-// chunk makes the first attempt on a chunk. When that fails for a reason that one of its rows may be to blame
-// for, they go on one by one.
-func (e *Executor) chunk(ctx context.Context, account string) (found bool, err error) {
+// chunk makes the first attempt on a chunk, and tells whether there may be something to do besides. When the attempt
+// fails for a reason that one of its rows may be to blame for, they go on one by one.
+func (e *Executor) chunk(ctx context.Context, account string) (found, besides bool, err error) {
 	chunk, err := e.store.CarryOutChunk(ctx, account, false)
 	switch {
 	case err == nil && chunk.Job.IsZero():
-		return false, nil
+		return false, true, nil
 	case err == nil:
 		e.tellChunk(ctx, chunk)
-		return true, nil
+		return true, chunk.Besides, nil
 	case chunk.Job.IsZero() || ctx.Err() != nil || !blamesOneRow(err):
-		return false, err
+		return false, true, err
 	default:
 		e.log.Warn("a chunk failed: its items go on by themselves", "account_id", account,
 			"job_id", chunk.Job.String(), "row", chunk.First, "error", err)
-		return true, e.store.SpillChunk(ctx, chunk)
+		return true, true, e.store.SpillChunk(ctx, chunk)
 	}
 }
 

@@ -124,6 +124,9 @@ type Chunk struct {
 	Spilled int
 	// Ended tells that this made the job end.
 	Ended bool
+	// Besides tells that the account's turns may have something else to do than chunks: what is due, and what is
+	// cancelled. Without, they had nothing when the chunk was taken up.
+	Besides bool
 }
 
 // HousekeepingStore deletes what is not kept any more, in small steps.

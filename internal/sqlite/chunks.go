@@ -40,10 +40,11 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled boo
 			return err
 		}
 		chunk.Done, chunk.Spilled, chunk.Ended = done, spilled, len(ended) > 0
+		chunk.Besides = true // it is cheap to look
 		return nil
 	})
 	if err != nil {
-		chunk.Done, chunk.Spilled, chunk.Ended = revocation.JobCount{}, 0, false
+		chunk.Done, chunk.Spilled, chunk.Ended, chunk.Besides = revocation.JobCount{}, 0, false, false
 	}
 	return chunk, err
 }

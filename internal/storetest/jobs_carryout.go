@@ -137,6 +137,28 @@ var bulkTests = []test{
 		f.same("two", true, first != second)
 		f.idle("after all")
 	}},
+	{"a chunk tells of what there is to do besides", func(f *fixture) {
+		besides := func(what string) {
+			f.Helper()
+			f.bulk(items(1))
+			c, err := f.CarryOutChunk(f.Context(), acme, false)
+			f.must(err)
+			f.same(what, true, c.Besides)
+		}
+		job := f.bulk(items(1, 2))
+		f.spill(job)
+		besides("an item that is due")
+		f.claimItems(acme, 9, time.Hour)
+		f.attemptFails(0, rowOf(job, 1))
+		besides("one that is due again")
+		f.carryOut(next(rowOf(job, 1)), rowOf(job, 2))
+		single := f.fresh(request(3))[0]
+		f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision { return revocation.Decision{Diverts: true} }), single)
+		besides("a single one that was diverted")
+		f.carryOut(single)
+		f.cancel(f.bulk(items(4)))
+		besides("a job that is being cancelled")
+	}},
 	{"a chunk that comes back empty writes nothing", func(f *fixture) {
 		f.same("chunk", revocation.Chunk{}, f.chunk(acme))
 		f.same("of nobody", revocation.Chunk{}, f.chunk("nobody"))

@@ -15,6 +15,7 @@ func (f *fixture) chunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, false)
 	f.must(err)
+	c.Besides = false // which is looked at by itself
 	return c
 }
 
@@ -23,6 +24,7 @@ func (f *fixture) cancelledChunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, true)
 	f.must(err)
+	c.Besides = false
 	return c
 }
 
