@@ -66,19 +66,26 @@ func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, 
 // lastItem is the last id that an item of job j can have.
 const lastItem = `overlay(j.id::text PLACING '7fffffff' FROM 29)::uuid`
 
-// Work implements revocation.DispatchStore.
-func (s *Store) Work(ctx context.Context) (work []revocation.Work, err error) {
+// Agenda implements revocation.DispatchStore.
+func (s *Store) Agenda(ctx context.Context) (agenda revocation.Agenda, err error) {
 	collect := func(turn revocation.Turn) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
 			w := revocation.Work{Turn: turn}
 			_, err := pgx.ForEachRow(rows, []any{&w.Account}, func() error {
-				work = append(work, w)
+				agenda.Turns = append(agenda.Turns, w)
 				return nil
 			})
 			return err
 		}
 	}
 	batch := &pgx.Batch{}
+	batch.Queue(`SELECT (SELECT 1 FROM outstanding WHERE ` + dueSingle + ` LIMIT 1) = 1, (SELECT 1 FROM notifications WHERE ` + dueMail + ` LIMIT 1) = 1`).
+		QueryRow(func(row pgx.Row) error {
+			var revocations, notifications *bool
+			err := row.Scan(&revocations, &notifications)
+			agenda.Revocations, agenda.Notifications = revocations != nil, notifications != nil
+			return err
+		})
 	batch.Queue(`
 		SELECT DISTINCT j.account_id FROM jobs j
 		CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE a.account_id = j.account_id OFFSET 0) AS a
@@ -123,7 +130,7 @@ func (s *Store) Work(ctx context.Context) (work []revocation.Work, err error) {
 		WHERE (SELECT 1 FROM notifications n
 			WHERE n.account_id = a.account_id AND n.look_at <= now() AND ` + pulledMail + ` LIMIT 1) = 1`).
 		Query(collect(revocation.TurnMails))
-	return work, s.readOnly(ctx, "look for work", batch)
+	return agenda, s.readOnly(ctx, "look for work", batch)
 }
 
 // Each of these sub-selects ends at the first row that it finds. EXISTS could be turned into reading all rows.

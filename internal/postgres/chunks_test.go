@@ -62,7 +62,7 @@ func (w *world) look(job revocation.Job) {
 	if len(page) != 1 {
 		w.t.Fatalf("by report: %+v", page)
 	}
-	_, err = w.store.Work(ctx)
+	_, err = w.store.Agenda(ctx)
 	w.must(err)
 	_, err = w.store.Backlog(ctx)
 	w.must(err)

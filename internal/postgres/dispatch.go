@@ -9,13 +9,19 @@ import (
 	"rescind/internal/revocation"
 )
 
+// dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
+const (
+	dueSingle = `look_at <= now() AND NOT pulled AND epoch >= 0`
+	dueMail   = `look_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND epoch >= 0 AND job_id IS NULL`
+)
+
 // ClaimDue implements revocation.DispatchStore.
 func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
 	var due []revocation.Due
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
-			SELECT ctid AS place FROM outstanding WHERE look_at <= now() AND NOT pulled AND epoch >= 0
+			SELECT ctid AS place FROM outstanding WHERE `+dueSingle+`
 			ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 		UPDATE outstanding o SET epoch = o.epoch + 1, look_at = now() +
 			make_interval(secs => ($2::float8[])[least(o.epoch + 2, cardinality($2::float8[]))])
@@ -56,9 +62,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
-			SELECT ctid AS place FROM notifications
-			WHERE look_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND epoch >= 0
-				AND job_id IS NULL
+			SELECT ctid AS place FROM notifications WHERE `+dueMail+`
 			ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 		UPDATE notifications n SET epoch = n.epoch + 1, updated_at = now(),
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,

@@ -320,9 +320,9 @@ func TestStore_Plans(t *testing.T) {
 		w.must(w.store.AddItems(t.Context(), fresh, items, time.Minute))
 		sealed, err := w.store.SealJob(t.Context(), revocation.Seal{NewJob: fresh, Total: len(items), Notify: true})
 		w.must(err)
-		work, err := w.store.Work(t.Context())
+		agenda, err := w.store.Agenda(t.Context())
 		w.must(err)
-		if len(work) == 0 {
+		if len(agenda.Turns) == 0 {
 			t.Fatal("no work for a job")
 		}
 		w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: fresh.ID, First: 1, Last: len(items)}))

@@ -19,8 +19,18 @@ type Work struct {
 	Account string
 }
 
+// Agenda is what there is to do now.
+type Agenda struct {
+	// Revocations and Notifications tell that ClaimDue and ClaimDueNotifications have something to take.
+	Revocations   bool
+	Notifications bool
+	Turns         []Work
+}
+
 // DispatchStore finds what has to be enqueued. The database's clock decides what is due.
 type DispatchStore interface {
+	// Agenda looks, and changes nothing: mostly there is nothing to do.
+	Agenda(ctx context.Context) (Agenda, error)
 	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
 	// another transaction holds. A row enqueued for the n-th time counts as lost after graces[n], or the
 	// last of them.
@@ -28,8 +38,6 @@ type DispatchStore interface {
 	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
 	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
 	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
-	// Work gives the turns for which there is something to do now.
-	Work(ctx context.Context) ([]Work, error)
 	// Release makes rows that were claimed and could not be enqueued due again after delay.
 	Release(ctx context.Context, due []Due, delay time.Duration) error
 	// ReleaseNotifications does the same with emails.
@@ -113,9 +121,15 @@ func (d *Dispatcher) look(ctx context.Context) {
 		d.log.Info("queue is back")
 	}
 	d.away = false
-	d.complain(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
-	d.complain(ctx, "dispatch turns: tried again at the next look", d.turns(ctx))
-	d.complain(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
+	agenda, err := d.store.Agenda(ctx)
+	d.complain(ctx, "look for what is due: tried again at the next look", err)
+	if agenda.Revocations {
+		d.complain(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
+	}
+	d.complain(ctx, "dispatch turns: tried again at the next look", d.turns(ctx, agenda.Turns))
+	if agenda.Notifications {
+		d.complain(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
+	}
 }
 
 // complain tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails
@@ -173,11 +187,7 @@ func (d *Dispatcher) notifications(ctx context.Context) error {
 	}
 }
 
-func (d *Dispatcher) turns(ctx context.Context) error {
-	work, err := d.store.Work(ctx)
-	if err != nil {
-		return err
-	}
+func (d *Dispatcher) turns(ctx context.Context, work []Work) (err error) {
 	accounts := make(map[Turn][]string)
 	for _, w := range work {
 		accounts[w.Turn] = append(accounts[w.Turn], w.Account)

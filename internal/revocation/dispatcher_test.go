@@ -13,7 +13,8 @@ import (
 	"rescind/internal/sqlite"
 )
 
-// away is a database that answers nothing, and ends the test's wait after many looks.
+// away is a database that answers every other look at what is due, and nothing else. It ends the test's wait after
+// many looks.
 type away struct {
 	*sqlite.Store
 	looks int
@@ -22,16 +23,21 @@ type away struct {
 
 var errAway = errors.New("away")
 
+func (a *away) Agenda(context.Context) (revocation.Agenda, error) {
+	if a.looks++; a.looks == 100 {
+		a.stop()
+	}
+	if a.looks%2 == 0 {
+		return revocation.Agenda{}, errAway
+	}
+	return revocation.Agenda{Revocations: true, Notifications: true}, nil
+}
+
 func (*away) ClaimDue(context.Context, int, []time.Duration) ([]revocation.Due, error) {
 	return nil, errAway
 }
 
-func (*away) Work(context.Context) ([]revocation.Work, error) { return nil, errAway }
-
-func (a *away) ClaimDueNotifications(context.Context, int, []time.Duration) ([]revocation.NotificationRef, int, error) {
-	if a.looks++; a.looks == 50 {
-		a.stop()
-	}
+func (*away) ClaimDueNotifications(context.Context, int, []time.Duration) ([]revocation.NotificationRef, int, error) {
 	return nil, 0, errAway
 }
 
@@ -43,7 +49,7 @@ func TestDispatcher_Complaints(t *testing.T) {
 	revocation.NewDispatcher(revocation.DispatcherOptions{
 		Store: store, Queue: w, Log: slog.New(slog.NewTextHandler(&log, nil)), Interval: time.Millisecond,
 	}).Run(ctx)
-	for _, what := range []string{"dispatch revocations", "dispatch turns", "dispatch emails"} {
+	for _, what := range []string{"look for what is due", "dispatch revocations", "dispatch emails"} {
 		if n := strings.Count(log.String(), what); n < 1 || n > store.looks/10 {
 			t.Errorf("%q is told %d times in %d looks:\n%s", what, n, store.looks, log.String())
 		}

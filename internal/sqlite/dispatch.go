@@ -17,6 +17,12 @@ type claimRow struct {
 	LookAt  int64 `json:"look_at"`
 }
 
+// dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
+const (
+	dueSingle = `NOT pulled AND look_at <= :now`
+	dueMail   = `look_at <= :now AND ` + unsettled + ` AND job_id IS NULL`
+)
+
 // ClaimDue takes the work rows of single revocations that are due, oldest first. Like all of the dispatcher's
 // looks, it goes across the accounts.
 func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
@@ -25,7 +31,7 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 		var err error
 		due, err = query(ctx, tx, scanDue, `
 			SELECT account_id, revocation_id, attempt, epoch + 1 FROM outstanding
-			WHERE NOT pulled AND look_at <= ?1 ORDER BY look_at LIMIT ?2`, micros(now), limit)
+			WHERE `+dueSingle+` ORDER BY look_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
 		if err != nil {
 			return err
 		}
@@ -85,8 +91,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 	err = s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
 		found, err := query(ctx, tx, scanDueNotification, `
 			SELECT account_id, revocation_id, claims, epoch + 1, status FROM notifications
-			WHERE look_at <= ?1 AND `+unsettled+` AND job_id IS NULL
-			ORDER BY look_at LIMIT ?2`, micros(now), limit)
+			WHERE `+dueMail+` ORDER BY look_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
 		if err != nil || len(found) == 0 {
 			return err
 		}

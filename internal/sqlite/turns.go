@@ -11,21 +11,27 @@ import (
 // unsettled is the condition of the indexes on emails, to the letter: otherwise SQLite does not use them.
 const unsettled = `status IN ('PENDING', 'CLAIMED', 'COMMITTED')`
 
-// Work gives the turns for which there is something to do now.
-func (s *Store) Work(ctx context.Context) ([]revocation.Work, error) {
+// Agenda implements revocation.DispatchStore.
+func (s *Store) Agenda(ctx context.Context) (agenda revocation.Agenda, err error) {
+	now := sql.Named("now", micros(time.Now()))
+	err = s.readers.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM outstanding WHERE `+dueSingle+`), EXISTS (SELECT 1 FROM notifications WHERE `+dueMail+`)`, now).
+		Scan(&agenda.Revocations, &agenda.Notifications)
+	if err != nil {
+		return revocation.Agenda{}, fault("look for work", err)
+	}
 	scan := func(rows *sql.Rows) (w revocation.Work, err error) {
 		err = rows.Scan(&w.Turn, &w.Account)
 		return w, err
 	}
-	var work []revocation.Work
 	for _, statement := range []string{workOnItems, workOnMails} {
-		found, err := query(ctx, s.readers, scan, statement, sql.Named("now", micros(time.Now())))
+		found, err := query(ctx, s.readers, scan, statement, now)
 		if err != nil {
-			return nil, fault("look for work", err)
+			return revocation.Agenda{}, fault("look for work", err)
 		}
-		work = append(work, found...)
+		agenda.Turns = append(agenda.Turns, found...)
 	}
-	return work, nil
+	return agenda, nil
 }
 
 const (

@@ -25,6 +25,29 @@ func (f *fixture) claimAtMost(limit int, graces ...time.Duration) []revocation.D
 }
 
 var dispatchTests = []test{
+	{"the agenda tells what there is to take", func(f *fixture) {
+		agenda := func(when string, revocations, notifications bool) {
+			f.Helper()
+			got, err := f.Agenda(f.Context())
+			f.must(err)
+			f.same("agenda "+when, revocation.Agenda{Revocations: revocations, Notifications: notifications}, got)
+		}
+		refs := f.fresh(request(1, withNotify), request(2))
+		agenda("at first", false, false)
+		f.attemptFails(0, refs[0])
+		agenda("after a failure", true, false)
+		f.same("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
+		agenda("when it is claimed", false, false)
+		f.carryOut(next(refs[0]))
+		agenda("with an email under way", false, false)
+		email := revocation.NotificationRef{Account: acme, Revocation: refs[0].ID}
+		emails, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{email}, 0)
+		f.must(err)
+		f.same("emails", 1, len(emails))
+		agenda("with a claim that has run out", false, true)
+		f.same("due emails", 1, len(f.dueEmails(time.Hour)))
+		agenda("when all is claimed", false, false)
+	}},
 	{"what was just submitted has its task under way", func(f *fixture) {
 		f.fresh(request(1))
 		f.same("due", 0, len(f.claimDue(0)))

@@ -161,9 +161,9 @@ func (m *model) checkWork(t *rapid.T) {
 			want[revocation.TurnMails] = true
 		}
 	}
-	work, err := m.store.Work(m.f.Context())
+	agenda, err := m.store.Agenda(m.f.Context())
 	m.must(t, err)
-	for _, w := range work {
+	for _, w := range agenda.Turns {
 		if w.Account == m.account {
 			got[w.Turn] = true
 		}

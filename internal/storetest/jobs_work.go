@@ -161,12 +161,12 @@ func (f *fixture) end(job revocation.Job) {
 // turns are the accounts for which there is something to do.
 func (f *fixture) turns() []revocation.Work {
 	f.Helper()
-	work, err := f.Work(f.Context())
+	agenda, err := f.Agenda(f.Context())
 	f.must(err)
-	slices.SortFunc(work, func(a, b revocation.Work) int {
+	slices.SortFunc(agenda.Turns, func(a, b revocation.Work) int {
 		return cmp.Or(cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.Account, b.Account))
 	})
-	return work
+	return agenda.Turns
 }
 
 // idle fails the test if there is something to do.
