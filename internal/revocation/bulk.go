@@ -19,26 +19,27 @@ func (e *Executor) Turn(ctx context.Context, account string) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		found, besides, err := e.chunk(ctx, account)
-		if err != nil {
+		found, err := e.step(ctx, account)
+		if err != nil || !found || e.othersWait(ctx) {
 			return err
-		}
-		if besides {
-			cancelled, err := e.cancel(ctx, account)
-			if err != nil {
-				return err
-			}
-			again, err := e.dueItems(ctx, account)
-			if err != nil {
-				return err
-			}
-			found = found || cancelled || again
-		}
-		if !found || e.othersWait(ctx) {
-			return nil
 		}
 	}
 	return nil
+}
+
+// step tells whether it found anything to do.
+func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
+	defer e.singles.giveWay()()
+	found, besides, err := e.chunk(ctx, account)
+	if err != nil || !besides {
+		return found, err
+	}
+	cancelled, err := e.cancel(ctx, account)
+	if err != nil {
+		return false, err
+	}
+	again, err := e.dueItems(ctx, account)
+	return found || cancelled || again, err
 }
 
 // dueItems makes another attempt on items that are due.

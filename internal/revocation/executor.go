@@ -50,6 +50,7 @@ type Executor struct {
 	policy RetryPolicy
 	// othersWait ends a turn early.
 	othersWait func(context.Context) bool
+	singles    courtesy
 }
 
 // ExecutorStore is what an Executor needs of a store.
@@ -96,6 +97,7 @@ const maxSplits = 12
 // recorded: the task must come again.
 func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 	e.observer.BatchCarriedOut(ClassSingle, len(refs))
+	e.singles.came()
 	// What fails here is told apart below.
 	if done, err := e.store.CarryOutByRule(ctx, refs); err == nil {
 		e.tell(ctx, done)

@@ -1,0 +1,33 @@
+package revocation
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lull is how long single submissions must have stayed away before jobs have all of a worker.
+const lull = 200 * time.Millisecond
+
+// courtesy keeps jobs from taking a worker's database away from single submissions: each step of a job keeps a
+// processor there busy for some ten milliseconds, so that while single ones come, the turns of a worker take their
+// steps one after the other.
+type courtesy struct {
+	last atomic.Pointer[time.Time] // when a single submission was here
+	turn sync.Mutex
+}
+
+// came tells that a single submission is here.
+func (c *courtesy) came() {
+	now := time.Now()
+	c.last.Store(&now)
+}
+
+// giveWay returns when a step may begin; end it with what it returns.
+func (c *courtesy) giveWay() (end func()) {
+	if last := c.last.Load(); last == nil || time.Since(*last) > lull {
+		return func() {}
+	}
+	c.turn.Lock()
+	return c.turn.Unlock
+}
