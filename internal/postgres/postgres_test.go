@@ -308,7 +308,7 @@ func TestStore_Plans(t *testing.T) {
 		_, _, err = w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
 		w.must(err)
 	}
-	// A job of the same reports: the last is carried out as a chunk, the others as items of their own.
+	// A job of the same reports, whose items go on by themselves. TestStore_ChunkPlans has what is carried out in chunks.
 	job := func(from, to int64) {
 		fresh := revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
 		_, err := w.store.BeginJob(t.Context(), fresh, time.Minute)
