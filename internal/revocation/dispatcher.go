@@ -109,20 +109,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 }
 
 func (d *Dispatcher) look(ctx context.Context) {
-	// Claiming for a queue that is away would only count up the epochs.
-	if err := d.queue.Ready(ctx); err != nil {
-		if !d.away && ctx.Err() == nil {
-			d.log.Warn("queue is away: nothing is dispatched until it is back", "error", err)
-		}
-		d.away = true
-		return
-	}
-	if d.away {
-		d.log.Info("queue is back")
-	}
-	d.away = false
 	agenda, err := d.store.Agenda(ctx)
 	d.complain(ctx, "look for what is due: tried again at the next look", err)
+	if !agenda.Revocations && !agenda.Notifications && len(agenda.Turns) == 0 || !d.ready(ctx) {
+		return
+	}
 	if agenda.Revocations {
 		d.complain(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
 	}
@@ -130,6 +121,19 @@ func (d *Dispatcher) look(ctx context.Context) {
 	if agenda.Notifications {
 		d.complain(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
 	}
+}
+
+// ready tells whether the queue can take what is due. Claiming for one that is away would only count up the epochs.
+func (d *Dispatcher) ready(ctx context.Context) bool {
+	err := d.queue.Ready(ctx)
+	switch {
+	case err != nil && !d.away && ctx.Err() == nil:
+		d.log.Warn("queue is away: nothing is dispatched until it is back", "error", err)
+	case err == nil && d.away:
+		d.log.Info("queue is back")
+	}
+	d.away = err != nil
+	return !d.away
 }
 
 // complain tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails

@@ -21,10 +21,9 @@ type messenger struct {
 	observer Observer
 }
 
-// tell wakes those who wait, and sends on their way the emails and what others have to do. All of it may fail:
-// the rows are written.
+// tell wakes those who wait, first of all, and sends on their way the emails and what others have to do. All of it may
+// fail: the rows are written.
 func (m messenger) tell(ctx context.Context, done CarriedOut) {
-	m.observer.Decided(done.Decisions)
 	ids := slices.Clone(done.Ended)
 	var mails []NotificationRef
 	turns := make(map[Turn]map[string]struct{}, 2) // accounts
@@ -43,7 +42,6 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 		default:
 			add(turns, TurnMails, d.Account)
 		}
-		m.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
 	}
 	m.publish(ctx, ids)
 	if len(mails) > 0 {
@@ -53,6 +51,12 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 	}
 	for turn, accounts := range turns {
 		m.enqueueTurns(ctx, turn, slices.Collect(maps.Keys(accounts)))
+	}
+	m.observer.Decided(done.Decisions)
+	for _, d := range done.Decisions {
+		if d.Status != "" {
+			m.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
+		}
 	}
 }
 
