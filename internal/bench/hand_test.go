@@ -16,11 +16,12 @@ type handWay struct {
 }
 
 var handWays = []handWay{
-	// What a job gives: what was asked for is durable before anything is done, and each item has its outcome.
-	{byHand, "revocations", "(account_id, id, report_id, notify, requested_by, job_id)", []string{
-		`UPDATE invites i SET revoked_at = now(), revoked_by = r.id FROM revocations r
+	// What a job gives: what was asked for is durable before anything is done, and each item has its outcome. The
+	// table is the product's but for its pages, which are half empty: that suits who updates its rows.
+	{byHand, "by_hand", "(account_id, id, report_id, notify, requested_by, job_id)", []string{
+		`UPDATE invites i SET revoked_at = now(), revoked_by = r.id FROM by_hand r
 		WHERE r.account_id = '%[1]s' AND i.account_id = '%[1]s' AND i.report_id = r.report_id AND i.revoked_at IS NULL`,
-		`UPDATE revocations r SET status = 'REVOKED', attempts = 1, completed_at = now() FROM invites i
+		`UPDATE by_hand r SET status = 'REVOKED', attempts = 1, completed_at = now() FROM invites i
 		WHERE r.account_id = '%[1]s' AND i.account_id = '%[1]s' AND i.report_id = r.report_id AND i.revoked_by = r.id`,
 	}},
 	// The limit: each row is written once, with its outcome. Nothing is durable before it is done, and nobody else
@@ -45,6 +46,7 @@ func (b *bench) byHand(size int, way handWay) (took time.Duration, used shares) 
 	b.accounts++
 	account := b.accountID()
 	b.execute(b.database, `INSERT INTO accounts (account_id) VALUES ($1)`, account)
+	b.execute(b.database, `CREATE TABLE IF NOT EXISTS by_hand (LIKE revocations INCLUDING ALL) WITH (fillfactor = 50)`)
 	b.makeInvites(account, size)
 	var rows bytes.Buffer
 	for n := range size {
