@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,6 +71,17 @@ func selectInChunks(order, ofJobs, ofChunks, ofItems string) string {
 		WHERE u.report_id IS NOT NULL` + ofItems + ` ORDER BY u.n ` + order + ` OFFSET 0) AS u`
 }
 
+// fromWorkRows is where those items are found that have a row of their own and are not final: a few, among all that the
+// account has ever asked for.
+func fromWorkRows(where string) string {
+	return `FROM (
+		SELECT r.* FROM outstanding w
+		CROSS JOIN LATERAL (
+			SELECT * FROM revocations r WHERE r.account_id = w.account_id AND r.id = w.revocation_id OFFSET 0) AS r
+		WHERE w.account_id = $1 AND w.requested_by IS NULL AND ` + where + `
+		ORDER BY w.revocation_id DESC OFFSET 0) AS r`
+}
+
 // storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
 // final is PENDING in its own row, and what has become of it stands in its work row.
 func storedIs(status revocation.Status, parameter string) string {
@@ -121,8 +133,17 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		ofChunks += " AND (j.id, c.first_row) < (" + job + ", " + row + "::bigint)"
 		ofItems += " AND (j.id, u.row) < (" + job + ", " + row + "::bigint)"
 	}
+	job := ""
+	if !f.JobID.IsZero() {
+		job = add(uuid(f.JobID))
+		where += " AND r.id > " + job + " AND r.id <= " + add(uuid(f.JobID.Item(revocation.MaxJobItems)))
+		ofJobs += " AND id = " + job
+	}
 	limited := " LIMIT " + add(f.Limit)
 	stored := selectStored + " AND r.status <> 'INVALID' AND " + where
+	if f.Status == revocation.StatusPending && f.ReportID == 0 {
+		stored = strings.Replace(stored, "FROM revocations r", fromWorkRows(strings.ReplaceAll(where, "r.id", "w.revocation_id")), 1)
+	}
 	underWay := selectUnderWay
 	if f.ReportID != 0 {
 		report := add(f.ReportID)
@@ -132,15 +153,13 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		ofItems += " AND u.report_id = " + report
 	}
 	underWay += ") AS r WHERE" + where
+	if job != "" {
+		stored += " AND r.job_id = " + job
+		underWay += " AND false"
+	}
 	if f.Status != "" {
 		stored += " AND " + storedIs(f.Status, add(string(f.Status)))
 		underWay += " AND " + underWayIs(f.Status)
-	}
-	if !f.JobID.IsZero() {
-		job := add(uuid(f.JobID))
-		stored += " AND r.id > " + job + " AND r.id <= " + add(uuid(f.JobID.Item(revocation.MaxJobItems))) + " AND r.job_id = " + job
-		underWay += " AND false"
-		ofJobs += " AND id = " + job
 	}
 	const newestFirst = " ORDER BY 1 DESC"
 	query := "(" + stored + newestFirst + limited + ") UNION ALL (" + underWay + newestFirst + limited +

@@ -7,9 +7,9 @@
 //
 // # The way of a revocation
 //
-//	Service.Submit ── one transaction for all who ask at the moment ──▶ revocation row + work row
-//	       │                                                                   ▲
-//	       └─ task with ids ─▶ queue ─▶ Executor.CarryOut ── Decide ── one transaction a batch
+//	Service.Submit ── one transaction for all who ask at the moment ──▶ work row
+//	       │                                                               │
+//	       └─ task with ids ─▶ queue ─▶ Executor.CarryOut ── Rule ── one transaction a batch ──▶ row with the outcome
 //	                             ▲                                             │
 //	          Dispatcher ────────┘  due or lost work rows, unsent emails  ◀────┘
 //

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -86,23 +87,23 @@ func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
 		return some
 	}
 	for _, limit := range []int{5000, 400} {
-		f.alike("results", want, f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: limit}))
+		f.allAlike("results", want, f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: limit}))
 	}
 	readable := func(r *revocation.Revocation) bool { return r.Status != revocation.StatusInvalid }
-	f.alike("list", only(readable), f.oldestFirst(revocation.Filter{JobID: job.ID, Limit: 400}))
-	f.alike("list by time", only(readable), f.oldestFirst(revocation.Filter{CreatedAfter: job.CreatedAt().Add(-time.Second), Limit: 1000}))
+	f.allAlike("list", only(readable), f.oldestFirst(revocation.Filter{JobID: job.ID, Limit: 400}))
+	f.allAlike("list by time", only(readable), f.oldestFirst(revocation.Filter{CreatedAfter: job.CreatedAt().Add(-time.Second), Limit: 1000}))
 	for _, status := range revocation.Statuses {
 		ofStatus := func(r *revocation.Revocation) bool { return r.Status == status }
-		f.alike("results by status", only(ofStatus),
+		f.allAlike("results by status", only(ofStatus),
 			f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Status: status, Limit: 700}))
 		if status != revocation.StatusInvalid {
-			f.alike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Status: status, Limit: 700}))
+			f.allAlike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Status: status, Limit: 700}))
 		}
 	}
 	for _, report := range []int64{1, shared, want[len(want)-1].ReportID} {
 		ofReport := only(func(r *revocation.Revocation) bool { return r.ReportID == report })
-		f.alike("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
-		f.alike("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
+		f.allAlike("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
+		f.allAlike("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
 			ReportID: report, Status: ofReport[0].Status, JobID: job.ID, Before: ofReport[0].ID.Item(ofReport[0].ID.Row() + 1),
 			CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second), Limit: 2,
 		}))
@@ -119,6 +120,17 @@ func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
 	for _, id := range []revocation.ID{job.ID, job.ID.Item(len(want) + 1), job.ID.Item(-1)} {
 		_, err := f.Revocation(f.Context(), job.Account, id)
 		f.code(revocation.CodeNotFound, err)
+	}
+}
+
+// allAlike is alike for thousands, which takes seconds where it tells the way to each difference.
+func (f *fixture) allAlike(what string, want, got []revocation.Revocation) {
+	f.Helper()
+	if !slices.EqualFunc(want, got, func(w, g revocation.Revocation) bool {
+		g.UpdatedAt, g.CompletedAt = w.UpdatedAt, w.CompletedAt
+		return reflect.DeepEqual(w, g)
+	}) {
+		f.alike(what, want, got)
 	}
 }
 
