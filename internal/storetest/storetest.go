@@ -253,14 +253,13 @@ func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide 
 	return done, err
 }
 
-func (f *fixture) carryOutBy(decide func([]revocation.Held) []revocation.Decision, refs ...revocation.Ref) []revocation.Decision {
+func (f *fixture) carryOutBy(decide func([]revocation.Held) []revocation.Decision, refs ...revocation.Ref) {
 	f.Helper()
 	done, err := f.CarryOut(f.Context(), refs, decide)
 	f.must(err)
 	if len(done.Busy) > 0 {
 		f.Fatalf("busy without anybody else: %v", done.Busy)
 	}
-	return done.Decisions
 }
 
 // attemptFails records a failed attempt on refs; the next becomes due between half of delay and delay later.
