@@ -62,5 +62,9 @@ func verdict(reached bool, missing, wanted float64) string {
 	if reached {
 		return "yes"
 	}
-	return fmt.Sprintf("no, by %.0f %%", 100*missing/wanted)
+	digits := 0
+	if missing < wanted/100 {
+		digits = 1
+	}
+	return fmt.Sprintf("no, by %.*f %%", digits, 100*missing/wanted)
 }

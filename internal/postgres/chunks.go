@@ -113,7 +113,8 @@ const takenItems = `
 //
 // The invites are taken in the order of their keys, as every transaction does. An invite is named by its place
 // and not looked up again: if somebody else has changed it since, it is not there any more, and the item goes on
-// by itself. Of items with the same report, the first comes first.
+// by itself. Minor versions of PostgreSQL from before the end of 2025 take its new place for the old one, so that what
+// was decided is asked for once more. Of items with the same report, the first comes first.
 func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 	var timestamp *string
 	if c.planChangedAt != nil {
@@ -132,7 +133,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 			UPDATE invites i SET revoked_at = now(), revoked_by = f.id
 			FROM (
 				SELECT invite, id FROM fact WHERE nth = 1 AND allowed AND NOT revoked ORDER BY report_id OFFSET 0) AS f
-			WHERE i.ctid = f.invite
+			WHERE i.ctid = f.invite AND i.revoked_at IS NULL AND ($5::timestamptz IS NULL OR i.sent_at >= $5)
 			RETURNING i.report_id
 		), outcome AS MATERIALIZED (
 			SELECT id, report_id, notify, client_reference, requested_by, CASE

@@ -36,8 +36,8 @@ const (
 
 // Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
 // once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
-// not to a pooler of transactions. Processes of the version before can work meanwhile: a step that does not get
-// its tables soon gives way and is tried again, for up to 20 minutes.
+// not to a pooler of transactions. Processes of the version before can work meanwhile, but for steps 4 and 5: end them
+// before these. A step that does not get its tables soon gives way and is tried again, for up to 20 minutes.
 func Migrate(ctx context.Context, url string) (steps int, err error) {
 	db, provider, err := migrations(url)
 	if err != nil {
@@ -64,8 +64,8 @@ func Migrate(ctx context.Context, url string) (steps int, err error) {
 	}
 }
 
-// CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is fine:
-// it is being upgraded, and steps only add.
+// CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is taken for one
+// that is being upgraded: steps only add, or their comments say what has to be ended before them.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	steps, err := files.ReadDir("migrations")
 	if err != nil {

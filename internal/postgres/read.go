@@ -71,14 +71,16 @@ func selectInChunks(order, ofJobs, ofChunks, ofItems string) string {
 		WHERE u.report_id IS NOT NULL` + ofItems + ` ORDER BY u.n ` + order + ` OFFSET 0) AS u`
 }
 
-// fromWorkRows is where those items are found that have a row of their own and are not final: a few, among all that the
-// account has ever asked for.
+// fromWorkRows is where those items are found that have a row of their own and have not been tried: a few, among all
+// that the account has ever asked for. The id is the work row's, whose order a page ends early by.
 func fromWorkRows(where string) string {
 	return `FROM (
-		SELECT r.* FROM outstanding w
+		SELECT w.account_id, w.revocation_id AS id, r.report_id, r.notify, r.client_reference, r.requested_by, r.job_id,
+			r.status, r.inferred, r.attempts, r.timestamp, r.error_code, r.error_detail, r.completed_at
+		FROM outstanding w
 		CROSS JOIN LATERAL (
 			SELECT * FROM revocations r WHERE r.account_id = w.account_id AND r.id = w.revocation_id OFFSET 0) AS r
-		WHERE w.account_id = $1 AND w.requested_by IS NULL AND ` + where + `
+		WHERE w.account_id = $1 AND w.requested_by IS NULL AND w.attempt = 0 AND ` + where + `
 		ORDER BY w.revocation_id DESC OFFSET 0) AS r`
 }
 

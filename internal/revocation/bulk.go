@@ -29,8 +29,9 @@ func (e *Executor) Turn(ctx context.Context, account string) error {
 
 // step tells whether it found anything to do.
 func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
-	defer e.singles.giveWay()()
+	end := e.singles.giveWay()
 	found, besides, err := e.chunk(ctx, account)
+	end()
 	if err != nil || !besides {
 		return found, err
 	}

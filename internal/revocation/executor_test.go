@@ -161,6 +161,52 @@ func TestExecutor_CarryOut(t *testing.T) {
 	})
 }
 
+func TestExecutor_CarryOut_byRule(t *testing.T) {
+	for name, store := range map[string]func(w *world) revocation.ExecutorStore{
+		"what is passed over is carried out the longer way": func(w *world) revocation.ExecutorStore { return half{w.store} },
+		"what was written without an answer is done":        func(w *world) revocation.ExecutorStore { return silent{w.store} },
+		"what could not be written is carried out":          func(w *world) revocation.ExecutorStore { return failing{w.store} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			refs := w.accept(9, true)
+			w.must(w.executor(store(w)).CarryOut(t.Context(), refs))
+			for _, ref := range refs {
+				if r := w.read(ref.ID); r.Status != revocation.StatusRevoked || r.Attempts != 1 {
+					t.Errorf("%s: %s after %d attempts", ref.ID, r.Status, r.Attempts)
+				}
+			}
+			if _, unanswered := store(w).(silent); !unanswered && (len(w.published) != 9 || len(w.mails) != 9) {
+				t.Errorf("%d told and %d emails sent on their way, want 9 and 9", len(w.published), len(w.mails))
+			}
+		})
+	}
+}
+
+// half decides about every other by the rule.
+type half struct{ *sqlite.Store }
+
+func (s half) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+	return s.Store.CarryOutByRule(ctx, refs[:len(refs)/2])
+}
+
+// silent decides, and does not say so.
+type silent struct{ *sqlite.Store }
+
+func (s silent) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+	if _, err := s.Store.CarryOutByRule(ctx, refs); err != nil {
+		return revocation.CarriedOut{}, err
+	}
+	return revocation.CarriedOut{}, &revocation.Error{Code: revocation.CodeOutcomeUnknown}
+}
+
+// failing decides nothing.
+type failing struct{ *sqlite.Store }
+
+func (failing) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
+	return revocation.CarriedOut{}, &revocation.Error{Code: revocation.CodeDeadlock}
+}
+
 // dead cannot even record a failure.
 type dead struct {
 	faulty

@@ -285,15 +285,31 @@ func (s *Service) enqueue(ctx context.Context) {
 // gather adds to a batch those that are there, and those that come within a pause, until it is full.
 func (s *Service) gather(b *batch, pause time.Duration) {
 	over := time.After(pause)
-	for waiting := pause > 0; len(b.refs) < maxFlush && (waiting || len(s.batches) > 0); {
+	for len(b.refs) < maxFlush {
 		select {
 		case more, ok := <-s.batches:
 			if !ok {
 				return
 			}
-			b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
+			b.add(more)
+			continue
+		default:
+		}
+		if pause <= 0 {
+			return
+		}
+		select {
+		case more, ok := <-s.batches:
+			if !ok {
+				return
+			}
+			b.add(more)
 		case <-over:
-			waiting = false
+			pause = 0
 		}
 	}
+}
+
+func (b *batch) add(more batch) {
+	b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
 }

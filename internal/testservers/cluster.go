@@ -21,6 +21,9 @@ const (
 	superuser = "postgres"
 )
 
+// clusterPrefix begins the name of a cluster's directory.
+const clusterPrefix = "rescind-postgres-"
+
 // cluster is a data directory with the server on it.
 type cluster struct {
 	dir      string
@@ -43,7 +46,7 @@ func newCluster(parent string, settings []string, prepare func(*cluster) error) 
 	if err != nil {
 		return nil, fmt.Errorf("find PostgreSQL: %w", err)
 	}
-	dir, err := os.MkdirTemp(parent, "rescind-postgres-")
+	dir, err := os.MkdirTemp(parent, clusterPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}

@@ -56,9 +56,18 @@ func stat(pid int) (state byte, ppid int, ok bool) {
 const memoryRoom = 4 << 30
 
 // memoryDir is a directory whose files are in memory, empty where there is none with room enough. Making a database is
-// making a thousand files, which takes a disk longer than most tests.
+// making a thousand files, which takes a disk longer than most tests. What a test binary that was killed has left there
+// would stay: its server is dead, and goes now.
 func memoryDir() string {
 	const dir = "/dev/shm"
+	left, _ := filepath.Glob(filepath.Join(dir, clusterPrefix+"*", "data", "postmaster.pid")) // the pattern is well formed
+	for _, path := range left {
+		line, err := os.ReadFile(path)
+		first, _, _ := bytes.Cut(line, []byte("\n"))
+		if pid, bad := strconv.Atoi(string(first)); err == nil && bad == nil && !running(pid) {
+			_ = os.RemoveAll(filepath.Dir(filepath.Dir(path))) // or another test binary was first
+		}
+	}
 	var about syscall.Statfs_t
 	if err := syscall.Statfs(dir, &about); err != nil || about.Bavail*uint64(about.Bsize) < memoryRoom { //nolint:gosec // a size is positive
 		return ""

@@ -39,6 +39,8 @@ DELETE FROM revocations r USING chunks c, unnest(c.report_ids) WITH ORDINALITY A
 WHERE u.report_id IS NOT NULL AND r.account_id = c.account_id
     AND r.id = overlay(c.job_id::text PLACING lpad(to_hex(c.first_row + n::integer - 1), 8, '0') FROM 29)::uuid;
 
+DELETE FROM chunks WHERE array_remove(report_ids, NULL) = '{}';
+
 UPDATE jobs SET state = 'DROPPED' WHERE state = 'RECEIVING';
 
 ALTER TABLE chunks ALTER COLUMN report_ids SET NOT NULL;
