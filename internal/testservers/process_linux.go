@@ -57,15 +57,13 @@ const memoryRoom = 4 << 30
 
 // memoryDir is a directory whose files are in memory, empty where there is none with room enough. Making a database is
 // making a thousand files, which takes a disk longer than most tests. What a test binary that was killed has left there
-// would stay: its server is dead, and goes now.
+// would stay, and goes now.
 func memoryDir() string {
 	const dir = "/dev/shm"
-	left, _ := filepath.Glob(filepath.Join(dir, clusterPrefix+"*", "data", "postmaster.pid")) // the pattern is well formed
-	for _, path := range left {
-		line, err := os.ReadFile(path)
-		first, _, _ := bytes.Cut(line, []byte("\n"))
-		if pid, bad := strconv.Atoi(string(first)); err == nil && bad == nil && !running(pid) {
-			_ = os.RemoveAll(filepath.Dir(filepath.Dir(path))) // or another test binary was first
+	left, _ := filepath.Glob(filepath.Join(dir, clusterPrefix+"*")) // the pattern is well formed
+	for _, cluster := range left {
+		if abandoned(cluster) {
+			_ = os.RemoveAll(cluster) // or another test binary was first
 		}
 	}
 	var about syscall.Statfs_t
@@ -73,4 +71,16 @@ func memoryDir() string {
 		return ""
 	}
 	return dir
+}
+
+// abandoned tells whether a cluster's server is dead. One that has none is being made, unless that was long ago.
+func abandoned(cluster string) bool {
+	line, err := os.ReadFile(filepath.Join(cluster, "data", "postmaster.pid"))
+	if err != nil {
+		about, err := os.Stat(cluster)
+		return err == nil && time.Since(about.ModTime()) > time.Hour
+	}
+	first, _, _ := bytes.Cut(line, []byte("\n"))
+	pid, err := strconv.Atoi(string(first))
+	return err == nil && !running(pid)
 }
