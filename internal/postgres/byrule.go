@@ -46,8 +46,8 @@ func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revo
 }
 
 // carryOutByRule locks the rows as hold does. That requested_by is known says that a row was submitted singly; see
-// selectUnderWay. Every change is of a row that is locked; one that finds less than that
-// aborts the transaction, as with exactly.
+// selectUnderWay. Every change is of a row that is locked; one that finds less than that aborts the transaction, as
+// with exactly.
 const carryOutByRule = `
 	WITH work AS MATERIALIZED (
 		SELECT o.*

@@ -21,13 +21,18 @@ const (
 	// ofAccount is what the rows of one account have in common.
 	ofAccount = `= $1`
 
-	selectStored = `
+	// selectStored reads the rows with outcomes, and those of items that wait for an attempt. storedColumns and
+	// storedFacts stand before and after where the rows come from.
+	selectStored = storedColumns + `revocations` + storedFacts
+
+	storedColumns = `
 	SELECT r.id, coalesce(r.report_id, 0), coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false),
 		r.client_reference, r.requested_by, r.job_id,
 		r.status, r.inferred, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0)
-	FROM revocations r
+	FROM `
+	storedFacts = ` AS r
 	LEFT JOIN LATERAL (
 		SELECT * FROM outstanding o
 		WHERE o.account_id = r.account_id AND o.revocation_id = r.id AND r.completed_at IS NULL OFFSET 0) AS o ON true
@@ -71,17 +76,20 @@ func selectInChunks(order, ofJobs, ofChunks, ofItems string) string {
 		WHERE u.report_id IS NOT NULL` + ofItems + ` ORDER BY u.n ` + order + ` OFFSET 0) AS u`
 }
 
-// fromWorkRows is where those items are found that have a row of their own and have not been tried: a few, among all
-// that the account has ever asked for. The id is the work row's, whose order a page ends early by.
-func fromWorkRows(where string) string {
-	return `FROM (
+// untriedItems are those that have a row of their own and have not been tried, newest first: a few, among all that the
+// account has ever asked for. They are in the order of the work rows before their own are looked up, so that a page ends
+// that early. ofIDs is a condition on r.id.
+func untriedItems(ofIDs string) string {
+	return `(
 		SELECT w.account_id, w.revocation_id AS id, r.report_id, r.notify, r.client_reference, r.requested_by, r.job_id,
 			r.status, r.inferred, r.attempts, r.timestamp, r.error_code, r.error_detail, r.completed_at
-		FROM outstanding w
+		FROM (
+			SELECT account_id, revocation_id FROM outstanding w
+			WHERE account_id = $1 AND requested_by IS NULL AND attempt = 0 AND ` +
+		strings.ReplaceAll(ofIDs, "r.id", "revocation_id") + `
+			ORDER BY revocation_id DESC OFFSET 0) AS w
 		CROSS JOIN LATERAL (
-			SELECT * FROM revocations r WHERE r.account_id = w.account_id AND r.id = w.revocation_id OFFSET 0) AS r
-		WHERE w.account_id = $1 AND w.requested_by IS NULL AND w.attempt = 0 AND ` + where + `
-		ORDER BY w.revocation_id DESC OFFSET 0) AS r`
+			SELECT * FROM revocations r WHERE r.account_id = w.account_id AND r.id = w.revocation_id OFFSET 0) AS r)`
 }
 
 // storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
@@ -142,10 +150,11 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocat
 		ofJobs += " AND id = " + job
 	}
 	limited := " LIMIT " + add(f.Limit)
-	stored := selectStored + " AND r.status <> 'INVALID' AND " + where
+	stored := selectStored
 	if f.Status == revocation.StatusPending && f.ReportID == 0 {
-		stored = strings.Replace(stored, "FROM revocations r", fromWorkRows(strings.ReplaceAll(where, "r.id", "w.revocation_id")), 1)
+		stored = storedColumns + untriedItems(where) + storedFacts
 	}
+	stored += " AND r.status <> 'INVALID' AND " + where
 	underWay := selectUnderWay
 	if f.ReportID != 0 {
 		report := add(f.ReportID)

@@ -52,7 +52,7 @@ type Dispatcher struct {
 	log      *slog.Logger
 	observer Observer
 	interval time.Duration
-	away     bool                 // the queue, at the last look
+	away     bool                 // the queue, when something was last due
 	told     map[string]time.Time // when the last complaint about each was made
 }
 

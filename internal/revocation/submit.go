@@ -255,7 +255,7 @@ type batch struct {
 	origin string
 }
 
-// handOver leaves a batch to the enqueuers. When they are behind, because Redis is away, it drops the
+// handOver leaves a batch to whoever enqueues. When that is behind, because Redis is away, it drops the
 // batch: its rows are durable, and the dispatcher finds them.
 func (s *Service) handOver(b batch) {
 	select {
