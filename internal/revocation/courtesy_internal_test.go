@@ -11,7 +11,7 @@ func TestCourtesy(t *testing.T) {
 		go func() { second <- c.giveWay() }()
 		return second
 	}
-	t.Run("chunks go side by side while nobody else is there", func(t *testing.T) {
+	t.Run("chunks go side by side while nobody else is there", func(*testing.T) {
 		var c courtesy
 		long := time.Now().Add(-2 * lull)
 		for _, last := range []*time.Time{nil, &long} {
