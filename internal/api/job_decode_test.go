@@ -122,7 +122,12 @@ func TestReadJobDocument(t *testing.T) {
 
 		"nothing":               {``, taken{problem: "400"}},
 		"white space":           {" \n", taken{problem: "400"}},
-		"a mark":                {"\ufeff" + `{"report_ids":[1]}`, taken{problem: "400"}},
+		"a mark":                {"\ufeff" + `{"report_ids":[1]}`, taken{items: []string{"1 - -"}, job: "false -"}},
+		"a mark alone":          {"\ufeff", taken{problem: "400"}},
+		"half a mark":           {"\ufeff"[:2] + `{"report_ids":[1]}`, taken{problem: "400"}},
+		"a part of a mark":      {"\ufeff"[:2], taken{problem: "400"}},
+		"two marks":             {"\ufeff\ufeff" + `{"report_ids":[1]}`, taken{problem: "400"}},
+		"a mark within":         {" \ufeff" + `{"report_ids":[1]}`, taken{problem: "400"}},
 		"NUL":                   {"\x00", taken{problem: "400"}},
 		"NUL at the end":        {`{"report_ids":[1]}` + "\x00", taken{problem: "400", items: []string{"1 - -"}}},
 		"a second value":        {`{"report_ids":[1]}{}`, taken{problem: "400", items: []string{"1 - -"}}},

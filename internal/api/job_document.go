@@ -50,6 +50,9 @@ type jobDocument struct {
 }
 
 func (d *jobDocument) read() error {
+	if err := d.text.skipMark(); err != nil {
+		return err
+	}
 	switch c, err := d.text.next(); {
 	case err != nil:
 		return err

@@ -74,6 +74,22 @@ func (s *jsonStream) more() (bool, error) {
 	return true, nil
 }
 
+// skipMark skips a byte order mark at the beginning of the text.
+func (s *jsonStream) skipMark() error {
+	for i := range len(byteOrderMark) {
+		switch ok, err := s.more(); {
+		case err != nil:
+			return err
+		case i == 0 && (!ok || s.buf[s.at] != byteOrderMark[0]):
+			return nil
+		case !ok || s.buf[s.at] != byteOrderMark[i]:
+			return errSyntax
+		}
+		s.at++
+	}
+	return nil
+}
+
 // next skips white space and gives the byte after it, without taking it; 0 at the end.
 func (s *jsonStream) next() (byte, error) {
 	for {

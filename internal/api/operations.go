@@ -22,7 +22,7 @@ Without Prefer the answer waits a moment (2 s, unless the operator chose otherwi
 
 Submitting a report_id whose revocation is not final yet returns that same revocation, and the candidate is told if either request asked for it. After a final one, a new one starts.
 
-Members are taken strictly: each once, by its exact name and type, and no others. A report_id is written in digits alone: 318.0 and "318" are not integers here.`,
+Members are taken strictly: each once, by its exact name and type, and no others. A report_id is written in digits alone: 318.0 and "318" are not integers here. A byte order mark before the JSON is skipped.`,
 		Parameters: []*huma.Param{
 			preferParam("respond-async answers at once; wait=N waits up to N seconds for the first outcome, 30 at most. Others are ignored."),
 			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same values returns the same revocation, by its present state. It counts within an account."),

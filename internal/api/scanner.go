@@ -10,6 +10,9 @@ import (
 // maxNesting is how deep a body's values may be nested. Nothing that is accepted comes near it.
 const maxNesting = 64
 
+// byteOrderMark may stand before JSON text, as some programs write it. It has no meaning and is skipped.
+const byteOrderMark = "\ufeff"
+
 // scanner walks over JSON text (RFC 8259) that is known to be valid UTF-8. Unlike encoding/json it leaves it
 // to its caller to see each member's name, the ones that come twice too, and each value as it was written.
 type scanner struct {

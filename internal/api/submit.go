@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -45,7 +46,7 @@ func (a *API) submit(x *exchange) error {
 	}
 
 	idempotencyKey, faults := idempotencyKeyOf(r.Header)
-	body, wrong, err := decodeSubmission(text)
+	body, wrong, err := decodeSubmission(bytes.TrimPrefix(text, []byte(byteOrderMark)))
 	if err != nil {
 		return newProblem(codeMalformedJSON).says(err.Error())
 	}

@@ -71,6 +71,10 @@ func TestSubmit_outcomes(t *testing.T) {
 		a.want(t, http.StatusOK, "")
 		golden(t, "already_revoked", a.body)
 	})
+	t.Run("behind a byte order mark", func(t *testing.T) {
+		w := newWorld(t)
+		w.submit("\ufeff"+`{"report_id":318}`).want(t, http.StatusOK, "")
+	})
 	t.Run("pending", func(t *testing.T) {
 		w := newWorld(t)
 		w.queue.hold()
