@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 )
 
@@ -79,9 +80,26 @@ type pending struct {
 	submission Submission
 	origin     string
 	// wait asks for a waiter to be registered before the task can be enqueued, so that no wake-up is missed.
-	wait   bool
+	wait bool
+	// taken is set once: by the flush, which then sends the result, or by the caller that leaves without one. So a
+	// waiter always has a caller that closes it.
+	taken  atomic.Bool
 	result chan flushed
 }
+
+// answer sends the result unless the caller has left. The waiter is registered only for a caller that is there.
+func (p *pending) answer(f flushed, waiters *waiters) {
+	if !p.taken.CompareAndSwap(false, true) {
+		return
+	}
+	if p.wait && firstError(f.err, f.accepted.Err) == nil {
+		f.waiter = waiters.register(f.accepted.ID)
+	}
+	p.result <- f
+}
+
+// leave reports whether the caller can go without a result. If not, the result is there or about to come.
+func (p *pending) leave() bool { return p.taken.CompareAndSwap(false, true) }
 
 type flushed struct {
 	accepted Accepted
@@ -106,14 +124,16 @@ func (s *Service) Submit(ctx context.Context, submission Submission, wait time.D
 	select {
 	case f = <-p.result:
 	case <-ctx.Done():
-		return Revocation{}, &Error{Code: CodeOutcomeUnknown, Err: ctx.Err()}
+		if p.leave() {
+			return Revocation{}, &Error{Code: CodeOutcomeUnknown, Err: ctx.Err()}
+		}
+		f = <-p.result
 	case <-s.ended:
 		// It came between the last flush and the end, unless its result came with the end.
-		select {
-		case f = <-p.result:
-		default:
+		if p.leave() {
 			return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
 		}
+		f = <-p.result
 	}
 	defer f.waiter.close()
 	if err := firstError(f.err, f.accepted.Err); err != nil {
@@ -228,21 +248,17 @@ func (s *Service) commit(ctx context.Context, crowd []*pending) {
 	s.observer.Flushed(len(crowd), accepted, err)
 	if err != nil {
 		for _, p := range crowd {
-			p.result <- flushed{err: err}
+			p.answer(flushed{err: err}, s.waiters)
 		}
 		return
 	}
 	fresh := make([]Ref, 0, len(crowd))
 	for i, p := range crowd {
 		a := accepted[i]
-		f := flushed{accepted: a}
-		if p.wait && a.Err == nil {
-			f.waiter = s.waiters.register(a.ID)
-		}
 		if a.Fresh {
 			fresh = append(fresh, Ref{Account: p.submission.Account, ID: a.ID})
 		}
-		p.result <- f
+		p.answer(flushed{accepted: a}, s.waiters)
 	}
 	if len(fresh) > 0 {
 		s.handOver(batch{fresh, origin})
