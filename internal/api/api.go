@@ -39,12 +39,20 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
+// How many requests that read a page go on at once, for an account and for the process. A page is at most about a
+// megabyte in memory.
+const (
+	accountReads = 16
+	processReads = 64
+)
+
 // API is the handler for the public address. Make it with New.
 type API struct {
 	service     *revocation.Service
 	keyring     *keyring
 	limits      *limits[revocation.ID]
 	guesses     *limits[netip.Prefix]
+	reads       *slots[string] // of accounts
 	health      *Health
 	submitWait  time.Duration
 	jobMaxItems int
@@ -61,6 +69,7 @@ func New(o Options) *API {
 		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health,
 		limits:     newLimits[revocation.ID]("default", o.RateLimit),
 		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
+		reads:      newSlots[string]("reads", accountReads, processReads),
 		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}
@@ -83,9 +92,9 @@ func New(o Options) *API {
 	schemas := a.document.Components.Schemas
 	a.serve(submitOperation(schemas), a.submit)
 	a.serve(getOperation(schemas), a.get)
-	a.serve(listOperation(schemas), a.list)
+	a.serve(listOperation(schemas), within(a.reads, a.list))
 	a.serve(newJobOperation(schemas), a.newJob)
-	a.serve(listJobsOperation(schemas), a.listJobs)
+	a.serve(listJobsOperation(schemas), within(a.reads, a.listJobs))
 	a.serve(getJobOperation(schemas), a.getJob)
 	a.serve(jobResultsOperation(schemas), a.jobResults)
 	a.serve(jobEventsOperation(), a.jobEvents)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -99,6 +100,7 @@ func (x *exchange) fail(err error) *problem {
 
 // write answers with a problem.
 func (x *exchange) write(p *problem) {
+	maps.Copy(x.Response().Header(), p.header)
 	if p.retryAfter > 0 {
 		x.Response().Header()["Retry-After"] = []string{strconv.Itoa(p.retryAfter)}
 	}

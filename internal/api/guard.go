@@ -18,8 +18,7 @@ func (a *API) admit(x *exchange, scope revocation.Scope) error {
 		return err
 	}
 	if key == nil {
-		x.Response().Header().Set("WWW-Authenticate", `ApiKey realm="rescind", Bearer realm="rescind"`)
-		return newProblem(codeUnauthorized)
+		return unauthorized()
 	}
 	x.key = key
 	if !key.Allows(scope) {
@@ -32,6 +31,22 @@ func (a *API) admit(x *exchange, scope revocation.Scope) error {
 	}
 	a.limits.tell(h, left)
 	return nil
+}
+
+// recheck gives unauthorized when the request's key has been revoked, or has expired, since it was admitted. It costs
+// a look-up in memory, and now and then one in the database. While the database is away, the key counts as it did.
+func (a *API) recheck(x *exchange) error {
+	key, err := a.keyring.find(x.Request().Context(), x.key.Hash)
+	if err == nil && key == nil {
+		return unauthorized()
+	}
+	return nil
+}
+
+func unauthorized() *problem {
+	p := newProblem(codeUnauthorized)
+	p.header = http.Header{"Www-Authenticate": {`ApiKey realm="rescind", Bearer realm="rescind"`}}
+	return p
 }
 
 // identify gives the key that a request carries, nil when it opens nothing.

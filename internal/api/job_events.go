@@ -23,7 +23,7 @@ const (
 )
 
 // jobEvents answers GET /jobs/{id}/events: a stream of the job's body that ends with the job, or, when the
-// service stops or the job is no more, without the event done.
+// service stops, the job is no more or the key is revoked, without the event done.
 func (a *API) jobEvents(x *exchange) error {
 	r := x.Request()
 	id, err := pathID(x.Param("id"))
@@ -72,6 +72,10 @@ func (a *API) followJob(x *exchange, job *revocation.Job) (ended bool, err error
 			*job = newer
 		case <-beat.C:
 		case <-x.Request().Context().Done():
+			return false, nil
+		}
+		if err := a.recheck(x); err != nil {
+			x.err = err
 			return false, nil
 		}
 		if err := x.send(appendEvent(nil, eventProgress, job)); err != nil {

@@ -79,6 +79,9 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 			if len(piece) < streamPiece {
 				continue
 			}
+			if err := a.recheck(x); err != nil {
+				return x.broke(err)
+			}
 			if err := x.send(piece); err != nil {
 				return err
 			}
@@ -89,6 +92,9 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 		}
 		if x.stopping() {
 			return x.broke(errStopping)
+		}
+		if err := a.recheck(x); err != nil {
+			return x.broke(err)
 		}
 		f.After = page[len(page)-1].ID.Row()
 		var err error

@@ -17,6 +17,9 @@ func (a *API) getJob(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := a.recheck(x); err != nil {
+		return err
+	}
 	x.answerPoll(prefer, appendJob(nil, &job))
 	return nil
 }

@@ -20,6 +20,9 @@ func (a *API) get(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := a.recheck(x); err != nil {
+		return err
+	}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	*buffer = appendRevocation((*buffer)[:0], &r)

@@ -77,7 +77,9 @@ type problem struct {
 	Errors []fault         `json:"errors,omitempty" doc:"What is wrong with the request, one entry a fault."`
 
 	retryAfter int
-	cause      error
+	// header holds more fields of the answer, if any.
+	header http.Header
+	cause  error
 }
 
 func newProblem(code revocation.Code) *problem {
