@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +45,9 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 
 // Release implements revocation.DispatchStore.
 func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
+	due = slices.SortedFunc(slices.Values(due), func(a, b revocation.Due) int { // see emailsInKeyOrder
+		return cmp.Or(strings.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
+	})
 	accounts, ids, epochs := make([]string, len(due)), make([]uuid, len(due)), make([]int, len(due))
 	for i, d := range due {
 		accounts[i], ids[i], epochs[i] = d.Account, uuid(d.ID), d.Epoch
@@ -89,6 +95,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 
 // ReleaseNotifications implements revocation.DispatchStore.
 func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
+	refs = emailsInKeyOrder(refs)
 	accounts, ids, epochs := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
 	for i, ref := range refs {
 		accounts[i], ids[i], epochs[i] = ref.Account, uuid(ref.Revocation), ref.Epoch

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +15,7 @@ import (
 
 // ClaimNotifications implements revocation.NotificationStore.
 func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
+	refs = emailsInKeyOrder(refs)
 	accounts, ids, claims := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
 	for i, ref := range refs {
 		accounts[i], ids[i], claims[i] = ref.Account, uuid(ref.Revocation), ref.Claims
@@ -26,6 +30,14 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 				AND n.status = 'PENDING' FOR UPDATE) AS held
 		WHERE n.ctid = held.place`, accounts, ids, claims, lease.Seconds())
 	return emails, err
+}
+
+// emailsInKeyOrder returns refs in the order of their keys. Statements that wait for the locks of several rows take them
+// in this order, so that two that overlap cannot end in a deadlock.
+func emailsInKeyOrder(refs []revocation.NotificationRef) []revocation.NotificationRef {
+	return slices.SortedFunc(slices.Values(refs), func(a, b revocation.NotificationRef) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), a.Revocation.Compare(b.Revocation))
+	})
 }
 
 // ClaimJobNotifications implements revocation.NotificationStore.

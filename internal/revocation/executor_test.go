@@ -47,6 +47,13 @@ func (w *world) accept(n int, notify bool) []revocation.Ref {
 }
 
 func TestExecutor_CarryOut(t *testing.T) {
+	t.Run("the emails of a batch are shared by tasks that one connection can send well within a lease", func(t *testing.T) {
+		w := newWorld(t)
+		w.must(w.executor(w.store).CarryOut(t.Context(), w.accept(20, true)))
+		if want := []int{16, 4}; !slices.Equal(w.mailTasks, want) {
+			t.Errorf("tasks of %v emails, want %v", w.mailTasks, want)
+		}
+	})
 	t.Run("one stuck row fails alone and the others of its batch are revoked", func(t *testing.T) {
 		w := newWorld(t)
 		refs := w.accept(9, true)

@@ -44,9 +44,9 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 		}
 	}
 	m.publish(ctx, ids)
-	if len(mails) > 0 {
-		if err := m.queue.EnqueueNotifications(ctx, mails); err != nil {
-			m.log.Warn("emails not enqueued: left to the dispatcher", "count", len(mails), "error", err)
+	for task := range slices.Chunk(mails, maxMailBatch) {
+		if err := m.queue.EnqueueNotifications(ctx, task); err != nil {
+			m.log.Warn("emails not enqueued: left to the dispatcher", "count", len(task), "error", err)
 		}
 	}
 	for turn, accounts := range turns {

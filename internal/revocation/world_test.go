@@ -26,6 +26,7 @@ type world struct {
 	away      error
 	batches   [][]revocation.Ref
 	mails     []revocation.NotificationRef
+	mailTasks []int // how many emails each task had
 	published []revocation.ID
 	arrived   chan struct{}
 }
@@ -82,6 +83,7 @@ func (w *world) EnqueueNotifications(_ context.Context, batch []revocation.Notif
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mails = append(w.mails, batch...)
+	w.mailTasks = append(w.mailTasks, len(batch))
 	return w.away
 }
 
