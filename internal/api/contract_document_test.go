@@ -235,7 +235,7 @@ func (c *contract) judgeBody(op *contractOperation, status, media, body string) 
 
 // judgeTable holds each row to what it would be as JSON.
 func (c *contract) judgeTable(body string) error {
-	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(body, "\ufeff"))).ReadAll()
 	if err != nil {
 		return err
 	}

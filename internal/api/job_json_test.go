@@ -92,35 +92,16 @@ func TestAppendRevocation_inferred(t *testing.T) {
 
 func TestAppendResultRow_defusesFormulas(t *testing.T) {
 	for reference, want := range map[string]string{
-		"":             "",
-		"plain":        "plain",
-		"a=1":          "a=1",
-		"=1+1":         "'=1+1",
-		"+49 30":       "'+49 30",
-		"-5":           "'-5",
-		"@sum(a1)":     "'@sum(a1)",
-		"\tx":          "\"'\tx\"",
-		"\rx":          "\"'\rx\"",
-		"\nx":          "\"'\nx\"",
-		"  =1":         "\"'  =1\"",
-		`"=1"`:         `"'""=1"""`,
-		"'=1":          "''=1",
-		"'plain":       "'plain",
-		" '\" =1":      `"' '"" =1"`,
-		"\u00a0=1":     "\"'\u00a0=1\"",
-		"\ufeff=1":     "'\ufeff=1",
-		"＝1":           "'＝1",
-		"=1,2":         `"'=1,2"`,
-		`=cmd|"/c x"!`: `"'=cmd|""/c x""!"`,
-		`say "hi"`:     `"say ""hi"""`,
-		"two\r\nlines": "\"two\r\nlines\"",
-		" ":            `" "`,
-		"é, 😀":         `"é, 😀"`,
+		"":                `""`,
+		"plain":           `"plain"`,
+		"=1+1":            `"'=1+1"`,
+		"\u0085=1,2":      "\"'\u0085'=1,2\"",
+		`x;=cmd|"/c x"!0`: `"x;'=cmd|""/c x""!0"`,
 	} {
 		r := exampleResults[1]
 		r.ClientReference = &reference
 		want := "2,0197a3c2-8f4e-7b1a-9c3d-5e6f00000002,319," + want +
-			",NOT_ALLOWED,Invite was sent before the latest plan change,2025-01-15 10:32:45,1,NOT_REQUESTED\r\n"
+			`,NOT_ALLOWED,"Invite was sent before the latest plan change","2025-01-15 10:32:45",1,NOT_REQUESTED` + "\r\n"
 		if diff := cmp.Diff(want, string(appendResultRow(nil, &r))); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", reference, diff)
 		}
@@ -128,7 +109,7 @@ func TestAppendResultRow_defusesFormulas(t *testing.T) {
 	t.Run("what comes from upstreams and about bad rows", func(t *testing.T) {
 		r := exampleResults[2]
 		r.Invalid, r.Timestamp = "=1", "@x"
-		want := "3,0197a3c2-8f4e-7b1a-9c3d-5e6f00000003,,,INVALID,'=1,'@x,0,NOT_REQUESTED\r\n"
+		want := "3,0197a3c2-8f4e-7b1a-9c3d-5e6f00000003,,,INVALID,\"'=1\",\"'@x\",0,NOT_REQUESTED\r\n"
 		if diff := cmp.Diff(want, string(appendResultRow(nil, &r))); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

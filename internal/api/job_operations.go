@@ -64,11 +64,12 @@ func jobResultsOperation(schemas huma.Registry) *huma.Operation {
 
 Accept chooses the form. application/json, the default, comes in pages. application/x-ndjson and text/csv are streamed whole, without limit and cursor; one that ends in an error, or at a stop of the service, breaks the connection, so that a part is not taken for the whole: ask again. Of several that are liked as much, the one counts that is named more exactly, then the one that is named first. When none of them is acceptable, the answer is JSON.
 
-In CSV, values that are not there are empty cells. A cell that a spreadsheet may run as a formula, because it begins with =, +, -, @, a tab or a line break (spaces and quotes before it not counted), gets an apostrophe as its first character.`,
+In CSV, values that are not there are empty cells. A text that a spreadsheet may run as a formula begins with an apostrophe: one that starts with =, +, -, @ or a control character, whatever white space and quotes stand before it. The same is done within a text after a semicolon, a tab, a | and a line break, where some spreadsheets begin a cell. So an apostrophe was added where one stands at such a place and what follows it would get one.`,
 		Parameters: []*huma.Param{
 			idParam(),
 			optional("status", "Those with this status now.", statusSchema()),
 			limitParam(), cursorParam(),
+			optional("bom", "Begins with a byte order mark, by which Excel knows UTF-8; with text/csv only.", &huma.Schema{Type: "boolean", Default: false}),
 		},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page, or all items as a stream.",

@@ -31,9 +31,13 @@ func (a *API) jobResults(x *exchange) error {
 	id, missing := pathID(x.Param("id"))
 	q := readQuery(r.URL.RawQuery)
 	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Status: q.status("status")}
-	if media == mediaJSON {
+	mark := false
+	switch media {
+	case mediaJSON:
 		f.Limit, f.After = q.limit("limit"), q.rowCursor("cursor", id)
-	} else {
+	case mediaCSV:
+		f.Limit, mark = streamPage, q.bool("bom")
+	default:
 		f.Limit = streamPage
 	}
 	if err := q.faults(); err != nil {
@@ -55,13 +59,16 @@ func (a *API) jobResults(x *exchange) error {
 		x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendResult, next))
 		return nil
 	}
-	return a.streamResults(x, media, f, page, more)
+	piece := make([]byte, 0, streamPiece+streamPiece/8)
+	if mark {
+		piece = append(piece, byteOrderMark...)
+	}
+	return a.streamResults(x, media, f, piece, page, more)
 }
 
-// streamResults sends a first page and all that follow it. Each item is told as it stands when its page is
-// read, and once.
-func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, page []revocation.Revocation, more bool) error {
-	piece := make([]byte, 0, streamPiece+streamPiece/8)
+// streamResults sends what piece holds, a first page and all that follow it. Each item is told as it stands when its
+// page is read, and once.
+func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, piece []byte, page []revocation.Revocation, more bool) error {
 	appendOne := appendResultLine
 	if media == mediaCSV {
 		appendOne = appendResultRow

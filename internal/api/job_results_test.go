@@ -148,6 +148,9 @@ func TestJobResults(t *testing.T) {
 		"limit of a stream":       {"text/csv", "limit=5", []string{"limit unknown_field"}},
 		"cursor of a stream":      {"application/x-ndjson", "cursor=", []string{"cursor unknown_field"}},
 		"status of a stream":      {"text/csv", "status=x", []string{"status unknown_value"}},
+		"a mark that is neither":  {"text/csv", "bom=1", []string{"bom wrong_type"}},
+		"a mark before lines":     {"application/x-ndjson", "bom=true", []string{"bom unknown_field"}},
+		"a mark before a page":    {"application/json", "bom=true", []string{"bom unknown_field"}},
 		"all at once of a stream": {"text/csv", "status=x&limit=1", []string{"status unknown_value", "limit unknown_field"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +195,14 @@ func TestJobResults_streams(t *testing.T) {
 		}
 		if n := strings.Count(a.body, "\r\n"); n != 6 || strings.Count(a.body, "\n") != 6 {
 			t.Errorf("lines do not end by CRLF: %q", a.body)
+		}
+	})
+	t.Run("CSV for Excel begins with a byte order mark", func(t *testing.T) {
+		plain := w.call(http.MethodGet, path, "", "Accept", "text/csv").body
+		for query, want := range map[string]string{"?bom=true": "\ufeff" + plain, "?bom=false": plain, "?bom=": plain} {
+			if a := w.call(http.MethodGet, path+query, "", "Accept", "text/csv"); a.status != http.StatusOK || a.body != want {
+				t.Errorf("%s: %d %q", query, a.status, a.body)
+			}
 		}
 	})
 	t.Run("NDJSON has the objects of the pages", func(t *testing.T) {

@@ -144,7 +144,7 @@ func TestOpenAPI(t *testing.T) {
 		}{
 			"get /jobs":              {"read", "limit cursor", "200 401 403 422 429 500 503"},
 			"get /jobs/{id}":         {"read", "id Prefer If-None-Match", "200 304 401 403 404 422 429 500 503"},
-			"get /jobs/{id}/results": {"read", "id status limit cursor", "200 401 403 404 422 429 500 503"},
+			"get /jobs/{id}/results": {"read", "id status limit cursor bom", "200 401 403 404 422 429 500 503"},
 			"get /jobs/{id}/events":  {"read", "id", "200 401 403 404 422 429 500 503"},
 			"post /jobs":             {"revoke", "notify_candidate label Content-Encoding Idempotency-Key", "202 400 401 403 408 409 413 415 422 429 500 503"},
 			"post /jobs/{id}/cancel": {"revoke", "id", "202 401 403 404 409 422 429 500 503"},

@@ -1,4 +1,5 @@
-// Package rows reads long texts row by row, in memory that does not grow with them: lines, and records of CSV.
+// Package rows reads long texts row by row, in memory that does not grow with them: lines, and records of CSV. It also
+// writes cells of CSV that are safe to open in a spreadsheet.
 // A row that cannot be read costs that row alone.
 package rows
 
