@@ -43,7 +43,7 @@ func expose(t *testing.T) exposition {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = redis.Close() })
-	mailer, err := mail.Open("file:"+t.TempDir(), "rescind@localhost", "")
+	mailer, err := mail.Open(mail.Options{URL: "file:" + t.TempDir(), From: "rescind@localhost"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	mailer, err := mail.Open(settings.SMTPURL, settings.MailFrom, settings.MailTemplates)
+	mailer, err := mail.Open(mail.Options{
+		URL: settings.SMTPURL, From: settings.MailFrom, Bounce: settings.MailBounce, Hello: settings.MailHelo,
+		Templates: settings.MailTemplates,
+	})
 	if err != nil {
 		return err
 	}

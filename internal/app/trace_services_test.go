@@ -77,7 +77,7 @@ func startServices(t *testing.T) *services {
 		Store: store, Redis: shared.Redis, RateLimit: 1000, JobMaxItems: 1000, Instruments: instruments, Log: shared.Log,
 	})
 	_, _, workerTracing, options := process("worker")
-	mailer, err := mail.Open(s.mail.URL(), "rescind@localhost", "")
+	mailer, err := mail.Open(mail.Options{URL: s.mail.URL(), From: "rescind@localhost"})
 	must(err)
 	t.Cleanup(func() { _ = mailer.Close() })
 	options.Mailer = mailer

@@ -16,6 +16,8 @@ const (
 	formRedis    = "redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master (rediss-sentinel:// for TLS)"
 	formSMTP     = "smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
 	formFrom     = "Example Ltd <no-reply@example.com>"
+	formBounce   = "bounces@example.com"
+	formHelo     = "mail.example.com"
 	formAddr     = "127.0.0.1:8080, or :8080 for all interfaces"
 	formDir      = "/etc/rescind/templates"
 	formSecret   = "the output of: openssl rand -base64 32"
@@ -96,6 +98,14 @@ func (f *faults) checkMail(s Mail) {
 		if _, err := mail.ParseAddress(s.MailFrom); err != nil {
 			f.add("MAIL_FROM", "not an email address", formFrom)
 		}
+	}
+	if s.MailBounce != "" {
+		if a, err := mail.ParseAddress(s.MailBounce); err != nil || a.Address != s.MailBounce {
+			f.add("MAIL_BOUNCE", "not an email address alone", formBounce)
+		}
+	}
+	if strings.ContainsFunc(s.MailHelo, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		f.add("MAIL_HELO", "not a host name", formHelo)
 	}
 	if s.MailTemplates != "" {
 		if info, err := os.Stat(s.MailTemplates); err != nil || !info.IsDir() {

@@ -77,6 +77,10 @@ type Mail struct {
 	SMTPURL string `env:"SMTP_URL"`
 	// MailFrom is the sender's address, which may have a display name.
 	MailFrom string `env:"MAIL_FROM"`
+	// MailBounce is the envelope's sender: an address alone; empty: MailFrom's.
+	MailBounce string `env:"MAIL_BOUNCE"`
+	// MailHelo is the name in EHLO; empty: the domain of MailFrom's address.
+	MailHelo string `env:"MAIL_HELO"`
 	// MailRate is in messages a second over all workers; 0: as fast as they can.
 	MailRate float64 `env:"MAIL_RATE"`
 	// MailTemplates is a directory of templates that replace the built-in ones; empty: none.

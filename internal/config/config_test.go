@@ -63,13 +63,14 @@ func TestLoadWorker(t *testing.T) {
 		dir := t.TempDir()
 		got, err := config.LoadWorker([]string{
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
+			"MAIL_BOUNCE=bounces@b", "MAIL_HELO=mail.b",
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
 			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
 			Stores: got.Stores,
-			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailRate: 0.5, MailTemplates: dir},
+			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailBounce: "bounces@b", MailHelo: "mail.b", MailRate: 0.5, MailTemplates: dir},
 			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
 			Upstream: config.Upstream{
 				UpstreamTimeout: 45 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
@@ -171,6 +172,10 @@ func TestOneFault(t *testing.T) {
 		},
 		"MAIL_FROM: missing; " + writeFrom:              {""},
 		"MAIL_FROM: not an email address; " + writeFrom: {"nobody", "a@b, c@d", "Example <a@b", "a@b\r\nBcc: c@d"},
+		"MAIL_BOUNCE: not an email address alone; write it like bounces@example.com": {
+			"bounces", "<bounces@example.com>", "Example <bounces@example.com>", "a@b\r\nBcc: c@d",
+		},
+		"MAIL_HELO: not a host name; write it like mail.example.com": {"mail example", "mail\r\nQUIT"},
 		"MAIL_RATE: not a number from 0.00001 to 1000000; write it like 0.5 or 20": {
 			"0", "-1", "fast", "NaN", "Inf", "1e-300", "1e7",
 		},
@@ -224,6 +229,8 @@ func TestNoFault(t *testing.T) {
 		"SMTP_URL=smtp://user%40example.com:p%2Fw@[::1]:25",
 		"SMTP_URL=file:///var/spool/rescind",
 		"MAIL_RATE=100",
+		"MAIL_BOUNCE=bounces@example.com",
+		"MAIL_HELO=[192.0.2.1]",
 		"SUBMIT_WAIT=30s",
 	} {
 		t.Run(set, func(t *testing.T) {

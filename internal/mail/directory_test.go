@@ -132,7 +132,7 @@ func TestOpen(t *testing.T) {
 	for url, want := range map[string]string{
 		"file:mail": "mail", "file:" + dir + "/a": dir + "/a", "file://" + dir + "/b": dir + "/b",
 	} {
-		mailer, err := Open(url, testSender, "")
+		mailer, err := Open(Options{URL: url, From: testSender})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,12 +143,12 @@ func TestOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	mailer, err := Open("smtps://mail.example.com", testSender, "")
+	mailer, err := Open(Options{URL: "smtps://mail.example.com", From: testSender})
 	if _, ok := mailer.(*SMTP); !ok || err != nil {
 		t.Errorf("smtps: %T, %v", mailer, err)
 	}
 	for _, url := range []string{"file:", "file://mail", "file", ""} {
-		if mailer, err := Open(url, testSender, ""); err == nil || mailer != nil {
+		if mailer, err := Open(Options{URL: url, From: testSender}); err == nil || mailer != nil {
 			t.Errorf("%q was taken: %+v", url, mailer)
 		}
 	}

@@ -17,23 +17,36 @@ type Mailer interface {
 	io.Closer
 }
 
-// Open makes the Mailer that url asks for: an SMTP for smtp:// and smtps://, a Directory for file:DIR and
-// file:///DIR. The messages come from the address from and are made from the templates in templateDir (see
-// NewMessages). It connects to nobody yet. The error tells all faults at once, and nothing of url, which
-// can hold a password.
-func Open(url, from, templateDir string) (Mailer, error) {
-	messages, fault := NewMessages(from, templateDir)
-	mailer, err := open(url, messages)
+// Options say where emails go and whom they come from. URL and From are needed.
+type Options struct {
+	// URL is a mail server's, smtp:// or smtps:// (see NewSMTP), or names a directory: file:DIR or file:///DIR.
+	URL string
+	// From is the sender that candidates see (see NewMessages).
+	From string
+	// Bounce is the envelope's sender: the address to which mail servers return what they cannot deliver.
+	// Empty: the address in From.
+	Bounce string
+	// Hello is the name by which the service introduces itself to the mail server. Empty: the domain of From.
+	Hello string
+	// Templates is a directory of templates (see NewMessages); empty: none.
+	Templates string
+}
+
+// Open returns the Mailer that the URL asks for: an SMTP for smtp:// and smtps://, a Directory for file:. It does not
+// connect yet. The error names all faults at once. It holds nothing of the URL, which can contain a password.
+func Open(o Options) (Mailer, error) {
+	messages, fault := NewMessages(o.From, o.Bounce, o.Templates)
+	mailer, err := open(o.URL, o.Hello, messages)
 	if err = errors.Join(err, fault); err != nil {
 		return nil, err
 	}
 	return mailer, nil
 }
 
-func open(url string, messages *Messages) (Mailer, error) {
+func open(url, hello string, messages *Messages) (Mailer, error) {
 	dir, isFile := strings.CutPrefix(url, "file:")
 	if !isFile {
-		return NewSMTP(url, messages)
+		return NewSMTP(url, hello, messages)
 	}
 	if rest, ok := strings.CutPrefix(dir, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {

@@ -16,7 +16,7 @@ const testSender = "Example Ltd <no-reply@example.com>"
 // newMessages makes messages with a fixed date.
 func newMessages(t *testing.T, templateDir string) *Messages {
 	t.Helper()
-	messages, err := NewMessages(testSender, templateDir)
+	messages, err := NewMessages(testSender, "", templateDir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,10 @@ import (
 
 // Messages composes the emails to candidates: a subject, a plain text and an HTML text, from templates.
 type Messages struct {
-	from      *netmail.Address
+	from *netmail.Address
+	// envelope is the sender in MAIL FROM, without angle brackets.
+	envelope string
+	// domain is from's.
 	domain    string
 	templates templates
 	now       func() time.Time
@@ -26,15 +29,20 @@ type Messages struct {
 // NewMessages makes messages that come from the address from, which may have a display name, as in
 // "Example Ltd <no-reply@example.com>". subject.txt, revoked.txt (both text/template) and revoked.html
 // (html/template) in templateDir replace the embedded templates of these names; empty: none is replaced.
-// They are tried at once, and the error names the file that is broken.
-func NewMessages(from, templateDir string) (*Messages, error) {
+// They are tried at once, and the error names the file that is broken. bounce is the address to which mail servers
+// return what they cannot deliver; empty: the address in from.
+func NewMessages(from, bounce, templateDir string) (*Messages, error) {
 	sender, err := parseSender(from)
+	envelope, bounceFault := parseBounce(bounce)
 	t, fault := loadTemplates(templateDir)
-	if err = errors.Join(err, fault); err != nil {
+	if err = errors.Join(err, bounceFault, fault); err != nil {
 		return nil, err
 	}
+	if envelope == "" {
+		envelope = sender.Address
+	}
 	domain := sender.Address[strings.LastIndexByte(sender.Address, '@')+1:]
-	return &Messages{from: sender, domain: domain, templates: t, now: time.Now}, nil
+	return &Messages{from: sender, envelope: envelope, domain: domain, templates: t, now: time.Now}, nil
 }
 
 func parseSender(from string) (*netmail.Address, error) {
@@ -50,6 +58,18 @@ func parseSender(from string) (*netmail.Address, error) {
 		return nil, errors.New("mail: the sender's address must be ASCII before the @, since many mail servers take nothing else")
 	}
 	return &netmail.Address{Name: inHeader(clean(parsed.Name, maxName)), Address: bare}, nil
+}
+
+// parseBounce reads the envelope's sender; an empty one stays empty.
+func parseBounce(bounce string) (string, error) {
+	if bounce == "" {
+		return "", nil
+	}
+	bare, err := bareAddress(bounce)
+	if err != nil || !isASCII(bare) {
+		return "", errors.New("mail: the bounce address is no ASCII address that stands alone, such as bounces@example.com")
+	}
+	return bare, nil
 }
 
 // message is one email, ready to be handed over.
@@ -125,7 +145,7 @@ func (m *Messages) build(id revocation.ID, to string, d details) (message, error
 	}
 	return message{
 		id:   id,
-		from: (&netmail.Address{Address: m.from.Address}).String(),
+		from: (&netmail.Address{Address: m.envelope}).String(),
 		to:   (&netmail.Address{Address: to}).String(),
 		utf8: !isASCII(to),
 		data: data.Bytes(),

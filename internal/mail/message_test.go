@@ -268,7 +268,7 @@ func TestMessages_Injection(t *testing.T) {
 
 func TestNewMessages_RefusesSender(t *testing.T) {
 	for _, from := range []string{"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: x@y.example", "ädä@example.com", "a@ex\u202eample.com"} {
-		if _, err := NewMessages(from, ""); err == nil {
+		if _, err := NewMessages(from, "", ""); err == nil {
 			t.Errorf("%q was taken", from)
 		} else if from != "" && strings.Contains(err.Error(), from) {
 			t.Errorf("%q stands in the error: %v", from, err)

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/wneessen/go-mail/smtp"
+	"golang.org/x/net/idna"
 )
 
 // encryption says when a connection is encrypted.
@@ -33,6 +34,8 @@ type server struct {
 	hello          string
 	encryption     encryption
 	tls            *tls.Config
+	// proven is the mechanism of AUTH that was accepted last. It is tried first.
+	proven *atomic.Value
 }
 
 // parseServer reads a URL. Its errors name no part of it: where a password is not well encoded, any part
@@ -43,13 +46,10 @@ func parseServer(raw string) (*server, error) {
 		return nil, errors.New("mail: the server's URL cannot be read; " +
 			"special characters in the user and the password must be percent-encoded")
 	}
-	s := &server{host: u.Hostname(), port: u.Port(), hello: "localhost"}
+	s := &server{host: u.Hostname(), port: u.Port(), proven: new(atomic.Value)}
 	s.user = u.User.Username()
 	s.password, _ = u.User.Password()
 	s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}
-	if name, err := os.Hostname(); err == nil && name != "" {
-		s.hello = name
-	}
 	if err := errors.Join(s.check(u), s.setEncryption(u)); err != nil {
 		return nil, err
 	}
@@ -106,13 +106,43 @@ func (s *server) setEncryption(u *url.URL) error {
 	return nil
 }
 
+// helloName returns a name in the form that EHLO takes: a domain in ASCII, or an address literal in square brackets.
+func helloName(name string) (string, error) {
+	if !isASCII(name) {
+		var err error
+		if name, err = idna.Lookup.ToASCII(name); err != nil {
+			return "", errHello
+		}
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == 0x7f {
+			return "", errHello
+		}
+	}
+	return name, nil
+}
+
+var errHello = errors.New("mail: the name in EHLO is no domain, such as mail.example.com, and no address literal")
+
 // isLoopback tells the names under which go-mail, too, takes a server for one on this machine.
 func isLoopback(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// connect dials, greets, encrypts and signs in. Its error is a *revocation.DeliveryError.
+// connect dials, introduces the service, encrypts and signs in. When a mechanism of AUTH fails, it connects once more
+// for the next, because a server may end the conversation after a failure. Its error is a *revocation.DeliveryError.
 func (s *server) connect(ctx context.Context) (*connection, error) {
+	var tried triedMechanisms
+	for {
+		c, err := s.tryConnect(ctx, &tried)
+		if err == nil || !tried.another || ctx.Err() != nil {
+			return c, err
+		}
+	}
+}
+
+func (s *server) tryConnect(ctx context.Context, tried *triedMechanisms) (*connection, error) {
+	tried.another = false
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
@@ -142,7 +172,7 @@ func (s *server) connect(ctx context.Context) (*connection, error) {
 			return err
 		}
 		step = "auth"
-		return s.signIn(c.client)
+		return s.signIn(c.client, tried)
 	})
 	if err != nil {
 		c.drop()
@@ -162,29 +192,4 @@ func (s *server) encrypt(client *smtp.Client) error {
 		return nil
 	}
 	return client.StartTLS(s.tls)
-}
-
-// signIn takes the best of the ways that the server offers: first those that do not send the password.
-func (s *server) signIn(client *smtp.Client) error {
-	if s.user == "" {
-		return nil
-	}
-	_, offered := client.Extension("AUTH")
-	for _, way := range []struct {
-		name string
-		auth smtp.Auth
-	}{
-		{"SCRAM-SHA-256", smtp.ScramSHA256Auth(s.user, s.password)},
-		{"SCRAM-SHA-1", smtp.ScramSHA1Auth(s.user, s.password)},
-		{"CRAM-MD5", smtp.CRAMMD5Auth(s.user, s.password)},
-		{"PLAIN", smtp.PlainAuth("", s.user, s.password, s.host, false)},
-		{"LOGIN", smtp.LoginAuth(s.user, s.password, s.host, false)},
-	} {
-		for name := range strings.FieldsSeq(offered) {
-			if strings.EqualFold(name, way.name) {
-				return client.Auth(way.auth)
-			}
-		}
-	}
-	return errors.New("the server offers no known way to sign in")
 }

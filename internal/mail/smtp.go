@@ -46,11 +46,18 @@ var defaultTimeouts = timeouts{
 //
 // smtp:// can be followed by ?tls=required or ?tls=none; none with a password is for a server on this
 // machine alone. The server's certificate must be valid for host. Special characters in user and password
-// are percent-encoded. NewSMTP does not connect, and its error tells nothing of url.
-func NewSMTP(url string, messages *Messages) (*SMTP, error) {
+// are percent-encoded. hello is the name in EHLO; empty: the domain of the messages' sender. NewSMTP does not connect,
+// and its error tells nothing of url.
+func NewSMTP(url, hello string, messages *Messages) (*SMTP, error) {
 	server, err := parseServer(url)
 	if err != nil {
 		return nil, err
+	}
+	if server.hello, err = helloName(hello); err != nil {
+		return nil, err
+	}
+	if server.hello == "" && messages != nil { // without messages, Open reports why
+		server.hello = messages.domain
 	}
 	return &SMTP{messages: messages, server: server, idle: newPool(), timeouts: defaultTimeouts}, nil
 }

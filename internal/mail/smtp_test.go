@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // newSMTP makes an SMTP for a test's server, which it trusts.
 func newSMTP(t *testing.T, srv *testservers.SMTPServer, url string) *SMTP {
 	t.Helper()
-	s, err := NewSMTP(url, newMessages(t, ""))
+	s, err := NewSMTP(url, "", newMessages(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +113,82 @@ func TestSMTP_Encrypts(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+func TestSMTP_TriesMechanisms(t *testing.T) {
+	auth, broken := testservers.WithAuth("mailer", "secret"), testservers.WithBrokenAuth("SCRAM-SHA-256", "CRAM-MD5")
+	for name, tt := range map[string]struct {
+		options  []testservers.SMTPOption
+		password string
+		query    string
+		want     []string
+	}{
+		"the next under STARTTLS when one fails, and that one first from then on": {
+			[]testservers.SMTPOption{testservers.WithSTARTTLS(), broken}, "secret", "", []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "PLAIN"},
+		},
+		"the next under TLS": {
+			[]testservers.SMTPOption{testservers.WithTLS(), broken}, "secret", "", []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "PLAIN"},
+		},
+		"each once when all fail": {
+			[]testservers.SMTPOption{testservers.WithTLS(), broken}, "guess", "", []string{"SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"},
+		},
+		"no other without TLS, which would send the password": {
+			[]testservers.SMTPOption{testservers.WithBrokenAuth("CRAM-MD5")}, "secret", "?tls=none", []string{"CRAM-MD5"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := testservers.SMTP(t, append(tt.options, auth)...)
+			scheme, _, _ := strings.Cut(srv.URL(), "://")
+			s := newSMTP(t, srv, scheme+"://mailer:"+tt.password+"@"+srv.Addr()+tt.query)
+			err := s.Deliver(t.Context(), testEmail(1), committed)
+			if slices.Contains(tt.want[1:], "PLAIN") && tt.password == "secret" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil { // the next email needs a new connection
+					t.Fatal(err)
+				}
+				deliver(t, s, testEmail(2))
+			} else {
+				wantFailure(t, err, revocation.VerdictUnreachable, 535, "auth")
+			}
+			if diff := cmp.Diff(tt.want, srv.SignIns()); diff != "" {
+				t.Errorf("mechanisms (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSMTP_Introduces(t *testing.T) {
+	for name, tt := range map[string]struct{ options, want []string }{
+		"by the sender's domain and address": {[]string{"", ""}, []string{"EHLO example.com\r\n", "MAIL FROM:<no-reply@example.com>\r\n"}},
+		"as it is told":                      {[]string{"mailer.bücher.example", "bounces@bücher.example"}, []string{"EHLO mailer.xn--bcher-kva.example\r\n", "MAIL FROM:<bounces@xn--bcher-kva.example>\r\n"}},
+		"by an address literal":              {[]string{"[192.0.2.1]", ""}, []string{"EHLO [192.0.2.1]\r\n", "MAIL FROM:<no-reply@example.com>\r\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := newRawServer(t, manners{answer: "250 ok"})
+			mailer, err := Open(Options{URL: "smtp://" + raw.addr, From: testSender, Hello: tt.options[0], Bounce: tt.options[1]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = mailer.Close() }()
+			if err := mailer.Deliver(t.Context(), testEmail(1), committed); err != nil {
+				t.Fatal(err)
+			}
+			heard := <-raw.heard
+			for _, want := range append(tt.want, "From: \"Example Ltd\" <no-reply@example.com>\r\n") {
+				if !strings.Contains(heard, want) {
+					t.Errorf("%q is missing in:\n%s", want, heard)
+				}
+			}
+		})
+	}
+	for _, o := range []Options{{Hello: "mail\r\nQUIT"}, {Hello: "a b"}, {Bounce: "Bounces <bounces@example.com>"}, {Bounce: "jörg@example.com"}} {
+		o.URL, o.From = "smtp://mail.example.com", testSender
+		if _, err := Open(o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
 }
 
 func TestSMTP_RefusesToTrust(t *testing.T) {
@@ -302,7 +379,7 @@ func TestNewSMTP(t *testing.T) {
 		"SMTPS://mail.example.com:10465":     {host: "mail.example.com", port: "10465", encryption: encryptionImplicit},
 	} {
 		t.Run(url, func(t *testing.T) {
-			s, err := NewSMTP(url, newMessages(t, ""))
+			s, err := NewSMTP(url, "", newMessages(t, ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -326,7 +403,7 @@ func TestNewSMTP(t *testing.T) {
 		"smtp://u:hunter2 @host", "smtp://u:hunter2%@host", "smtp:u:hunter2@host", "smtp://u:hun?ter2@host", "smtp://u:1/hunter2@host",
 	} {
 		t.Run("refuses "+url, func(t *testing.T) {
-			_, err := NewSMTP(url, newMessages(t, ""))
+			_, err := NewSMTP(url, "", newMessages(t, ""))
 			if err == nil {
 				t.Fatal("it was taken")
 			}

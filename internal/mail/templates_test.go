@@ -52,7 +52,7 @@ func TestTemplates_Broken(t *testing.T) {
 		"misspelt name":   {"subject.text", "x", "subject.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := NewMessages(testSender, templateDir(t, tt.file, tt.source))
+			_, err := NewMessages(testSender, "", templateDir(t, tt.file, tt.source))
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one that names %s", err, tt.says)
 			}
@@ -64,12 +64,12 @@ func TestTemplates_Broken(t *testing.T) {
 		wantFailure(t, err, deferred, 0, "template")
 	})
 	t.Run("no such directory", func(t *testing.T) {
-		if _, err := NewMessages(testSender, filepath.Join(t.TempDir(), "none")); err == nil {
+		if _, err := NewMessages(testSender, "", filepath.Join(t.TempDir(), "none")); err == nil {
 			t.Error("it was taken")
 		}
 	})
 	t.Run("all faults at once", func(t *testing.T) {
-		_, err := Open("smtp://", "nobody", templateDir(t, "subject.txt", "{{", "revoked.txt", "{{"))
+		_, err := Open(Options{URL: "smtp://", From: "nobody", Templates: templateDir(t, "subject.txt", "{{", "revoked.txt", "{{")})
 		for _, fault := range []string{"host", "sender", "subject.txt", "revoked.txt"} {
 			if err == nil || !strings.Contains(err.Error(), fault) {
 				t.Errorf("error %v does not tell of the %s", err, fault)

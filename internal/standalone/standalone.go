@@ -120,7 +120,10 @@ func openMailer(o Options) (mail.Mailer, error) {
 	if url == "" {
 		url = "file:" + filepath.Join(o.Dir, MailDirectory)
 	}
-	return mail.Open(url, o.Settings.MailFrom, o.Settings.MailTemplates)
+	return mail.Open(mail.Options{
+		URL: url, From: o.Settings.MailFrom, Bounce: o.Settings.MailBounce, Hello: o.Settings.MailHelo,
+		Templates: o.Settings.MailTemplates,
+	})
 }
 
 var _ app.Store = (*sqlite.Store)(nil)

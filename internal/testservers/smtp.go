@@ -63,6 +63,7 @@ type SMTPServer struct {
 	close    sync.Once
 	tls      *tls.Config // for connections that begin with TLS
 	user     *url.Userinfo
+	broken   []string // mechanisms that fail for everybody
 
 	authority *Authority
 	hosts     []string // of its certificate
@@ -72,7 +73,7 @@ type SMTPServer struct {
 	script      func(Step, int) Fault
 	reached     map[Step]int
 	connections int
-	signIns     int
+	signIns     []string
 }
 
 // SMTPOption changes an SMTPServer from one that speaks plain SMTP and asks nobody to sign in.
@@ -81,6 +82,11 @@ type SMTPOption func(*SMTPServer)
 // WithAuth refuses mail from a client that has not signed in, by PLAIN or LOGIN, as user.
 func WithAuth(user, password string) SMTPOption {
 	return func(s *SMTPServer) { s.user = url.UserPassword(user, password) }
+}
+
+// WithBrokenAuth also offers these mechanisms of AUTH, before the others. They fail whatever the client answers.
+func WithBrokenAuth(mechanisms ...string) SMTPOption {
+	return func(s *SMTPServer) { s.broken = mechanisms }
 }
 
 // WithSTARTTLS offers STARTTLS.
@@ -173,11 +179,11 @@ func (s *SMTPServer) Connections() int {
 	return s.connections
 }
 
-// SignIns counts the attempts to sign in so far, refused ones too.
-func (s *SMTPServer) SignIns() int {
+// SignIns returns the mechanism of each attempt to sign in so far, refused ones too.
+func (s *SMTPServer) SignIns() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.signIns
+	return slices.Clone(s.signIns)
 }
 
 // Script has script decide about every step from now on; n counts the times that the step has been reached

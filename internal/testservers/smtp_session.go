@@ -26,17 +26,19 @@ func (s *smtpSession) AuthMechanisms() []string {
 	if s.server.user == nil {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return append(slices.Clone(s.server.broken), sasl.Plain, sasl.Login)
 }
 
 // Auth begins to sign in.
 func (s *smtpSession) Auth(mechanism string) (sasl.Server, error) {
 	s.server.mu.Lock()
-	s.server.signIns++
+	s.server.signIns = append(s.server.signIns, mechanism)
 	s.server.mu.Unlock()
 	switch {
 	case s.server.user == nil:
 		return nil, smtp.ErrAuthUnsupported
+	case slices.Contains(s.server.broken, mechanism):
+		return &brokenServer{}, nil
 	case mechanism == sasl.Plain:
 		return sasl.NewPlainServer(func(_, user, password string) error { return s.signIn(user, password) }), nil
 	case mechanism == sasl.Login:
