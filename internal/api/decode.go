@@ -1,31 +1,39 @@
 package api
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// submissionBody is what a caller asks for: a revocation's values, read and checked.
+// submissionBody holds the values of one submission, read and checked.
 type submissionBody struct {
 	reportID int64
 	notify   bool
-	// saysNotify tells that notify is the caller's and not the default.
+	// saysNotify reports whether notify was sent and is not the default.
 	saysNotify      bool
 	clientReference *string
 }
 
 const (
-	// maxText bounds a client reference or a label, in characters.
+	// maxText is the largest length of a client reference or a label, in characters.
 	maxText = 255
-	// maxFaults bounds an answer to a body that is wrong all over.
+	// maxFaults is the largest number of faults in one answer.
 	maxFaults = 64
-	// otherName stands in for a name that is not repeated in an answer: it could hold anything.
+	// otherName replaces a member's name that an answer must not repeat: it could hold anything.
 	otherName = "(other)"
+	// byteOrderMark may stand before any text. RFC 8259, section 8.1, allows a reader to ignore it.
+	byteOrderMark = "\ufeff"
 )
 
-// shownName is a name of the caller's, if it can be repeated in an answer.
+// shownName returns name if an answer can repeat it, and otherName if not.
 func shownName(name string) string {
 	if plain(name, 64) {
 		return name
@@ -33,88 +41,153 @@ func shownName(name string) string {
 	return otherName
 }
 
-// decoder reads a submission strictly: it takes nothing that it does not know, nothing twice and nothing
-// that only resembles the right type, and it tells everything that is wrong at once.
+// syntaxError is a sentence on why a text is not JSON. It holds nothing of the text.
+type syntaxError string
+
+func (e syntaxError) Error() string { return string(e) }
+
+const (
+	errSyntax syntaxError = "The body is not valid JSON, or is nested too deep."
+	errEmpty  syntaxError = "The body is empty."
+	errUTF8   syntaxError = "The body is not valid UTF-8."
+	errSecond syntaxError = "The body goes on after its first JSON value."
+)
+
+// jsonOptions leave two checks to this package. It reports a repeated member by its name, and invalid UTF-8 in a value
+// apart from an escaped half of a surrogate pair, which is JSON but not text.
+var jsonOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// jsonReader is a jsontext.Decoder with its input, made once and used for many texts.
+type jsonReader struct {
+	jsontext.Decoder
+	input bytes.Buffer
+}
+
+var jsonReaders = sync.Pool{New: func() any { return new(jsonReader) }}
+
+// decoder collects the values of a submission and everything that is wrong with them. It accepts no unknown member, no
+// repeated one, and no value that only resembles the right type.
 type decoder struct {
-	scanner
 	body   submissionBody
 	seen   struct{ reportID, notify, clientReference bool }
 	faults []fault
 }
 
-// decodeSubmission reads one submission. An error is a syntaxError: the text is not one JSON value in UTF-8.
-// With faults, nothing of the body must be used but its client reference.
+// decodeSubmission reads one submission. The error is a syntaxError if text is not exactly one JSON value in UTF-8.
+// With faults, only the client reference of the body may be used.
 func decodeSubmission(text []byte) (submissionBody, []fault, error) {
-	d := decoder{scanner: scanner{text: text}}
-	if err := d.document(); err != nil {
+	if !utf8.Valid(text) {
+		return submissionBody{}, nil, errUTF8
+	}
+	r := jsonReaders.Get().(*jsonReader)
+	defer jsonReaders.Put(r)
+	r.input = *bytes.NewBuffer(text)
+	r.Reset(&r.input, jsonOptions...)
+	var d decoder
+	if err := d.document(&r.Decoder); err != nil {
 		return submissionBody{}, nil, err
 	}
 	return d.body, d.faults, nil
 }
 
-func (d *decoder) document() error {
-	if !utf8.Valid(d.text) {
-		return errUTF8
-	}
-	switch d.next() {
-	case 0:
-		if d.at == len(d.text) {
-			return errEmpty
-		}
-		return errSyntax
-	case '{':
-		if err := d.object(d.member); err != nil {
+func (d *decoder) document(text *jsontext.Decoder) error {
+	if text.PeekKind() == jsontext.KindBeginObject {
+		if err := readObject(text, func(name string) error { return d.member(text, name) }); err != nil {
 			return err
 		}
 		if !d.seen.reportID {
 			d.fault("report_id", "required", "report_id is needed.")
 		}
-	default:
-		if _, err := d.value(0); err != nil {
-			return err
+	} else {
+		if err := text.SkipValue(); errors.Is(err, io.EOF) {
+			return errEmpty
+		} else if err != nil {
+			return errSyntax
 		}
 		d.fault("body", "wrong_type", "The body must be a JSON object.")
 	}
-	if d.next(); d.at != len(d.text) {
-		return errSecond
-	}
-	return nil
+	return atEnd(text)
 }
 
-func (d *decoder) member(rawName []byte) error {
-	name, ok := unescapeName(rawName)
-	raw, err := d.value(1)
+// readObject reads an object. It calls member with each name, and member must read the value. The error of member ends
+// it and is returned as it is; another is errSyntax or comes from the input.
+func readObject(text *jsontext.Decoder, member func(name string) error) error {
+	if _, err := text.ReadToken(); err != nil {
+		return syntaxOf(err)
+	}
+	for text.PeekKind() != jsontext.KindEndObject {
+		raw, err := text.ReadValue()
+		if err != nil {
+			return syntaxOf(err)
+		}
+		if !utf8.Valid(raw) {
+			return errUTF8
+		}
+		if err := member(memberName(raw)); err != nil {
+			return err
+		}
+	}
+	_, err := text.ReadToken()
+	return syntaxOf(err)
+}
+
+// memberName returns the name that raw quotes, and otherName for one that is not text.
+func memberName(raw jsontext.Value) string {
+	name, err := jsontext.AppendUnquote(nil, raw)
 	if err != nil {
+		return otherName
+	}
+	return string(name)
+}
+
+// atEnd returns errSecond unless nothing but blanks is left.
+func atEnd(text *jsontext.Decoder) error {
+	switch _, err := text.ReadToken(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err == nil, isSyntax(err):
+		return errSecond
+	default:
 		return err
 	}
-	switch {
-	case !ok:
-		d.fault(otherName, "unknown_field", "There is no such member.")
-	case string(name) == "report_id":
-		if d.first(&d.seen.reportID, "report_id") {
-			d.reportID(raw)
-		}
-	case string(name) == "notify_candidate":
-		if d.first(&d.seen.notify, "notify_candidate") {
-			d.notify(raw)
-		}
-	case string(name) == "client_reference":
-		if d.first(&d.seen.clientReference, "client_reference") {
-			d.body.clientReference = d.shortText("client_reference", raw)
-		}
-	default:
-		d.fault(shownName(string(name)), "unknown_field", "There is no such member.")
-	}
-	return nil
 }
 
-// unescapeName is unescape for names, which hardly ever hold an escape.
-func unescapeName(raw []byte) ([]byte, bool) {
-	if slices.Contains(raw, '\\') {
-		name, ok := unescape(raw)
-		return []byte(name), ok
+// isSyntax reports whether err means that the text is not JSON. Other errors come from the input.
+func isSyntax(err error) bool {
+	_, ok := errors.AsType[*jsontext.SyntacticError](err)
+	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// syntaxOf returns errSyntax for an error of the text, and others as they are.
+func syntaxOf(err error) error {
+	if err != nil && isSyntax(err) {
+		return errSyntax
 	}
-	return raw, true
+	return err
+}
+
+func (d *decoder) member(text *jsontext.Decoder, name string) error {
+	raw, err := text.ReadValue()
+	if err != nil {
+		return syntaxOf(err)
+	}
+	switch name {
+	case "report_id":
+		if d.first(&d.seen.reportID, name) {
+			d.reportID(raw)
+		}
+	case "notify_candidate":
+		if d.first(&d.seen.notify, name) {
+			d.notify(raw)
+		}
+	case "client_reference":
+		if d.first(&d.seen.clientReference, name) {
+			d.body.clientReference = d.shortText(name, raw)
+		}
+	default:
+		d.fault(shownName(name), "unknown_field", "There is no such member.")
+	}
+	return nil
 }
 
 func (d *decoder) first(seen *bool, name string) bool {
@@ -126,6 +199,7 @@ func (d *decoder) first(seen *bool, name string) bool {
 	return true
 }
 
+// reportID reads a JSON value, or the digits of a cell with or without a minus sign.
 func (d *decoder) reportID(raw []byte) {
 	if raw[0] != '-' && !isDigit(raw[0]) {
 		d.fault("report_id", "wrong_type", "report_id must be an integer.")
@@ -151,6 +225,8 @@ func (d *decoder) reportID(raw []byte) {
 	d.body.reportID = id
 }
 
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
 func (d *decoder) notify(raw []byte) {
 	switch raw[0] {
 	case 't', 'f':
@@ -160,15 +236,15 @@ func (d *decoder) notify(raw []byte) {
 	}
 }
 
-// shortText reads a string of at most 255 characters; nil for one that cannot be taken.
+// shortText reads a JSON string of at most maxText characters. It returns nil, and adds a fault, for any other value.
 func (d *decoder) shortText(field string, raw []byte) *string {
 	if raw[0] != '"' {
 		d.fault(field, "wrong_type", field+" must be a string.")
 		return nil
 	}
-	text, ok := unescape(raw[1 : len(raw)-1])
-	switch {
-	case !ok || strings.IndexByte(text, 0) >= 0:
+	unquoted, err := jsontext.AppendUnquote(nil, raw)
+	switch text := string(unquoted); {
+	case err != nil || strings.IndexByte(text, 0) >= 0:
 		d.fault(field, "invalid_characters", field+" must not hold NUL or half of a surrogate pair.")
 	case utf8.RuneCountInString(text) > maxText:
 		d.fault(field, "too_long", field+" must have at most 255 characters.")
@@ -178,7 +254,7 @@ func (d *decoder) shortText(field string, raw []byte) *string {
 	return nil
 }
 
-// fault notes one; the same once more would tell the caller nothing.
+// fault adds a fault. A second one that is equal would tell the caller nothing.
 func (d *decoder) fault(field, code, detail string) {
 	f := fault{Field: field, Code: code, Detail: detail}
 	if len(d.faults) < maxFaults && !slices.Contains(d.faults, f) {

@@ -73,7 +73,7 @@ func TestSubmit_invalidBodies(t *testing.T) {
 		"a string":   {`"report_id"`, []string{"body wrong_type"}},
 		"a number":   {`318`, []string{"body wrong_type"}},
 		"null":       {` null `, []string{"body wrong_type"}},
-		"deep, just": {`{"report_id":318,"x":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`, []string{"x unknown_field"}},
+		"deep, just": {`{"report_id":318,"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, []string{"x unknown_field"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := w.submit(c.body)
@@ -106,7 +106,7 @@ func TestSubmit_invalidBodies(t *testing.T) {
 
 func TestSubmit_malformedBodies(t *testing.T) {
 	w := newWorld(t)
-	deep := `{"report_id":318,"x":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`
+	deep := `{"report_id":318,"x":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}`
 	for name, body := range map[string]string{
 		"white space alone": " \n", "not JSON": "report_id=318", "an open object": `{"report_id":318`, "an open string": `{"report_id`,
 		"a comma too many": `{"report_id":318,}`, "no comma": `{"report_id":318 "x":1}`, "no colon": `{"report_id" 318}`, "no name": `{318}`,

@@ -114,11 +114,11 @@ func TestReadJobDocument(t *testing.T) {
 				"! a: There is no such member. b: There is no such member. c: There is no such member. d: There is no such member. There is more. -", "5 - -",
 			}},
 		},
-		"an element too deep": {
+		"a deep element": {
 			`{"report_ids":[` + deep(65) + `,` + deep(9000) + `,1]}`,
-			taken{job: "false -", items: []string{"! The row's values are nested too deep. -", "! The row's values are nested too deep. -", "1 - -"}},
+			taken{job: "false -", items: []string{"! report_id must be an integer. -", "! report_id must be an integer. -", "1 - -"}},
 		},
-		"an item too deep": {`{"items":[{"x":` + deep(65) + `}]}`, taken{job: "false -", items: []string{"! The row's values are nested too deep. -"}}},
+		"a deep item": {`{"items":[{"x":` + deep(65) + `}]}`, taken{job: "false -", items: []string{"! x: There is no such member. report_id is needed. -"}}},
 
 		"nothing":               {``, taken{problem: "400"}},
 		"white space":           {" \n", taken{problem: "400"}},
@@ -148,9 +148,9 @@ func TestReadJobDocument(t *testing.T) {
 		"brackets mixed":        {`{"report_ids":[[1}]}`, taken{problem: "400"}},
 		"deep brackets mixed":   {`{"report_ids":[` + strings.Repeat("[", 70) + strings.Repeat("}", 70) + `]}`, taken{problem: "400"}},
 		"a wrong word":          {`{"report_ids":[nul]}`, taken{problem: "400"}},
-		"two words":             {`{"report_ids":[1"2"]}`, taken{problem: "400"}},
+		"two words":             {`{"report_ids":[1"2"]}`, taken{problem: "400", items: []string{"1 - -"}}},
 		"a wrong word at last":  {`tru`, taken{problem: "400"}},
-		"a leading zero":        {`{"report_ids":[01]}`, taken{problem: "400"}},
+		"a leading zero":        {`{"report_ids":[01]}`, taken{problem: "400", items: []string{"! report_id must be from 1 to 9223372036854775807. -"}}},
 		"a leading zero within": {`{"items":[{"report_id":01}]}`, taken{problem: "400"}},
 		"invalid UTF-8":         {"{\"items\":[{\"client_reference\":\"\xff\"}]}", taken{problem: "400"}},
 		"invalid UTF-8 outside": {"{\"report_ids\":[1]\xff}", taken{problem: "400", items: []string{"1 - -"}}},
@@ -199,11 +199,9 @@ func TestReadJobDocument(t *testing.T) {
 			`{"items":[{"report_id":1` + strings.Repeat(" ", maxElement-14) + `},{"report_id":2}]}`,
 			taken{job: "false -", items: []string{tooLong, "2 - -"}},
 		},
-		"an element much too deep": {
-			`{"report_ids":[` + deep(20_000) + `,` + deep(1_000_000) + `,1]}`,
-			taken{job: "false -", items: []string{"! The row's values are nested too deep. -", tooLong, "1 - -"}},
-		},
-		"deeper than can be followed":  {`{"report_ids":[` + deep(maxDepth+1) + `,1]}`, taken{problem: "413"}},
+		"an element much too deep":     {`{"report_ids":[` + deep(20_000) + `,1]}`, taken{problem: "400"}},
+		"a value larger than is kept":  {`{"report_ids":[1,"` + strings.Repeat("x", 2*maxToken) + `",2]}`, taken{problem: "413", items: []string{"1 - -"}}},
+		"blanks without end":           {`{"report_ids":[1,` + strings.Repeat(" ", 2*maxToken) + `2]}`, taken{problem: "413", items: []string{"1 - -"}}},
 		"too large and no JSON":        {`{"report_ids":["` + large + `",["` + large + `"}]}`, taken{problem: "400", items: []string{tooLong}}},
 		"too large and not UTF-8":      {`{"report_ids":["` + large + "\xff" + `"]}`, taken{problem: "400"}},
 		"too large and not closed":     {`{"report_ids":["` + large, taken{problem: "400"}},
@@ -318,11 +316,11 @@ func TestReadNDJSON(t *testing.T) {
 		strings.Repeat("[", 60_000) + "\n" +
 		`{"report_id":2}`
 	want := taken{job: "false -", items: []string{
-		"318 - -", "1 true a\nb", "1 false -", "! The row is not valid JSON. -", "! The row goes on after its first JSON value. -",
+		"318 - -", "1 true a\nb", "1 false -", "! The row is not valid JSON, or is nested too deep. -", "! The row goes on after its first JSON value. -",
 		"! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -",
 		"! report_id must be from 1 to 9223372036854775807. x: There is no such member. -",
-		"! The row is not valid UTF-8. -", "! The row is not valid JSON. -", "! The row's values are nested too deep. -",
-		"! The row is longer than 64 KiB. -", "! The row's values are nested too deep. -", "2 - -",
+		"! The row is not valid UTF-8. -", "! The row is not valid JSON, or is nested too deep. -", "! x: There is no such member. -",
+		"! The row is longer than 64 KiB. -", "! The row is not valid JSON, or is nested too deep. -", "2 - -",
 	}}
 	for cut, body := range inPieces(body) {
 		if diff := cmp.Diff(want, readJob(t, mediaNDJSON, body), cmp.AllowUnexported(taken{})); diff != "" {

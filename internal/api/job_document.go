@@ -1,26 +1,55 @@
 package api
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"rescind/internal/revocation"
 	"rescind/internal/rows"
 )
 
-// readJobDocument reads a job as one JSON object whose items are taken one by one, while the rest is still on
-// its way. add's errors are given as they are.
+const (
+	// maxElement is the largest size of an element that is read, in bytes. A larger one becomes an INVALID item.
+	maxElement = 64 << 10
+	// maxToken is the largest distance between two values of a document, in bytes, and what the document takes in
+	// memory. A larger value ends the upload.
+	maxToken = 1 << 20
+	// maxRest is how much is still read of a document that is refused already, in bytes: other faults may be near.
+	maxRest = 64 << 10
+)
+
+var (
+	// errRefused ends a document that has faults and is longer than maxRest from there.
+	errRefused = errors.New("the rest of a document that is refused was not read")
+	// errLarge ends a document that has a value larger than maxToken.
+	errLarge = errors.New("a value is larger than is accepted")
+)
+
+// readJobDocument reads a job as one JSON object, and its items one by one while the rest is still on its way. It
+// returns add's errors as they are.
 func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues, error) {
-	d := jobDocument{text: newJSONStream(body), add: add, seen: make(map[string]bool)}
+	start := bufio.NewReader(body)
+	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // an error is met again when it is read
+		_, _ = start.Discard(len(mark))
+	}
+	d := jobDocument{input: documentInput{src: start, left: -1}, add: add, seen: make(map[string]bool)}
+	d.text = jsontext.NewDecoder(&d.input, jsonOptions...)
+	d.input.text = d.text
 	err := d.read()
+	if err != nil && d.input.err != nil {
+		err = d.input.err // the Decoder reports an error of its input within a value as one of the syntax
+	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
 		return jobValues{}, newProblem(codeMalformedJSON).says(malformed.Error())
-	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errEnough) || errors.Is(err, errLarge)):
+	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
 		return jobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return jobValues{}, newProblem(codeTooLarge).says("A value is nested deeper than is accepted here.")
+		return jobValues{}, newProblem(codeTooLarge).says("A value is larger than 1 MiB.")
 	case err != nil:
 		return jobValues{}, err
 	case d.items == 0:
@@ -29,17 +58,51 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues
 	return jobValues{label: d.label, notify: d.values.body.notify}, nil
 }
 
+// documentInput bounds what a Decoder reads ahead of the values that it has returned, which is what it holds in memory.
+type documentInput struct {
+	src  io.Reader
+	text *jsontext.Decoder
+	read int64
+	// left is how much may still be read, in bytes; negative for everything.
+	left int64
+	// err is what ended the input too early; nil while nothing has.
+	err error
+}
+
+func (in *documentInput) Read(b []byte) (n int, err error) {
+	switch {
+	case in.left == 0:
+		err = errRefused
+	case in.read-in.text.InputOffset() >= maxToken:
+		err = errLarge
+	default:
+		if in.left > 0 {
+			b = b[:min(int64(len(b)), in.left)]
+		}
+		n, err = in.src.Read(b)
+	}
+	in.read += int64(n)
+	if in.left > 0 {
+		in.left -= int64(n)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		in.err = err
+	}
+	return n, err
+}
+
 // The members that hold the items.
 const (
 	listIDs   = "report_ids"
 	listItems = "items"
 )
 
-// jobDocument reads the members as strictly as a submission's. What is wrong with the document as a whole goes
-// to the caller as faults, of which more are looked for only nearby; what is wrong with an item, to that item.
+// jobDocument reads the members as strictly as those of a submission. A fault of the document is the caller's; a fault
+// of an element makes this element an INVALID item.
 type jobDocument struct {
-	text *jsonStream
-	add  func(revocation.Item) error
+	input documentInput
+	text  *jsontext.Decoder
+	add   func(revocation.Item) error
 	// values takes notify_candidate, and the faults.
 	values decoder
 	label  *string
@@ -50,74 +113,67 @@ type jobDocument struct {
 }
 
 func (d *jobDocument) read() error {
-	if err := d.text.skipMark(); err != nil {
-		return err
-	}
-	switch c, err := d.text.next(); {
-	case err != nil:
-		return err
-	case d.text.ended():
-		return errEmpty
-	case c != '{':
-		if err := d.lose("body", "wrong_type", "The body must be a JSON object."); err != nil {
-			return err
-		}
-	default:
-		if err := d.text.list('{', '}', d.member); err != nil {
+	switch d.text.PeekKind() {
+	case jsontext.KindBeginObject:
+		if err := readObject(d.text, d.member); err != nil {
 			return err
 		}
 		if d.list == "" {
 			d.values.fault(listIDs, "required", "report_ids or items is needed.")
 		}
-	}
-	if _, err := d.text.next(); err != nil {
-		return err
-	}
-	if !d.text.ended() {
-		return errSecond
-	}
-	return nil
-}
-
-// lose notes what is wrong with the document as a whole, which is not read for long any more, and takes the value
-// that comes next, any that is JSON.
-func (d *jobDocument) lose(field, code, detail string) error {
-	d.values.fault(field, code, detail)
-	d.text.hurry()
-	if _, err := d.value(); !errors.Is(err, errSkipped) {
-		return err
-	}
-	return nil
-}
-
-// value takes the next one, any that is JSON.
-func (d *jobDocument) value() ([]byte, error) {
-	raw, err := d.text.value()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkValue(raw); err != nil {
-		if err := onlyTooDeep(raw, err); err != nil {
-			return nil, err
+	case jsontext.KindInvalid:
+		if _, err := d.text.ReadToken(); !errors.Is(err, io.EOF) {
+			return syntaxOf(err)
 		}
+		return errEmpty
+	default:
+		if err := d.refuse("body", "wrong_type", "The body must be a JSON object."); err != nil {
+			return err
+		}
+	}
+	return atEnd(d.text)
+}
+
+// refuse adds a fault of the document and skips the next value.
+func (d *jobDocument) refuse(field, code, detail string) error {
+	d.values.fault(field, code, detail)
+	d.hurry()
+	_, err := d.value()
+	return err
+}
+
+// hurry has the input end soon.
+func (d *jobDocument) hurry() {
+	if d.input.left < 0 {
+		d.input.left = maxRest
+	}
+}
+
+// value reads the next value. It is valid until the next call.
+func (d *jobDocument) value() (jsontext.Value, error) {
+	raw, err := d.text.ReadValue()
+	if err != nil {
+		return nil, syntaxOf(err)
+	}
+	if !utf8.Valid(raw) {
+		return nil, errUTF8
 	}
 	return raw, nil
 }
 
-// member takes a name and its value.
-func (d *jobDocument) member() error {
-	name, err := d.name()
-	if err != nil {
-		return err
-	}
+func (d *jobDocument) member(name string) error {
 	isList := name == listIDs || name == listItems
+	var err error
 	switch {
 	case !isList && name != "notify_candidate" && name != "label":
-		err = d.lose(shownName(name), "unknown_field", "There is no such member.")
+		err = d.refuse(shownName(name), "unknown_field", "There is no such member.")
 	case d.seen[name]:
-		err = d.lose(name, "duplicate_field", name+" is given more than once.")
+		err = d.refuse(name, "duplicate_field", name+" is given more than once.")
 	case isList && d.list != "":
-		err = d.lose(name, "duplicate_field", "report_ids and items cannot both be given.")
+		err = d.refuse(name, "duplicate_field", "report_ids and items cannot both be given.")
+	case isList && d.text.PeekKind() != jsontext.KindBeginArray:
+		d.list = name
+		err = d.refuse(name, "wrong_type", name+" must be an array.")
 	case isList:
 		d.list = name
 		err = d.elements()
@@ -125,124 +181,55 @@ func (d *jobDocument) member() error {
 		err = d.scalar(name)
 	}
 	d.seen[name] = true
-	if len(d.values.faults) > 0 {
-		d.text.hurry()
-	}
 	return err
 }
 
-// name takes a member's name and the colon. A name that no text can hold, or that is very long, is given as one
-// that is unknown.
-func (d *jobDocument) name() (string, error) {
-	switch c, err := d.text.next(); {
-	case err != nil:
-		return "", err
-	case c != '"':
-		return "", errSyntax
-	}
-	raw, err := d.value()
-	if errors.Is(err, errSkipped) {
-		return otherName, d.text.take(':')
-	}
-	if err != nil {
-		return "", err
-	}
-	name, ok := unescapeName(raw[1 : len(raw)-1])
-	if !ok {
-		name = []byte(otherName)
-	}
-	return string(name), d.text.take(':')
-}
-
-// scalar takes the value of notify_candidate or label. One that is very large is a label that is too long, or has
-// the wrong type, which its first byte shows.
 func (d *jobDocument) scalar(name string) error {
-	first, err := d.text.next()
-	if err != nil {
-		return err
-	}
 	raw, err := d.value()
-	skipped := errors.Is(err, errSkipped)
-	if skipped {
-		raw = []byte{first}
-	}
 	switch {
-	case err != nil && !skipped:
+	case err != nil:
 		return err
 	case name == "notify_candidate":
 		d.values.notify(raw)
-	case skipped && first == '"':
-		d.values.fault(name, "too_long", name+" must have at most 255 characters.")
-	case raw[0] != 'n': // null is none
+	case raw.Kind() != jsontext.KindNull: // null is the same as no label
 		d.label = d.values.shortText(name, raw)
+	}
+	if len(d.values.faults) > 0 {
+		d.hurry()
 	}
 	return nil
 }
 
-// elements takes the array of items.
+// elements reads the array of items.
 func (d *jobDocument) elements() error {
-	if c, err := d.text.next(); err == nil && c != '[' {
-		return d.lose(d.list, "wrong_type", d.list+" must be an array.")
+	if _, err := d.text.ReadToken(); err != nil {
+		return syntaxOf(err)
 	}
-	return d.text.list('[', ']', func() error {
-		item, err := d.item(d.text.value())
+	for d.text.PeekKind() != jsontext.KindEndArray {
+		raw, err := d.value()
 		if err != nil {
 			return err
 		}
 		d.items++
 		if len(d.values.faults) > 0 {
-			return nil // the job is lost; what is left is whether the body is JSON
+			continue // the job is refused; what is left is whether the body is JSON
 		}
-		return d.add(item)
-	})
+		if err := d.add(d.item(raw)); err != nil {
+			return err
+		}
+	}
+	_, err := d.text.ReadToken()
+	return syntaxOf(err)
 }
 
-// item reads an element as the text gave it. Its errors are those that end the document.
-func (d *jobDocument) item(raw []byte, err error) (revocation.Item, error) {
-	if errors.Is(err, errSkipped) {
-		return revocation.Item{Invalid: rowSentence(rows.ErrLong)}, nil
+func (d *jobDocument) item(raw jsontext.Value) revocation.Item {
+	if len(raw) > maxElement {
+		return revocation.Item{Invalid: rowSentence(rows.ErrLong)}
 	}
-	if err != nil {
-		return revocation.Item{}, err
+	if d.list == listItems {
+		return itemOf(decodeSubmission(raw))
 	}
 	var one decoder
-	if d.list == listItems {
-		one.body, one.faults, err = decodeSubmission(raw)
-	} else if err = checkValue(raw); err == nil {
-		one.reportID(raw)
-	}
-	if err != nil {
-		if err := onlyTooDeep(raw, err); err != nil {
-			return revocation.Item{}, err
-		}
-	}
-	return itemOf(one.body, one.faults, err), nil
-}
-
-// checkValue tells why raw is not one JSON value in UTF-8.
-func checkValue(raw []byte) error {
-	if !utf8.Valid(raw) {
-		return errUTF8
-	}
-	s := scanner{text: raw}
-	if _, err := s.value(0); err != nil {
-		return err
-	}
-	if s.at != len(raw) {
-		return errSyntax
-	}
-	return nil
-}
-
-// onlyTooDeep gives no error when all that is wrong with raw is how deep it is nested, which makes an item invalid,
-// but not the document.
-func onlyTooDeep(raw []byte, err error) error {
-	if !errors.Is(err, errNesting) {
-		return err
-	}
-	ok, err := isJSON(raw)
-	if err == nil && !ok {
-		err = errSyntax
-	}
-	return err
+	one.reportID(raw)
+	return itemOf(one.body, one.faults, nil)
 }

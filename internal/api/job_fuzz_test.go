@@ -32,7 +32,7 @@ func FuzzDecodeJobDocument(f *testing.F) {
 		body = bytes.TrimPrefix(body, []byte("\ufeff"))
 		isJSON := json.Valid(body) && utf8.Valid(body)
 		if got.problem != "" {
-			if isJSON == (got.problem == "400") && len(body) < hurried {
+			if isJSON == (got.problem == "400") && len(body) < maxRest {
 				t.Fatalf("%q gave %s", body, got.problem)
 			}
 			return
@@ -68,21 +68,6 @@ func FuzzDecodeJobDocument(f *testing.F) {
 			if want := shown(t, itemOf(decodeSubmission(raw))); got.items[i] != want {
 				t.Fatalf("%s was read as %q, want %q", raw, got.items[i], want)
 			}
-		}
-	})
-}
-
-// FuzzDecodeCheck holds what checks values that are too large to be kept to encoding/json.
-func FuzzDecodeCheck(f *testing.F) {
-	for _, seed := range []string{
-		`{"a":[1,-0,0.5,1e5,1E-5,-2.5e+07],"b":{"c":[]},"":"\u00e9\"\\\/\b\f\n\r\té😀"} `, `[true,false,null]`, ` "x"`, `-`, `01`, `1.`, `1.e1`, `1e`, `1e+`,
-		`[1,]`, `{"a":1,}`, `{"a"}`, `{1:2}`, `{,}`, `[}`, `{]`, `"\x"`, `"\u12g4"`, "\"\x1f\"", "\"\xff\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", `tru`, `nulL`, `1 2`, `[] x`, `]`, ``, "é",
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if got, err := isJSON(text); err != nil || got != (json.Valid(text) && utf8.Valid(text)) {
-			t.Fatalf("%q: %t %v", text, got, err)
 		}
 	})
 }

@@ -16,9 +16,9 @@ func newJobOperation(schemas huma.Registry) *huma.Operation {
 		Summary: "Revoke many candidates' invites",
 		Description: `The body is read as a stream. The answer comes when all of them are durable; nothing is carried out before, and of an upload that breaks off, or is refused, nothing stays.
 
-An item that cannot be read becomes one with the status INVALID, whose message says why, and the others go on; so does one that is larger than 64 KiB, or nested deeper than 64 levels. Rows are numbered from 1 in the order of the input; blank lines and the header row are not counted. A byte order mark at the beginning is skipped. A report_id may come more than once.
+An item that cannot be read becomes one with the status INVALID, whose message says why, and the others go on; so does one that is larger than 64 KiB. Rows are numbered from 1 in the order of the input; blank lines and the header row are not counted. A byte order mark at the beginning is skipped. A report_id may come more than once.
 
-The body is refused as a whole when it is not JSON (400), when it has no item, or no header row, or members that are not known (422), when it has too many items (413), and when it stays away for long (408). The whole is at most 64 KiB and 2 KiB for each item that a job can have, packed and unpacked; brackets that are nested more than 8 million deep are not followed (413).`,
+The body is refused as a whole when it is not JSON (400), when it has no item, or no header row, or members that are not known (422), when it has too many items (413), and when it stays away for long (408). The whole is at most 64 KiB and 2 KiB for each item that a job can have, packed and unpacked; a value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
 		Parameters: []*huma.Param{
 			optional("notify_candidate", "The default of items that do not say; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "boolean", Default: false}),
 			optional("label", "Comes back with the job; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),

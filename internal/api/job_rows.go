@@ -178,10 +178,9 @@ func itemOf(body submissionBody, faults []fault, err error) revocation.Item {
 
 // rowSyntax says of a row what syntaxErrors say of a body.
 var rowSyntax = map[syntaxError]string{
-	errSyntax:  "The row is not valid JSON.",
-	errUTF8:    "The row is not valid UTF-8.",
-	errSecond:  "The row goes on after its first JSON value.",
-	errNesting: "The row's values are nested too deep.",
+	errSyntax: "The row is not valid JSON, or is nested too deep.",
+	errUTF8:   "The row is not valid UTF-8.",
+	errSecond: "The row goes on after its first JSON value.",
 }
 
 // maxSentences bounds what is kept of a row that is wrong all over.
