@@ -32,7 +32,7 @@ type Store interface {
 	revocation.HousekeepingStore
 	revocation.BacklogStore
 	api.Keys
-	// Ping tells whether the store can serve.
+	// Ping reports whether the store can be read and written. The Detail of its error, if any, is for everybody.
 	Ping(ctx context.Context) error
 }
 
@@ -75,7 +75,11 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 // databaseCheck looks at the store, without which nothing works.
 func databaseCheck(store Store) api.Check {
 	return api.Check{Name: "database", Critical: true, Run: func(ctx context.Context) (api.State, string) {
-		if err := store.Ping(ctx); err != nil {
+		err := store.Ping(ctx)
+		if known, ok := errors.AsType[*revocation.Error](err); ok && known.Detail != "" {
+			return api.StateUnavailable, known.Detail
+		}
+		if err != nil {
 			return api.StateUnavailable, "The database does not answer, or its tables are not there."
 		}
 		return api.StateOK, ""

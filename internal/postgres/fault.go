@@ -66,7 +66,7 @@ func faultCode(err error) revocation.Code {
 		case strings.HasPrefix(answer.Code, "57"), // cancelled, starting up, shutting down
 			strings.HasPrefix(answer.Code, "53"), // out of connections, memory, disk
 			answer.Code == "58030",               // disk
-			answer.Code == "25006",               // a standby
+			answer.Code == readOnlyTransaction,   // a standby
 			strings.HasPrefix(answer.Code, "28"), // the login is refused
 			answer.Code == "3D000",               // no such database
 			answer.Code == "42P01":               // no such table: not migrated yet

@@ -56,21 +56,17 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
+	s := &Store{}
+	preferWritable(config.ConnConfig, url)
+	giveUpUseless(config.ConnConfig, func() { s.pool.Reset() })
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("set up the database pool: %w", err)
 	}
-	return &Store{pool: pool}, nil
+	return s, nil
 }
 
 // Close ends all connections, after the statements that run.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
-}
-
-// Ping tells whether the database answers and has this program's tables.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, `SELECT 1 FROM notifications LIMIT 0`)
-	return fault("ping", err)
 }

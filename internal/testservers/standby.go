@@ -1,0 +1,48 @@
+package testservers
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Standby makes and starts a server that copies this one. It can be read and not written until Promote, and is removed
+// when the test ends.
+func (s *PostgresServer) Standby(settings ...string) *PostgresServer {
+	s.t.Helper()
+	dir, err := os.MkdirTemp("", clusterPrefix)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &cluster{dir: dir, bin: s.cluster.bin, settings: settings, owner: s.cluster.owner}
+	s.t.Cleanup(c.remove)
+	if err := c.own(dir); err != nil {
+		s.t.Fatal(err)
+	}
+	// It keeps what is changed while it is copied, and tells the copy where to follow.
+	copying := c.command("pg_basebackup", "--pgdata", c.data(), "--host", "127.0.0.1", "--port", strconv.Itoa(s.cluster.port),
+		"--username", superuser, "--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--no-sync")
+	if out, err := copying.CombinedOutput(); err != nil {
+		s.t.Fatalf("pg_basebackup: %v\n%s", err, out)
+	}
+	err = startOnFreePort(func(port int) error {
+		c.port = port
+		return c.start()
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &PostgresServer{t: s.t, cluster: c}
+}
+
+// Promote makes a primary of a standby, and returns when it can be written to.
+func (s *PostgresServer) Promote() {
+	s.t.Helper()
+	if err := s.cluster.execute(s.t.Context(), fmt.Sprintf("SELECT pg_promote(true, %d)", readyTimeout/time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Address is the host and port that it listens on.
+func (s *PostgresServer) Address() string { return loopback(s.cluster.port) }
