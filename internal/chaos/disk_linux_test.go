@@ -5,8 +5,12 @@ package chaos_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -86,18 +90,68 @@ func TestChaos_DiskFull(t *testing.T) {
 	s.await("PostgreSQL says that its disk is full", func() bool { return s.diskFull() })
 	before := s.answered("503 unavailable")
 	s.await("nothing is accepted", func() bool { return s.answered("503 unavailable") > before+20 })
+	for _, api := range s.apis {
+		s.await(api.name+" says why it is not ready", func() bool { return saysFull(t, api.addr) })
+	}
 	free()
 	// Whether it has given up by itself or not: it is started again, as an operator would.
 	s.unrecorded(s.workers)
 	s.postgres.Restart()
 	accepted := s.answered("202")
 	s.await("something is accepted again", func() bool { return s.answered("202") > accepted+50 })
+	for _, api := range s.apis {
+		s.await(api.name+" is ready", func() bool { status, _ := readiness(t, api.addr); return status == http.StatusOK })
+	}
 	close(stop)
 	calling.Wait()
 	s.drain()
 	close(stopWatching)
 	watching.Wait()
 	s.audit(s.r)
+}
+
+// TestChaos_DiskFullStandalone fills the disk under the embedded form.
+func TestChaos_DiskFullStandalone(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(t))
+	cmd := exec.CommandContext(t.Context(), programs.api, "standalone", "--demo", "--data", filepath.Join(dir, "data"), "--addr", addr)
+	cmd.Env = []string{"ADMIN_ADDR=127.0.0.1:0", "PATH=" + os.Getenv("PATH")}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }() // how it ends is not what is tested
+	ready := func() bool { status, _ := readiness(t, addr); return status == http.StatusOK }
+	await(t, "it is ready", ready)
+	free := fill(t, dir)
+	await(t, "it says why it is not ready", func() bool { return saysFull(t, addr) })
+	free()
+	await(t, "it is ready again", ready)
+}
+
+// readiness is what /readyz says; 0 when nothing answers.
+func readiness(t *testing.T, addr string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, ""
+	}
+	defer func() { _ = response.Body.Close() }() // it is read
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return response.StatusCode, string(text)
+}
+
+func saysFull(t *testing.T, addr string) bool {
+	t.Helper()
+	status, body := readiness(t, addr)
+	return status == http.StatusServiceUnavailable && strings.Contains(body, "disk is full")
 }
 
 // diskFull asks PostgreSQL for room.
@@ -127,10 +181,15 @@ func (s *scene) answered(how string) (n int) {
 
 func (s *scene) await(what string, condition func() bool) {
 	s.t.Helper()
+	await(s.t, what, condition)
+	s.t.Logf("%s: %s", s.now().Round(time.Millisecond), what)
+}
+
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(reachTime); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("still not: %s", what)
+			t.Fatalf("still not: %s", what)
 		}
 	}
-	s.t.Logf("%s: %s", s.now().Round(time.Millisecond), what)
 }

@@ -87,6 +87,7 @@ func migrations(url string) (*sql.DB, *goose.Provider, error) {
 		return nil, nil, fmt.Errorf("DATABASE_URL is not a valid postgres:// URL")
 	}
 	config.ConnectTimeout = connectTimeout
+	preferWritable(config, url)
 	config.RuntimeParams["lock_timeout"] = migrationLockTimeout
 	dir, err := fs.Sub(files, "migrations")
 	if err != nil {

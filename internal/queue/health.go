@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -17,7 +18,7 @@ const (
 	StateOK State = "ok"
 	// StateEvicting: it answers, but may throw tasks away when its memory is full.
 	StateEvicting State = "evicting"
-	// StateAway: it does not answer, or does not serve now.
+	// StateAway: it does not answer, or takes nothing now.
 	StateAway State = "away"
 )
 
@@ -32,24 +33,40 @@ type Health struct {
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if err := c.redis.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("ping redis: %w", err)
+	if err := c.write(ctx); err != nil {
+		return fmt.Errorf("write to redis: %w", err)
 	}
 	return nil
 }
 
-// Health looks at Redis. It returns within sendTimeout.
+const (
+	healthKey = "rescind:health"
+	// healthTTL keeps the key no longer than somebody asks.
+	healthTTL = time.Minute
+)
+
+// write fails when Redis cannot be given a task: also when it answers, but is a read-only replica, has no memory left or
+// cannot save what it has.
+func (c *Client) write(ctx context.Context) error {
+	return c.redis.Set(ctx, healthKey, "", healthTTL).Err()
+}
+
+// Health reports how well Redis can carry the queue. It returns within sendTimeout.
 func (c *Client) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	err := c.redis.Ping(ctx).Err()
+	err := c.write(ctx)
 	var policy string
 	if err == nil {
 		policy, err = c.evictionPolicy(ctx)
 	}
 	switch {
+	case redis.IsReadOnlyError(err):
+		return Health{StateAway, "Redis is a read-only replica."}
+	case redis.IsOOMError(err):
+		return Health{StateAway, "Redis has no memory left."}
 	case refused(err):
-		return Health{StateAway, "Redis answers, but does not serve now."}
+		return Health{StateAway, "Redis answers, but takes nothing now."}
 	case err != nil:
 		return Health{StateAway, "Redis does not answer."}
 	case policy != "" && policy != "noeviction":

@@ -25,7 +25,7 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A managed Redis forbids CONFIG, and a strict one INFO as well.
-	for name, rule := range map[string]string{"without-config": "-config", "without-both": "-config -info", "without-ping": "-ping"} {
+	for name, rule := range map[string]string{"without-config": "-config", "without-both": "-config -info", "without-writes": "-@write"} {
 		args := []any{"acl", "setuser", name, "on", ">s3cret", "~*", "&*", "+@all"}
 		for r := range strings.FieldsSeq(rule) {
 			args = append(args, r)
@@ -38,7 +38,7 @@ func TestHealth(t *testing.T) {
 		"":               queue.StateEvicting,
 		"without-config": queue.StateEvicting,
 		"without-both":   queue.StateOK,
-		"without-ping":   queue.StateAway,
+		"without-writes": queue.StateAway,
 	} {
 		t.Run("a Redis that evicts/"+user, func(t *testing.T) {
 			credentials := ""
@@ -52,6 +52,35 @@ func TestHealth(t *testing.T) {
 			}
 			if want == queue.StateEvicting && !strings.Contains(got.Reason, "allkeys-lru") {
 				t.Errorf("the reason does not name the policy: %s", got.Reason)
+			}
+		})
+	}
+}
+
+func TestHealth_cannotBeWritten(t *testing.T) {
+	primary := testservers.StartRedis(t)
+	for name, test := range map[string]struct {
+		url    string
+		spoil  []any // what is done to it
+		reason string
+	}{
+		"a read-only replica": {primary.Replica().URL(), nil, "read-only"},
+		"no memory is left":   {testservers.Redis(t), []any{"config", "set", "maxmemory", "1"}, "no memory"},
+		"too few replicas":    {testservers.Redis(t), []any{"config", "set", "min-replicas-to-write", "1"}, "takes nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := connect(t, test.url)
+			if test.spoil != nil {
+				if err := r.Do(t.Context(), test.spoil...).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			client := queue.NewClient(r)
+			if got := client.Health(t.Context()); got.State != queue.StateAway || !strings.Contains(got.Reason, test.reason) {
+				t.Errorf("got %+v, want a reason with %q", got, test.reason)
+			}
+			if client.Ready(t.Context()) == nil {
+				t.Error("it is ready for tasks")
 			}
 		})
 	}

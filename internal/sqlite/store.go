@@ -30,6 +30,7 @@ const (
 
 // Store is the service's data in one file. Other processes may use the same file at the same time.
 type Store struct {
+	path    string
 	writer  *sql.DB // of one connection
 	readers *sql.DB
 }
@@ -74,7 +75,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fault("open database", err), writer.Close())
 	}
-	return &Store{writer: writer, readers: reading}, nil
+	return &Store{path: path, writer: writer, readers: reading}, nil
 }
 
 func open(path string, connections int, settings url.Values) (*sql.DB, error) {
@@ -87,13 +88,6 @@ func open(path string, connections int, settings url.Values) (*sql.DB, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db, nil
-}
-
-// Ping tells whether the store can serve; CodeUnavailable when it cannot.
-func (s *Store) Ping(ctx context.Context) error {
-	var some bool
-	err := s.readers.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&some)
-	return fault("ping database", err)
 }
 
 // Close ends the store's use of the file; the last one to do so folds the write-ahead log into it.

@@ -50,6 +50,12 @@ func StartRedis(t testing.TB, opts ...RedisOption) *RedisServer {
 	return s
 }
 
+// Replica starts a server that copies this one and can only be read. It is killed when the test ends.
+func (s *RedisServer) Replica() *RedisServer {
+	s.t.Helper()
+	return StartRedis(s.t, replicaOf(s.port))
+}
+
 // Kill ends the server as kill -9 does, and what it held is lost. Its port then refuses connections.
 func (s *RedisServer) Kill() {
 	if s.process != nil {
