@@ -6,13 +6,18 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
+// ownImage is the image that is built here.
+const ownImage = "rescind:local"
+
 type composeFile struct {
 	Services map[string]composeService
+	Secrets  map[string]struct{ File string }
 	Networks map[string]struct{ Internal bool }
 	Volumes  map[string]struct{}
 }
@@ -21,6 +26,9 @@ type composeService struct {
 	Image           string
 	User            string
 	Build           struct{ Context, Dockerfile string }
+	PullPolicy      string `yaml:"pull_policy"`
+	MemLimit        string `yaml:"mem_limit"`
+	Secrets         []string
 	Entrypoint      []string
 	Command         stringOrList
 	Environment     map[string]string
@@ -96,11 +104,8 @@ func TestCompose(t *testing.T) {
 					t.Errorf("%s cannot be set from outside", name)
 				}
 			}
-			if service.Build.Dockerfile == "" {
+			if service.Image != ownImage {
 				return
-			}
-			if _, err := os.Stat(filepath.Join(root, service.Build.Context, service.Build.Dockerfile)); err != nil {
-				t.Error(err)
 			}
 			checkSettings(t, service.program(), substituted(service.Environment))
 			if check := []string{"CMD", service.Entrypoint[0], "healthcheck"}; service.Restart != "no" && !slices.Equal(service.Healthcheck.Test, check) {
@@ -113,6 +118,10 @@ func TestCompose(t *testing.T) {
 	}
 }
 
+// pinned matches an image that stays the same: one of Docker's official images by its digest, another publisher's by its
+// exact version at least.
+var pinned = regexp.MustCompile(`^([a-z]+:\d+\.\d+[^@/]*@sha256:[0-9a-f]{64}|[a-z]+/[a-z]+:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?)$`)
+
 func checkHardening(t *testing.T, s composeService) {
 	t.Helper()
 	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
@@ -124,8 +133,8 @@ func checkHardening(t *testing.T, s composeService) {
 	if s.Restart != "no" && len(s.Profiles) == 0 && len(s.Healthcheck.Test) < 2 {
 		t.Error("nobody checks its health")
 	}
-	if s.Build.Dockerfile == "" && !regexp.MustCompile(`:v?\d+\.\d+`).MatchString(s.Image) {
-		t.Errorf("the image %q has no version", s.Image)
+	if s.Image != ownImage && !pinned.MatchString(s.Image) {
+		t.Errorf("the image %q is not pinned", s.Image)
 	}
 	for _, port := range s.Ports {
 		if !strings.HasPrefix(port, "127.0.0.1:") {
@@ -186,13 +195,48 @@ func TestCompose_Order(t *testing.T) {
 	}
 }
 
-func TestCompose_Redis(t *testing.T) {
-	command := strings.Join(decode[composeFile](t, root, "docker-compose.yml").Services["redis"].Command, " ")
-	for _, want := range []string{"--maxmemory-policy noeviction", "--appendonly yes", "--requirepass ${REDIS_PASSWORD:-"} {
-		if !strings.Contains(command, want) {
-			t.Errorf("Redis runs without %q: %s", want, command)
+// Two services that build the same tag race for it, and give their containers different images.
+func TestCompose_Image(t *testing.T) {
+	services := decode[composeFile](t, root, "docker-compose.yml").Services
+	var builders []string
+	for name, service := range services {
+		if service.Build.Dockerfile != "" {
+			builders = append(builders, name)
+			if _, err := os.Stat(filepath.Join(root, service.Build.Context, service.Build.Dockerfile)); err != nil {
+				t.Error(err)
+			}
 		}
 	}
+	if len(builders) != 1 || services[builders[0]].Image != ownImage {
+		t.Fatalf("the image %s is built by %v, not by one service", ownImage, builders)
+	}
+	for _, name := range []string{"migrate", "api", "worker"} {
+		if s := services[name]; s.Image != ownImage || s.PullPolicy != "never" {
+			t.Errorf("%s runs %s with the pull policy %q", name, s.Image, s.PullPolicy)
+		}
+	}
+}
+
+// A container that reaches its limit is killed: the Go runtime must know of it before.
+func TestCompose_Memory(t *testing.T) {
+	services := decode[composeFile](t, root, "docker-compose.yml").Services
+	for _, name := range []string{"api", "worker"} {
+		limit := mebibytes(t, services[name].MemLimit, "m")
+		soft := mebibytes(t, services[name].Environment["GOMEMLIMIT"], "MiB")
+		if soft > limit*9/10 {
+			t.Errorf("%s: GOMEMLIMIT is %d MiB of a limit of %d MiB, which leaves no room", name, soft, limit)
+		}
+	}
+}
+
+func mebibytes(t *testing.T, size, unit string) int {
+	t.Helper()
+	number, ok := strings.CutSuffix(size, unit)
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		t.Fatalf("the size %q is not written as a number with the unit %s", size, unit)
+	}
+	return n
 }
 
 // Prometheus finds all processes by their service's name: each once, so that they share one network with it.
@@ -231,5 +275,38 @@ func TestCompose_Prometheus(t *testing.T) {
 	}
 	if scraped["api"] != "rescind-api" || scraped["worker"] != "rescind-worker" {
 		t.Errorf("the jobs are not those that the alerts know: %v", scraped)
+	}
+}
+
+// The manual's lines name services that there are, and profiles.
+func TestCompose_Manual(t *testing.T) {
+	services := decode[composeFile](t, root, "docker-compose.yml").Services
+	profiles := make(map[string]bool)
+	for _, service := range services {
+		for _, profile := range service.Profiles {
+			profiles[profile] = true
+		}
+	}
+	line := regexp.MustCompile(`docker compose ((?:--profile \S+\s)?)(up|run|exec|stop|down|build|ps)\b([^&|<#\x60)(]*)`)
+	text := read(t, "README.md") + read(t, root, "docker-compose.yml")
+	lines := line.FindAllStringSubmatch(text, -1)
+	if len(lines) < 10 {
+		t.Fatalf("%d lines found", len(lines))
+	}
+	for _, l := range lines {
+		if profile := strings.TrimSpace(strings.TrimPrefix(l[1], "--profile ")); profile != "" && !profiles[profile] {
+			t.Errorf("%q: there is no such profile", l[0])
+		}
+		for word := range strings.FieldsSeq(strings.SplitN(l[3], "\n", 2)[0]) {
+			if strings.HasPrefix(word, "-") || strings.Contains(word, "=") {
+				continue
+			}
+			if _, ok := services[word]; !ok {
+				t.Errorf("%q: there is no service %s", l[0], word)
+			}
+			if l[2] == "run" || l[2] == "exec" { // what follows is the container's command
+				break
+			}
+		}
 	}
 }

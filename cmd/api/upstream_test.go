@@ -197,7 +197,7 @@ func TestUpstream(t *testing.T) {
 		if waiting.code != http.StatusAccepted || waiting.str("status") != "PENDING" || waiting.body["attempts"] != 0.0 {
 			t.Errorf("kept: %v", waiting.body)
 		}
-		p.setUpstream("--upstream-key-file", keyFile(t, "another"))
+		mustCommand(t, p.env, "another\n", "account", "set", "acme", "--upstream-key-file", "-")
 		if a := p.final(waiting.str("id")); a.str("status") != "REVOKED" {
 			t.Errorf("resumed: %v", a.body)
 		}
