@@ -58,7 +58,7 @@ func (r *composedRedis) command(ctx context.Context, args ...string) *exec.Cmd {
 	for i := range args {
 		args[i] = inside.Replace(args[i])
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the command of the compose file
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = r.dir
 	cmd.Env = []string{"PATH=" + r.dir + ":" + os.Getenv("PATH")}
 	return cmd
@@ -174,7 +174,7 @@ func TestCompose_Passwords(t *testing.T) {
 		t.Fatal("README.md does not say how to replace the passwords")
 	}
 	dir := t.TempDir()
-	cmd := exec.Command("/bin/sh", "-ec", "umask 077\n"+block[1]) //nolint:gosec // the commands of the manual
+	cmd := exec.Command("/bin/sh", "-ec", "umask 077\n"+block[1])
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
