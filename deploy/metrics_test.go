@@ -49,8 +49,9 @@ func expose(t *testing.T) exposition {
 	}
 	log := slog.New(slog.DiscardHandler)
 	instruments := app.NewInstruments(store, redis, nil)
+	public, admin := listen(t), listen(t)
 	server := app.NewAPI(app.APIOptions{
-		Store: store, Redis: redis, RateLimit: 50, JobMaxItems: 1000, Instruments: instruments, Log: log,
+		Listener: public, Store: store, Redis: redis, RateLimit: 50, JobMaxItems: 1000, Instruments: instruments, Log: log,
 	})
 	_, err = app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis, Mailer: mailer, Retry: config.Retry{BackoffBase: time.Second, BackoffMax: time.Second, MaxAttempts: 1},
@@ -59,11 +60,12 @@ func expose(t *testing.T) exposition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, admin := listen(t), listen(t)
 	ctx, stop := context.WithCancel(t.Context())
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return server.Run(ctx, public) })
-	running.Go(func() error { return app.Admin(ctx, admin, server.Health(), instruments, log) })
+	running.Go(func() error { return server.Run(ctx) })
+	running.Go(func() error {
+		return app.Admin(ctx, app.AdminOptions{Listener: admin, Health: server.Health(), Instruments: instruments, Log: log})
+	})
 	defer func() {
 		stop()
 		if err := running.Wait(); err != nil {

@@ -58,13 +58,18 @@ func (c *serveCommand) Run(p *process) (err error) {
 	}
 	instruments := app.NewInstruments(store, redis, tracing)
 	server := app.NewAPI(app.APIOptions{
+		Listener: listener, AllowedHosts: settings.AllowedHosts,
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
 		JobMaxItems: settings.JobMaxItems, Instruments: instruments, Log: p.log,
 	})
 	running, ctx := errgroup.WithContext(p.ctx)
-	running.Go(func() error { return server.Run(ctx, listener) })
+	running.Go(func() error { return server.Run(ctx) })
 	if admin != nil {
-		running.Go(func() error { return app.Admin(ctx, admin, server.Health(), instruments, p.log) })
+		running.Go(func() error {
+			return app.Admin(ctx, app.AdminOptions{
+				Listener: admin, AllowedHosts: settings.AllowedHosts, Health: server.Health(), Instruments: instruments, Log: p.log,
+			})
+		})
 	}
 	p.log.Info("serving", "addr", listener.Addr().String())
 	return running.Wait()
@@ -84,7 +89,7 @@ func (c *healthCommand) Run(p *process) error {
 type standaloneCommand struct {
 	Addr string `placeholder:"HOST:PORT" help:"Where to listen; 127.0.0.1:8080 unless HTTP_ADDR says otherwise."`
 	Data string `default:"./rescind-data" placeholder:"DIR" help:"The directory that holds everything (default: ${default})."`
-	Demo bool   `help:"Load an account, its key and sample invites, and print what to try."`
+	Demo bool   `help:"Load an account, its key and sample invites, and print what to try. Listens on this machine alone; the key works only while this is given."`
 }
 
 // Run works in one process until it is told to stop.
@@ -100,6 +105,11 @@ func (c *standaloneCommand) Run(p *process) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w; choose another address with --addr", err)
+	}
+	if c.Demo {
+		if err := standalone.CheckDemo(listener.Addr()); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	admin, err := app.ListenAdmin(settings.AdminAddr, p.log)
 	if err != nil {

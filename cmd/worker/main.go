@@ -97,7 +97,11 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return worker.Run(ctx) })
 	if admin != nil {
-		running.Go(func() error { return app.Admin(ctx, admin, worker.Health(), instruments, log) })
+		running.Go(func() error {
+			return app.Admin(ctx, app.AdminOptions{
+				Listener: admin, AllowedHosts: settings.AllowedHosts, Health: worker.Health(), Instruments: instruments, Log: log,
+			})
+		})
 	}
 	log.Info("working")
 	return running.Wait()

@@ -35,6 +35,8 @@ type Options struct {
 	// RateLimit is in requests a second and key, at least 1. As many unknown keys are looked up for an address.
 	RateLimit int
 	Log       *slog.Logger
+	// Hosts are the host names that are answered to.
+	Hosts Hosts
 	// Metrics is where the request metrics are registered; nil: nowhere.
 	Metrics prometheus.Registerer
 }
@@ -54,6 +56,7 @@ type API struct {
 	guesses     *limits[netip.Prefix]
 	reads       *slots[string] // of accounts
 	health      *Health
+	hosts       Hosts
 	submitWait  time.Duration
 	jobMaxItems int
 	log         *slog.Logger
@@ -66,7 +69,7 @@ type API struct {
 // New makes an API. Drain the Service before the server that serves it is shut down: its waits end then.
 func New(o Options) *API {
 	a := &API{
-		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health,
+		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health, hosts: o.Hosts,
 		limits:     newLimits[revocation.ID]("default", o.RateLimit),
 		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		reads:      newSlots[string]("reads", accountReads, processReads),

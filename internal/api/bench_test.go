@@ -88,7 +88,7 @@ func BenchmarkSubmit(b *testing.B) {
 		<-ended
 	}()
 	a := New(Options{
-		Service: service, Keys: table, Health: NewHealth(), RateLimit: 1 << 40, Log: log, Metrics: prometheus.NewRegistry(),
+		Service: service, Keys: table, Health: NewHealth(), Hosts: Hosts{any: true}, RateLimit: 1 << 40, Log: log, Metrics: prometheus.NewRegistry(),
 	})
 	b.ReportAllocs()
 	b.SetParallelism(32)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -89,6 +88,9 @@ func (a *API) recovered(x *exchange, next echo.HandlerFunc) (err error) {
 			x.err = err
 		}
 	}()
+	if !a.hosts.answers(x.Request().Host) {
+		return newProblem(codeHostNotAllowed)
+	}
 	return next(x)
 }
 
@@ -104,11 +106,7 @@ func (x *exchange) write(p *problem) {
 	if p.retryAfter > 0 {
 		x.Response().Header()["Retry-After"] = []string{strconv.Itoa(p.retryAfter)}
 	}
-	body, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // a problem is made of strings and numbers
-	}
-	x.respond(p.Status, mediaProblem, body)
+	x.respond(p.Status, mediaProblem, p.body())
 }
 
 // respond answers with a whole body. An error of the connection is nobody's to handle: the caller is gone.

@@ -19,6 +19,8 @@ An API key goes into the header apiKey, or into Authorization as a Bearer token;
 
 The endpoint that this service implements is documented elsewhere without HTTP codes, without the name of the key's header, without an example for ALREADY_REVOKED, and without the moment and zone of NOT_ALLOWED's timestamp. The reading here: codes as below, apiKey, the sentence below, and the account's latest plan change in UTC.
 
+A service that listens on this machine alone answers 403 host_not_allowed to a request whose header Host names neither localhost, an address, nor a name that its setting ALLOWED_HOSTS has.
+
 Times are by RFC 3339, in UTC. Parameters in the query string are taken strictly where a key is needed: each once, and no others.`
 
 // newDocument is the document without operations.

@@ -21,7 +21,7 @@ import (
 )
 
 func newTestAPI() *API {
-	return New(Options{Health: NewHealth(), RateLimit: 1, Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Health: NewHealth(), Hosts: Hosts{any: true}, RateLimit: 1, Log: slog.New(slog.DiscardHandler)})
 }
 
 func get(t *testing.T, a *API, path string) *httptest.ResponseRecorder {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -14,6 +15,7 @@ const (
 	codeMalformedJSON    revocation.Code = "malformed_json"
 	codeUnauthorized     revocation.Code = "unauthorized"
 	codeMissingScope     revocation.Code = "missing_scope"
+	codeHostNotAllowed   revocation.Code = "host_not_allowed"
 	codeMethodNotAllowed revocation.Code = "method_not_allowed"
 	codeRequestTimeout   revocation.Code = "request_timeout"
 	codeTooLarge         revocation.Code = "too_large"
@@ -38,6 +40,7 @@ var kinds = map[revocation.Code]kind{
 	codeMalformedJSON:    {status: http.StatusBadRequest, detail: "The body is not valid JSON."},
 	codeUnauthorized:     {status: http.StatusUnauthorized, detail: "A valid API key is needed in the header apiKey."},
 	codeMissingScope:     {status: http.StatusForbidden, detail: "The API key does not have the scope that this needs."},
+	codeHostNotAllowed:   {status: http.StatusForbidden, detail: "The service answers to localhost and to addresses here, and to no other host name that ALLOWED_HOSTS does not have."},
 	codeMethodNotAllowed: {status: http.StatusMethodNotAllowed, detail: "The header Allow names the methods that this address has."},
 	codeRequestTimeout:   {status: http.StatusRequestTimeout, detail: "The body did not arrive in time."},
 	codeTooLarge:         {status: http.StatusRequestEntityTooLarge, detail: "The body is larger than is accepted here."},
@@ -134,6 +137,15 @@ func problemOfStatus(status int) *problem {
 	default:
 		return newProblem(revocation.CodeInternal)
 	}
+}
+
+// body is the problem as it is sent.
+func (p *problem) body() []byte {
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a problem is made of strings and numbers
+	}
+	return body
 }
 
 func (p *problem) Error() string {

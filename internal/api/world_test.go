@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 
 	o := api.Options{
 		Service: w.service, Keys: w.faults, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
-		JobMaxItems: 20_000, RateLimit: 1_000_000, Log: log,
+		JobMaxItems: 20_000, RateLimit: 1_000_000, Log: log, Hosts: api.HostsOf(new(net.TCPAddr), nil),
 	}
 	w.server = httptest.NewUnstartedServer(nil)
 	w.server.Config = api.NewServer("", nil, log)

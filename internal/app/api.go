@@ -16,8 +16,13 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// APIOptions are an API's parts. All are needed.
+// APIOptions are an API's parts. All are needed, but for AllowedHosts.
 type APIOptions struct {
+	// Listener is the public address's.
+	Listener net.Listener
+	// AllowedHosts are the names that a listener on loopback answers to, beside localhost and addresses.
+	AllowedHosts []string
+
 	Store      Store
 	Redis      *redis.Client
 	SubmitWait time.Duration
@@ -30,11 +35,12 @@ type APIOptions struct {
 
 // API accepts revocations over HTTP and tells how far they are.
 type API struct {
-	service *revocation.Service
-	client  *queue.Client
-	handler http.Handler
-	health  *api.Health
-	log     *slog.Logger
+	listener net.Listener
+	service  *revocation.Service
+	client   *queue.Client
+	handler  http.Handler
+	health   *api.Health
+	log      *slog.Logger
 }
 
 // NewAPI makes an API.
@@ -46,9 +52,9 @@ func NewAPI(o APIOptions) *API {
 		Observer: o.Instruments.observer,
 	})
 	return &API{
-		service: service, client: client, health: health, log: o.Log,
+		listener: o.Listener, service: service, client: client, health: health, log: o.Log,
 		handler: tracedHandler(o.Instruments.tracing, api.New(api.Options{
-			Service: service, Keys: o.Store, Health: health,
+			Service: service, Keys: o.Store, Health: health, Hosts: api.HostsOf(o.Listener.Addr(), o.AllowedHosts),
 			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, JobMaxItems: o.JobMaxItems,
 			Log: o.Log, Metrics: o.Instruments.metrics,
 		})),
@@ -58,13 +64,13 @@ func NewAPI(o APIOptions) *API {
 // Health tells whether the API can do its work: it can while its database answers.
 func (a *API) Health() *api.Health { return a.health }
 
-// Run serves on listener until ctx ends, and returns when all that was accepted is written.
-func (a *API) Run(ctx context.Context, listener net.Listener) error {
+// Run serves until ctx ends, and returns when all that was accepted is written.
+func (a *API) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	parts.Go(func() { a.service.Run(working) })
 	parts.Go(func() { a.client.Listen(working, a.service.Wake) })
-	err := serve(ctx, listener, a.handler, a.log, a.service.Drain)
+	err := serve(ctx, a.listener, a.handler, a.log, a.service.Drain)
 	stop()
 	parts.Wait()
 	return err

@@ -42,11 +42,21 @@ func NewInstruments(store Store, client *redis.Client, tracing *telemetry.Tracin
 // queuePage is where the page on the queues is on the operators' address.
 const queuePage = "/queues"
 
+// AdminOptions are the operators' address's parts. All are needed, but for AllowedHosts.
+type AdminOptions struct {
+	Listener net.Listener
+	// AllowedHosts are the names that a listener on loopback answers to, beside localhost and addresses.
+	AllowedHosts []string
+	Health       *api.Health
+	Instruments  *Instruments
+	Log          *slog.Logger
+}
+
 // Admin serves the operators' address until ctx ends.
-func Admin(ctx context.Context, listener net.Listener, health *api.Health, instruments *Instruments, log *slog.Logger) error {
-	mux := api.Admin(health, promhttp.HandlerFor(instruments.metrics, promhttp.HandlerOpts{}))
-	page := queue.Page(instruments.redis, queuePage)
+func Admin(ctx context.Context, o AdminOptions) error {
+	mux := api.Admin(o.Health, promhttp.HandlerFor(o.Instruments.metrics, promhttp.HandlerOpts{}))
+	page := queue.Page(o.Instruments.redis, queuePage)
 	mux.Handle(queuePage, page)
 	mux.Handle(queuePage+"/", page)
-	return serve(ctx, listener, api.AdminHeaders(mux), log, func() {})
+	return serve(ctx, o.Listener, api.ForOperators(api.HostsOf(o.Listener.Addr(), o.AllowedHosts), mux), o.Log, func() {})
 }

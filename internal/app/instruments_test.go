@@ -317,7 +317,9 @@ func TestInstruments_PartsAway(t *testing.T) {
 	listener := listen(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- app.Admin(ctx, listener, nil, instruments, slog.New(slog.DiscardHandler)) }()
+	go func() {
+		ended <- app.Admin(ctx, app.AdminOptions{Listener: listener, Instruments: instruments, Log: slog.New(slog.DiscardHandler)})
+	}()
 	s := service{t, "", "http://" + listener.Addr().String(), stop}
 	text, values := s.scrape()
 	for _, name := range []string{`rescind_collector_success{collector="database"}`, `rescind_collector_success{collector="redis"}`} {

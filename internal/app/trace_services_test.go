@@ -74,7 +74,7 @@ func startServices(t *testing.T) *services {
 	s.fill(store, secretsKey)
 	public := listen(t)
 	server := app.NewAPI(app.APIOptions{
-		Store: store, Redis: shared.Redis, RateLimit: 1000, JobMaxItems: 1000, Instruments: instruments, Log: shared.Log,
+		Listener: public, Store: store, Redis: shared.Redis, RateLimit: 1000, JobMaxItems: 1000, Instruments: instruments, Log: shared.Log,
 	})
 	_, _, workerTracing, options := process("worker")
 	mailer, err := mail.Open(mail.Options{URL: s.mail.URL(), From: "rescind@localhost"})
@@ -85,7 +85,7 @@ func startServices(t *testing.T) *services {
 	options.Upstream = config.Upstream{UpstreamTimeout: 10 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey}}
 	worker, err := app.NewWorker(options)
 	must(err)
-	running.Go(func() error { return server.Run(ctx, public) })
+	running.Go(func() error { return server.Run(ctx) })
 	running.Go(func() error { return worker.Run(ctx) })
 	s.api = service{t: t, url: "http://" + public.Addr().String(), stop: func() {
 		stop()

@@ -12,6 +12,7 @@ type API struct {
 	Stores
 	HTTP
 	Admin
+	Hosts
 }
 
 // Worker are the settings of a worker process.
@@ -22,6 +23,7 @@ type Worker struct {
 	Upstream
 	Retention
 	Admin
+	Hosts
 }
 
 // Standalone are the settings of the one process that is all of it, on embedded parts. Mail is written to
@@ -33,6 +35,7 @@ type Standalone struct {
 	Upstream
 	Retention
 	Admin
+	Hosts
 }
 
 // Stores is where the truth and the work are.
@@ -69,6 +72,13 @@ const DefaultAdminAddr = "127.0.0.1:9090"
 type Admin struct {
 	// AdminAddr is the host and port of metrics and health.
 	AdminAddr string `env:"ADMIN_ADDR"`
+}
+
+// Hosts are whom listeners on loopback answer to.
+type Hosts struct {
+	// AllowedHosts are host names, without a port. Beside them, listeners on loopback answer to localhost and to
+	// addresses; other listeners answer to every name.
+	AllowedHosts HostNames `env:"ALLOWED_HOSTS"`
 }
 
 // Mail is how candidates are told.

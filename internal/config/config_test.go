@@ -286,3 +286,19 @@ func TestLoadSecrets(t *testing.T) {
 	_, err = config.LoadSecrets([]string{"SECRETS_KEY=hunter2"})
 	checkFaults(t, err, "SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32")
 }
+
+func TestAllowedHosts(t *testing.T) {
+	got, err := config.LoadAPI([]string{databaseURL, redisURL, "ALLOWED_HOSTS=a.example.com, B_1.internal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config.HostNames{"a.example.com", "B_1.internal"}, got.AllowedHosts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, value := range []string{"*", "*.example.com", "hunter2:8080", "https://hunter2", "a.example.com,,hunter2", "hunter2 b", "[::1]"} {
+		_, err := config.LoadAPI([]string{databaseURL, redisURL, "ALLOWED_HOSTS=" + value})
+		if err == nil || !strings.Contains(err.Error(), "ALLOWED_HOSTS: not names of hosts") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}

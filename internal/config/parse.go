@@ -51,6 +51,7 @@ func parse(settings any, environ []string) *faults {
 			reflect.TypeFor[int]():           parseInt,
 			reflect.TypeFor[float64]():       parseFloat,
 			reflect.TypeFor[time.Duration](): parseDuration,
+			reflect.TypeFor[HostNames]():     parseHosts,
 		},
 	})
 	var all env.AggregateError
@@ -78,6 +79,7 @@ const (
 	formDuration = "200ms, 2s or 10m"
 	formInt      = "50"
 	formRate     = "0.5 or 20"
+	formHosts    = "rescind.example.com,rescind.internal"
 )
 
 func parseInt(value string) (any, error) {
@@ -100,6 +102,23 @@ func parseFloat(value string) (any, error) {
 		return nil, malformed{"not a number from 0.00001 to 1000000", formRate}
 	}
 	return n, nil
+}
+
+// HostNames are separated by commas.
+type HostNames []string
+
+func parseHosts(value string) (any, error) {
+	var hosts HostNames
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		if name == "" || strings.ContainsFunc(name, func(c rune) bool {
+			return c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+		}) {
+			return nil, malformed{"not names of hosts, without a scheme, a port or a *", formHosts}
+		}
+		hosts = append(hosts, name)
+	}
+	return hosts, nil
 }
 
 func parseDuration(value string) (any, error) {

@@ -2,7 +2,9 @@ package standalone
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"rescind/internal/revocation"
@@ -20,6 +22,27 @@ const (
 	DemoTooOld    = 317
 	DemoInvites   = 20
 )
+
+// CheckDemo tells why the sample data cannot be served at this address of a listener; nil when it can. A key that
+// everybody knows must not be reached from elsewhere.
+func CheckDemo(addr net.Addr) error {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return nil
+	}
+	return errors.New("--demo has a key that everybody knows, so it listens on this machine alone: " +
+		"give an address such as 127.0.0.1:8080, or leave --demo out and make a key with: api key create")
+}
+
+// withoutDemoKey is a store in which the key of the sample data opens nothing.
+type withoutDemoKey struct{ *sqlite.Store }
+
+// KeyByHash implements api.Keys.
+func (s withoutDemoKey) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+	if hash == revocation.HashSecret(DemoKey) {
+		return revocation.APIKey{}, &revocation.Error{Code: revocation.CodeNotFound}
+	}
+	return s.Store.KeyByHash(ctx, hash)
+}
 
 // loadDemo adds the sample data; what is there already stays revoked.
 func loadDemo(ctx context.Context, store *sqlite.Store) error {

@@ -35,7 +35,8 @@ const (
 type Options struct {
 	// Dir holds everything that lasts; it is made when it is absent.
 	Dir string
-	// Demo adds an account with sample invites.
+	// Demo adds an account with sample invites and a key that everybody knows. It needs a Listener on loopback: see
+	// CheckDemo. Without it, the key opens nothing, also where it was added before.
 	Demo bool
 	// Settings are the environment's.
 	Settings config.Standalone
@@ -62,6 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("open the database in %s: %w", o.Dir, err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	var service app.Store = withoutDemoKey{store}
 	forgetStart()
 	if err := store.Resume(ctx); err != nil {
 		return err
@@ -70,6 +72,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		if err := loadDemo(ctx, store); err != nil {
 			return fmt.Errorf("load the sample data: %w", err)
 		}
+		service = store
 	}
 	mailer, err := openMailer(o)
 	if err != nil {
@@ -86,7 +89,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, tracing.Stop()) }()
 	instruments := app.NewInstruments(store, redis.Client(), tracing)
 	server := app.NewAPI(app.APIOptions{
-		Store: store, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
+		Listener: o.Listener, AllowedHosts: o.Settings.AllowedHosts,
+		Store: service, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
 		JobMaxItems: o.Settings.JobMaxItems, Instruments: instruments, Log: o.Log,
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
@@ -98,10 +102,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return server.Run(ctx, o.Listener) })
+	running.Go(func() error { return server.Run(ctx) })
 	running.Go(func() error { return worker.Run(ctx) })
 	if o.Admin != nil {
-		running.Go(func() error { return app.Admin(ctx, o.Admin, server.Health(), instruments, o.Log) })
+		running.Go(func() error {
+			return app.Admin(ctx, app.AdminOptions{
+				Listener: o.Admin, AllowedHosts: o.Settings.AllowedHosts, Health: server.Health(), Instruments: instruments, Log: o.Log,
+			})
+		})
 	}
 	o.Ready()
 	return running.Wait()
