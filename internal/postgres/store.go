@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"rescind/internal/batch"
 	"rescind/internal/revocation"
 )
 
@@ -34,7 +35,7 @@ type Store struct {
 	pool *pgxpool.Pool
 	// cautious counts down the flushes that look before they write.
 	cautious atomic.Int64
-	lookups  lookups
+	lookups  *batch.Batcher[*lookup]
 }
 
 const (
@@ -57,6 +58,7 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	s := &Store{}
+	s.lookups = batch.New(lookupBatches, s.lookUp)
 	preferWritable(config.ConnConfig, url)
 	giveUpUseless(config.ConnConfig, func() { s.pool.Reset() })
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
