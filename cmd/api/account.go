@@ -113,3 +113,14 @@ func timeOrDash(t time.Time) string {
 	}
 	return t.Format(time.RFC3339)
 }
+
+// parseTime takes times whose years stay four digits in every zone.
+func parseTime(s string) (time.Time, error) {
+	t, ok := revocation.ParseTime(s)
+	if !ok || t.UTC().Year() < 1970 || t.UTC().Year() > 9999 {
+		return time.Time{}, errTime
+	}
+	return t, nil
+}
+
+var errTime = errors.New("write it like 2025-01-15T10:32:45Z, from 1970 on")

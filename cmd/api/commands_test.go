@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -105,14 +106,15 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			"2026-01-01T00:00:00Z,6,,ada@example.com,\xff,Go\r\n" +
 			"2026-01-01T00:00:00Z,7,,ada@example.com,\"Ada,Go\r\n" +
 			"2026-01-01T9:00:00Z,8,,ada@example.com,Ada,Go\r\n" +
-			"2026-01-01T00:00:00Z,9223372036854775807,,ada@example.com,Ada,Go\r\n"
+			"2026-01-01T00:00:00Z,9223372036854775807,,ada@example.com,Ada,Go\r\n" +
+			",3.18E+10,,,,\r\n"
 		_, stderr, exit := try(rows, "invites", "import", "--account", "acme", "-")
 		if exit != 1 {
 			t.Errorf("exit %d", exit)
 		}
 		for _, want := range []string{
 			"row 2: report_id", "row 3: sent_at", "row 4: candidate_email", "row 5: ", "row 6: candidate_name",
-			"row 7: a quote", "row 8: sent_at", "2 invites are written, 7 rows could not be read",
+			"row 7: a quote", "row 8: sent_at", "(line 10)", "row 10: report_id: a spreadsheet has lost its digits", "2 invites are written, 8 rows could not be read",
 		} {
 			if !strings.Contains(stderr, want) {
 				t.Errorf("%q is not told: %s", want, stderr)
@@ -122,9 +124,29 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			t.Errorf("an address is told: %s", stderr)
 		}
 	})
+	t.Run("import takes the files and the times that people have", func(t *testing.T) {
+		const names = "Report ID;Candidate Name;candidate-email;Assessment Name;Sent At\r"
+		row := func(id int, sent string) string { return fmt.Sprintf("%d.0;Ada;ada@example.com;Go;%s\r", id, sent) }
+		stdout, _, exit := try(names+row(21, "2026-01-01 10:00:00+00")+row(22, "2026-01-01T10:00:00+0530")+row(23, "2026-01-01 10:00:00.123-05:00")+";;;;\r",
+			"invites", "import", "--account", "acme", "-")
+		if exit != 0 {
+			t.Errorf("exit %d: %s", exit, stdout)
+		}
+		_, stderr, exit := try(names+row(24, "2026-07-01 10:00:00"), "invites", "import", "--account", "acme", "-")
+		if exit != 1 || !strings.Contains(stderr, "row 1: sent_at: the time names no zone") {
+			t.Errorf("exit %d: %s", exit, stderr)
+		}
+		if _, stderr, exit = try(names+row(24, "2026-07-01 10:00:00"), "invites", "import", "--account", "acme", "--timezone", "Europe/Berlin", "-"); exit != 0 {
+			t.Errorf("exit %d: %s", exit, stderr)
+		}
+		refused("no such zone", "invites", "import", "--account", "acme", "--timezone", "Europe/Nowhere", "-")
+		if _, stderr, exit = try(names, "invites", "import", "--account", "acme", "--sheet", "List", "-"); exit != 1 || !strings.Contains(stderr, "has no sheets") {
+			t.Errorf("exit %d: %s", exit, stderr)
+		}
+	})
 	must(invitesCSV(12000), "invites", "import", "--account", "acme", "-")
 	refused("no account", "invites", "import", "--account", "bolt", "-")
-	refused("empty", "invites", "import", "--account", "acme", "-")
+	refused("no header row", "invites", "import", "--account", "acme", "-")
 	if _, stderr, exit := try("report_id,sent_at\n", "invites", "import", "--account", "acme", "-"); exit != 1 || !strings.Contains(stderr, "candidate_name") {
 		t.Errorf("a column is missing: exit %d: %s", exit, stderr)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -72,10 +73,11 @@ func FuzzDecodeJobDocument(f *testing.F) {
 	})
 }
 
-// FuzzDecodeCSV counts rows where that is easy, and looks for what must never be taken.
-func FuzzDecodeCSV(f *testing.F) {
+// FuzzDecodeTable looks for what must never be taken. That the rows are the right ones is held where they are read.
+func FuzzDecodeTable(f *testing.F) {
 	for _, seed := range []string{
 		"report_id\n1\n", "\ufeffreport_id,notify_candidate,client_reference\r\n1,true,\"a\nb\"\r\n\r\n2,,\"\n3,x\"y,z\n", "a;b", "report_id,\"", " report_id , x\n 1 ,\xff\n",
+		"sep=;\nReport ID;x\n1.0;\n3.18E+10;\n", "\xff\xfer\x00e\x00p\x00o\x00r\x00t\x00i\x00d\x00\n\x001\x00",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -84,18 +86,8 @@ func FuzzDecodeCSV(f *testing.F) {
 		if diff := cmp.Diff(got, readJob(t, mediaCSV, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
 			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
 		}
-		lines := linesOf(body)
-		if got.problem != "" {
-			if !strings.HasPrefix(got.problem, "422 ") || got.items != nil {
-				t.Fatalf("%q gave %+v", body, got)
-			}
-			return
-		}
-		if len(lines) == 0 || !bytes.Contains(body, []byte("report_id")) || len(got.items) > len(lines)-1 {
+		if got.problem != "" && !strings.HasPrefix(got.problem, "422 ") && !strings.HasPrefix(got.problem, "413") {
 			t.Fatalf("%q gave %+v", body, got)
-		}
-		if bytes.IndexByte(body, '"') < 0 && len(got.items) != len(lines)-1 {
-			t.Fatalf("%q gave %d rows", body, len(got.items))
 		}
 	})
 }
@@ -111,12 +103,15 @@ func FuzzDecodeNDJSON(f *testing.F) {
 			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
 		}
 		var want []string
-		for _, line := range linesOf(body) {
+		for number, line := range linesOf(body) {
+			item := shown(t, itemOf(decodeSubmission(line)))
 			if len(line) > rows.MaxRow {
-				want = append(want, "! The row is longer than 64 KiB. -")
-				continue
+				item = "! The row is longer than 64 KiB. -"
 			}
-			want = append(want, shown(t, itemOf(decodeSubmission(line))))
+			if reason, ok := strings.CutPrefix(item, "! "); ok {
+				item = fmt.Sprintf("! Line %d: %s", number, reason)
+			}
+			want = append(want, item)
 		}
 		if diff := cmp.Diff(want, got.items); diff != "" {
 			t.Fatalf("%q (-want +got):\n%s", body, diff)
@@ -124,14 +119,16 @@ func FuzzDecodeNDJSON(f *testing.F) {
 	})
 }
 
-// linesOf gives the lines that are not blank, the plain way.
-func linesOf(body []byte) (lines [][]byte) {
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	for line := range bytes.SplitSeq(body, []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(bytes.Trim(line, " \t\r")) > 0 {
-			lines = append(lines, line)
+// linesOf gives the lines that are not blank, each with its number, the plain way.
+func linesOf(body []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		number := 0
+		for line := range bytes.SplitSeq(bytes.TrimPrefix(body, []byte("\ufeff")), []byte("\n")) {
+			number++
+			line = bytes.TrimSuffix(line, []byte("\r"))
+			if len(bytes.Trim(line, " \t\r")) > 0 && !yield(number, line) {
+				return
+			}
 		}
 	}
-	return lines
 }

@@ -109,7 +109,7 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 func (j *jobRequest) readItems(body io.Reader, add func(revocation.Item) error) (jobValues, error) {
 	switch j.media {
 	case mediaCSV:
-		return j.jobValues, readCSV(body, add)
+		return j.jobValues, readTable(body, "", add)
 	case mediaNDJSON:
 		return j.jobValues, readNDJSON(body, add)
 	default:

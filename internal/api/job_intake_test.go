@@ -19,24 +19,24 @@ func jobMaxItems(n int) worldOption {
 }
 
 func TestNewJob(t *testing.T) {
-	outcomes := []string{"1 318 REVOKED mail [a]", "2 1 NOT_ALLOWED", "3 777 NOT_FOUND mail", "4 INVALID report_id must be an integer%s [b]", "5 318 ALREADY_REVOKED mail"}
-	for name, c := range map[string]struct{ media, query, body, label, invalid string }{
+	outcomes := []string{"1 318 REVOKED mail [a]", "2 1 NOT_ALLOWED", "3 777 NOT_FOUND mail", "4 INVALID %sreport_id must be an integer%s [b]", "5 318 ALREADY_REVOKED mail"}
+	for name, c := range map[string]struct{ media, query, body, label, place, invalid string }{
 		"CSV": {
 			asCSV, "?notify_candidate=true&label=closed%20positions",
 			"\ufeffname,report_id,client_reference,notify_candidate\r\nx,318,a,\r\n\r\nx,1,,false\r\nx,777,,true\r\nx,?,b,\r\nx,318,,",
-			"closed positions", ", in digits alone.",
+			"closed positions", "Line 6: ", ", in digits alone.",
 		},
 		"NDJSON": {
 			asNDJSON, "?label=closed+positions&notify_candidate=true",
 			`{"report_id":318,"client_reference":"a"}` + "\n\n" + `{"report_id":1,"notify_candidate":false}` + "\r\n" +
 				`{"report_id":777,"notify_candidate":true}` + "\n" + `{"report_id":"?","client_reference":"b"}` + "\n" + `{"report_id":318}`,
-			"closed positions", ".",
+			"closed positions", "Line 5: ", ".",
 		},
 		"JSON": {
 			asJSON, "",
 			`{"items":[{"report_id":318,"client_reference":"a"},{"report_id":1,"notify_candidate":false},{"report_id":777,"notify_candidate":true},` +
 				`{"report_id":null,"client_reference":"b"},{"report_id":318}],"notify_candidate":true,"label":"closed positions"}`,
-			"closed positions", ".",
+			"closed positions", "", ".",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestNewJob(t *testing.T) {
 			w.queue.release()
 			w.call(http.MethodGet, a.header.Get("Location"), "", "Prefer", "wait=30")
 			want := append([]string{}, outcomes...)
-			want[3] = fmt.Sprintf(want[3], c.invalid)
+			want[3] = fmt.Sprintf(want[3], c.place, c.invalid)
 			if diff := cmp.Diff(want, w.results(a)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -324,7 +324,7 @@ func TestNewJob_canary(t *testing.T) {
 		}
 	}
 	for _, a := range []answer{
-		w.upload(asCSV, "", canary+"\n"),
+		w.upload(asCSV, "", "name;id\n"+canary+";"+canary+"\n"), // of the header alone the names of columns come back
 		w.upload(asCSV, "?Canary%20bird!=1", manyRows(1)),
 		w.upload(asCSV, "?notify_candidate=Canary", manyRows(1)),
 		w.upload(asJSON, "", `{"`+canary+`":1,"label":["`+canary+`"],"report_ids":"`+canary+`"}`),

@@ -7,82 +7,103 @@ import (
 	"strings"
 )
 
-// CSV reads records of cells with commas in between and, where they hold commas, quotes or line breaks, quotes
-// around them (RFC 4180). Make it with NewCSV.
+// records reads records of cells with a separator in between and, where they hold separators, quotes or line
+// breaks, quotes around them (RFC 4180).
 //
 // Quotes that are opened and never closed are the fault that matters: all that follows would be one cell. So a
-// cell may go on in the next lines only as far as it turns out to be closed properly, within MaxRow; otherwise
+// cell may continue in the next lines only if it turns out to be closed properly, within MaxRow; otherwise
 // the line that opened it is lost, and the next one is read anew.
-type CSV struct {
+type records struct {
 	window
+	sep byte
 	// joined holds the cells of the record one after the other, ends where each ends in it.
 	joined []byte
 	ends   []int
 	quoted bool // within quotes
 	cells  []string
+	at     int // the line on which the last record began
 }
 
-// NewCSV makes a reader of src. A byte order mark at its beginning is passed over.
-func NewCSV(src io.Reader) *CSV { return &CSV{window: newWindow(src)} }
+// newRecords reads text in UTF-8. Its separator is a comma and its lines end with \n until they are set.
+func newRecords(src io.Reader) *records { return &records{window: newWindow(src), sep: ','} }
 
-// Next gives the cells of the next record, without the space around them. The slice, but not its strings,
+// Next returns the cells of the next record, without the space around them. The slice, but not its strings,
 // changes with the next call; the strings of one record share their memory. Blank lines are no records. After
-// an Error it goes on with the line after the first of that record. io.EOF is the end; other errors are src's.
-func (c *CSV) Next() ([]string, error) {
+// an Error it continues with the line after the first of that record. io.EOF is the end; other errors are src's.
+func (c *records) Next() ([]string, error) {
+	to, err := c.begin()
+	if err != nil {
+		return nil, err
+	}
+	end, lines, err := c.parse(to)
+	if errors.As(err, new(Error)) {
+		end, lines = to, 1
+	} else if err != nil {
+		return nil, err
+	}
+	c.take(end, lines)
+	if err != nil {
+		return nil, err
+	}
+	return c.split(), nil
+}
+
+// begin takes blank lines, and returns the end of the first line that is not blank.
+func (c *records) begin() (to int, err error) {
 	for {
 		to, err := c.line(0)
+		c.at = c.lines + 1
 		switch {
 		case errors.Is(err, errFull):
 			if err := c.takeLine(); err != nil {
-				return nil, err
+				return 0, err
 			}
-			return nil, ErrLong
-		case err != nil:
-			return nil, err
-		case !isBlank(c.text(0, to)):
-			return c.record(to)
+			return 0, ErrLong
+		case err != nil || !isBlank(c.text(0, to)):
+			return to, err
 		}
-		c.take(to)
+		c.take(to, 1)
 	}
 }
 
-// record takes the record that begins with the line up to first.
-func (c *CSV) record(first int) ([]string, error) {
+// parse reads the record that begins with the line up to first, and returns where it ends and its number of
+// lines. It takes nothing.
+func (c *records) parse(first int) (end, lines int, err error) {
 	c.joined, c.ends, c.quoted = c.joined[:0], c.ends[:0], false
-	for from, to := 0, first; ; {
+	lines = 1
+	for from, to := 0, first; ; lines++ {
 		if !c.scan(c.text(from, to)) {
-			break
+			return 0, 0, ErrQuote
 		}
-		if len(withoutBreak(c.text(0, to))) > MaxRow {
-			c.take(first)
-			return nil, ErrLong
+		if len(c.withoutBreak(c.text(0, to))) > MaxRow {
+			return 0, 0, ErrLong
 		}
 		if !c.quoted {
-			c.take(to)
-			return c.split(), nil
+			return to, lines, nil
 		}
 		next, err := c.line(to)
 		if errors.Is(err, io.EOF) || errors.Is(err, errFull) {
-			break
+			return 0, 0, ErrQuote
 		}
 		if err != nil {
-			return nil, err
+			return 0, 0, err
 		}
 		from, to = to, next
 	}
-	c.take(first)
-	return nil, ErrQuote
 }
 
-// scan reads a line, from where the one before left off: at the beginning of the record, or within quotes. It
-// gives false for a line that no record has.
-func (c *CSV) scan(line []byte) bool {
-	end := len(withoutBreak(line))
+// scan reads a line from where the one before ended: at the beginning of the record, or within quotes. It
+// reports whether a record can have such a line.
+func (c *records) scan(line []byte) bool {
+	end := len(c.withoutBreak(line))
 	for i := 0; ; {
 		if !c.quoted {
-			quote := i + spaces(line[i:end])
+			quote := i + c.spaces(line[i:end])
 			if quote == end || line[quote] != '"' {
-				cell, _, more := bytes.Cut(line[i:end], []byte{','})
+				cell, more := line[i:end], false
+				if n := bytes.IndexByte(cell, c.sep); n >= 0 {
+					cell, more = cell[:n], true
+				}
 				if bytes.IndexByte(cell, '"') >= 0 {
 					return false
 				}
@@ -111,21 +132,26 @@ func (c *CSV) scan(line []byte) bool {
 		}
 		c.quoted = false
 		c.ends = append(c.ends, len(c.joined))
-		i += spaces(line[i:end])
+		i += c.spaces(line[i:end])
 		if i == end {
 			return true
 		}
-		if line[i] != ',' {
+		if line[i] != c.sep {
 			return false
 		}
 		i++
 	}
 }
 
-// spaces counts those that b begins with.
-func spaces(b []byte) int { return len(b) - len(bytes.TrimLeft(b, " \t")) }
+// spaces counts the spaces that b begins with. A tab is one where it does not separate cells.
+func (c *records) spaces(b []byte) (n int) {
+	for n < len(b) && (b[n] == ' ' || b[n] == '\t' && c.sep != '\t') {
+		n++
+	}
+	return n
+}
 
-func (c *CSV) split() []string {
+func (c *records) split() []string {
 	c.cells = c.cells[:0]
 	start, joined := 0, string(c.joined)
 	for _, end := range c.ends {
@@ -133,4 +159,14 @@ func (c *CSV) split() []string {
 		start = end
 	}
 	return c.cells
+}
+
+// untrimmed appends the cells of the last record with the space around them.
+func (c *records) untrimmed(cells []string) []string {
+	start, joined := 0, string(c.joined)
+	for _, end := range c.ends {
+		cells = append(cells, joined[start:end])
+		start = end
+	}
+	return cells
 }

@@ -1,6 +1,6 @@
-// Package rows reads long texts row by row, in memory that does not grow with them: lines, and records of CSV. It also
-// writes cells of CSV that are safe to open in a spreadsheet.
-// A row that cannot be read costs that row alone.
+// Package rows reads long lists row by row, in memory that does not grow with them: lines of text, and tables in
+// the formats in which programs write them (CSV in its dialects, .xlsx). A row that cannot be read costs that row
+// alone. It also writes cells of CSV that are safe to open in a spreadsheet.
 package rows
 
 import (
@@ -9,22 +9,24 @@ import (
 	"io"
 )
 
-// MaxRow is how long a row may be, in bytes, its line break not counted.
+// MaxRow is how long a row may be, in bytes of UTF-8, its line break not counted.
 const MaxRow = 64 << 10
 
-// Error is why one row cannot be read. Those after it can.
+// Error is why one row cannot be read. The rows after it can.
 type Error string
 
 func (e Error) Error() string { return string(e) }
 
 const (
-	// ErrQuote is told by CSV alone.
+	// ErrQuote is returned for rows of tables alone.
 	ErrQuote Error = "a quote is not closed, or stands within a cell"
 	// ErrLong means more than MaxRow.
 	ErrLong Error = "it is longer than 64 KiB"
+	// ErrWide means a filled cell that no column of the header stands for. Which cell is which would be a guess.
+	ErrWide Error = "it has more cells than the header"
 )
 
-// errFull tells that a line does not end within the window.
+// errFull means that a line does not end within the window.
 var errFull = errors.New("the window is full")
 
 var mark = []byte("\ufeff")
@@ -37,17 +39,19 @@ type window struct {
 	start, end int
 	begun      bool
 	err        error // of src
+	eol        byte  // what ends a line; a \r before \n belongs to the line break
+	lines      int   // lines that were taken
 }
 
 func newWindow(src io.Reader) window {
-	return window{src: src, buf: make([]byte, MaxRow+len("\r\n"))}
+	return window{src: src, buf: make([]byte, MaxRow+len("\r\n")), eol: '\n'}
 }
 
-// line gives the place after the line that begins at from. The line break belongs to the line; the last one
-// may lack it. A byte order mark at the beginning of the text is passed over.
+// line returns the place after the line that begins at from. The line break belongs to the line; the last one
+// may lack it. A byte order mark at the beginning of the text is skipped.
 func (w *window) line(from int) (to int, err error) {
 	for searched := from; ; {
-		if i := bytes.IndexByte(w.buf[w.start+searched:w.end], '\n'); i >= 0 {
+		if i := bytes.IndexByte(w.buf[w.start+searched:w.end], w.eol); i >= 0 {
 			to = searched + i + 1
 			break
 		}
@@ -77,14 +81,18 @@ func (w *window) line(from int) (to int, err error) {
 // text is what stands between two places, until the next call of line.
 func (w *window) text(from, to int) []byte { return w.buf[w.start+from : w.start+to] }
 
-// take moves the start to a place.
-func (w *window) take(to int) { w.start += to }
+// take moves the start to a place that is the end of a line, and counts the lines up to there.
+func (w *window) take(to, lines int) {
+	w.start += to
+	w.lines += lines
+}
 
 // takeLine moves the start beyond a line of any length.
 func (w *window) takeLine() error {
 	w.begun = true
+	w.lines++
 	for {
-		if i := bytes.IndexByte(w.buf[w.start:w.end], '\n'); i >= 0 {
+		if i := bytes.IndexByte(w.buf[w.start:w.end], w.eol); i >= 0 {
 			w.start += i + 1
 			return nil
 		}
@@ -99,10 +107,10 @@ func (w *window) takeLine() error {
 	}
 }
 
-// maxEmptyReads is how often a reader may give nothing at all before it counts as broken.
+// maxEmptyReads is how often a reader may return nothing at all before it counts as broken.
 const maxEmptyReads = 100
 
-// fill reads on. There is room, or else all that is there has been taken.
+// fill reads more. There is room, or else all that is there has been taken.
 func (w *window) fill() {
 	if w.start > 0 && (w.start == w.end || w.end == len(w.buf)) {
 		w.end = copy(w.buf, w.buf[w.start:w.end])
@@ -119,8 +127,26 @@ func (w *window) fill() {
 	w.err = io.ErrNoProgress
 }
 
-func withoutBreak(line []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+// rest is all that was not taken.
+func (w *window) rest() io.Reader {
+	held := bytes.NewReader(bytes.Clone(w.buf[w.start:w.end]))
+	if w.err != nil {
+		return io.MultiReader(held, failing{w.err})
+	}
+	return io.MultiReader(held, w.src)
+}
+
+// failing is a reader that has ended with an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (w *window) withoutBreak(line []byte) []byte {
+	line = bytes.TrimSuffix(line, []byte{w.eol})
+	if w.eol == '\n' {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+	}
+	return line
 }
 
 func isBlank(line []byte) bool { return len(bytes.TrimLeft(line, " \t\r\n")) == 0 }
@@ -128,11 +154,14 @@ func isBlank(line []byte) bool { return len(bytes.TrimLeft(line, " \t\r\n")) == 
 // Lines reads a text line by line. Make it with NewLines.
 type Lines struct{ window }
 
-// NewLines makes a reader of src. A byte order mark at its beginning is passed over.
+// NewLines makes a reader of src. A byte order mark at its beginning is skipped.
 func NewLines(src io.Reader) *Lines { return &Lines{newWindow(src)} }
 
-// Next gives the next line that is not blank, without its line break; it stays as it is until the next call.
-// After an Error it goes on with the line after that. io.EOF is the end; other errors are src's.
+// Line is the number in the text, from 1, of the line that Next returned last.
+func (l *Lines) Line() int { return l.lines }
+
+// Next returns the next line that is not blank, without its line break; it is valid until the next call.
+// After an Error it continues with the line after that. io.EOF is the end; other errors are src's.
 func (l *Lines) Next() ([]byte, error) {
 	for {
 		to, err := l.line(0)
@@ -145,8 +174,8 @@ func (l *Lines) Next() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		line := withoutBreak(l.text(0, to))
-		l.take(to)
+		line := l.withoutBreak(l.text(0, to))
+		l.take(to, 1)
 		switch {
 		case isBlank(line):
 		case len(line) > MaxRow:

@@ -1,4 +1,4 @@
-package rows_test
+package rows
 
 import (
 	"encoding/csv"
@@ -11,17 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"rescind/internal/rows"
 )
 
 // table reads all records; what cannot be read stands in its place as the error's text.
 func table(t *testing.T, text io.Reader) (records [][]string) {
 	t.Helper()
-	r := rows.NewCSV(text)
+	r := newRecords(text)
 	for {
 		cells, err := r.Next()
-		unreadable, ok := errors.AsType[rows.Error](err)
+		unreadable, ok := errors.AsType[Error](err)
 		switch {
 		case errors.Is(err, io.EOF):
 			return records
@@ -36,8 +34,8 @@ func table(t *testing.T, text io.Reader) (records [][]string) {
 }
 
 func TestCSV(t *testing.T) {
-	quote, long := []string{"! " + rows.ErrQuote.Error()}, []string{"! " + rows.ErrLong.Error()}
-	full := strings.Repeat("x", rows.MaxRow)
+	quote, long := []string{"! " + ErrQuote.Error()}, []string{"! " + ErrLong.Error()}
+	full := strings.Repeat("x", MaxRow)
 	for name, c := range map[string]struct {
 		text string
 		want [][]string
@@ -73,8 +71,8 @@ func TestCSV(t *testing.T) {
 		"far too long":           {"1\n" + full + full + full + "\n2\n", [][]string{{"1"}, long, {"2"}}},
 		"far too long at last":   {"1\n" + full + full, [][]string{{"1"}, long}},
 		"closed far too late": {
-			"1,\"a\n" + strings.Repeat("2,b\n", rows.MaxRow/4) + "3,c\"\n4,d\n",
-			append(append([][]string{quote}, repeated([]string{"2", "b"}, rows.MaxRow/4)...), quote, []string{"4", "d"}),
+			"1,\"a\n" + strings.Repeat("2,b\n", MaxRow/4) + "3,c\"\n4,d\n",
+			append(append([][]string{quote}, repeated([]string{"2", "b"}, MaxRow/4)...), quote, []string{"4", "d"}),
 		},
 		"any bytes": {"\xff\x00,\xe2\x82\n", [][]string{{"\xff\x00", "\xe2\x82"}}},
 	} {
@@ -113,14 +111,14 @@ func TestCSV_readsWhatIsWritten(t *testing.T) {
 		if err := w.WriteAll(records); err != nil {
 			t.Fatal(err)
 		}
-		r := rows.NewCSV(strings.NewReader(written.String()))
+		r := newRecords(strings.NewReader(written.String()))
 		for i, want := range records {
 			got, err := r.Next()
 			if err != nil {
 				t.Fatalf("record %d of %q: %v", i, written.String(), err)
 			}
 			for j := range want {
-				if diff := cmp.Diff(cell(want[j]), cell(got[j])); diff != "" {
+				if diff := cmp.Diff(asCell(want[j]), asCell(got[j])); diff != "" {
 					t.Fatalf("cell %d of record %d of %q (-want +got):\n%s", j, i, written.String(), diff)
 				}
 			}
@@ -131,11 +129,11 @@ func TestCSV_readsWhatIsWritten(t *testing.T) {
 	})
 }
 
-// cell is a text as a cell can hold it, without the returns that the writer sets and leaves out by itself.
-func cell(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\r", "") }
+// asCell is a text as a cell can hold it, without the returns that the writer sets and leaves out by itself.
+func asCell(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\r", "") }
 
 func TestLines(t *testing.T) {
-	full := strings.Repeat("x", rows.MaxRow)
+	full := strings.Repeat("x", MaxRow)
 	for name, c := range map[string]struct {
 		text string
 		want []string
@@ -151,12 +149,12 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for r := rows.NewLines(strings.NewReader(c.text)); ; {
+			for r := NewLines(strings.NewReader(c.text)); ; {
 				line, err := r.Next()
 				if errors.Is(err, io.EOF) {
 					break
 				}
-				if errors.Is(err, rows.ErrLong) {
+				if errors.Is(err, ErrLong) {
 					line, err = []byte("!"), nil
 				}
 				if err != nil {
@@ -177,9 +175,9 @@ func TestNext_brokenText(t *testing.T) {
 	text := "a,b\n1,\"x\ny\"\n\n2,\"z\n3,c\n" + strings.Repeat("x", 100)
 	for n := range len(text) {
 		src := io.MultiReader(strings.NewReader(text[:n]), iotest.ErrReader(broken))
-		r := rows.NewCSV(src)
+		r := newRecords(src)
 		var err error
-		for err == nil || errors.As(err, new(rows.Error)) {
+		for err == nil || errors.As(err, new(Error)) {
 			_, err = r.Next()
 		}
 		if !errors.Is(err, broken) {
@@ -187,13 +185,13 @@ func TestNext_brokenText(t *testing.T) {
 		}
 	}
 	t.Run("a line that is too long", func(t *testing.T) {
-		src := io.MultiReader(strings.NewReader(strings.Repeat("x", 3*rows.MaxRow)), iotest.ErrReader(broken))
-		if _, err := rows.NewLines(src).Next(); !errors.Is(err, broken) {
+		src := io.MultiReader(strings.NewReader(strings.Repeat("x", 3*MaxRow)), iotest.ErrReader(broken))
+		if _, err := NewLines(src).Next(); !errors.Is(err, broken) {
 			t.Error(err)
 		}
 	})
 	t.Run("a text that never comes", func(t *testing.T) {
-		if _, err := rows.NewCSV(idle{}).Next(); !errors.Is(err, io.ErrNoProgress) {
+		if _, err := newRecords(idle{}).Next(); !errors.Is(err, io.ErrNoProgress) {
 			t.Error(err)
 		}
 	})
@@ -211,7 +209,7 @@ func BenchmarkCSV(b *testing.B) {
 	}
 	b.SetBytes(int64(text.Len()))
 	for b.Loop() {
-		r := rows.NewCSV(strings.NewReader(text.String()))
+		r := newRecords(strings.NewReader(text.String()))
 		for {
 			if _, err := r.Next(); err != nil {
 				break

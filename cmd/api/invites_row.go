@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones are known where the system has none
+	"unicode"
+	"unicode/utf8"
+
+	"rescind/internal/revocation"
+	"rescind/internal/rows"
+)
+
+// maxText is how many characters a name can have.
+const maxText = 500
+
+// inviteColumns are the columns of a list of invites, in the order of a row's cells.
+var inviteColumns = []string{"report_id", "candidate_name", "candidate_email", "assessment_name", "sent_at"}
+
+// parseInvite reads a row. Its errors name the column and never the cell, which can hold a candidate's data.
+func parseInvite(cells []string, zone *time.Location) (revocation.Invite, error) {
+	for i, cell := range cells {
+		if !utf8.ValidString(cell) {
+			return revocation.Invite{}, fmt.Errorf("%s: not valid UTF-8", inviteColumns[i])
+		}
+	}
+	id, err := rows.Integer(cells[0])
+	switch {
+	case errors.Is(err, rows.ErrLostDigits):
+		return revocation.Invite{}, fmt.Errorf("report_id: %w", err)
+	case err != nil || id < 1:
+		return revocation.Invite{}, fmt.Errorf("report_id: must be a whole number from 1 to 9223372036854775807")
+	}
+	name, assessment := withoutControls(cells[1]), withoutControls(cells[3])
+	if utf8.RuneCountInString(name) > maxText {
+		return revocation.Invite{}, fmt.Errorf("candidate_name: at most %d characters", maxText)
+	}
+	if utf8.RuneCountInString(assessment) > maxText {
+		return revocation.Invite{}, fmt.Errorf("assessment_name: at most %d characters", maxText)
+	}
+	address, err := mail.ParseAddress(cells[2])
+	if err != nil || address.Address != cells[2] || len(cells[2]) > 254 {
+		return revocation.Invite{}, fmt.Errorf("candidate_email: not an email address")
+	}
+	sent, err := parseSentAt(cells[4], zone)
+	if err != nil {
+		return revocation.Invite{}, fmt.Errorf("sent_at: %w", err)
+	}
+	return revocation.Invite{
+		ReportID: id, CandidateName: name, CandidateEmail: cells[2], AssessmentName: assessment, SentAt: sent,
+	}, nil
+}
+
+// sentAt is a date, a time, and a zone: Z, or an offset with or without minutes, with or without a colon.
+var sentAt = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2}(?:\.\d+)?) ?(?:([Zz])|([+-]\d{2})(?::?(\d{2}))?)?$`)
+
+// parseSentAt reads a time as RFC 3339 and databases write it. One without a zone is in zone, and an error where that
+// is nil. Its year has four digits in every zone.
+func parseSentAt(s string, zone *time.Location) (time.Time, error) {
+	parts := sentAt.FindStringSubmatch(s)
+	if parts == nil {
+		return time.Time{}, errTime
+	}
+	date, clock, utc, hours, minutes := parts[1], parts[2], parts[3], parts[4], parts[5]
+	moment := date + "T" + clock
+	switch {
+	case utc != "":
+		moment += "Z"
+	case hours != "":
+		moment += hours + ":" + cmp.Or(minutes, "00")
+	case zone == nil:
+		return time.Time{}, errNoZone
+	default:
+		t, err := time.ParseInLocation("2006-01-02T15:04:05", moment, zone)
+		if err != nil {
+			return time.Time{}, errTime
+		}
+		moment = t.UTC().Format(time.RFC3339Nano)
+	}
+	return parseTime(moment)
+}
+
+var errNoZone = errors.New("the time names no zone: add one, such as Z, or give --timezone")
+
+// withoutControls turns control characters, line breaks among them, into spaces: these texts go into the
+// headers of emails.
+func withoutControls(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s))
+}

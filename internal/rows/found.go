@@ -1,0 +1,195 @@
+package rows
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// maxSample is how much of a text is searched for what it may be.
+const maxSample = 4 << 10
+
+// Reason is why a file is no list that can be read.
+type Reason string
+
+// The reasons. In all cases, FileError.Detail says more.
+const (
+	// NoColumn: a required column is not there, or it is no table at all.
+	NoColumn Reason = "required"
+	// ColumnTwice: a known column is there more than once.
+	ColumnTwice Reason = "duplicate_field"
+	// NoSheet: the workbook has no such sheet, or it is no workbook.
+	NoSheet Reason = "no_sheet"
+	// Damaged: the workbook cannot be read to its end.
+	Damaged Reason = "damaged"
+	// TooLarge: the workbook is larger than is read, packed or unpacked.
+	TooLarge Reason = "too_large"
+)
+
+// FileError is why a file as a whole cannot be read. Detail has sentences for the person who has the file. They may
+// hold names of columns and sheets, and nothing else of it.
+type FileError struct {
+	Reason Reason
+	// Column is the known column that is concerned.
+	Column string
+	Detail string
+}
+
+func (e *FileError) Error() string { return e.Detail }
+
+// saveAs is what to do about a file that is no list.
+const saveAs = "Save the list as CSV or .xlsx and send that."
+
+// describe is the error for a text without the required columns. Where one of the samples, the same text in several
+// encodings, is of a well-known kind, it names that; otherwise it is detail.
+func describe(samples, missing []string, detail string) *FileError {
+	for _, sample := range samples {
+		if kind := kindOf(strings.TrimPrefix(sample, "\ufeff")); kind != "" {
+			detail = "This is " + kind + ". " + saveAs
+			break
+		}
+	}
+	return &FileError{Reason: NoColumn, Column: missing[0], Detail: detail}
+}
+
+var (
+	mailHeader = regexp.MustCompile(`(?i)^(?:From \S+@|(?:received|return-path|delivered-to|mime-version|message-id|dkim-signature|from|to|subject|date|x-[a-z-]+): .)`)
+	excelXML   = []byte("urn:schemas-microsoft-com:office:spreadsheet")
+)
+
+// kindOf names what a text is that is no table, with its article; empty when nothing is recognised.
+func kindOf(sample string) string {
+	trimmed := strings.TrimSpace(sample)
+	media := http.DetectContentType([]byte(sample))
+	switch {
+	case media == "application/pdf":
+		return "a PDF"
+	case strings.HasPrefix(media, "image/") && media != "image/bmp" || media == "image/bmp" && strings.Contains(sample, "\x00"):
+		return "an image"
+	case media == "application/x-gzip":
+		return "a file packed by gzip, which needs Content-Encoding: gzip"
+	case strings.HasPrefix(trimmed, `{\rtf`):
+		return "a Rich Text document"
+	case strings.HasPrefix(media, "text/xml") && strings.Contains(sample, string(excelXML)):
+		return "an Excel 2003 XML workbook"
+	case strings.HasPrefix(media, "text/html") || strings.HasPrefix(trimmed, "<?xml") && strings.Contains(sample, "<html"):
+		return "HTML"
+	case strings.HasPrefix(media, "text/xml") || strings.HasPrefix(trimmed, "<?xml"):
+		return "XML"
+	case mailHeader.MatchString(trimmed):
+		return "an e-mail"
+	case strings.HasPrefix(trimmed, "BEGIN:V"):
+		return "a contact or a calendar"
+	case looksLikeJSON(trimmed):
+		return "JSON, which needs Content-Type: application/json or application/x-ndjson"
+	case strings.Contains(sample, "\x00\x00"):
+		return "a binary file"
+	}
+	return ""
+}
+
+func looksLikeJSON(s string) bool {
+	if s == "" || s[0] != '{' && s[0] != '[' {
+		return false
+	}
+	d := json.NewDecoder(strings.NewReader(s))
+	_, first := d.Token()
+	_, second := d.Token()
+	return first == nil && (second == nil || second == io.ErrUnexpectedEOF || second == io.EOF)
+}
+
+var oleMagic = []byte{0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1}
+
+func isOLE(beginning []byte) bool {
+	return len(beginning) >= 4 && bytes.HasPrefix(oleMagic, beginning[:min(len(beginning), len(oleMagic))])
+}
+
+// oleKinds are names of streams in a compound file, each with what has it.
+var oleKinds = []struct{ stream, kind string }{
+	{"EncryptedPackage", "a workbook that is protected by a password"},
+	{"Workbook", "an Excel 97 workbook (.xls)"},
+	{"Book", "an Excel 5 workbook (.xls)"},
+	{"WordDocument", "a Word document"},
+	{"__properties_version1.0", "an e-mail that Outlook has saved"},
+}
+
+// describeOLE is the error for a compound file, in which Office kept its documents before .xlsx, and keeps those
+// that have a password.
+func describeOLE(src io.Reader) error {
+	kind := "an old Office document"
+	const overlap = 64
+	buf, kept := make([]byte, overlap+MaxRow), 0
+	for best := len(oleKinds); ; {
+		n, err := io.ReadFull(src, buf[kept:])
+		held := buf[:kept+n]
+		for i, k := range oleKinds[:best] {
+			if bytes.Contains(held, utf16Name(k.stream)) {
+				best, kind = i, k.kind
+				break
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF || best == 0 {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		kept = copy(buf, held[max(0, len(held)-overlap):])
+	}
+	advice := saveAs
+	if kind == oleKinds[0].kind {
+		advice = "Save it without the password, or save the list as CSV, and send that."
+	}
+	return &FileError{Reason: NoColumn, Detail: "This is " + kind + ". " + advice}
+}
+
+// utf16Name is the name of a stream as a compound file has it.
+func utf16Name(name string) []byte {
+	b := make([]byte, 0, 2*len(name)+2)
+	for _, c := range []byte(name + "\x00") {
+		b = append(b, c, 0)
+	}
+	return b
+}
+
+// separatorNames are for sentences.
+var separatorNames = map[string]string{",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+// shownNames is how many columns an answer names.
+const shownNames = 20
+
+// notFound says what was found instead of the missing columns.
+func notFound(header []string, separator string, missing []string) string {
+	var b strings.Builder
+	b.WriteString("The first row must be a header that names the column " + strings.Join(missing, ", ") + ". ")
+	var names []string
+	for _, name := range header {
+		if name = ShownName(name); name != "" && len(names) < shownNames {
+			names = append(names, `"`+name+`"`)
+		}
+	}
+	if len(header) == 1 {
+		b.WriteString("It has one column: ")
+	} else if name := separatorNames[separator]; name != "" {
+		b.WriteString("It has these columns, separated by " + name + ": ")
+	} else {
+		b.WriteString("It has these columns: ")
+	}
+	b.WriteString(strings.Join(names, ", "))
+	if len(names) == shownNames {
+		b.WriteString(" and more")
+	}
+	b.WriteString(".")
+	if near := nearest(header, missing[0]); near != "" {
+		b.WriteString(` If "` + near + `" is meant, call it ` + missing[0] + ".")
+	}
+	return b.String()
+}
+
+// wanted says what a file must have.
+func (o *Options) wanted() string {
+	return "The first row must be a header that names the column " + strings.Join(o.Columns[:o.Required], ", ") + "."
+}

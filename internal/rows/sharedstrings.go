@@ -1,0 +1,145 @@
+package rows
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const (
+	// stringGroup is how many strings are read at once. The place of a group is held in memory, the strings are not.
+	stringGroup = 32
+	// cachedGroups is how many groups are held. A sheet asks for strings mostly in their order, and again and again
+	// for a few.
+	cachedGroups = 256
+	// maxString is how much is kept of a string: more than a row can have.
+	maxString = MaxRow + 1
+)
+
+// sharedStrings are the texts of a workbook's cells, in a file.
+type sharedStrings struct {
+	file   *os.File
+	starts []uint32 // of the groups; the last is the end
+	n      int
+	cache  [cachedGroups]struct {
+		group int // from 1; 0 for none
+		texts []string
+	}
+}
+
+// readStrings copies the strings of a workbook to a file, each with its length before it.
+func (b *workbook) readStrings(name string) (s *sharedStrings, err error) {
+	p, err := b.openPart(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = p.content.Close() }() // it was only read
+	s = &sharedStrings{}
+	if s.file, err = temporary(); err != nil {
+		return nil, err
+	}
+	b.strings = s // so that it is closed whatever happens
+	w := bufio.NewWriterSize(s.file, 1<<16)
+	var text richText
+	end := uint32(0)
+	for {
+		t, err := p.token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return s, err
+		}
+		text.take(t)
+		if e, ok := t.(xml.EndElement); !ok || e.Name.Local != "si" {
+			continue
+		}
+		if s.n%stringGroup == 0 {
+			s.starts = append(s.starts, end)
+		}
+		s.n++
+		var length [binary.MaxVarintLen32]byte
+		n := binary.PutUvarint(length[:], uint64(len(text.b)))
+		_, _ = w.Write(length[:n]) // Flush returns what went wrong
+		_, _ = w.Write(text.b)
+		end += uint32(n + len(text.b)) //nolint:gosec // no more than maxUnpacked
+		text.b = text.b[:0]
+	}
+	s.starts = append(s.starts, end)
+	if err := w.Flush(); err != nil {
+		return s, fmt.Errorf("keep a list: %w", err)
+	}
+	return s, nil
+}
+
+// get returns a string by its number, from 0.
+func (s *sharedStrings) get(n int) (string, error) {
+	if s == nil || n < 0 || n >= s.n {
+		return "", errDamaged
+	}
+	group := n / stringGroup
+	c := &s.cache[group%cachedGroups]
+	if c.group != group+1 {
+		b := make([]byte, s.starts[group+1]-s.starts[group])
+		if _, err := s.file.ReadAt(b, int64(s.starts[group])); err != nil {
+			return "", fmt.Errorf("keep a list: %w", err)
+		}
+		c.group, c.texts = group+1, c.texts[:0]
+		for text := string(b); text != ""; {
+			length, n := binary.Uvarint(b)
+			c.texts = append(c.texts, text[n:n+int(length)])  //nolint:gosec // as it was written
+			text, b = text[n+int(length):], b[n+int(length):] //nolint:gosec // as it was written
+		}
+	}
+	return c.texts[n%stringGroup], nil
+}
+
+// richText gathers a text that may be in several runs, without what says how it is pronounced. Of one that is longer
+// than a row can be, the beginning is kept.
+type richText struct {
+	b        []byte
+	in       bool // an element t
+	phonetic bool
+}
+
+func (r *richText) take(t xml.Token) {
+	switch e := t.(type) {
+	case xml.StartElement:
+		switch e.Name.Local {
+		case "t":
+			r.in = !r.phonetic
+		case "rPh":
+			r.phonetic = true
+		}
+	case xml.EndElement:
+		switch e.Name.Local {
+		case "t":
+			r.in = false
+		case "rPh":
+			r.phonetic = false
+		}
+	case xml.CharData:
+		if r.in {
+			r.b = append(r.b, e[:min(len(e), maxString-len(r.b))]...)
+		}
+	}
+}
+
+// unescaped is a text of a workbook, in which _x000D_ stands for a character that XML cannot hold.
+func unescaped(s string) string {
+	if !strings.Contains(s, "_x") {
+		return s
+	}
+	return escape.ReplaceAllStringFunc(s, func(e string) string {
+		var c rune
+		if _, err := fmt.Sscanf(e, "_x%04x_", &c); err != nil {
+			return e
+		}
+		return string(c)
+	})
+}
