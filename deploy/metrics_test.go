@@ -54,7 +54,7 @@ func expose(t *testing.T) exposition {
 		Listener: public, Store: store, Redis: redis, RateLimit: 50, JobMaxItems: 1000, Instruments: instruments, Log: log,
 	})
 	_, err = app.NewWorker(app.WorkerOptions{
-		Store: store, Redis: redis, Mailer: mailer, Retry: config.Retry{BackoffBase: time.Second, BackoffMax: time.Second, MaxAttempts: 1},
+		Store: store, Redis: redis, Mailer: mailer, MailMaxAge: time.Hour, Retry: config.Retry{BackoffBase: time.Second, BackoffMax: time.Second, MaxAttempts: 1},
 		Upstream: config.Upstream{UpstreamTimeout: time.Second}, Instruments: instruments, Log: log,
 	})
 	if err != nil {

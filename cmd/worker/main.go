@@ -88,7 +88,8 @@ func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	}
 	instruments := app.NewInstruments(store, redis, tracing)
 	worker, err := app.NewWorker(app.WorkerOptions{
-		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate, Retry: settings.Retry,
+		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate,
+		MailMaxAge: settings.MailMaxAge, Retry: settings.Retry,
 		Upstream: settings.Upstream, Retention: settings.RetentionPeriod(), Instruments: instruments, Log: log,
 	})
 	if err != nil {

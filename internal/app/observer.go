@@ -19,6 +19,7 @@ type observer struct {
 	jobs              prometheus.Counter
 	jobItems          *prometheus.CounterVec
 	notifications     *prometheus.CounterVec
+	deliveryFailures  *prometheus.CounterVec
 	swept             *prometheus.CounterVec
 }
 
@@ -78,6 +79,9 @@ func newObserver(to prometheus.Registerer) *observer {
 			Name: "rescind_notifications_total",
 			Help: "Attempts on emails, by the final status that they led to; pending: they come again.",
 		}, []string{"status"}),
+		deliveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_delivery_failures_total", Help: "Deliveries of emails that failed, by the reason.",
+		}, []string{"reason"}),
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_swept_total",
 			Help: "What the dispatcher sent to the queue again; due: for another attempt; lost: for the first, " +
@@ -86,7 +90,7 @@ func newObserver(to prometheus.Registerer) *observer {
 	}
 	o.fill()
 	to.MustRegister(o.submissions, o.flushSize, o.batchSize, o.attempts, o.attemptsToOutcome,
-		o.jobs, o.jobItems, o.notifications, o.swept)
+		o.jobs, o.jobItems, o.notifications, o.deliveryFailures, o.swept)
 	return o
 }
 
@@ -114,6 +118,9 @@ func (o *observer) fill() {
 		revocation.NotificationUnknown, revocation.NotificationDelegated,
 	} {
 		o.notifications.WithLabelValues(label(status))
+	}
+	for _, reason := range revocation.Reasons {
+		o.deliveryFailures.WithLabelValues(string(reason))
 	}
 	for _, kind := range []string{sweptRevocation, sweptEmail} {
 		o.swept.WithLabelValues(kind, sweptDue)
@@ -217,6 +224,11 @@ func (o *observer) ChunkEnded(chunk revocation.Chunk) {
 // Settled implements revocation.Observer.
 func (o *observer) Settled(s revocation.Settlement) {
 	o.notifications.WithLabelValues(label(s.Status)).Inc()
+}
+
+// DeliveryFailed implements revocation.Observer.
+func (o *observer) DeliveryFailed(reason revocation.Reason) {
+	o.deliveryFailures.WithLabelValues(string(reason)).Inc()
 }
 
 // Swept implements revocation.Observer.

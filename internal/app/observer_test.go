@@ -26,6 +26,7 @@ func TestObserver(t *testing.T) {
 	})
 	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})
 	o.Settled(revocation.Settlement{Status: revocation.NotificationPending})
+	o.DeliveryFailed(revocation.ReasonDNS)
 	o.Swept([]revocation.Due{{Epoch: 1}, {Epoch: 1, Ref: revocation.Ref{Attempt: 1}}})
 	o.SweptEmails([]revocation.NotificationRef{{Epoch: 1}, {Epoch: 2}, {Epoch: 1, Claims: 1}})
 
@@ -60,6 +61,7 @@ func TestObserver(t *testing.T) {
 		"rescind_job_items_total cancelled":      5,
 		"rescind_notifications_total delegated":  1,
 		"rescind_notifications_total pending":    1,
+		"rescind_delivery_failures_total dns":    1,
 		"rescind_swept_total lost revocation":    1,
 		"rescind_swept_total due revocation":     1,
 		"rescind_swept_total lost email":         2,

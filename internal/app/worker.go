@@ -23,8 +23,10 @@ type WorkerOptions struct {
 	Mailer revocation.Mailer
 	// MailRate is in messages a second over all workers; 0: no limit.
 	MailRate float64
-	Retry    config.Retry
-	Upstream config.Upstream
+	// MailMaxAge is how long a recipient's temporary refusal is tried again.
+	MailMaxAge time.Duration
+	Retry      config.Retry
+	Upstream   config.Upstream
 	// Retention is how long what has ended is kept; 0: for good.
 	Retention   time.Duration
 	Instruments *Instruments
@@ -67,7 +69,8 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	mail := revocation.NotifierOptions{
-		Store: o.Store, Mailer: traceMailer(tracing, o.Mailer), Policy: policy, OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
+		Store: o.Store, Mailer: traceMailer(tracing, o.Mailer), Policy: policy, MaxAge: o.MailMaxAge,
+		OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
 		Observer: o.Instruments.observer,
 	}
 	if o.MailRate > 0 {

@@ -107,6 +107,9 @@ func (f *faults) checkMail(s Mail) {
 	if strings.ContainsFunc(s.MailHelo, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		f.add("MAIL_HELO", "not a host name", formHelo)
 	}
+	if s.MailMaxAge <= 0 {
+		f.add("MAIL_MAX_AGE", "not above 0", formDuration)
+	}
 	if s.MailTemplates != "" {
 		if info, err := os.Stat(s.MailTemplates); err != nil || !info.IsDir() {
 			f.add("MAIL_TEMPLATES", "not a directory that can be read", formDir)

@@ -93,6 +93,8 @@ type Mail struct {
 	MailHelo string `env:"MAIL_HELO"`
 	// MailRate is in messages a second over all workers; 0: as fast as they can.
 	MailRate float64 `env:"MAIL_RATE"`
+	// MailMaxAge is how long after the first temporary refusal an email is tried again; above 0.
+	MailMaxAge time.Duration `env:"MAIL_MAX_AGE" envDefault:"96h"`
 	// MailTemplates is a directory of templates that replace the built-in ones; empty: none.
 	MailTemplates string `env:"MAIL_TEMPLATES"`
 }

@@ -52,7 +52,7 @@ func TestLoadWorker(t *testing.T) {
 		got, err := config.LoadWorker([]string{databaseURL, redisURL, smtpURL, mailFrom})
 		want := config.Worker{
 			Stores:   got.Stores,
-			Mail:     config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>"},
+			Mail:     config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
 			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
@@ -63,14 +63,14 @@ func TestLoadWorker(t *testing.T) {
 		dir := t.TempDir()
 		got, err := config.LoadWorker([]string{
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
-			"MAIL_BOUNCE=bounces@b", "MAIL_HELO=mail.b",
+			"MAIL_BOUNCE=bounces@b", "MAIL_HELO=mail.b", "MAIL_MAX_AGE=24h",
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
 			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
 			Stores: got.Stores,
-			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailBounce: "bounces@b", MailHelo: "mail.b", MailRate: 0.5, MailTemplates: dir},
+			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailBounce: "bounces@b", MailHelo: "mail.b", MailRate: 0.5, MailMaxAge: 24 * time.Hour, MailTemplates: dir},
 			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
 			Upstream: config.Upstream{
 				UpstreamTimeout: 45 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
@@ -86,7 +86,7 @@ func TestLoadStandalone(t *testing.T) {
 		got, err := config.LoadStandalone(nil)
 		want := config.Standalone{
 			HTTP:     config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
-			Mail:     config.Mail{MailFrom: "rescind@localhost"},
+			Mail:     config.Mail{MailFrom: "rescind@localhost", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
 			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
@@ -179,6 +179,8 @@ func TestOneFault(t *testing.T) {
 		"MAIL_RATE: not a number from 0.00001 to 1000000; write it like 0.5 or 20": {
 			"0", "-1", "fast", "NaN", "Inf", "1e-300", "1e7",
 		},
+		"MAIL_MAX_AGE: not a duration; " + writeDuration: {"4 days"},
+		"MAIL_MAX_AGE: not above 0; " + writeDuration:    {"0", "-1h"},
 		"MAIL_TEMPLATES: not a directory that can be read; write it like /etc/rescind/templates": {
 			file, filepath.Join(file, "none"),
 		},

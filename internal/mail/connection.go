@@ -28,27 +28,18 @@ type connection struct {
 	expiry *time.Timer
 }
 
-// The steps of a message, as they appear as a Cause.
-const (
-	stepMail = "mail"
-	stepRcpt = "rcpt"
-	stepData = "data"
-	stepText = "text"
-	stepDot  = "dot"
-)
-
 // open begins a message. Its error, as that of every step, is a *revocation.DeliveryError.
 func (c *connection) open(ctx context.Context, msg message) error {
 	c.messages++
 	c.undone = true
 	if extended, _ := c.client.Extension("SMTPUTF8"); msg.utf8 && !extended {
-		return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Cause: "smtputf8"}
+		return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonSMTPUTF8}
 	}
 	// The parameter would oblige every server on the way, so it is for those who cannot do without.
 	c.client.SkipSMTPUTF8(!msg.utf8)
 	err := within(ctx, c.raw, func() error { return c.client.Mail(msg.from) })
 	if err != nil {
-		return c.failed(ctx, stepMail, err)
+		return unavailable(ctx, stepMail, err)
 	}
 	return nil
 }
@@ -56,7 +47,7 @@ func (c *connection) open(ctx context.Context, msg message) error {
 // reopen begins a message on a connection that has had one before.
 func (c *connection) reopen(ctx context.Context, msg message) error {
 	if err := within(ctx, c.raw, c.client.Reset); err != nil {
-		return c.failed(ctx, stepMail, err)
+		return unavailable(ctx, stepMail, err)
 	}
 	return c.open(ctx, msg)
 }
@@ -114,11 +105,11 @@ func (c *connection) overheard(listen time.Duration) error {
 	if err != nil {
 		return err
 	}
-	code, _, err := c.client.Text.ReadResponse(0)
+	code, text, err := c.client.Text.ReadResponse(0)
 	if err != nil {
 		return err
 	}
-	return &textproto.Error{Code: code}
+	return &textproto.Error{Code: code, Msg: text}
 }
 
 // drop closes the connection without another word. That alone takes a message back: go-mail and

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"rescind/internal/revocation"
 )
@@ -38,9 +40,25 @@ func (d *Directory) Deliver(_ context.Context, email revocation.Email, _ func(co
 		return err
 	}
 	if err := d.write(msg); err != nil {
-		return &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Cause: "file"}
+		return &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Reason: reasonOfFile(err)}
 	}
 	return nil
+}
+
+// Sender implements revocation.Mailer.
+func (d *Directory) Sender() string { return d.messages.envelope + " by file" }
+
+func reasonOfFile(err error) revocation.Reason {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return revocation.ReasonFileMissing
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return revocation.ReasonFileDenied
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return revocation.ReasonFileFull
+	default:
+		return revocation.ReasonFile
+	}
 }
 
 func (d *Directory) write(msg message) error {

@@ -102,7 +102,7 @@ func TestDirectory_Fails(t *testing.T) {
 		if err := os.Remove(dir); err != nil {
 			t.Fatal(err)
 		}
-		wantFailure(t, d.Deliver(t.Context(), testEmail(1), neverCommit(t)), revocation.VerdictUnreachable, 0, "file")
+		wantFailure(t, d.Deliver(t.Context(), testEmail(1), neverCommit(t)), revocation.VerdictUnreachable, 0, "file_missing")
 	})
 	t.Run("and leaves nothing behind", func(t *testing.T) {
 		d, dir := newDirectory(t)

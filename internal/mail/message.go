@@ -89,7 +89,7 @@ type message struct {
 func (m *Messages) compose(email revocation.Email) (message, error) {
 	to, err := bareAddress(email.ToAddress)
 	if err != nil {
-		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Cause: "address"}
+		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonAddress}
 	}
 	d := details{
 		Name:       clean(email.ToName, maxName),
@@ -104,8 +104,8 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 	msg, err := m.build(email.Revocation, to, d)
 	if err != nil {
 		// It came through its trial at the start, so it is this email that it cannot say. The operator may
-		// mend it before the attempts are used up.
-		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Cause: "template"}
+		// mend it before the email is too old.
+		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Reason: revocation.ReasonTemplate}
 	}
 	return msg, nil
 }

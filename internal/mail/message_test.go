@@ -183,7 +183,7 @@ func TestMessages_Envelope(t *testing.T) {
 			email := testEmail(1)
 			email.ToAddress = to
 			_, err := messages.compose(email)
-			want := &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Cause: "address"}
+			want := &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: "address"}
 			if diff := cmp.Diff(error(want), err); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", to, diff)
 			}

@@ -146,32 +146,32 @@ func (s *server) tryConnect(ctx context.Context, tried *triedMechanisms) (*conne
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
-		return nil, unavailable(ctx, "dial", err)
+		return nil, unavailable(ctx, stepConnect, err)
 	}
 	c := &connection{raw: raw}
-	step := "greeting"
+	step := stepHello
 	err = within(ctx, raw, func() (err error) {
 		conn := raw
 		if s.encryption == encryptionImplicit {
-			step = "tls"
+			step = stepTLS
 			encrypted := tls.Client(raw, s.tls)
 			if err = encrypted.HandshakeContext(ctx); err != nil {
 				return err
 			}
 			conn = encrypted
 		}
-		step = "greeting"
+		step = stepHello
 		if c.client, err = smtp.NewClient(conn, s.host); err != nil {
 			return err
 		}
 		if err = c.client.Hello(s.hello); err != nil {
 			return err
 		}
-		step = "tls"
+		step = stepTLS
 		if err = s.encrypt(c.client); err != nil {
 			return err
 		}
-		step = "auth"
+		step = stepAuth
 		return s.signIn(c.client, tried)
 	})
 	if err != nil {

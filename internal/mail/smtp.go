@@ -2,6 +2,8 @@ package mail
 
 import (
 	"context"
+	"io"
+	"net"
 	"time"
 
 	"rescind/internal/revocation"
@@ -71,44 +73,64 @@ func (s *SMTP) Deliver(ctx context.Context, email revocation.Email, commit func(
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeouts.submit)
 	defer cancel()
-	c, err := s.begin(bounded, msg)
+	c, text, err := s.submit(bounded, msg)
 	if err != nil {
 		return err
 	}
 	defer s.release(c)
-	text, err := c.submit(bounded, msg)
-	if err != nil {
-		return err
-	}
 	if err := commit(ctx); err != nil {
 		return err
 	}
 	return c.finish(text, s.timeouts)
 }
 
-// begin finds a connection and opens the message on it. A connection that was kept may have been closed by
-// the server, or be one message too old for it: whatever fails on it is no answer yet, a new one decides.
-func (s *SMTP) begin(ctx context.Context, msg message) (*connection, error) {
+// Sender implements revocation.Mailer.
+func (s *SMTP) Sender() string {
+	return s.messages.envelope + " by " + net.JoinHostPort(s.server.host, s.server.port)
+}
+
+// submit hands over the message but for its final dot. A connection that was kept may have been closed by the server,
+// or have carried one message too many for it: when it ends, that is no answer yet, and a new one decides.
+func (s *SMTP) submit(ctx context.Context, msg message) (*connection, io.WriteCloser, error) {
+	for {
+		c, kept, err := s.begin(ctx, msg)
+		if err != nil {
+			return nil, nil, err
+		}
+		text, err := c.submit(ctx, msg)
+		if err == nil {
+			return c, text, nil
+		}
+		ended := c.undone
+		s.release(c)
+		if !kept || !ended || ctx.Err() != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// begin finds a connection and opens the message on it. Whatever fails on one that was kept is no answer yet.
+func (s *SMTP) begin(ctx context.Context, msg message) (c *connection, kept bool, err error) {
 	if c := s.idle.take(); c != nil {
 		proving, cancel := context.WithTimeout(ctx, s.timeouts.prove)
 		err := c.reopen(proving, msg)
 		cancel()
 		if err == nil {
-			return c, nil
+			return c, true, nil
 		}
 		c.drop()
 	}
 	connecting, cancel := context.WithTimeout(ctx, s.timeouts.connect)
 	defer cancel()
-	c, err := s.server.connect(connecting)
+	c, err = s.server.connect(connecting)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := c.open(ctx, msg); err != nil {
 		c.drop()
-		return nil, err
+		return nil, false, err
 	}
-	return c, nil
+	return c, false, nil
 }
 
 // release keeps a connection on which nothing is left undone, and drops any other.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rescind/internal/revocation"
 	"rescind/internal/testservers"
@@ -226,7 +227,7 @@ func TestSMTP_RefusesToTrust(t *testing.T) {
 	t.Run("a server that asks to sign in", func(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithAuth("mailer", "secret"))
 		s := newSMTP(t, srv, "smtp://"+srv.Addr())
-		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 502, "mail")
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 502, "policy")
 	})
 }
 
@@ -245,17 +246,19 @@ func TestSMTP_Reuses(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		srv.Script(only(testservers.StepRcpt, 1, testservers.Fault{Code: 550}))
-		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictRefused, 550, "rcpt")
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictRefused, 550, "recipient")
 		deliver(t, s, testEmail(2))
 		if n, c := len(srv.Messages()), srv.Connections(); n != 1 || c != 1 {
 			t.Errorf("%d messages over %d connections", n, c)
 		}
 	})
 	for name, script := range map[string]func(testservers.Step, int) testservers.Fault{
-		"closed by the server":       only(testservers.StepDot, 1, testservers.Fault{Code: 250, Close: true}),
-		"ended at the next message":  only(testservers.StepMail, 2, testservers.Fault{Code: 421, Close: true}),
-		"refused one message more":   only(testservers.StepMail, 2, testservers.Fault{Code: 554}),
-		"broken at the next message": only(testservers.StepMail, 2, testservers.Fault{Close: true}),
+		"closed by the server":        only(testservers.StepDot, 1, testservers.Fault{Code: 250, Close: true}),
+		"ended at the next message":   only(testservers.StepMail, 2, testservers.Fault{Code: 421, Close: true}),
+		"refused one message more":    only(testservers.StepMail, 2, testservers.Fault{Code: 554}),
+		"broken at the next message":  only(testservers.StepMail, 2, testservers.Fault{Close: true}),
+		"ended at the next recipient": only(testservers.StepRcpt, 2, testservers.Fault{Code: 421, Close: true}),
+		"broken at the next text":     only(testservers.StepData, 2, testservers.Fault{Close: true}),
 	} {
 		t.Run("not one "+name+", and nobody notices", func(t *testing.T) {
 			srv := testservers.SMTP(t)
@@ -424,14 +427,14 @@ func only(step testservers.Step, n int, fault testservers.Fault) func(testserver
 	}
 }
 
-func wantFailure(t *testing.T, err error, verdict revocation.Verdict, code int, cause string) {
+func wantFailure(t *testing.T, err error, verdict revocation.Verdict, code int, reason revocation.Reason) {
 	t.Helper()
 	got, ok := errors.AsType[*revocation.DeliveryError](err)
 	if !ok {
 		t.Fatalf("got %v, want a DeliveryError", err)
 	}
-	want := &revocation.DeliveryError{Verdict: verdict, SMTPCode: code, Cause: cause}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := &revocation.DeliveryError{Verdict: verdict, SMTPCode: code, Reason: reason}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(*want, "Step", "SMTPStatus")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -6,42 +6,49 @@ import (
 	"errors"
 	"net"
 	"net/textproto"
+	"regexp"
+	"strings"
+	"syscall"
 
 	"rescind/internal/revocation"
 )
 
+// The steps of a conversation, as a DeliveryError names them.
 const (
-	causeCancelled = "cancelled"
-	causeTimeout   = "timeout"
-	causeProtocol  = "protocol"
-	causeLost      = "connection"
-	// causeCertificate: the server could not prove its name.
-	causeCertificate = "certificate"
+	stepConnect = "connect"
+	stepHello   = "hello"
+	stepTLS     = "tls"
+	stepAuth    = "auth"
+	stepMail    = "mail"
+	stepRcpt    = "rcpt"
+	stepData    = "data"
+	stepText    = "text"
+	stepDot     = "dot"
 )
 
-// unavailable is the verdict on a server that no message could be offered to: whatever it said, it was
-// about us, and every other email meets the same.
-func unavailable(ctx context.Context, cause string, err error) error {
-	e := &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Cause: cause}
-	if reply, ok := errors.AsType[*textproto.Error](err); ok {
-		e.SMTPCode = reply.Code
-	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		e.Cause = causeCertificate
-	} else if broken := causeOf(ctx, err); broken == causeCancelled || broken == causeTimeout {
-		e.Cause = broken
+// unavailable is the verdict on a server that no message could be offered to: every other email meets the same.
+func unavailable(ctx context.Context, step string, err error) error {
+	reply, ok := errors.AsType[*textproto.Error](err)
+	if !ok {
+		return &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Reason: reasonOf(ctx, step, err), Step: step}
+	}
+	e := refusal(step, reply)
+	e.Verdict = revocation.VerdictUnreachable
+	if reason, ok := aboutServer(step, reply.Code, e.SMTPStatus); ok {
+		e.Reason = reason
 	}
 	return e
 }
 
-// failed is the verdict on a message that never had its final dot.
+// failed is the verdict on a message whose sender the server knew, and that never had its final dot.
 func (c *connection) failed(ctx context.Context, step string, err error) error {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		c.undone = step == stepText || closing(reply.Code)
-		return replied(step, reply.Code, revocation.VerdictDeferred)
+		return replied(step, reply, revocation.VerdictServer)
 	}
-	e := &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Cause: causeOf(ctx, err)}
-	if e.Cause == causeCancelled {
-		// It was our wish, and no attempt of the message's.
+	e := &revocation.DeliveryError{Verdict: revocation.VerdictServer, Reason: reasonOf(ctx, step, err), Step: step}
+	if e.Reason == revocation.ReasonCancelled {
+		// It was our wish, and no answer of the server's.
 		e.Verdict = revocation.VerdictUnreachable
 	}
 	return e
@@ -51,45 +58,85 @@ func (c *connection) failed(ctx context.Context, step string, err error) error {
 func (c *connection) answered(err error) error {
 	reply, ok := errors.AsType[*textproto.Error](err)
 	if !ok {
-		cause := causeOf(context.Background(), err)
-		return &revocation.DeliveryError{Verdict: revocation.VerdictUnknown, Cause: cause}
+		return &revocation.DeliveryError{
+			Verdict: revocation.VerdictUnknown, Reason: reasonOf(context.Background(), stepDot, err), Step: stepDot,
+		}
 	}
 	c.undone = closing(reply.Code)
 	if reply.Code/100 == 2 {
 		return nil // RFC 5321, section 4.3.2: the first digit decides
 	}
-	return replied(stepDot, reply.Code, revocation.VerdictUnknown)
+	return replied(stepDot, reply, revocation.VerdictUnknown)
 }
 
-// replied is the verdict on a server's answer; senseless is the one for an answer that is no refusal where
-// only a refusal was left.
+// replied is the verdict on a server's answer when it knew the recipient. senseless is the one on an answer that is no
+// refusal where only a refusal was left.
 //
-// A refusal for good at MAIL is about the sender's address or about this service, as are the codes that ask
-// to sign in or to encrypt, wherever they come: the operator has to mend that, and the candidate must not
-// lose the email over it. So they count as a server that cannot be reached.
-func replied(step string, code int, senseless revocation.Verdict) error {
-	e := &revocation.DeliveryError{SMTPCode: code, Cause: step}
-	switch code / 100 {
-	case 4:
+// Servers often tell only here what they have against the sender or the connection, because they delay all refusals
+// until they know the recipient. The operator has to mend that, and the candidate must not lose the email over it.
+func replied(step string, reply *textproto.Error, senseless revocation.Verdict) error {
+	e := refusal(step, reply)
+	class := reply.Code / 100
+	reason, server := aboutServer(step, reply.Code, e.SMTPStatus)
+	switch {
+	case class != 4 && class != 5:
+		e.Verdict = senseless
+	case server:
+		e.Verdict, e.Reason = revocation.VerdictServer, reason
+	case class == 4:
 		e.Verdict = revocation.VerdictDeferred
-	case 5:
-		e.Verdict = revocation.VerdictRefused
-		if step == stepMail || aboutUs(code) {
-			e.Verdict = revocation.VerdictUnreachable
-		}
 	default:
-		e.Verdict, e.Cause = senseless, causeProtocol
+		e.Verdict = revocation.VerdictRefused
 	}
 	return e
 }
 
-// aboutUs tells the codes of RFC 4954 for a client that has not signed in well enough.
-func aboutUs(code int) bool {
-	switch code {
-	case 530, 534, 535, 538:
-		return true
+// refusal describes an answer by its codes and by the step that it came at.
+func refusal(step string, reply *textproto.Error) *revocation.DeliveryError {
+	e := &revocation.DeliveryError{Step: step, SMTPCode: reply.Code, SMTPStatus: enhancedStatus.FindString(reply.Msg)}
+	switch {
+	case reply.Code/100 != 4 && reply.Code/100 != 5:
+		e.Reason = revocation.ReasonProtocol
+	case step == stepRcpt:
+		e.Reason = revocation.ReasonRecipient
+	case step == stepData, step == stepText, step == stepDot:
+		e.Reason = revocation.ReasonMessage
+	case step == stepMail:
+		e.Reason = revocation.ReasonSender
+	case step == stepAuth:
+		e.Reason = revocation.ReasonAuth
+	case step == stepTLS:
+		e.Reason = revocation.ReasonTLS
 	default:
-		return false
+		e.Reason = revocation.ReasonGreeting
+	}
+	return e
+}
+
+// enhancedStatus is at the beginning of an answer's text (RFC 2034).
+var enhancedStatus = regexp.MustCompile(`^[45]\.\d{1,3}\.\d{1,3}\b`)
+
+// aboutServer reports whether a refusal is about the server itself, the sender or the connection, and why it came.
+func aboutServer(step string, code int, status string) (reason revocation.Reason, ok bool) {
+	class, detail, _ := strings.Cut(status, ".")
+	subject, detail, _ := strings.Cut(detail, ".")
+	switch {
+	case code == 421:
+		return revocation.ReasonClosing, true
+	case code == 530, code == 534, code == 535, code == 538: // RFC 4954
+		return revocation.ReasonAuth, true
+	case subject == "1" && (detail == "7" || detail == "8"):
+		return revocation.ReasonSender, true
+	case class == "4" && subject == "3":
+		return revocation.ReasonSystem, true
+	case subject == "7":
+		return revocation.ReasonPolicy, true
+	case class == "5" && subject == "5", code >= 501 && code <= 504:
+		return revocation.ReasonProtocol, true
+	case step == stepMail:
+		return revocation.ReasonSender, true
+	default:
+		return "", false
 	}
 }
 
@@ -97,15 +144,33 @@ func aboutUs(code int) bool {
 // understood.
 func closing(code int) bool { return code == 421 || code/100 < 2 || code/100 == 3 || code/100 > 5 }
 
-func causeOf(ctx context.Context, err error) string {
+// reasonOf says why there was no answer at a step.
+func reasonOf(ctx context.Context, step string, err error) revocation.Reason {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return causeCancelled
+		return revocation.ReasonCancelled
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return revocation.ReasonDNS
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || ctx.Err() != nil {
-		return causeTimeout
+		return revocation.ReasonTimeout
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return revocation.ReasonCertificate
 	}
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
-		return causeProtocol
+		return revocation.ReasonProtocol
 	}
-	return causeLost
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return revocation.ReasonConnectionRefused
+	case step == stepConnect && !errors.Is(err, syscall.ECONNRESET):
+		return revocation.ReasonNetwork
+	case step == stepTLS:
+		return revocation.ReasonTLS
+	case step == stepAuth:
+		return revocation.ReasonAuth
+	default:
+		return revocation.ReasonConnection
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ const (
 	deferred    = revocation.VerdictDeferred
 	refused     = revocation.VerdictRefused
 	unknown     = revocation.VerdictUnknown
+	aboutIt     = revocation.VerdictServer
 )
 
 func TestSMTP_Verdict(t *testing.T) {
@@ -38,34 +40,34 @@ func TestSMTP_Verdict(t *testing.T) {
 		fault   testservers.Fault
 		verdict revocation.Verdict // empty: delivered
 		code    int
-		cause   string
+		cause   revocation.Reason
 	}{
-		{connect, last(421), unreachable, 421, "greeting"},
+		{connect, last(421), unreachable, 421, "closing"},
 		{connect, last(554), unreachable, 554, "greeting"},
-		{connect, closed, unreachable, 0, "greeting"},
+		{connect, closed, unreachable, 0, "connection"},
 		{connect, stalled, unreachable, 0, "timeout"},
 
-		{mail, answer(451), deferred, 451, "mail"},
-		{mail, last(421), deferred, 421, "mail"},
-		{mail, answer(550), unreachable, 550, "mail"},
-		{mail, closed, deferred, 0, "connection"},
-		{mail, stalled, deferred, 0, "timeout"},
+		{mail, answer(451), unreachable, 451, "sender"},
+		{mail, last(421), unreachable, 421, "closing"},
+		{mail, answer(550), unreachable, 550, "sender"},
+		{mail, closed, unreachable, 0, "connection"},
+		{mail, stalled, unreachable, 0, "timeout"},
 
-		{rcpt, answer(450), deferred, 450, "rcpt"},
-		{rcpt, last(421), deferred, 421, "rcpt"},
-		{rcpt, answer(550), refused, 550, "rcpt"},
-		{rcpt, answer(530), unreachable, 530, "rcpt"},
-		{rcpt, closed, deferred, 0, "connection"},
-		{rcpt, stalled, deferred, 0, "timeout"},
+		{rcpt, answer(450), deferred, 450, "recipient"},
+		{rcpt, last(421), aboutIt, 421, "closing"},
+		{rcpt, answer(550), refused, 550, "recipient"},
+		{rcpt, answer(530), aboutIt, 530, "auth"},
+		{rcpt, closed, aboutIt, 0, "connection"},
+		{rcpt, stalled, aboutIt, 0, "timeout"},
 
-		{data, answer(451), deferred, 451, "data"},
-		{data, answer(554), refused, 554, "data"},
-		{data, closed, deferred, 0, "connection"},
-		{data, stalled, deferred, 0, "timeout"},
+		{data, answer(451), deferred, 451, "message"},
+		{data, answer(554), refused, 554, "message"},
+		{data, closed, aboutIt, 0, "connection"},
+		{data, stalled, aboutIt, 0, "timeout"},
 
-		{dot, answer(452), deferred, 452, "dot"},
-		{dot, last(421), deferred, 421, "dot"},
-		{dot, answer(554), refused, 554, "dot"},
+		{dot, answer(452), deferred, 452, "message"},
+		{dot, last(421), aboutIt, 421, "closing"},
+		{dot, answer(554), refused, 554, "message"},
 		{dot, closed, unknown, 0, "connection"},
 		{dot, testservers.Fault{Close: true, Accept: true}, unknown, 0, "connection"},
 		{dot, stalled, unknown, 0, "timeout"},
@@ -119,7 +121,70 @@ func TestSMTP_Verdict(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		srv.Close()
-		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), unreachable, 0, "dial")
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), unreachable, 0, "connection_refused")
+	})
+}
+
+// What a server says about itself, the sender or the connection is no answer about the recipient, wherever it comes.
+func TestSMTP_Refusal(t *testing.T) {
+	for answer, tt := range map[string]struct {
+		verdict revocation.Verdict
+		reason  revocation.Reason
+	}{
+		"504 5.5.2 <worker-7f9c>: Helo command rejected: need fully-qualified hostname":  {aboutIt, "protocol"},
+		"554 5.7.1 <ada@candidates.example>: Relay access denied":                        {aboutIt, "policy"},
+		"553 5.7.1 <no-reply@example.com>: Sender address rejected: not owned by user y": {aboutIt, "policy"},
+		"554 5.7.1 <unknown[10.0.0.1]>: Client host rejected: Access denied":             {aboutIt, "policy"},
+		"550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain":              {aboutIt, "policy"},
+		"451 4.7.1 Greylisting in action, please come back later":                        {aboutIt, "policy"},
+		"550 5.1.7 the sender's address is malformed":                                    {aboutIt, "sender"},
+		"550 5.1.8 the sender's domain does not exist":                                   {aboutIt, "sender"},
+		"450 4.1.8 <no-reply@example.com>: Sender address rejected: Domain not found":    {aboutIt, "sender"},
+		"452 4.3.1 Insufficient system storage":                                          {aboutIt, "system"},
+		"421 4.3.2 service shutting down":                                                {aboutIt, "closing"},
+		"501 syntax":                                                                     {aboutIt, "protocol"},
+		"502 what is that?":                                                              {aboutIt, "protocol"},
+		"503 say something else first":                                                   {aboutIt, "protocol"},
+		"504 not here":                                                                   {aboutIt, "protocol"},
+		"550-5.5.0 in\r\n550 5.5.0 two lines":                                            {aboutIt, "protocol"},
+		"550 5.1.1 <ada@candidates.example>: Recipient address rejected: User unknown":   {refused, "recipient"},
+		"550 5.2.1 disabled":                                                             {refused, "recipient"},
+		"551 moved to 5.7.1 High Street":                                                 {refused, "recipient"},
+		"552 5.2.2 over quota":                                                           {refused, "recipient"},
+		"452 4.2.2 over quota":                                                           {deferred, "recipient"},
+		"450 4.2.0 busy":                                                                 {deferred, "recipient"},
+		"451 later":                                                                      {deferred, "recipient"},
+	} {
+		t.Run(answer, func(t *testing.T) {
+			raw := newRawServer(t, manners{rcpt: answer})
+			s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
+			err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
+				t.Error("committed")
+				return nil
+			})
+			code, _ := strconv.Atoi(answer[:3])
+			wantFailure(t, err, tt.verdict, code, tt.reason)
+			failure, _ := errors.AsType[*revocation.DeliveryError](err)
+			status, _, _ := strings.Cut(answer[4:], " ")
+			if strings.Count(status, ".") != 2 {
+				status = ""
+			}
+			if failure.Step != "rcpt" || failure.SMTPStatus != status {
+				t.Errorf("at %q with the status %q", failure.Step, failure.SMTPStatus)
+			}
+		})
+	}
+}
+
+func TestSMTP_Unreachable(t *testing.T) {
+	t.Run("a name without an address", func(t *testing.T) {
+		s := newSMTP(t, testservers.SMTP(t), "smtp://no-such-host.invalid")
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), unreachable, 0, "dns")
+	})
+	t.Run("something else than a mail server under TLS", func(t *testing.T) {
+		srv := testservers.SMTP(t)
+		s := newSMTP(t, srv, "smtps://"+srv.Addr())
+		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), unreachable, 0, "tls")
 	})
 }
 
@@ -173,7 +238,7 @@ func TestSMTP_Commit(t *testing.T) {
 				return nil
 			})
 			t.Log(name)
-			wantFailure(t, err, deferred, 0, "connection")
+			wantFailure(t, err, aboutIt, 0, "connection")
 		}
 	})
 }
@@ -214,19 +279,19 @@ func TestSMTP_OddServers(t *testing.T) {
 		early, answer string
 		verdict       revocation.Verdict
 		code          int
-		cause         string
+		cause         revocation.Reason
 	}{
-		"gives up before the dot":       {early: "421 too slow", verdict: deferred, code: 421, cause: "text"},
-		"refuses before the dot":        {early: "552 too large", verdict: refused, code: 552, cause: "text"},
-		"accepts before the dot":        {early: "250 ok", answer: "250 ok", verdict: deferred, code: 250, cause: "protocol"},
-		"babbles before the dot":        {early: "what?", verdict: deferred, cause: "protocol"},
+		"gives up before the dot":       {early: "421 too slow", verdict: aboutIt, code: 421, cause: "closing"},
+		"refuses before the dot":        {early: "552 too large", verdict: refused, code: 552, cause: "message"},
+		"accepts before the dot":        {early: "250 ok", answer: "250 ok", verdict: aboutIt, code: 250, cause: "protocol"},
+		"babbles before the dot":        {early: "what?", verdict: aboutIt, cause: "protocol"},
 		"accepts with another code":     {answer: "251 ok"},
 		"accepts in several lines":      {answer: "250-one\r\n250 two"},
 		"babbles after the dot":         {answer: "what?", verdict: unknown, cause: "protocol"},
 		"asks for more after the dot":   {answer: "354 more", verdict: unknown, code: 354, cause: "protocol"},
 		"breaks off in the answer":      {answer: "250-one", verdict: unknown, cause: "connection"},
-		"wants a sign-in after the dot": {answer: "530 sign in", verdict: unreachable, code: 530, cause: "dot"},
-		"names the candidate after it":  {answer: "550 ada@candidates.example is unknown", verdict: refused, code: 550, cause: "dot"},
+		"wants a sign-in after the dot": {answer: "530 sign in", verdict: aboutIt, code: 530, cause: "auth"},
+		"names the candidate after it":  {answer: "550 ada@candidates.example is unknown", verdict: refused, code: 550, cause: "message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := newRawServer(t, manners{early: tt.early, answer: tt.answer})
@@ -291,6 +356,8 @@ type rawServer struct {
 type manners struct {
 	// extension is offered in answer to EHLO.
 	extension string
+	// rcpt is said in answer to RCPT.
+	rcpt string
 	// early is said in the middle of a message's text.
 	early string
 	// answer is said after the final dot.
@@ -343,6 +410,8 @@ func (m manners) converse(conn net.Conn) (heard string) {
 			if m.early != "" {
 				say(m.early)
 			}
+		case verb == "RCPT" && m.rcpt != "":
+			say(m.rcpt)
 		case verb == "EHLO" && m.extension != "":
 			say("250-odd\r\n250 " + m.extension)
 		default:

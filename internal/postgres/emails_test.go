@@ -38,7 +38,7 @@ func TestStore_OverlappingEmailTasks(t *testing.T) {
 			claimed := make(chan int, 2)
 			for _, task := range [][]revocation.NotificationRef{refs, backwards(refs)} {
 				go func() {
-					got, err := w.store.ClaimNotifications(t.Context(), task, 0)
+					got, err := w.store.ClaimNotifications(t.Context(), "sender", task, 0)
 					if err != nil {
 						t.Error(err)
 					}

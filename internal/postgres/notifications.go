@@ -14,16 +14,16 @@ import (
 )
 
 // ClaimNotifications implements revocation.NotificationStore.
-func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
+func (s *Store) ClaimNotifications(ctx context.Context, sender string, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
 	refs = emailsInKeyOrder(refs)
 	accounts, ids, claims := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
 	for i, ref := range refs {
 		accounts[i], ids[i], claims[i] = ref.Account, uuid(ref.Revocation), ref.Claims
 	}
-	emails, _, err := s.claimEmails(ctx, `
+	emails, _, err := s.claimEmails(ctx, sender, `
 		UPDATE notifications n SET status = 'CLAIMED', claims = n.claims + 1, updated_at = now(),
-			look_at = now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, claims)
+			look_at = now() + make_interval(secs => $5)
+		FROM unnest($2::text[], $3::uuid[], $4::int[]) AS t(account_id, id, claims)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM notifications n
 			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.claims = t.claims
@@ -41,47 +41,55 @@ func emailsInKeyOrder(refs []revocation.NotificationRef) []revocation.Notificati
 }
 
 // ClaimJobNotifications implements revocation.NotificationStore.
-func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
-	return s.claimEmails(ctx, `
+func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
+	return s.claimEmails(ctx, sender, `
 		UPDATE notifications n SET claims = n.claims + 1, updated_at = now(),
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'CLAIMED' END,
-			look_at = now() + make_interval(secs => $3)
+			look_at = now() + make_interval(secs => $4)
 		FROM (
 			SELECT ctid AS place FROM notifications n
-			WHERE n.account_id = $1 AND n.look_at <= now() AND `+pulledMail+`
-			ORDER BY n.look_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
+			WHERE n.account_id = $2 AND n.look_at <= now() AND `+pulledMail+`
+			ORDER BY n.look_at LIMIT $3 FOR UPDATE SKIP LOCKED) AS due
 		WHERE n.ctid = due.place`, account, limit, lease.Seconds())
 }
 
-// claimEmails runs the update that claims, reads what the messages say, and counts those that have become UNKNOWN.
-func (s *Store) claimEmails(ctx context.Context, update string, args ...any) (emails []revocation.Email, unknown int, err error) {
+// claimEmails runs the update that claims, whose parameters are $2 and following, reads what the messages say, and
+// counts those that have become UNKNOWN.
+func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...any) (emails []revocation.Email, unknown int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH claimed AS (`+update+`
-			RETURNING n.account_id, n.revocation_id, n.report_id, n.job_id, n.claims, n.attempts, n.status
+			RETURNING n.account_id, n.revocation_id, n.report_id, n.job_id, n.claims, n.attempts, n.status,
+				n.deferred_since, n.blamed_at
 		), tallied AS (
 			INSERT INTO mail_tallies AS m (account_id, job_id, slot, unknown)
 			SELECT account_id, job_id, 0, count(*) FROM claimed WHERE status = 'UNKNOWN'
 			GROUP BY account_id, job_id ORDER BY account_id, job_id
 			ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown
 		)
-		SELECT c.account_id, c.revocation_id, c.claims, c.attempts, coalesce(i.candidate_name, ''),
+		SELECT c.account_id, c.revocation_id, c.claims, c.attempts + s.cleared::int, s.cleared,
+			coalesce(extract(epoch FROM now() - coalesce(c.deferred_since, CASE WHEN s.cleared THEN c.blamed_at END)), 0)::float8,
+			coalesce(i.candidate_name, ''),
 			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact, c.status
 		FROM claimed c
+		CROSS JOIN LATERAL (
+			SELECT coalesce(c.blamed_at < (SELECT accepted_at FROM mail_senders WHERE sender = $1), false) AS cleared) AS s
 		CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE a.account_id = c.account_id OFFSET 0) AS a
 		LEFT JOIN LATERAL (
 			SELECT * FROM invites i
 			WHERE i.account_id = c.account_id AND i.report_id = c.report_id OFFSET 0) AS i ON true
-		ORDER BY c.account_id, c.revocation_id`, args...).Query(func(rows pgx.Rows) error {
-		var e revocation.Email
+		ORDER BY c.account_id, c.revocation_id`, append([]any{sender}, args...)...).Query(func(rows pgx.Rows) error {
+		e := revocation.Email{Sender: sender}
+		var deferred float64
 		var status revocation.NotificationStatus
 		_, err := pgx.ForEachRow(rows, []any{
-			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts,
+			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts, &e.ServerCleared, &deferred,
 			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &status,
 		}, func() error {
 			if status == revocation.NotificationUnknown {
 				unknown++
 			} else {
+				e.Deferred = time.Duration(deferred * float64(time.Second))
 				emails = append(emails, e)
 			}
 			return nil
@@ -114,7 +122,9 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 	batch.Queue(`
 		WITH settled AS (
 			UPDATE notifications SET status = $4, attempts = $5, updated_at = now(),
-				look_at = now() + make_interval(secs => $6)
+				look_at = now() + make_interval(secs => $6),
+				deferred_since = coalesce(deferred_since, CASE WHEN $8 THEN blamed_at END, CASE WHEN $9 = 'email' THEN now() END),
+				blamed_at = CASE WHEN $9 = 'server' THEN now() WHEN $9 = '' AND NOT $8 THEN blamed_at END
 			WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status IN ('CLAIMED', 'COMMITTED')
 			RETURNING job_id, status)
 		INSERT INTO mail_tallies AS m (account_id, job_id, slot, sent, failed, unknown)
@@ -123,7 +133,16 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 		ON CONFLICT (account_id, job_id, slot) DO UPDATE SET
 			sent = m.sent + excluded.sent, failed = m.failed + excluded.failed, unknown = m.unknown + excluded.unknown`,
 		email.Account, uuid(email.Revocation), email.Claims, settled.Status, settled.Attempts, settled.Delay.Seconds(),
-		email.Revocation[len(email.Revocation)-1]%tallySlots)
+		email.Revocation[len(email.Revocation)-1]%tallySlots, email.ServerCleared, settled.About)
+	switch {
+	case settled.Status == revocation.NotificationSent:
+		// Nothing is written unless the server was blamed since it last accepted a message.
+		batch.Queue(`UPDATE mail_senders SET accepted_at = now() WHERE sender = $1 AND blamed_at >= accepted_at`, email.Sender)
+	case settled.About == revocation.AboutServer:
+		batch.Queue(`
+			INSERT INTO mail_senders AS s (sender, blamed_at) VALUES ($1, now())
+			ON CONFLICT (sender) DO UPDATE SET blamed_at = excluded.blamed_at WHERE s.blamed_at <= s.accepted_at`, email.Sender)
+	}
 	return s.run(ctx, "settle an email", batch)
 }
 

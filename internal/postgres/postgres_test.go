@@ -313,7 +313,7 @@ func TestStore_Plans(t *testing.T) {
 		for i, ref := range refs {
 			notifications[i] = revocation.NotificationRef{Account: ref.Account, Revocation: ref.ID}
 		}
-		emails, err := w.store.ClaimNotifications(t.Context(), notifications, time.Minute)
+		emails, err := w.store.ClaimNotifications(t.Context(), "sender", notifications, time.Minute)
 		w.must(err)
 		for _, email := range emails {
 			_, err := w.store.CommitNotification(t.Context(), email, time.Minute)
@@ -356,7 +356,7 @@ func TestStore_Plans(t *testing.T) {
 		w.must(err)
 		_, err = w.store.Results(t.Context(), revocation.ResultFilter{Account: "acme", Job: fresh.ID, Limit: 100})
 		w.must(err)
-		_, _, err = w.store.ClaimJobNotifications(t.Context(), "acme", 10, time.Minute)
+		_, _, err = w.store.ClaimJobNotifications(t.Context(), "sender", "acme", 10, time.Minute)
 		w.must(err)
 	}
 	_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)

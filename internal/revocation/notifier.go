@@ -18,80 +18,21 @@ type NotificationRef struct {
 	Epoch int
 }
 
-// Email is a notification that a worker has claimed, with what its message says.
-type Email struct {
-	Account    string
-	Revocation ID
-	// Claims fences the claim: nothing that this worker writes counts after another has claimed the email.
-	Claims int
-	// Attempts counts those that have ended at the mail server.
-	Attempts int
-
-	// ToName and ToAddress are the candidate's; the address is empty when the invite is gone.
-	ToName    string
-	ToAddress string
-	// Assessment is the name of what the candidate was invited to.
-	Assessment string
-	// Company and Contact are the account's.
-	Company string
-	Contact string
-}
-
-// Mailer gives emails to a mail server.
-type Mailer interface {
-	// Deliver hands over one message. Just before the step after which the server may own it, it calls
-	// commit, and takes the message back if that fails, giving commit's error. A Mailer that can do the
-	// same delivery again without a second message arriving has no such step and never calls commit. Every
-	// other error is a *DeliveryError.
-	Deliver(ctx context.Context, email Email, commit func(context.Context) error) error
-}
-
-// Verdict says what a failed delivery means.
-type Verdict string
-
-const (
-	// VerdictUnreachable: no server answered, so that the message was not even tried.
-	VerdictUnreachable Verdict = "unreachable"
-	// VerdictDeferred: refused for now, or broken off before the message was complete.
-	VerdictDeferred Verdict = "deferred"
-	// VerdictRefused: refused for good.
-	VerdictRefused Verdict = "refused"
-	// VerdictUnknown: the message was complete, and no answer came.
-	VerdictUnknown Verdict = "unknown"
-)
-
-// DeliveryError is a failed delivery. It holds the server's code and never its words, which can name the
-// candidate.
-type DeliveryError struct {
-	Verdict Verdict
-	// SMTPCode is the server's answer, 0 without one.
-	SMTPCode int
-	// Cause is a short word for what broke, such as "dial", "timeout" or "tls"; never a server's text.
-	Cause string
-}
-
-func (e *DeliveryError) Error() string {
-	s := "delivery " + string(e.Verdict)
-	if e.Cause != "" {
-		s += ": " + e.Cause
-	}
-	return s
-}
-
 // NotificationStore keeps the emails' states: PENDING → CLAIMED → COMMITTED → SENT, FAILED or UNKNOWN, and
 // back to PENDING for another attempt.
 type NotificationStore interface {
-	// ClaimNotifications claims those of refs that are PENDING and not stale, for the length of lease.
-	ClaimNotifications(ctx context.Context, refs []NotificationRef, lease time.Duration) ([]Email, error)
+	// ClaimNotifications claims those of refs that are PENDING and not stale, for the length of lease. sender is the
+	// Mailer's.
+	ClaimNotifications(ctx context.Context, sender string, refs []NotificationRef, lease time.Duration) ([]Email, error)
 	// ClaimJobNotifications claims at most limit emails of the account's jobs that are due, oldest first. A
 	// claim that has run out is taken over; an email that its worker had committed and not settled becomes
 	// UNKNOWN, and unknown is how many did.
-	ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []Email, unknown int, err error)
+	ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []Email, unknown int, err error)
 	// CommitNotification marks a claimed email COMMITTED and gives its worker lease to settle it. held is
 	// false when the claim has run out or was taken over: the message must not be sent then.
 	CommitNotification(ctx context.Context, email Email, lease time.Duration) (held bool, err error)
-	// SettleNotification ends a claim that is still this worker's. With NotificationPending the email
-	// becomes due again after delay.
+	// SettleNotification ends a claim that is still this worker's. With NotificationPending the email becomes due
+	// again after the delay. It keeps what later claims say in Deferred and ServerCleared, by the database's clock.
 	SettleNotification(ctx context.Context, email Email, s Settlement) error
 }
 
@@ -100,7 +41,22 @@ type Settlement struct {
 	Status   NotificationStatus
 	Attempts int
 	Delay    time.Duration
+	// About is what the mail server's answer was about, if it refused the email.
+	About About
 }
+
+// About is what a mail server's refusal is about.
+type About string
+
+const (
+	// AboutNothing: the server said nothing, or accepted the email.
+	AboutNothing About = ""
+	// AboutEmail: the refusal counts, and the first one starts the time for which it is tried again.
+	AboutEmail About = "email"
+	// AboutServer: the refusal is about the server itself, the sender or the connection, unless the server accepts
+	// another message from the sender afterwards.
+	AboutServer About = "server"
+)
 
 // Notifier sends the emails of revoked invites.
 type Notifier struct {
@@ -110,6 +66,7 @@ type Notifier struct {
 	// othersWait ends a turn early.
 	othersWait func(context.Context) bool
 	policy     RetryPolicy
+	maxAge     time.Duration
 	log        *slog.Logger
 	observer   Observer
 }
@@ -122,8 +79,11 @@ type NotifierOptions struct {
 	Pace func(context.Context) error
 	// OthersWait tells whether turns of TurnMails are waiting to begin; nil: never.
 	OthersWait func(context.Context) bool
-	Policy     RetryPolicy
-	Log        *slog.Logger
+	// Policy says when a temporary refusal is tried again; its MaxAttempts does not count here.
+	Policy RetryPolicy
+	// MaxAge is how long after the first temporary refusal of an email it is tried again.
+	MaxAge time.Duration
+	Log    *slog.Logger
 	// Observer is told of what was done; nil: nobody.
 	Observer Observer
 }
@@ -137,7 +97,8 @@ func NewNotifier(o NotifierOptions) *Notifier {
 		o.OthersWait = func(context.Context) bool { return false }
 	}
 	return &Notifier{
-		store: o.Store, mailer: o.Mailer, pace: o.Pace, othersWait: o.OthersWait, policy: o.Policy, log: o.Log,
+		store: o.Store, mailer: o.Mailer, pace: o.Pace, othersWait: o.OthersWait, policy: o.Policy,
+		maxAge: o.MaxAge, log: o.Log,
 		observer: observing(o.Observer),
 	}
 }
@@ -150,9 +111,9 @@ const (
 	sendReserve = 45 * time.Second
 	// CommitLease is how long a worker may take from the commit to the answer. A Mailer must give up before.
 	CommitLease = 90 * time.Second
-	// maxUnreachableDelay bounds the wait for a mail server that is away. It is no attempt, so there is no
-	// end to the tries either.
-	maxUnreachableDelay = time.Minute
+	// maxServerDelay bounds the wait for a mail server that is away, or takes no message from this sender. With the
+	// time that finding it away can take, the server is tried at least once a minute.
+	maxServerDelay = 40 * time.Second
 )
 
 // settlePauses are the waits for a database that is away just when a message has been sent: what is not
@@ -165,7 +126,7 @@ var errNotHeld = errors.New("the claim was taken over")
 // a failure that could not be recorded.
 func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 	began := time.Now()
-	emails, err := n.store.ClaimNotifications(ctx, refs, claimLease)
+	emails, err := n.store.ClaimNotifications(ctx, n.mailer.Sender(), refs, claimLease)
 	if err != nil {
 		return err
 	}
@@ -176,7 +137,7 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 func (n *Notifier) Turn(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
 		began := time.Now()
-		emails, unknown, err := n.store.ClaimJobNotifications(ctx, account, maxMailBatch, claimLease)
+		emails, unknown, err := n.store.ClaimJobNotifications(ctx, n.mailer.Sender(), account, maxMailBatch, claimLease)
 		if err != nil {
 			return err
 		}
@@ -215,7 +176,7 @@ func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []Email)
 	turns, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
 	defer cancel()
 	for _, email := range emails {
-		s, held := n.attempt(ctx, turns, email)
+		s, held := n.attempt(ctx, turns, began, email)
 		if !held {
 			continue
 		}
@@ -227,7 +188,7 @@ func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []Email)
 }
 
 // attempt waits for the email's turn and sends it. Without a turn the email is handed back.
-func (n *Notifier) attempt(ctx, turns context.Context, email Email) (s Settlement, held bool) {
+func (n *Notifier) attempt(ctx, turns context.Context, claimed time.Time, email Email) (s Settlement, held bool) {
 	err := n.pace(turns)
 	back := Settlement{Status: NotificationPending, Attempts: email.Attempts}
 	switch {
@@ -238,13 +199,13 @@ func (n *Notifier) attempt(ctx, turns context.Context, email Email) (s Settlemen
 		back.Delay = releaseDelay
 		return back, true
 	default:
-		return n.send(ctx, email)
+		return n.send(ctx, claimed, email)
 	}
 }
 
 // send delivers one email and says how that settles it; held is false when the claim was lost, and with it
 // the right to settle.
-func (n *Notifier) send(ctx context.Context, email Email) (s Settlement, held bool) {
+func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s Settlement, held bool) {
 	if email.ToAddress == "" {
 		return Settlement{Status: NotificationFailed, Attempts: email.Attempts}, true
 	}
@@ -258,49 +219,83 @@ func (n *Notifier) send(ctx context.Context, email Email) (s Settlement, held bo
 	if errors.Is(err, errNotHeld) {
 		return Settlement{}, false
 	}
-	if err != nil {
-		n.complain(ctx, email, err)
+	if err == nil {
+		return Settlement{Status: NotificationSent, Attempts: email.Attempts + 1}, true
 	}
-	return n.settlement(email, err), true
+	failure, ok := errors.AsType[*DeliveryError](err)
+	if !ok {
+		// The commit failed: nothing was sent, and the mail server is not to blame.
+		failure = &DeliveryError{Verdict: VerdictUnreachable, Reason: ReasonDatabase}
+	}
+	n.observer.DeliveryFailed(failure.Reason)
+	n.complain(ctx, email, failure, err)
+	var age time.Duration
+	if email.Deferred > 0 {
+		age = email.Deferred + time.Since(claimed)
+	}
+	return n.settlement(email, age, failure), true
 }
 
 // complain tells the operator why a delivery failed: a mail server that refuses the password, or that has
 // been away for long, is theirs to mend.
-func (n *Notifier) complain(ctx context.Context, email Email, err error) {
+func (n *Notifier) complain(ctx context.Context, email Email, failure *DeliveryError, err error) {
 	attrs := []slog.Attr{
 		slog.String("account_id", email.Account), slog.String("revocation_id", email.Revocation.String()),
-		slog.Any("error", err),
+		slog.Any("error", err), slog.String("reason", string(failure.Reason)),
 	}
-	if failure, ok := errors.AsType[*DeliveryError](err); ok && failure.SMTPCode != 0 {
+	if failure.Step != "" {
+		attrs = append(attrs, slog.String("step", failure.Step))
+	}
+	if failure.SMTPCode != 0 {
 		attrs = append(attrs, slog.Int("smtp_code", failure.SMTPCode))
+	}
+	if failure.SMTPStatus != "" {
+		attrs = append(attrs, slog.String("smtp_status", failure.SMTPStatus))
 	}
 	n.log.LogAttrs(ctx, slog.LevelWarn, "delivery failed", attrs...)
 }
 
-func (n *Notifier) settlement(email Email, err error) Settlement {
-	if err == nil {
-		return Settlement{Status: NotificationSent, Attempts: email.Attempts + 1}
-	}
+// settlement says what becomes of an email whose delivery failed; age is the time since its first temporary refusal.
+func (n *Notifier) settlement(email Email, age time.Duration, failure *DeliveryError) Settlement {
 	ended := email.Attempts + 1
-	failure, ok := errors.AsType[*DeliveryError](err)
-	if !ok {
-		// The commit failed: nothing was sent, and the mail server is not to blame.
-		failure = &DeliveryError{Verdict: VerdictUnreachable, Cause: "database"}
-	}
 	switch failure.Verdict {
 	case VerdictUnknown:
 		return Settlement{Status: NotificationUnknown, Attempts: ended}
 	case VerdictRefused:
-		return Settlement{Status: NotificationFailed, Attempts: ended}
+		return Settlement{Status: NotificationFailed, Attempts: ended, About: AboutEmail}
 	case VerdictDeferred:
-		if n.policy.Exhausted(ended) {
-			return Settlement{Status: NotificationFailed, Attempts: ended}
+		return n.deferred(Settlement{Attempts: ended, About: AboutEmail}, age)
+	case VerdictServer:
+		s := Settlement{Attempts: email.Attempts, About: AboutServer}
+		if email.ServerCleared {
+			// The server takes other messages and has refused this one before: what it says now is most likely
+			// about this one again, and it waits like any other that is refused for now.
+			return n.deferred(s, age)
 		}
-		return Settlement{Status: NotificationPending, Attempts: ended, Delay: n.policy.Delay(ended)}
+		return n.waiting(s, email)
 	default:
-		delay := min(n.policy.Delay(email.Claims), maxUnreachableDelay)
-		return Settlement{Status: NotificationPending, Attempts: email.Attempts, Delay: delay}
+		s := Settlement{Attempts: email.Attempts}
+		if failure.SMTPCode != 0 {
+			s.About = AboutServer
+		}
+		return n.waiting(s, email)
 	}
+}
+
+// waiting has an email wait for its server, without limit.
+func (n *Notifier) waiting(s Settlement, email Email) Settlement {
+	s.Status, s.Delay = NotificationPending, min(n.policy.Delay(email.Claims), maxServerDelay)
+	return s
+}
+
+// deferred has an email that was refused for now tried again until it has the greatest age, and a last time then.
+func (n *Notifier) deferred(s Settlement, age time.Duration) Settlement {
+	if age >= n.maxAge {
+		s.Status = NotificationFailed
+		return s
+	}
+	s.Status, s.Delay = NotificationPending, min(n.policy.Delay(s.Attempts), n.maxAge-age)
+	return s
 }
 
 func (n *Notifier) settle(ctx context.Context, email Email, s Settlement) error {

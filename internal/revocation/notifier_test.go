@@ -14,7 +14,10 @@ import (
 type postman struct {
 	deliver func(commit func() error) error
 	arrived int
+	sender  string
 }
+
+func (p *postman) Sender() string { return p.sender }
 
 func (p *postman) Deliver(ctx context.Context, _ revocation.Email, commit func(context.Context) error) error {
 	err := p.deliver(func() error { return commit(ctx) })
@@ -48,8 +51,9 @@ func TestNotifier_Send(t *testing.T) {
 		{"refused is final", verdict(revocation.VerdictRefused), 1, revocation.NotificationFailed, 1, 0},
 		{"no answer after the commit is never sent again", verdict(revocation.VerdictUnknown), 2, revocation.NotificationUnknown, 1, 0},
 		{"deferred comes again", verdict(revocation.VerdictDeferred), 1, revocation.NotificationPending, 1, 0},
-		{"deferred too often has failed", verdict(revocation.VerdictDeferred), 3, revocation.NotificationFailed, 3, 0},
+		{"deferred comes again, however often", verdict(revocation.VerdictDeferred), 2 * policy.MaxAttempts, revocation.NotificationPending, 2 * policy.MaxAttempts, 0},
 		{"an unreachable server is no attempt and has no limit", verdict(revocation.VerdictUnreachable), 5, revocation.NotificationPending, 0, 0},
+		{"a server that refuses for its own reasons is no attempt and has no limit", verdict(revocation.VerdictServer), 5, revocation.NotificationPending, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -66,6 +70,55 @@ func TestNotifier_Send(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what is deferred is tried until it is too old, and a last time then", func(t *testing.T) {
+		w := newWorld(t)
+		ref := w.revokedWithEmail()
+		n := w.aging(&postman{deliver: verdict(revocation.VerdictDeferred)}, time.Microsecond)
+		for claims, want := range []revocation.Notification{
+			{Status: revocation.NotificationPending, Attempts: 1}, {Status: revocation.NotificationFailed, Attempts: 2},
+		} {
+			ref.Claims = claims
+			w.must(n.Send(t.Context(), []revocation.NotificationRef{ref}))
+			if got := w.read(ref.Revocation).Notification; got != want {
+				t.Errorf("after %d claims %+v, want %+v", claims+1, got, want)
+			}
+		}
+	})
+	t.Run("a refusal that seemed to be about the server counts once another message was accepted after it", func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			sender string // of the other message
+			maxAge time.Duration
+			want   []revocation.Notification
+		}{
+			"and is tried again until the email is too old": {"a", time.Microsecond, []revocation.Notification{
+				{Status: revocation.NotificationPending}, {Status: revocation.NotificationFailed, Attempts: 1},
+			}},
+			"like any other": {"a", time.Hour, []revocation.Notification{
+				{Status: revocation.NotificationPending},
+				{Status: revocation.NotificationPending, Attempts: 1},
+				{Status: revocation.NotificationPending, Attempts: 2},
+			}},
+			"but not one from another sender": {"b", time.Microsecond, []revocation.Notification{
+				{Status: revocation.NotificationPending}, {Status: revocation.NotificationPending}, {Status: revocation.NotificationPending},
+			}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t)
+				w.must(w.executor(w.store).CarryOut(t.Context(), w.accept(5, true)))
+				ref, others := w.mails[0], w.mails[1:]
+				n := w.aging(&postman{sender: "a", deliver: verdict(revocation.VerdictServer)}, tt.maxAge)
+				for claims, want := range tt.want {
+					ref.Claims = claims
+					w.must(n.Send(t.Context(), []revocation.NotificationRef{ref}))
+					if got := w.read(ref.Revocation).Notification; got != want {
+						t.Errorf("after %d claims %+v, want %+v", claims+1, got, want)
+					}
+					other := w.aging(&postman{sender: tt.sender, deliver: func(commit func() error) error { return commit() }}, tt.maxAge)
+					w.must(other.Send(t.Context(), others[claims:claims+1]))
+				}
+			})
+		}
+	})
 	t.Run("a doubled task sends one email", func(t *testing.T) {
 		w := newWorld(t)
 		ref := w.revokedWithEmail()
@@ -140,5 +193,14 @@ func (w *world) revokedWithEmail() revocation.NotificationRef {
 }
 
 func (w *world) notifier(store revocation.NotificationStore, mailer revocation.Mailer) *revocation.Notifier {
-	return revocation.NewNotifier(revocation.NotifierOptions{Store: store, Mailer: mailer, Policy: policy, Log: w.log})
+	return revocation.NewNotifier(revocation.NotifierOptions{
+		Store: store, Mailer: mailer, Policy: policy, MaxAge: time.Hour, Log: w.log,
+	})
+}
+
+// aging is a notifier for which an email is too old maxAge after it was first deferred.
+func (w *world) aging(mailer revocation.Mailer, maxAge time.Duration) *revocation.Notifier {
+	return revocation.NewNotifier(revocation.NotifierOptions{
+		Store: w.store, Mailer: mailer, Policy: policy, MaxAge: maxAge, Log: w.log,
+	})
 }

@@ -16,6 +16,8 @@ type Observer interface {
 	ChunkEnded(chunk Chunk)
 	// Settled tells how an attempt on an email ended, or that nobody knows.
 	Settled(settlement Settlement)
+	// DeliveryFailed tells why a delivery of an email failed.
+	DeliveryFailed(reason Reason)
 	// Swept tells what a dispatcher found due or lost, and has enqueued.
 	Swept(due []Due)
 	// SweptEmails tells the same of emails.
@@ -48,6 +50,7 @@ func (unobserved) BatchCarriedOut(Class, int)     {}
 func (unobserved) Decided([]Decision)             {}
 func (unobserved) ChunkEnded(Chunk)               {}
 func (unobserved) Settled(Settlement)             {}
+func (unobserved) DeliveryFailed(Reason)          {}
 func (unobserved) Swept([]Due)                    {}
 func (unobserved) SweptEmails([]NotificationRef)  {}
 

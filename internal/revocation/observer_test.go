@@ -51,6 +51,8 @@ func (r *recorder) ChunkEnded(revocation.Chunk) {}
 
 func (r *recorder) Settled(s revocation.Settlement) { r.tell("settled "+string(s.Status), 1) }
 
+func (r *recorder) DeliveryFailed(reason revocation.Reason) { r.tell("failed by "+string(reason), 1) }
+
 func (r *recorder) Swept(due []revocation.Due) {
 	for _, d := range due {
 		r.tell("swept "+[]string{"lost", "due"}[min(d.Attempt, 1)], 1)
@@ -105,9 +107,9 @@ func TestObserver(t *testing.T) {
 		Store: w.store, Mailer: refusing{}, Policy: policy, Log: w.log, Observer: told,
 	})
 	w.must(n.Send(t.Context(), w.mails[:2]))
-	want("emails", "batch mail", "batch mail", "settled FAILED", "settled FAILED")
+	want("emails", "batch mail", "batch mail", "failed by recipient", "settled FAILED", "failed by recipient", "settled FAILED")
 
-	emails, err := w.store.ClaimNotifications(t.Context(), w.mails[2:], time.Hour)
+	emails, err := w.store.ClaimNotifications(t.Context(), "sender", w.mails[2:], time.Hour)
 	w.must(err)
 	_, err = w.store.CommitNotification(t.Context(), emails[0], 0) // by a worker that is killed then
 	w.must(err)
@@ -122,7 +124,9 @@ func TestObserver(t *testing.T) {
 	dispatching.Wait()
 	want("an email that nobody settles", "settled UNKNOWN")
 
-	n = revocation.NewNotifier(revocation.NotifierOptions{Store: unsettled{w.store}, Policy: policy, Log: w.log, Observer: told})
+	n = revocation.NewNotifier(revocation.NotifierOptions{
+		Store: unsettled{w.store}, Mailer: refusing{}, Policy: policy, Log: w.log, Observer: told,
+	})
 	w.must(n.Turn(t.Context(), "acme"))
 	want("emails of jobs that nobody settles", "settled UNKNOWN", "settled UNKNOWN")
 }
@@ -130,13 +134,15 @@ func TestObserver(t *testing.T) {
 // unsettled finds that two emails of jobs have become UNKNOWN.
 type unsettled struct{ *sqlite.Store }
 
-func (unsettled) ClaimJobNotifications(context.Context, string, int, time.Duration) ([]revocation.Email, int, error) {
+func (unsettled) ClaimJobNotifications(context.Context, string, string, int, time.Duration) ([]revocation.Email, int, error) {
 	return nil, 2, nil
 }
 
 // refusing is a mail server that takes nothing.
 type refusing struct{}
 
+func (refusing) Sender() string { return "" }
+
 func (refusing) Deliver(context.Context, revocation.Email, func(context.Context) error) error {
-	return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, SMTPCode: 550}
+	return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonRecipient, SMTPCode: 550}
 }

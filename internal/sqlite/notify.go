@@ -12,7 +12,8 @@ import (
 // What an email says, of the notifications n.
 const (
 	emailColumns = `
-		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts,
+		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts, n.deferred_since, n.blamed_at,
+		       (SELECT accepted_at FROM mail_senders WHERE sender = :sender),
 		       coalesce(i.candidate_name, ''), coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''),
 		       a.name, a.contact`
 
@@ -22,24 +23,27 @@ const (
 )
 
 // ClaimNotifications claims those of refs that wait to be sent and are not stale.
-func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
+func (s *Store) ClaimNotifications(ctx context.Context, sender string, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
 	rows := make([]claimRow, len(refs))
 	for i, ref := range refs {
 		rows[i] = claimRow{rowKey: keyOf(ref.Account, ref.Revocation), Claims: ref.Claims}
 	}
 	var emails []revocation.Email
 	err := s.write(ctx, "claim emails", func(tx *sql.Tx, now time.Time) error {
-		scan := func(rows *sql.Rows) (e revocation.Email, err error) { return e, scanEmail(rows, &e) }
+		scan := func(rows *sql.Rows) (e revocation.Email, err error) {
+			err = scanEmail(rows, now, &e)
+			return e, err
+		}
 		var err error
 		emails, err = query(ctx, tx, scan, emailColumns+`
 			FROM notifications AS n`+emailJoins+`
 			WHERE n.status = 'PENDING' AND (n.account_id, n.revocation_id, n.claims) IN
-			      (SELECT value ->> 'account', value ->> 'id', value ->> 'claims' FROM json_each(?1))
-			ORDER BY n.account_id, n.revocation_id`, parameter(rows))
+			      (SELECT value ->> 'account', value ->> 'id', value ->> 'claims' FROM json_each(:refs))
+			ORDER BY n.account_id, n.revocation_id`, sql.Named("sender", sender), sql.Named("refs", parameter(rows)))
 		if err != nil {
 			return err
 		}
-		return claim(ctx, tx, now, emails, lease)
+		return claim(ctx, tx, now, sender, emails, lease)
 	})
 	if err != nil {
 		return nil, err
@@ -47,22 +51,35 @@ func (s *Store) ClaimNotifications(ctx context.Context, refs []revocation.Notifi
 	return emails, nil
 }
 
-func scanEmail(rows *sql.Rows, e *revocation.Email, more ...any) error {
-	return rows.Scan(append([]any{
+func scanEmail(rows *sql.Rows, now time.Time, e *revocation.Email, more ...any) error {
+	var deferredSince, blamedAt, acceptedAt sql.Null[int64]
+	err := rows.Scan(append([]any{
 		&e.Account,
 		scannedID{&e.Revocation},
-		&e.Claims, &e.Attempts,
+		&e.Claims, &e.Attempts, &deferredSince, &blamedAt, &acceptedAt,
 		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact,
 	}, more...)...)
+	if blamedAt.Valid && acceptedAt.Valid && blamedAt.V < acceptedAt.V {
+		e.ServerCleared = true
+		e.Attempts++
+		if !deferredSince.Valid {
+			deferredSince = blamedAt
+		}
+	}
+	if deferredSince.Valid {
+		e.Deferred = now.Sub(time.UnixMicro(deferredSince.V))
+	}
+	return err
 }
 
-// claim marks emails as claimed.
-func claim(ctx context.Context, tx *sql.Tx, now time.Time, emails []revocation.Email, lease time.Duration) error {
+// claim marks emails as claimed for sender.
+func claim(ctx context.Context, tx *sql.Tx, now time.Time, sender string, emails []revocation.Email, lease time.Duration) error {
 	if len(emails) == 0 {
 		return nil
 	}
 	claimed := make([]rowKey, len(emails))
 	for i, email := range emails {
+		emails[i].Sender = sender
 		claimed[i] = keyOf(email.Account, email.Revocation)
 	}
 	return exec(ctx, tx, `
@@ -72,15 +89,20 @@ func claim(ctx context.Context, tx *sql.Tx, now time.Time, emails []revocation.E
 }
 
 // ClaimJobNotifications claims the account's emails of jobs that are due, oldest first.
-func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
+func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
 	err = s.write(ctx, "claim emails of jobs", func(tx *sql.Tx, now time.Time) error {
+		scan := func(rows *sql.Rows) (d dueEmail, err error) {
+			err = scanEmail(rows, now, &d.Email, &d.status, &d.job)
+			return d, err
+		}
 		// None that can be sent does not mean that none is due: all that were found may have become UNKNOWN.
 		for full := true; full && len(emails) == 0; {
-			due, err := query(ctx, tx, scanDueEmail, emailColumns+`, n.status, n.job_id
+			due, err := query(ctx, tx, scan, emailColumns+`, n.status, n.job_id
 				FROM (SELECT * FROM notifications INDEXED BY notifications_pulled
-				      WHERE account_id = ?1 AND look_at <= ?2 AND `+unsettled+` AND job_id IS NOT NULL
-				      ORDER BY look_at LIMIT ?3) AS n`+emailJoins+`
-				ORDER BY n.look_at, n.revocation_id`, account, micros(now), limit)
+				      WHERE account_id = :account AND look_at <= :now AND `+unsettled+` AND job_id IS NOT NULL
+				      ORDER BY look_at LIMIT :limit) AS n`+emailJoins+`
+				ORDER BY n.look_at, n.revocation_id`,
+				sql.Named("sender", sender), sql.Named("account", account), sql.Named("now", micros(now)), sql.Named("limit", limit))
 			if err != nil {
 				return err
 			}
@@ -96,7 +118,7 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, account string, limit
 				unknown++
 			}
 		}
-		return claim(ctx, tx, now, emails, lease)
+		return claim(ctx, tx, now, sender, emails, lease)
 	})
 	if err != nil {
 		return nil, 0, err
@@ -108,10 +130,6 @@ type dueEmail struct {
 	revocation.Email
 	status revocation.NotificationStatus
 	job    string
-}
-
-func scanDueEmail(rows *sql.Rows) (d dueEmail, err error) {
-	return d, scanEmail(rows, &d.Email, &d.status, &d.job)
 }
 
 // loseEmail makes an email UNKNOWN that its worker has committed and not settled.
@@ -140,13 +158,19 @@ func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, 
 // SettleNotification ends a claim that nobody has taken over, and counts it for the email's job.
 func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, settled revocation.Settlement) error {
 	return s.write(ctx, "settle email", func(tx *sql.Tx, now time.Time) error {
+		if err := tellSender(ctx, tx, now, email.Sender, settled); err != nil {
+			return err
+		}
 		var job sql.Null[string]
 		err := tx.QueryRowContext(ctx, `
-			UPDATE notifications SET status = ?1, attempts = ?2, look_at = ?3, updated_at = ?4
+			UPDATE notifications SET status = ?1, attempts = ?2, look_at = ?3, updated_at = ?4,
+			    deferred_since = coalesce(deferred_since, iif(?8, blamed_at, NULL), iif(?9 = 'email', ?4, NULL)),
+			    blamed_at = CASE WHEN ?9 = 'server' THEN ?4 WHEN ?9 = '' AND NOT ?8 THEN blamed_at END
 			WHERE account_id = ?5 AND revocation_id = ?6 AND claims = ?7 AND status IN ('CLAIMED', 'COMMITTED')
 			RETURNING job_id`,
 			string(settled.Status), settled.Attempts, micros(now.Add(settled.Delay)), micros(now),
-			email.Account, email.Revocation.String(), email.Claims).Scan(&job)
+			email.Account, email.Revocation.String(), email.Claims,
+			email.ServerCleared, string(settled.About)).Scan(&job)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return nil
@@ -156,4 +180,20 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 			return addTally(ctx, tx, email.Account, job.V, settled.Status)
 		}
 	})
+}
+
+// tellSender keeps when the server last accepted a message from the sender after it had refused one for a reason that
+// seemed to be its own.
+func tellSender(ctx context.Context, tx *sql.Tx, now time.Time, sender string, settled revocation.Settlement) error {
+	switch {
+	case settled.Status == revocation.NotificationSent:
+		return exec(ctx, tx, `UPDATE mail_senders SET accepted_at = ?1 WHERE sender = ?2 AND blamed_at >= accepted_at`,
+			micros(now), sender)
+	case settled.About == revocation.AboutServer:
+		return exec(ctx, tx, `
+			INSERT INTO mail_senders (sender, blamed_at) VALUES (?1, ?2)
+			ON CONFLICT (sender) DO UPDATE SET blamed_at = excluded.blamed_at WHERE blamed_at <= accepted_at`, sender, micros(now))
+	default:
+		return nil
+	}
 }

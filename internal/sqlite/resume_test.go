@@ -39,7 +39,7 @@ func claimItems(t *testing.T, store *sqlite.Store) map[int]int {
 
 func claimJobEmails(t *testing.T, store *sqlite.Store, limit int) []revocation.Email {
 	t.Helper()
-	emails, _, err := store.ClaimJobNotifications(t.Context(), "acme", limit, time.Hour)
+	emails, _, err := store.ClaimJobNotifications(t.Context(), "sender", "acme", limit, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestStore_Resume(t *testing.T) {
 		}
 		emails := map[revocation.ID]revocation.Email{}
 		for _, ref := range refs[1:] {
-			claimed, err := store.ClaimNotifications(t.Context(), []revocation.NotificationRef{{Account: "acme", Revocation: ref.ID}}, time.Hour)
+			claimed, err := store.ClaimNotifications(t.Context(), "sender", []revocation.NotificationRef{{Account: "acme", Revocation: ref.ID}}, time.Hour)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -88,7 +88,7 @@ func TestStore_inviteThatIsGone(t *testing.T) {
 		}
 	})
 	t.Run("leaves its email without an address", func(t *testing.T) {
-		emails, err := store.ClaimNotifications(t.Context(), []revocation.NotificationRef{{Account: "acme", Revocation: refs[1].ID}}, time.Hour)
+		emails, err := store.ClaimNotifications(t.Context(), "sender", []revocation.NotificationRef{{Account: "acme", Revocation: refs[1].ID}}, time.Hour)
 		if err != nil || len(emails) != 1 || emails[0].ToAddress != "" {
 			t.Errorf("got %d emails, %v", len(emails), err)
 		}

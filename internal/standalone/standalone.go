@@ -94,7 +94,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		JobMaxItems: o.Settings.JobMaxItems, Instruments: instruments, Log: o.Log,
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
-		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate,
+		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate, MailMaxAge: o.Settings.MailMaxAge,
 		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.RetentionPeriod(),
 		Instruments: instruments, Log: o.Log,
 	})

@@ -23,7 +23,7 @@ var byRuleTests = []test{
 		}
 		f.same("attempts", 2, f.read(refs[1]).Attempts)
 		f.same("email", revocation.NotificationPending, f.read(refs[0]).Notification.Status)
-		claimed, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{{Account: acme, Revocation: refs[0].ID}}, time.Minute)
+		claimed, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{{Account: acme, Revocation: refs[0].ID}}, time.Minute)
 		f.must(err)
 		f.same("emails", 1, len(claimed))
 	}},

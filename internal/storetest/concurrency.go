@@ -143,7 +143,7 @@ var concurrencyTests = []test{
 	{"an email is claimed by one worker", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		claimed, err := together(16, func(int) (int, error) {
-			emails, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{{Account: acme, Revocation: ref.ID}}, time.Hour)
+			emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{{Account: acme, Revocation: ref.ID}}, time.Hour)
 			return len(emails), err
 		})
 		f.must(err)

@@ -41,7 +41,7 @@ var dispatchTests = []test{
 		f.carryOut(next(refs[0]))
 		agenda("with an email under way", false, false)
 		email := revocation.NotificationRef{Account: acme, Revocation: refs[0].ID}
-		emails, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{email}, 0)
+		emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{email}, 0)
 		f.must(err)
 		f.same("emails", 1, len(emails))
 		agenda("with a claim that has run out", false, true)

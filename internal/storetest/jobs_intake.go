@@ -196,7 +196,7 @@ var intakeTests = []test{
 			}
 			mails := map[bool]int{false: 1, true: 2}[byDefault]
 			f.same("mails", revocation.MailCounts{Pending: mails}, f.look(job).Mails)
-			emails, _, err := f.ClaimJobNotifications(f.Context(), job.Account, 9, time.Hour)
+			emails, _, err := f.ClaimJobNotifications(f.Context(), sender, job.Account, 9, time.Hour)
 			f.must(err)
 			f.same("emails", mails, len(emails))
 		}

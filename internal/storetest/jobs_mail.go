@@ -10,7 +10,7 @@ import (
 // jobEmails claims emails of the account's jobs.
 func (f *fixture) jobEmails(account string, limit int, lease time.Duration) []revocation.Email {
 	f.Helper()
-	emails, unknown, err := f.ClaimJobNotifications(f.Context(), account, limit, lease)
+	emails, unknown, err := f.ClaimJobNotifications(f.Context(), sender, account, limit, lease)
 	f.must(err)
 	f.lost += unknown
 	return emails
@@ -55,7 +55,7 @@ var jobMailTests = []test{
 		job := f.mailed(1)
 		email := f.jobEmail(acme, time.Hour)
 		f.same("email", revocation.Email{
-			Account: acme, Revocation: job.ID.Item(1), Claims: 1,
+			Account: acme, Revocation: job.ID.Item(1), Sender: sender, Claims: 1,
 			ToName: "Ada of acme", ToAddress: "ada@acme.example", Assessment: "Go",
 			Company: "The acme company", Contact: "help@acme.example",
 		}, email)
@@ -187,7 +187,7 @@ var jobMailTests = []test{
 		job := f.mailed(allReports()...)
 		sent, err := together(8, func(int) (n int, err error) {
 			for {
-				emails, _, err := f.ClaimJobNotifications(f.Context(), acme, 3, time.Hour)
+				emails, _, err := f.ClaimJobNotifications(f.Context(), sender, acme, 3, time.Hour)
 				if err != nil || len(emails) == 0 {
 					return n, err
 				}

@@ -125,7 +125,7 @@ func (m *model) sendMails(t *rapid.T) {
 			due++
 		}
 	}
-	emails, _, err := m.store.ClaimJobNotifications(m.f.Context(), m.account, limit, time.Hour)
+	emails, _, err := m.store.ClaimJobNotifications(m.f.Context(), sender, m.account, limit, time.Hour)
 	m.must(t, err)
 	if len(emails) != min(due, limit) {
 		t.Fatalf("%d emails claimed of %d, with the limit %d", len(emails), due, limit)

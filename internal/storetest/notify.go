@@ -6,6 +6,9 @@ import (
 	"rescind/internal/revocation"
 )
 
+// sender is the one that emails are claimed for.
+const sender = "jobs@acme.example by mail.test:25"
+
 // revokedWithEmail gives a revocation of acme's that has an email to send.
 func (f *fixture) revokedWithEmail(reportID int64) revocation.Ref {
 	f.Helper()
@@ -16,7 +19,7 @@ func (f *fixture) revokedWithEmail(reportID int64) revocation.Ref {
 
 func (f *fixture) claimEmails(lease time.Duration, refs ...revocation.NotificationRef) []revocation.Email {
 	f.Helper()
-	emails, err := f.ClaimNotifications(f.Context(), refs, lease)
+	emails, err := f.ClaimNotifications(f.Context(), sender, refs, lease)
 	f.must(err)
 	return emails
 }
@@ -77,7 +80,7 @@ var notificationTests = []test{
 	{"a claim gives what the message says", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		f.same("email", revocation.Email{
-			Account: acme, Revocation: ref.ID, Claims: 1,
+			Account: acme, Revocation: ref.ID, Sender: sender, Claims: 1,
 			ToName: "Ada of acme", ToAddress: "ada@acme.example", Assessment: "Go",
 			Company: "The acme company", Contact: "help@acme.example",
 		}, f.claimEmail(ref, time.Hour))

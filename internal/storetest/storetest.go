@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "ByRule", tests: byRuleTests},
 		{name: "Retry", tests: retryTests},
 		{name: "Notification", tests: notificationTests},
+		{name: "MailAnswers", tests: mailAnswerTests},
 		{name: "Dispatch", tests: dispatchTests},
 		{name: "Accounts", tests: accountTests},
 		{name: "Concurrency", tests: concurrencyTests},

@@ -57,7 +57,7 @@ var tenantTests = []test{
 	}},
 	{"an email cannot be taken in another account's name", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
-		emails, err := f.ClaimNotifications(f.Context(), []revocation.NotificationRef{{Account: zenith, Revocation: ref.ID}}, time.Hour)
+		emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{{Account: zenith, Revocation: ref.ID}}, time.Hour)
 		f.must(err)
 		f.same("claimed", 0, len(emails))
 

@@ -24,6 +24,13 @@
 //	rescind_notifications_total{status}      attempts on emails: sent, failed, unknown, pending (comes again), delegated
 //	                                         (the upstream sends it). An email whose worker died while sending counts as
 //	                                         unknown when that is found, by a process that started before
+//	rescind_delivery_failures_total{reason}  deliveries of emails that failed. Of the mail server or the way to it: dns,
+//	                                         connection_refused, network, timeout, connection (it broke), tls,
+//	                                         certificate, auth, greeting, closing (421), sender (its address was
+//	                                         refused), policy (relaying, greylisting), system (such as a full disk),
+//	                                         protocol; of the email: recipient, message, address, smtputf8, template;
+//	                                         of SMTP_URL=file: file_missing, file_denied, file_full, file; and database,
+//	                                         cancelled (the worker was stopped)
 //	rescind_swept_total{kind,cause}          revocations and emails that the dispatcher sent to the queue again; cause
 //	                                         due: another attempt; lost: the first, whose task was lost, or is late
 //
