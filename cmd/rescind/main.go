@@ -24,6 +24,8 @@ import (
 type commands struct {
 	JSON bool `name:"json" help:"Print the API's body as it came, for scripts; of a refusal, too."`
 
+	Insecure bool `name:"insecure" help:"Send the key to another machine over plain http."`
+
 	Revoke revokeCommand `cmd:"" help:"Revoke one invite."`
 	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job."`
 	Job    struct {
@@ -86,7 +88,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		_, _ = fmt.Fprintf(stderr, "rescind: %s\nSee: rescind --help\n", printable(err.Error()))
 		return exitFailed
 	}
-	settings, faults := readSettings(environ)
+	settings, faults := readSettings(environ, chosen.Insecure)
 	if len(faults) > 0 {
 		_, _ = fmt.Fprintf(stderr, "rescind: %s\n", strings.Join(faults, "\nrescind: "))
 		return exitFailed

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -12,12 +13,13 @@ type settings struct {
 }
 
 // readSettings takes them from an environment, or says all that is wrong with them, a line each and without
-// their values: either can hold a secret.
-func readSettings(environ []string) (s settings, faults []string) {
+// their values: either can hold a secret. White space around a value does not count. Over plain http a key goes to this
+// machine alone, unless the caller has said that it may go anywhere.
+func readSettings(environ []string, insecure bool) (s settings, faults []string) {
 	values := make(map[string]string)
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
-		values[name] = value
+		values[name] = strings.TrimSpace(value)
 	}
 	address, key := values["RESCIND_URL"], values["RESCIND_API_KEY"]
 	var err error
@@ -28,6 +30,8 @@ func readSettings(environ []string) (s settings, faults []string) {
 		faults = append(faults, "RESCIND_URL must be an address like https://rescind.example.com or http://127.0.0.1:8080")
 	case s.url.User != nil || s.url.RawQuery != "" || s.url.ForceQuery || s.url.Fragment != "":
 		faults = append(faults, "RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY")
+	case s.url.Scheme == "http" && !isLoopback(s.url.Hostname()) && !insecure:
+		faults = append(faults, "RESCIND_URL must begin with https://, so that nobody on the way can read the key; --insecure sends it all the same")
 	}
 	switch s.key = key; {
 	case key == "":
@@ -36,4 +40,9 @@ func readSettings(environ []string) (s settings, faults []string) {
 		faults = append(faults, "RESCIND_API_KEY must be a key alone, without spaces, line breaks and letters outside ASCII")
 	}
 	return s, faults
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }

@@ -23,6 +23,7 @@ func TestSettings(t *testing.T) {
 	const noKey = "rescind: RESCIND_API_KEY is not set: an API key of the service\n"
 	const notURL = "rescind: RESCIND_URL must be an address like https://rescind.example.com or http://127.0.0.1:8080\n"
 	const more = "rescind: RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY\n"
+	const plain = "rescind: RESCIND_URL must begin with https://, so that nobody on the way can read the key; --insecure sends it all the same\n"
 	const notKey = "rescind: RESCIND_API_KEY must be a key alone, without spaces, line breaks and letters outside ASCII\n"
 	for name, c := range map[string]struct {
 		url, key, want string
@@ -34,7 +35,11 @@ func TestSettings(t *testing.T) {
 		"not an address":  {"http://hunter2\x7f", "hunter2", notURL},
 		"with a password": {"http://user:hunter2@host", "hunter2", more},
 		"with a query":    {"http://host?key=hunter2", "hunter2", more},
-		"a broken key":    {"http://host", "hunter2\n", notKey},
+		"a broken key":    {"https://host", "hunter2\nx", notKey},
+		"plain http":      {"http://hunter2.example:8080/x", "hunter2", plain},
+		"an address":      {"http://192.0.2.1", "hunter2", plain},
+		"nearly loopback": {"http://127.0.0.1.example.com", "hunter2", plain},
+		"all interfaces":  {"http://0.0.0.0:8080", "hunter2", plain},
 		"a key in words":  {"", "my hunter2", noURL + notKey},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +48,29 @@ func TestSettings(t *testing.T) {
 				t.Errorf("exit %d, %q (-want +got):\n%s", exit, stdout, diff)
 			}
 		})
+	}
+}
+
+// TestSettings_taken looks at what is taken, without sending anything.
+func TestSettings_taken(t *testing.T) {
+	for _, c := range []struct {
+		url, key string
+		insecure bool
+	}{
+		{" https://rescind.example.com\n", "\thunter2\r\n", false},
+		{"http://127.0.0.1:8080", "hunter2", false},
+		{"http://LOCALHOST:8080", "hunter2", false},
+		{"http://[::1]:8080/x", "hunter2", false},
+		{"http://192.0.2.1", "hunter2", true},
+	} {
+		s, faults := readSettings([]string{"RESCIND_URL=" + c.url, "RESCIND_API_KEY=" + c.key}, c.insecure)
+		if len(faults) > 0 || s.key != "hunter2" || s.url.String() != strings.TrimSpace(c.url) {
+			t.Errorf("%q: %v, %+v", c.url, faults, s)
+		}
+	}
+	exit, _, stderr := inside(t, []string{"RESCIND_URL=http://192.0.2.1", "RESCIND_API_KEY="}, "--insecure", "revoke", "318")
+	if exit != 2 || strings.Contains(stderr, "RESCIND_URL") {
+		t.Errorf("the flag is not taken: exit %d: %s", exit, stderr)
 	}
 }
 

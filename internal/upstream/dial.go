@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
+
+	"rescind/internal/outbound"
 )
 
 const (
@@ -23,6 +23,9 @@ const (
 	// maxIdle bounds the connections kept to one host. No more come up than calls were under way at once.
 	maxIdle = 1024
 )
+
+// allowed are the addresses at which an upstream may be.
+var allowed outbound.Rule = outbound.NotLinkLocal
 
 // dialer connects to upstreams.
 type dialer struct {
@@ -44,20 +47,9 @@ func (d *dialer) transport() *http.Transport {
 	}
 }
 
-var errNotLoopback = errors.New("not an address of this machine")
-
 // dialPlain connects to this machine alone, whatever its name resolves to: the key goes unencrypted.
 func (d *dialer) dialPlain(ctx context.Context, network, addr string) (net.Conn, error) {
-	tcp := net.Dialer{
-		Timeout: d.dialTimeout,
-		ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			host, _, err := net.SplitHostPort(resolved)
-			if err == nil && !net.ParseIP(host).IsLoopback() {
-				err = errNotLoopback
-			}
-			return err
-		},
-	}
+	tcp := net.Dialer{Timeout: d.dialTimeout, ControlContext: outbound.Rule(outbound.Loopback).Control}
 	conn, err := tcp.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -65,12 +57,13 @@ func (d *dialer) dialPlain(ctx context.Context, network, addr string) (net.Conn,
 	return &wire{Conn: conn}, nil
 }
 
+// dialTLS connects to every address but those that are link-local or serve a cloud's metadata.
 func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	tcp := net.Dialer{Timeout: d.dialTimeout}
+	tcp := net.Dialer{Timeout: d.dialTimeout, ControlContext: allowed.Control}
 	raw, err := tcp.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"rescind/internal/outbound"
 	"rescind/internal/revocation"
 )
 
@@ -65,6 +66,8 @@ func (a answer) broken() revocation.Reply {
 		detail = "The service stopped before the upstream had answered."
 	case a.sent:
 		detail = "The connection to the upstream broke before a complete answer had come."
+	case errors.Is(a.err, outbound.ErrRefused):
+		detail = "The upstream's address is one that must not be called."
 	case errors.As(a.err, &certificate):
 		detail = "The upstream's certificate is not valid for its address."
 	}

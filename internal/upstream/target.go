@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -20,8 +21,9 @@ const (
 )
 
 // ValidateURL tells what keeps base from being an account's base URL. That is an https:// URL, or an http://
-// one of this machine itself (localhost, 127.0.0.0/8 or ::1), with or without a port and a path. The error
-// holds nothing of base.
+// one of this machine itself (localhost, 127.0.0.0/8 or ::1), with or without a port and a path. Link-local addresses and
+// those that serve a cloud's metadata are refused, here and when a name that stands for one is dialled. The error holds
+// nothing of base.
 func ValidateURL(base string) error {
 	if len(base) > maxURL {
 		return errors.New("the upstream's URL is longer than 2048 bytes")
@@ -35,6 +37,8 @@ func ValidateURL(base string) error {
 		return errors.New("the upstream's URL begins neither with https:// nor with http://")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return errors.New("the upstream's URL must begin with https://: plain http:// is for this machine alone")
+	case !mayBeCalled(u.Hostname()):
+		return errors.New("the upstream's URL holds an address that is link-local or serves a cloud's metadata: it must not be called")
 	case u.User != nil:
 		return errors.New("the upstream's URL holds a user; its key is given apart")
 	case strings.ContainsAny(base, "?#"):
@@ -51,6 +55,13 @@ func validPort(u *url.URL) bool {
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return err == nil && port > 0
+}
+
+// mayBeCalled reports whether a host is none of the addresses that must not be called. What a name stands for is known
+// when it is dialled.
+func mayBeCalled(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err != nil || allowed.Allows(addr)
 }
 
 func isLoopback(host string) bool {

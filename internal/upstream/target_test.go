@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rescind/internal/outbound"
 	"rescind/internal/revocation"
 )
 
@@ -34,6 +35,8 @@ func TestValidateURL(t *testing.T) {
 		"", "api.example.com", "//api.example.com", "/v1", "https://", "https:///v1", "https:api.example.com", "https://:443",
 		"ftp://api.example.com", "file:///etc/passwd", "http://api.example.com", "http://192.0.2.1", "http://10.0.0.1:8080",
 		"http://localhost.example.com", "http://127.0.0.1.example.com", "http://0.0.0.0", "http://[::]", "http://[fe80::1]",
+		"https://169.254.169.254", "https://[fe80::1]", "https://[fe80::1%25eth0]:443/x", "https://[::ffff:169.254.169.254]/", "https://[64:ff9b::a9fe:a9fe]",
+		"https://[fd00:ec2::254]", "https://168.63.129.16/",
 		"https://user:" + testKey + "@api.example.com", "https://user@api.example.com", "https://@api.example.com/",
 		"https://api.example.com/?a=" + testKey, "https://api.example.com?", "https://api.example.com/#" + testKey, "https://api.example.com/#",
 		"https://api.example.com:0", "https://api.example.com:65536", "https://api.example.com:x", "https://api.example.com:",
@@ -77,10 +80,19 @@ func TestPlatform_RefusesTargets(t *testing.T) {
 			want(t, p.Revoke(t.Context(), target, 1, false), tried(revocation.CodeUpstreamUnavailable, unusable))
 		})
 	}
+	t.Run("an address that a name may stand for", func(t *testing.T) {
+		for _, addr := range []string{"169.254.169.254:443", "[fe80::1]:443", "[::ffff:169.254.169.254]:443", "[64:ff9b::a9fe:a9fe]:443", "100.100.100.200:443"} {
+			conn, err := testDialer().dialTLS(t.Context(), "tcp", addr)
+			if !errors.Is(err, outbound.ErrRefused) {
+				t.Errorf("%v, %v", conn, err)
+			}
+			want(t, answer{err: err}.reply(time.Now()), tried(revocation.CodeUpstreamUnavailable, "The upstream's address is one that must not be called."))
+		}
+	})
 	t.Run("a name of this machine that resolves to another", func(t *testing.T) {
 		// A resolver is not at hand; the connection itself refuses.
 		conn, err := testDialer().dialPlain(t.Context(), "tcp", "192.0.2.1:80")
-		if !errors.Is(err, errNotLoopback) {
+		if !errors.Is(err, outbound.ErrRefused) {
 			t.Errorf("%v, %v", conn, err)
 		}
 	})
