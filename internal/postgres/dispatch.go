@@ -48,18 +48,19 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 	due = slices.SortedFunc(slices.Values(due), func(a, b revocation.Due) int { // see emailsInKeyOrder
 		return cmp.Or(strings.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
 	})
-	accounts, ids, epochs := make([]string, len(due)), make([]uuid, len(due)), make([]int, len(due))
+	refs, epochs := make([]revocation.Ref, len(due)), make([]int, len(due))
 	for i, d := range due {
-		accounts[i], ids[i], epochs[i] = d.Account, uuid(d.ID), d.Epoch
+		refs[i], epochs[i] = d.Ref, d.Epoch
 	}
+	accounts, ids, attempts := refColumns(refs)
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE outstanding o SET look_at = now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, epoch)
+		UPDATE outstanding o SET look_at = now() + make_interval(secs => $5), claimed = false
+		FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) AS t(account_id, id, attempt, epoch)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM outstanding o
-			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.epoch = t.epoch OFFSET 0) AS held
-		WHERE o.ctid = held.place`, accounts, ids, epochs, delay.Seconds())
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt AND o.epoch = t.epoch OFFSET 0) AS held
+		WHERE o.ctid = held.place`, accounts, ids, attempts, epochs, delay.Seconds())
 	return s.run(ctx, "release revocations", batch)
 }
 

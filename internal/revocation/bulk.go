@@ -45,12 +45,21 @@ func (e *Executor) step(ctx context.Context, account string) (found bool, err er
 
 // dueItems makes another attempt on items that are due.
 func (e *Executor) dueItems(ctx context.Context, account string) (found bool, err error) {
-	due, err := e.store.ClaimItems(ctx, account, false, maxBatch, graces)
+	claiming, cancel := finishing(ctx)
+	defer cancel()
+	due, err := e.store.ClaimItems(claiming, account, false, maxBatch, graces)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
 	e.observer.BatchCarriedOut(ClassItems, len(due))
-	return true, e.carryOut(ctx, refsOf(due))
+	err = e.carryOut(ctx, refsOf(due))
+	if err != nil && ctx.Err() != nil {
+		// No task has these items, so that nobody else would take them up before their grace has passed.
+		releasing, cancel := finishing(ctx)
+		defer cancel()
+		err = firstError(e.store.Release(releasing, due, 0), err)
+	}
+	return true, err
 }
 
 func refsOf(due []Due) []Ref {
@@ -89,8 +98,10 @@ type canceller struct {
 	}
 }
 
-// cancel ends some items, if there are any.
+// cancel ends some items, if there are any. The end of ctx does not break it off.
 func (c canceller) cancel(ctx context.Context, account string) (found bool, err error) {
+	ctx, end := finishing(ctx)
+	defer end()
 	waiting, err := c.store.ClaimItems(ctx, account, true, maxBatch, graces)
 	if err != nil {
 		return false, err
@@ -127,6 +138,8 @@ func decideCancelled(held []Held) []Decision {
 
 // tellChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
 func (m messenger) tellChunk(ctx context.Context, chunk Chunk) {
+	ctx, cancel := finishing(ctx)
+	defer cancel()
 	m.observer.ChunkEnded(chunk)
 	m.log.LogAttrs(ctx, slog.LevelInfo, "chunk ended", slog.String("account_id", chunk.Account),
 		slog.String("job_id", chunk.Job.String()), slog.Int("row", chunk.First),

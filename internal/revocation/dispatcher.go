@@ -38,7 +38,8 @@ type DispatchStore interface {
 	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
 	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
 	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
-	// Release makes rows that were claimed and could not be enqueued due again after delay.
+	// Release gives up claims: their rows are due again after delay. It leaves alone what has moved on since it was
+	// claimed.
 	Release(ctx context.Context, due []Due, delay time.Duration) error
 	// ReleaseNotifications does the same with emails.
 	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
@@ -148,47 +149,68 @@ func (d *Dispatcher) complain(ctx context.Context, message string, err error) {
 
 func (d *Dispatcher) revocations(ctx context.Context) error {
 	for {
-		due, err := d.store.ClaimDue(ctx, claimLimit, graces)
-		if err != nil {
+		claimed, err := d.claimRevocations(ctx)
+		if err != nil || claimed < claimLimit || ctx.Err() != nil {
 			return err
-		}
-		for rest := due; len(rest) > 0; {
-			n := min(len(rest), maxBatch)
-			refs := make([]Ref, n)
-			for i := range refs {
-				refs[i] = rest[i].Ref
-			}
-			if err := d.queue.EnqueueRevocations(ctx, rest[0].Epoch, refs); err != nil {
-				return firstError(err, d.store.Release(ctx, rest, releaseDelay))
-			}
-			d.observer.Swept(rest[:n])
-			rest = rest[n:]
-		}
-		if len(due) < claimLimit {
-			return nil
 		}
 	}
 }
 
+// claimRevocations enqueues what one claim takes, and releases what cannot be enqueued. The end of ctx does not break
+// it off.
+func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err error) {
+	ctx, cancel := finishing(ctx)
+	defer cancel()
+	due, err := d.store.ClaimDue(ctx, claimLimit, graces)
+	if err != nil {
+		return 0, err
+	}
+	for rest := due; len(rest) > 0; {
+		n := min(len(rest), maxBatch)
+		refs := make([]Ref, n)
+		for i := range refs {
+			refs[i] = rest[i].Ref
+		}
+		if err := d.queue.EnqueueRevocations(ctx, rest[0].Epoch, refs); err != nil {
+			ctx, cancel := finishing(ctx)
+			defer cancel()
+			return 0, firstError(err, d.store.Release(ctx, rest, releaseDelay))
+		}
+		d.observer.Swept(rest[:n])
+		rest = rest[n:]
+	}
+	return len(due), nil
+}
+
 func (d *Dispatcher) notifications(ctx context.Context) error {
 	for {
-		due, unknown, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
-		if err != nil {
+		claimed, err := d.claimNotifications(ctx)
+		if err != nil || claimed < claimLimit || ctx.Err() != nil {
 			return err
 		}
-		tellUnknown(ctx, d.log, d.observer, unknown)
-		for rest := due; len(rest) > 0; {
-			n := min(len(rest), maxMailBatch)
-			if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {
-				return firstError(err, d.store.ReleaseNotifications(ctx, rest, releaseDelay))
-			}
-			d.observer.SweptEmails(rest[:n])
-			rest = rest[n:]
-		}
-		if len(due) < claimLimit {
-			return nil
-		}
 	}
+}
+
+// claimNotifications does with emails what claimRevocations does with revocations.
+func (d *Dispatcher) claimNotifications(ctx context.Context) (claimed int, err error) {
+	ctx, cancel := finishing(ctx)
+	defer cancel()
+	due, unknown, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
+	if err != nil {
+		return 0, err
+	}
+	tellUnknown(ctx, d.log, d.observer, unknown)
+	for rest := due; len(rest) > 0; {
+		n := min(len(rest), maxMailBatch)
+		if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {
+			ctx, cancel := finishing(ctx)
+			defer cancel()
+			return 0, firstError(err, d.store.ReleaseNotifications(ctx, rest, releaseDelay))
+		}
+		d.observer.SweptEmails(rest[:n])
+		rest = rest[n:]
+	}
+	return len(due), nil
 }
 
 func (d *Dispatcher) turns(ctx context.Context, work []Work) (err error) {

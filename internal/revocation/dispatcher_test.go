@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -53,5 +54,115 @@ func TestDispatcher_Complaints(t *testing.T) {
 		if n := strings.Count(log.String(), what); n < 1 || n > store.looks/10 {
 			t.Errorf("%q is told %d times in %d looks:\n%s", what, n, store.looks, log.String())
 		}
+	}
+}
+
+// stopping is a store whose claims end the context of its caller, as a stop does at the worst moment. It records how
+// the releases that follow end.
+type stopping struct {
+	*sqlite.Store
+	stop     func()
+	released []error
+}
+
+func (s *stopping) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
+	defer s.stop()
+	return s.Store.ClaimDue(ctx, limit, graces)
+}
+
+func (s *stopping) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, int, error) {
+	defer s.stop()
+	return s.Store.ClaimDueNotifications(ctx, limit, graces)
+}
+
+func (s *stopping) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.Due, error) {
+	if !cancelled {
+		defer s.stop()
+	}
+	return s.Store.ClaimItems(ctx, account, cancelled, limit, graces)
+}
+
+func (s *stopping) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
+	err := s.Store.Release(ctx, due, delay)
+	s.released = append(s.released, err)
+	return err
+}
+
+func (s *stopping) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
+	err := s.Store.ReleaseNotifications(ctx, refs, delay)
+	s.released = append(s.released, err)
+	return err
+}
+
+// strict is a queue that is there and takes nothing on a context that has ended.
+type strict struct {
+	*world
+	full bool
+}
+
+func (q strict) Ready(context.Context) error { return nil }
+
+func (q strict) EnqueueRevocations(ctx context.Context, epoch int, batch []revocation.Ref) error {
+	if err := ctx.Err(); err != nil || q.full {
+		return cmp.Or(err, errAway)
+	}
+	return q.world.EnqueueRevocations(ctx, epoch, batch)
+}
+
+func (q strict) EnqueueNotifications(ctx context.Context, batch []revocation.NotificationRef) error {
+	if err := ctx.Err(); err != nil || q.full {
+		return cmp.Or(err, errAway)
+	}
+	return q.world.EnqueueNotifications(ctx, batch)
+}
+
+func TestDispatcher_Stop(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		email bool
+		full  bool
+	}{
+		{name: "a revocation that was claimed when the stop came is enqueued"},
+		{name: "so is an email", email: true},
+		{name: "a revocation that cannot be enqueued then is released", full: true},
+		{name: "so is an email", email: true, full: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			refs := w.accept(1, true)
+			if test.email {
+				w.must(w.executor(w.store).CarryOut(t.Context(), refs))
+				w.mails = nil
+			}
+			w.must(w.store.Resume(t.Context())) // which makes all due
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			store := &stopping{Store: w.store, stop: stop}
+			revocation.NewDispatcher(revocation.DispatcherOptions{
+				Store: store, Queue: strict{w, test.full}, Log: w.log, Interval: time.Millisecond,
+			}).Run(ctx)
+			enqueued := len(w.batches) + len(w.mails)
+			if test.full && (len(store.released) != 1 || store.released[0] != nil) || test.full != (enqueued == 0) {
+				t.Errorf("%d enqueued, released: %v", enqueued, store.released)
+			}
+		})
+	}
+}
+
+func TestExecutor_StopReleasesItems(t *testing.T) {
+	w := newWorld(t)
+	job := w.spilled(3)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	store := &stopping{Store: w.store, stop: stop}
+	if err := w.executor(store).Turn(ctx, "acme"); err == nil {
+		t.Error("the turn ended as if it had carried out what it claimed")
+	}
+	if len(store.released) != 1 || store.released[0] != nil {
+		t.Fatalf("released: %v", store.released)
+	}
+	w.must(w.executor(w.store).Turn(t.Context(), "acme"))
+	if got, err := w.store.Job(t.Context(), "acme", job); err != nil || got.Counts.Revoked != 3 {
+		t.Errorf("the next turn did not carry out what was released: %+v, %v", got.Counts, err)
 	}
 }

@@ -58,6 +58,8 @@ type ExecutorStore interface {
 	ExecutionStore
 	BulkStore
 	CallStore
+	// Release is as DispatchStore's.
+	Release(ctx context.Context, due []Due, delay time.Duration) error
 }
 
 // ExecutorOptions are an Executor's parts. All are needed, but for OthersWait and the Observer.

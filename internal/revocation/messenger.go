@@ -22,8 +22,10 @@ type messenger struct {
 }
 
 // tell wakes those who wait, first of all, and sends on their way the emails and what others have to do. All of it may
-// fail: the rows are written.
+// fail: the rows are written. The end of ctx does not break it off.
 func (m messenger) tell(ctx context.Context, done CarriedOut) {
+	ctx, cancel := finishing(ctx)
+	defer cancel()
 	ids := slices.Clone(done.Ended)
 	var mails []NotificationRef
 	turns := make(map[Turn]map[string]struct{}, 2) // accounts

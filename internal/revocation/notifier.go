@@ -126,7 +126,9 @@ var errNotHeld = errors.New("the claim was taken over")
 // a failure that could not be recorded.
 func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 	began := time.Now()
-	emails, err := n.store.ClaimNotifications(ctx, n.mailer.Sender(), refs, claimLease)
+	claiming, cancel := finishing(ctx)
+	defer cancel()
+	emails, err := n.store.ClaimNotifications(claiming, n.mailer.Sender(), refs, claimLease)
 	if err != nil {
 		return err
 	}
@@ -137,7 +139,9 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 func (n *Notifier) Turn(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
 		began := time.Now()
-		emails, unknown, err := n.store.ClaimJobNotifications(ctx, n.mailer.Sender(), account, maxMailBatch, claimLease)
+		claiming, cancel := finishing(ctx)
+		emails, unknown, err := n.store.ClaimJobNotifications(claiming, n.mailer.Sender(), account, maxMailBatch, claimLease)
+		cancel()
 		if err != nil {
 			return err
 		}

@@ -154,3 +154,30 @@ func (w *world) read(id revocation.ID) revocation.Revocation {
 }
 
 func (w *world) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+
+// job is a job of the first n invites.
+func (w *world) job(n int, notify bool) revocation.Job {
+	w.t.Helper()
+	seal := revocation.Seal{
+		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.key, Route: revocation.RouteJobs},
+		Notify: notify, Total: n,
+	}
+	items := make([]revocation.Item, n)
+	for i := range items {
+		items[i] = revocation.Item{Row: i + 1, ReportID: int64(i + 1)}
+	}
+	_, err := w.store.BeginJob(w.t.Context(), seal.NewJob, time.Hour)
+	w.must(err)
+	w.must(w.store.AddItems(w.t.Context(), seal.NewJob, items, time.Hour))
+	job, err := w.store.SealJob(w.t.Context(), seal)
+	w.must(err)
+	return job
+}
+
+// spilled is a job of the first n invites, whose items wait by themselves.
+func (w *world) spilled(n int) revocation.ID {
+	w.t.Helper()
+	job := w.job(n, false)
+	w.must(w.store.SpillChunk(w.t.Context(), revocation.Chunk{Account: "acme", Job: job.ID, First: 1, Last: n}))
+	return job.ID
+}

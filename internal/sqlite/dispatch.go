@@ -77,7 +77,7 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 	}
 	return s.write(ctx, "release revocations", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `
-			UPDATE outstanding AS o SET look_at = ?1
+			UPDATE outstanding AS o SET look_at = ?1, claimed = 0
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'
 			  AND o.attempt = p.value ->> 'attempt' AND o.epoch = p.value ->> 'epoch'`,

@@ -112,6 +112,23 @@ var dispatchTests = []test{
 		f.must(f.Release(f.Context(), nil, 0))
 		f.same("due", 0, len(f.claimDue(0)))
 	}},
+	{"a release does not shorten the delay of an attempt that has failed since the claim", func(f *fixture) {
+		ref := f.fresh(request(1))[0]
+		f.carryOutBy(postponed(0), ref)
+		due := f.claimAtMost(9, time.Hour)
+		f.attemptFails(time.Hour, ref)
+		f.must(f.Release(f.Context(), due, 0))
+		f.same("due", 0, len(f.claimDue(0)))
+	}},
+	{"an item that was released can be cancelled", func(f *fixture) {
+		job := f.bulk(items(1))
+		f.spill(job)
+		due := f.claimItems(acme, 9, time.Hour)
+		f.cancel(job)
+		f.same("claimed", 0, len(f.claimCancelled(acme, 9, time.Hour)))
+		f.must(f.Release(f.Context(), due, time.Hour))
+		f.same("released", 1, len(f.claimCancelled(acme, 9, time.Hour)))
+	}},
 	{"lost emails are found after graces as well, oldest first", func(f *fixture) {
 		one, two := f.revokedWithEmail(2), f.revokedWithEmail(1)
 		for _, ref := range []revocation.Ref{one, two} {
