@@ -81,7 +81,7 @@ func (c *accountListCommand) Run(p *process) error {
 		}
 		return p.table("ACCOUNT\tNAME\tCONTACT\tPLAN CHANGED AT\tPLATFORM", len(accounts), func(i int) []any {
 			a := accounts[i]
-			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), platform(a.Upstream, time.Now())}
+			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), platform(a.Upstream)}
 		})
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"rescind/internal/config"
 	"rescind/internal/revocation"
@@ -105,13 +104,13 @@ func seal(account, key string) ([]byte, error) {
 }
 
 // platform tells where an account's invites are, and whether it can be called.
-func platform(up *revocation.Upstream, now time.Time) string {
+func platform(up *revocation.Upstream) string {
 	switch {
 	case up == nil:
 		return "database"
 	case up.Hold == "":
 		return "upstream " + up.URL
-	case up.HeldUntil.After(now):
+	case up.Held:
 		return fmt.Sprintf("upstream %s (paused: %s, next try %s)", up.URL, up.Hold, timeOrDash(up.HeldUntil))
 	default:
 		return fmt.Sprintf("upstream %s (paused: %s, trying)", up.URL, up.Hold)

@@ -50,7 +50,7 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 
 const (
 	upstreamColumns = `coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
-		upstream_hold, upstream_held_until`
+		upstream_hold, upstream_held_until, coalesce(upstream_held_until > now(), false)`
 	selectAccounts = `SELECT account_id, name, contact, plan_changed_at, ` + upstreamColumns + `
 		FROM accounts ORDER BY account_id`
 )
@@ -65,7 +65,7 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 		var changed, held *time.Time
 		var up revocation.Upstream
 		err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed,
-			&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held)
+			&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held, &up.Held)
 		a.PlanChangedAt = timeOrZero(changed)
 		if up.URL != "" {
 			up.Account, up.HeldUntil = a.ID, timeOrZero(held)

@@ -18,7 +18,7 @@ func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstr
 			for rows.Next() {
 				found = &revocation.Upstream{Account: account}
 				var held *time.Time
-				err := rows.Scan(&found.URL, &found.SealedKey, &found.Rate, &found.Concurrency, &found.Hold, &held)
+				err := rows.Scan(&found.URL, &found.SealedKey, &found.Rate, &found.Concurrency, &found.Hold, &held, &found.Held)
 				if err != nil {
 					return err
 				}

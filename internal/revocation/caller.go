@@ -86,7 +86,7 @@ func (c *Caller) Turn(ctx context.Context, account string) error {
 			return err
 		}
 	}
-	if upstream.HeldUntil.After(time.Now()) {
+	if upstream.Held {
 		return nil
 	}
 	key, err := c.open(ctx, *upstream)

@@ -21,6 +21,9 @@ type Upstream struct {
 	// Hold is why no calls are made until HeldUntil; empty for none. It stays until a call has succeeded.
 	Hold      Hold
 	HeldUntil time.Time
+	// Held reports whether HeldUntil was yet to come when this was read. The database's clock decides: this process's
+	// may differ from it.
+	Held bool
 }
 
 // DefaultConcurrency is the concurrency of an upstream for which none was set; MaxConcurrency bounds it.

@@ -48,7 +48,8 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 		return a, err
 	}
 	accounts, err := query(ctx, s.readers, scan, `
-		SELECT `+upstreamColumns+`, name, contact, plan_changed_at FROM accounts ORDER BY account_id`)
+		SELECT `+upstreamColumns+`, name, contact, plan_changed_at FROM accounts ORDER BY account_id`,
+		sql.Named("now", micros(time.Now())))
 	return accounts, fault("list accounts", err)
 }
 

@@ -11,13 +11,13 @@ import (
 // upstreamColumns are what scanUpstream reads of an account.
 const upstreamColumns = `
 	account_id, coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
-	upstream_hold, upstream_held_until`
+	upstream_hold, upstream_held_until, coalesce(upstream_held_until > :now, 0)`
 
 // scanUpstream reads upstreamColumns into up, and what else there is.
 func scanUpstream(rows *sql.Rows, up *revocation.Upstream, more ...any) error {
 	var heldUntil sql.Null[int64]
 	err := rows.Scan(append([]any{
-		&up.Account, &up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &heldUntil,
+		&up.Account, &up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &heldUntil, &up.Held,
 	}, more...)...)
 	up.HeldUntil = moment(heldUntil)
 	return err
@@ -27,7 +27,8 @@ func scanUpstream(rows *sql.Rows, up *revocation.Upstream, more ...any) error {
 func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstream, error) {
 	scan := func(rows *sql.Rows) (up revocation.Upstream, err error) { return up, scanUpstream(rows, &up) }
 	found, err := query(ctx, s.readers, scan, `
-		SELECT `+upstreamColumns+` FROM accounts WHERE account_id = ?1 AND upstream_url IS NOT NULL`, account)
+		SELECT `+upstreamColumns+` FROM accounts WHERE account_id = :account AND upstream_url IS NOT NULL`,
+		sql.Named("account", account), sql.Named("now", micros(time.Now())))
 	if err != nil || len(found) == 0 {
 		return nil, fault("read upstream", err)
 	}

@@ -86,7 +86,8 @@ func rejected(code revocation.Code, detail string) revocation.Reply {
 	return r
 }
 
-// retryAfter is the wait that the answer asks for, in seconds or until a date.
+// retryAfter is the wait that the answer asks for, in seconds or until a date. A date is compared with the answer's own
+// Date, so that the upstream's clock counts alone; now stands in for one that is missing.
 func (a answer) retryAfter(now time.Time) time.Duration {
 	value := strings.TrimSpace(a.header.Get("Retry-After"))
 	seconds, err := strconv.ParseUint(value, 10, 64)
@@ -96,6 +97,9 @@ func (a answer) retryAfter(now time.Time) time.Duration {
 	date, err := http.ParseTime(value)
 	if err != nil {
 		return 0
+	}
+	if sent, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		now = sent
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }

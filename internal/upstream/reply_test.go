@@ -188,17 +188,33 @@ func TestPlatform_HonoursRetryAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", at(0))
 				w.Header().Set("Retry-After", c.header)
 				w.WriteHeader(c.code)
 				_, _ = io.WriteString(w, c.body)
 			})
 			p := newDefault(t)
-			p.now = clock.Now
-			if got := p.Revoke(t.Context(), target(url), 1, false).RetryAfter; got != c.want {
-				t.Errorf("after %v, want %v", got, c.want)
+			// The clock of this process does not count.
+			for _, offset := range []time.Duration{0, time.Hour, -time.Hour} {
+				p.now = func() time.Time { return clock.Now().Add(offset) }
+				if got := p.Revoke(t.Context(), target(url), 1, false).RetryAfter; got != c.want {
+					t.Errorf("after %v, want %v, with a clock that is off by %v", got, c.want, offset)
+				}
 			}
 		})
 	}
+	t.Run("a date in an answer without a Date", func(t *testing.T) {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Date"] = nil
+			w.Header().Set("Retry-After", at(time.Minute))
+			w.WriteHeader(503)
+		})
+		p := newDefault(t)
+		p.now = clock.Now
+		if got := p.Revoke(t.Context(), target(url), 1, false).RetryAfter; got != time.Minute {
+			t.Errorf("after %v, want a minute", got)
+		}
+	})
 }
 
 func TestPlatform_Sends(t *testing.T) {

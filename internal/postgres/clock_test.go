@@ -1,0 +1,116 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/postgres"
+	"rescind/internal/revocation"
+	"rescind/internal/testservers"
+	"rescind/internal/uuidv7"
+)
+
+// openAhead opens a store whose database's clock is ahead of this process's, or behind it by a negative offset.
+func openAhead(t *testing.T, offset time.Duration) *postgres.Store {
+	t.Helper()
+	server := testservers.Postgres(t)
+	open(t, server) // migrates it
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // not what is tested
+	statements := `CREATE SCHEMA ahead;`
+	for _, clock := range []string{"now", "clock_timestamp"} {
+		statements += fmt.Sprintf(`CREATE FUNCTION ahead.%[1]s() RETURNS timestamptz LANGUAGE sql AS $$
+			SELECT pg_catalog.%[1]s() + interval '%[2]d seconds' $$;`, clock, int(offset.Seconds()))
+	}
+	if _, err := conn.Exec(t.Context(), statements); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Set("search_path", "ahead,pg_catalog,public")
+	u.RawQuery = query.Encode()
+	store, err := postgres.Open(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// callee is an upstream that revokes everything, and a queue that loses everything.
+type callee struct{ calls int }
+
+func (*callee) Admit(ctx context.Context, _ revocation.Target) error { return ctx.Err() }
+
+func (c *callee) Revoke(context.Context, revocation.Target, int64, bool) revocation.Reply {
+	c.calls++
+	return revocation.Reply{Status: revocation.StatusRevoked}
+}
+
+func (*callee) Ready(context.Context) error                                              { return nil }
+func (*callee) EnqueueRevocations(context.Context, int, []revocation.Ref) error          { return nil }
+func (*callee) EnqueueNotifications(context.Context, []revocation.NotificationRef) error { return nil }
+func (*callee) EnqueueTurns(context.Context, revocation.Turn, []string) error            { return nil }
+func (*callee) Publish(context.Context, []revocation.ID) error                           { return nil }
+func (*callee) open(context.Context, revocation.Upstream) (revocation.Secret, error) {
+	return "key", nil
+}
+
+// TestClock_HoldOfAnUpstream holds the process to the database's clock, whatever its own says.
+func TestClock_HoldOfAnUpstream(t *testing.T) {
+	for name, offset := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
+		t.Run("the database's clock is an hour "+name, func(t *testing.T) {
+			t.Parallel()
+			store := openAhead(t, offset)
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			address := "https://platform.example"
+			must(store.SetAccount(t.Context(), revocation.AccountChange{
+				ID: "acme", Upstream: &revocation.UpstreamChange{URL: &address, SealedKey: []byte("sealed")},
+			}))
+			id := uuidv7.New()
+			_, err := store.Submit(t.Context(), []revocation.Submission{{ID: id, Account: "acme", ReportID: 1, RequestedBy: uuidv7.New()}})
+			must(err)
+			_, err = store.CarryOut(t.Context(), []revocation.Ref{{Account: "acme", ID: id}}, revocation.Decide) // which diverts it
+			must(err)
+			var c callee
+			caller := revocation.NewCaller(revocation.CallerOptions{
+				Store: store, Platform: &c, Open: c.open, Queue: &c, Outcomes: &c,
+				Policy:   revocation.RetryPolicy{Base: time.Second, Max: time.Second, MaxAttempts: 3},
+				Stopping: func(context.Context) bool { return false }, Log: slog.New(slog.DiscardHandler),
+			})
+			upstream, err := store.Upstream(t.Context(), "acme")
+			must(err)
+			must(store.HoldUpstream(t.Context(), *upstream, revocation.HoldUnavailable, 10*time.Minute))
+			must(caller.Turn(t.Context(), "acme"))
+			accounts, err := store.Accounts(t.Context())
+			must(err)
+			if c.calls != 0 || !accounts[0].Upstream.Held {
+				t.Errorf("on hold for ten minutes, %d calls were made; listed as held: %t", c.calls, accounts[0].Upstream.Held)
+			}
+			must(store.HoldUpstream(t.Context(), *upstream, revocation.HoldUnavailable, 0))
+			must(caller.Turn(t.Context(), "acme"))
+			accounts, err = store.Accounts(t.Context())
+			must(err)
+			if c.calls != 1 || accounts[0].Upstream.Held {
+				t.Errorf("with the hold over, %d calls were made; listed as held: %t", c.calls, accounts[0].Upstream.Held)
+			}
+		})
+	}
+}
