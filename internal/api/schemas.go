@@ -87,7 +87,7 @@ func notificationStatusSchema() *huma.Schema {
 			revocation.NotificationFailed, revocation.NotificationUnknown, revocation.NotificationSkipped,
 			revocation.NotificationDelegated,
 		),
-		Description: "UNKNOWN: the mail server may or may not have taken it, and it is not sent again. SKIPPED: wanted, but the outcome was not REVOKED; an INVALID row, whose own wish cannot be read, has the default of its job. DELEGATED: another platform sends it.",
+		Description: "UNKNOWN: the mail server, or an upstream that the account has left, may have sent it; it is not sent again. SKIPPED: wanted, but the outcome was not REVOKED; an INVALID row, whose own wish cannot be read, has the default of its job. DELEGATED: another platform sends it.",
 	}
 }
 

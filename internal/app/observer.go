@@ -192,8 +192,8 @@ func (o *observer) Decided(decisions []revocation.Decision) {
 		if !d.Job.IsZero() {
 			o.jobItems.WithLabelValues(label(d.Status)).Inc()
 		}
-		if d.Delegates {
-			o.notifications.WithLabelValues(label(revocation.NotificationDelegated)).Inc()
+		if d.Email == revocation.NotificationDelegated || d.Email == revocation.NotificationUnknown {
+			o.notifications.WithLabelValues(label(d.Email)).Inc()
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestObserver(t *testing.T) {
 		{Delay: 1},
 		{Status: revocation.StatusErrorRevoking},
 		{Status: revocation.StatusErrorRevoking, Final: true, Job: item, Ref: revocation.Ref{Attempt: 9}},
-		{Status: revocation.StatusRevoked, Final: true, Delegates: true, Ref: revocation.Ref{Attempt: 1}},
+		{Status: revocation.StatusRevoked, Final: true, Email: revocation.NotificationDelegated, Ref: revocation.Ref{Attempt: 1}},
 		{Status: revocation.StatusCancelled, Final: true, Job: item},
 	})
 	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})

@@ -28,7 +28,10 @@ func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revo
 			&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.ReportID, &d.Notify, &d.Status, &d.Timestamp, &one,
 		}, func() error {
 			d.Revokes = d.Status == revocation.StatusRevoked
-			d.Notifies = d.Revokes && d.Notify
+			d.Email = ""
+			if d.Revokes && d.Notify {
+				d.Email = revocation.NotificationPending
+			}
 			done.Decisions = append(done.Decisions, d)
 			return nil
 		})

@@ -9,7 +9,7 @@ import (
 // writeDecisions makes the statements that write what was decided. The rows are locked, so each changes
 // exactly as many as it names; anything else is a fault that must not be committed. ended gets the jobs that end.
 func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
-	var revoked, singles, items, retried, postponed, notified, delegated []revocation.Decision
+	var revoked, singles, items, retried, postponed, notified []revocation.Decision
 	for _, d := range decisions {
 		switch {
 		case d.Final && d.Job.IsZero():
@@ -24,11 +24,8 @@ func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pg
 		if d.Revokes {
 			revoked = append(revoked, d)
 		}
-		if d.Notifies {
+		if d.Email != "" {
 			notified = append(notified, d)
-		}
-		if d.Delegates {
-			delegated = append(delegated, d)
 		}
 	}
 	batch := &pgx.Batch{}
@@ -43,7 +40,6 @@ func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pg
 		{retried, queueRetried},
 		{postponed, queuePostponed},
 		{notified, queueNotified},
-		{delegated, queueDelegated},
 	} {
 		if len(part.rows) > 0 {
 			part.queue(batch, part.rows)
@@ -173,33 +169,20 @@ func queuePostponed(batch *pgx.Batch, ds []revocation.Decision) {
 
 func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
-	reports, jobs := make([]int64, len(ds)), make([]*uuid, len(ds))
+	reports, jobs, emails := make([]int64, len(ds)), make([]*uuid, len(ds)), make([]string, len(ds))
 	for i, d := range ds {
-		reports[i] = d.ReportID
+		reports[i], emails[i] = d.ReportID, string(d.Email)
 		if !d.Job.IsZero() {
 			jobs[i] = (*uuid)(&ds[i].Job)
 		}
 	}
 	// Those of a job are not sent to the queue one by one: they are due for whoever has a turn.
 	exactly(batch, len(ds), `
-		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at)
-		SELECT account_id, id, report_id, job_id,
-			CASE WHEN job_id IS NULL THEN now() + make_interval(secs => $5) ELSE now() END
-		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[]) AS t(account_id, id, report_id, job_id)`,
-		accounts, ids, reports, jobs, revocation.Grace(0).Seconds())
-}
-
-// queueDelegated tells that the emails are the upstream's to send.
-func queueDelegated(batch *pgx.Batch, ds []revocation.Decision) {
-	accounts, ids := decisionColumns(ds)
-	reports := make([]int64, len(ds))
-	for i, d := range ds {
-		reports[i] = d.ReportID
-	}
-	exactly(batch, len(ds), `
-		INSERT INTO notifications (account_id, revocation_id, report_id, status, look_at)
-		SELECT account_id, id, report_id, 'DELEGATED', now()
-		FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS t(account_id, id, report_id)`, accounts, ids, reports)
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, look_at)
+		SELECT account_id, id, report_id, job_id, status,
+			CASE WHEN job_id IS NULL THEN now() + make_interval(secs => $6) ELSE now() END
+		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[]) AS t(account_id, id, report_id, job_id, status)`,
+		accounts, ids, reports, jobs, emails, revocation.Grace(0).Seconds())
 }
 
 func failureColumns(d revocation.Decision) (code, detail *string) {

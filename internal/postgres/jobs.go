@@ -129,6 +129,14 @@ func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID)
 // the ones that all workers want. ended gets the jobs that end with it.
 func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID) {
 	for _, c := range counts {
+		if c.Unknown > 0 {
+			batch.Queue(`
+				INSERT INTO mail_tallies AS m (account_id, job_id, slot, unknown) VALUES ($1, $2, 0, $3)
+				ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown`,
+				c.Account, uuid(c.Job), c.Unknown)
+		}
+	}
+	for _, c := range counts {
 		batch.Queue(addCount, c.Account, uuid(c.Job), c.Counts.Sum(), c.Retrying,
 			c.Counts.Revoked, c.Counts.AlreadyRevoked, c.Counts.NotAllowed, c.Counts.NotFound,
 			c.Counts.ErrorRevoking, c.Counts.Cancelled, c.Mails, c.Delegated).QueryRow(func(row pgx.Row) error {

@@ -51,16 +51,15 @@ type Decision struct {
 	Delay time.Duration
 	// Revokes tells the store to mark the invite.
 	Revokes bool
-	// Notifies tells the store to add a notification.
-	Notifies bool
+	// Email is the state in which the store adds the notification: PENDING for an email that is to be sent from here,
+	// DELEGATED for one that the upstream sends, UNKNOWN for one that an upstream may have sent. Empty for none.
+	Email NotificationStatus
 	// Diverts leaves the work row to the account's turns at its upstream.
 	Diverts bool
 	// Inferred tells that REVOKED was concluded; InDoubt, that a call to the upstream may have been carried out
 	// without our knowing.
 	Inferred bool
 	InDoubt  bool
-	// Delegates tells that the upstream sends the email.
-	Delegates bool
 	// Notify is the wish for an email, as it stood at the end.
 	Notify    bool
 	Timestamp string
@@ -94,7 +93,8 @@ const (
 
 // Decide applies the rule to a batch. held is in the order of its keys; when it names an invite twice, the
 // second finds it revoked by the first, as if they had come one after the other. A contended invite is no
-// attempt: it comes again shortly and holds up nobody. An item of a job that is being cancelled is not tried.
+// attempt: it comes again shortly and holds up nobody. An item of a job that is being cancelled is not tried. What is
+// in doubt is revoked, but its email is not sent: an upstream may have sent it.
 func Decide(held []Held) []Decision {
 	type invite struct {
 		account  string
@@ -123,7 +123,15 @@ func Decide(held []Held) []Decision {
 		switch d.Status {
 		case StatusRevoked:
 			revoked[key] = true
-			d.Revokes, d.Notifies = true, h.Notify
+			d.Revokes = true
+			switch {
+			case !h.Notify:
+			case h.InDoubt:
+				// The upstream that the account has left may have revoked the invite, and sent the email.
+				d.Email = NotificationUnknown
+			default:
+				d.Email = NotificationPending
+			}
 		case StatusNotAllowed:
 			d.Timestamp = h.PlanChangedAt.UTC().Format(TimestampLayout)
 		}

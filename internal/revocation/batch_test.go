@@ -21,7 +21,20 @@ func TestDecide(t *testing.T) {
 		{
 			"revoked with the email that was asked for",
 			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: open},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Notifies: true},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Email: NotificationPending},
+		},
+		{
+			"what an upstream may have revoked is revoked, and its email is not sent a second time",
+			Held{Ref: ref(1), ReportID: 7, Notify: true, InDoubt: true, Invite: open},
+			Decision{
+				Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, InDoubt: true,
+				Email: NotificationUnknown,
+			},
+		},
+		{
+			"nor is one sent that nobody asked for",
+			Held{Ref: ref(1), ReportID: 7, InDoubt: true, Invite: open},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, InDoubt: true},
 		},
 		{
 			"revoked silently",
@@ -71,7 +84,7 @@ func TestDecide(t *testing.T) {
 				want = StatusAlreadyRevoked
 			}
 			seen[key] = true
-			if d.Status != want || d.Revokes != (want == StatusRevoked) || d.Notifies != d.Revokes {
+			if d.Status != want || d.Revokes != (want == StatusRevoked) || (d.Email == NotificationPending) != d.Revokes {
 				t.Fatalf("%d of %v: %+v, want %s", i, key, d, want)
 			}
 		}
@@ -91,7 +104,7 @@ func TestDecideFailed(t *testing.T) {
 		t.Errorf("the last of three attempts failed: %+v", d)
 	}
 	for _, d := range got {
-		if d.Revokes || d.Notifies || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
+		if d.Revokes || d.Email != "" || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
 			t.Errorf("a failed attempt says %+v", d)
 		}
 	}

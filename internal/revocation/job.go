@@ -176,8 +176,10 @@ type JobCount struct {
 	Counts  Counts
 	// Retrying is the change of that number.
 	Retrying int
-	// Mails are the emails that were wanted and are to be sent, Delegated those that the upstream sends.
+	// Mails are the emails that were wanted and that no upstream is known to send, Unknown those of them that are
+	// UNKNOWN from the start. Delegated are those that the upstream sends.
 	Mails     int
+	Unknown   int
 	Delegated int
 }
 
@@ -208,10 +210,13 @@ func CountDecisions(decisions []Decision) []JobCount {
 		case d.Attempt == 0:
 			count.Retrying++
 		}
-		if d.Notifies {
+		switch d.Email {
+		case NotificationPending:
 			count.Mails++
-		}
-		if d.Delegates {
+		case NotificationUnknown:
+			count.Mails++
+			count.Unknown++
+		case NotificationDelegated:
 			count.Delegated++
 		}
 	}

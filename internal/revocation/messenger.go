@@ -38,7 +38,7 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 		}
 		ids = append(ids, d.ID)
 		switch {
-		case !d.Notifies:
+		case d.Email != NotificationPending:
 		case d.Job.IsZero():
 			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
 		default:

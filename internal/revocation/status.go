@@ -81,8 +81,8 @@ const (
 	NotificationSent NotificationStatus = "SENT"
 	// NotificationFailed: the mail server refused it for good, or too often. Final.
 	NotificationFailed NotificationStatus = "FAILED"
-	// NotificationUnknown: the mail server may or may not have taken it. Final: sending it again could mail
-	// the candidate twice.
+	// NotificationUnknown: the mail server, or the upstream that the account had before, may or may not have sent it.
+	// Final: sending it again could mail the candidate twice.
 	NotificationUnknown NotificationStatus = "UNKNOWN"
 	// NotificationSkipped: asked for, but the outcome was not REVOKED. Final.
 	NotificationSkipped NotificationStatus = "SKIPPED"

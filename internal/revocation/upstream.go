@@ -172,7 +172,9 @@ func decideCalled(held []Held, ended map[Ref]endedCall, policy RetryPolicy) []De
 			d.Final = false
 			d.Delay = max(policy.Delay(attempt), e.reply.RetryAfter)
 		}
-		d.Delegates = d.Status == StatusRevoked && d.Notify
+		if d.Status == StatusRevoked && d.Notify {
+			d.Email = NotificationDelegated
+		}
 		decisions = append(decisions, d)
 	}
 	return decisions

@@ -19,6 +19,13 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 	now := time.Now()
 	for _, count := range counts {
 		c := count.Counts
+		if count.Unknown > 0 {
+			if err := exec(ctx, tx, `
+				INSERT INTO mail_tallies (account_id, job_id, slot, unknown) VALUES (?1, ?2, 0, ?3)`+addToTally,
+				count.Account, count.Job.String(), count.Unknown); err != nil {
+				return nil, err
+			}
+		}
 		var done bool
 		err := tx.QueryRowContext(ctx, addCount,
 			sql.Named("account", count.Account), sql.Named("job", count.Job.String()),

@@ -101,13 +101,14 @@ type outcomeRow struct {
 	Diverts     bool    `json:"diverts"`
 	InDoubt     bool    `json:"in_doubt"`
 	Inferred    bool    `json:"inferred"`
+	Email       string  `json:"email"`
 }
 
 func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 	row := outcomeRow{
 		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempts(),
 		Notify: d.Notify, LookAt: micros(now.Add(d.Delay)), Job: optionalText(d.Job),
-		Diverts: d.Diverts, InDoubt: d.InDoubt, Inferred: d.Inferred,
+		Diverts: d.Diverts, InDoubt: d.InDoubt, Inferred: d.Inferred, Email: string(d.Email),
 	}
 	if d.Timestamp != "" {
 		row.Timestamp = &d.Timestamp
@@ -121,7 +122,7 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 
 // writeDecisions takes each decision its way: a final outcome, another attempt, or no attempt at all.
 func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
-	var final, revoked, notified, delegated, again, untried []outcomeRow
+	var final, revoked, notified, again, untried []outcomeRow
 	for _, d := range decisions {
 		row := outcomeOf(d, now)
 		switch {
@@ -135,11 +136,8 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 		if d.Revokes {
 			revoked = append(revoked, row)
 		}
-		if d.Notifies {
+		if d.Email != "" {
 			notified = append(notified, row)
-		}
-		if d.Delegates {
-			delegated = append(delegated, row)
 		}
 	}
 	for _, part := range []struct {
@@ -150,7 +148,6 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 		{again, retry},
 		{revoked, markInvites},
 		{notified, addNotifications},
-		{delegated, addDelegated},
 		{final, finish},
 		{final, deleteWork},
 	} {
@@ -199,14 +196,9 @@ const (
 
 	// Nobody enqueues the emails of jobs one by one, so they are due at once.
 	addNotifications = `
-		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at, updated_at)
-		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job',
-		       iif(value ->> 'job' IS NULL, :now + :grace, :now), :now
-		FROM json_each(:rows)`
-
-	addDelegated = `
 		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, look_at, updated_at)
-		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job', 'DELEGATED', :now, :now
+		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job', value ->> 'email',
+		       iif(value ->> 'job' IS NULL, :now + :grace, :now), :now
 		FROM json_each(:rows)`
 
 	finish = `

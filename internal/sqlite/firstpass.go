@@ -61,7 +61,7 @@ func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revoca
 		if d.Revokes {
 			revoked++
 		}
-		if d.Notifies {
+		if d.Email != "" {
 			notified++
 		}
 	}

@@ -106,9 +106,9 @@ var jobUpstreamTests = []test{
 		done := f.answered(f.calls(9, time.Hour), func(h revocation.Held) revocation.Decision {
 			switch h.ReportID {
 			case 1:
-				return revocation.Decision{Status: revoked, Final: true, Delegates: true}
+				return revocation.Decision{Status: revoked, Final: true, Email: revocation.NotificationDelegated}
 			case 2:
-				return revocation.Decision{Status: revoked, Final: true, Delegates: true, Inferred: true}
+				return revocation.Decision{Status: revoked, Final: true, Email: revocation.NotificationDelegated, Inferred: true}
 			case 3:
 				return revocation.Decision{Status: revocation.StatusNotAllowed, Final: true, Timestamp: "as it came"}
 			default:
@@ -230,6 +230,26 @@ var jobUpstreamTests = []test{
 			f.recount(j)
 		}
 		f.same("revoked", 3, f.look(job).Counts.Revoked+f.look(later).Counts.Revoked)
+	}},
+	{"what is in doubt when the account leaves its upstream is revoked here, and its email is not sent a second time", func(f *fixture) {
+		f.toUpstream(upstreamURL)
+		single := f.fresh(request(3, withNotify))[0]
+		f.carryOut(single)
+		job := f.called(item(1, wishing(true)), item(2))
+		f.calls(9, 0)
+		later := f.bulk([]revocation.Item{item(4, wishing(true))})
+		f.toUpstream("")
+		f.work(acme)
+		f.same("email", revocation.NotificationUnknown, f.read(single).Notification.Status)
+		f.mails(job, revocation.MailCounts{Unknown: 1})
+		f.mails(later, revocation.MailCounts{Pending: 1})
+		f.same("revoked", 2, f.look(job).Counts.Revoked)
+		f.same("emails of singles", 0, len(f.dueEmails(0)))
+		f.same("emails of jobs", 1, len(f.jobEmails(acme, 9, time.Hour)))
+		for _, j := range []revocation.Job{job, later} {
+			f.state(j, revocation.JobCompleted)
+			f.recount(j)
+		}
 	}},
 	{"so it does with single submissions", func(f *fixture) {
 		f.toUpstream(upstreamURL)

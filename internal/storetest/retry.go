@@ -113,7 +113,7 @@ var retryTests = []test{
 		f.attemptFails(0, ref)
 		f.submit(request(1, withNotify))
 		f.same("shown before the end", revocation.NotificationPending, f.read(ref).Notification.Status)
-		f.same("notifies", true, f.carryOut(next(ref))[0].Notifies)
+		f.same("email", revocation.NotificationPending, f.carryOut(next(ref))[0].Email)
 		r := f.read(ref)
 		f.same("notify", true, r.Notify)
 		f.same("notification", revocation.Notification{Status: revocation.NotificationPending}, r.Notification)
@@ -122,7 +122,7 @@ var retryTests = []test{
 	{"a wish stays when another submission has none", func(f *fixture) {
 		ref := f.fresh(request(1, withNotify))[0]
 		f.submit(request(1))
-		f.same("notifies", true, f.carryOut(ref)[0].Notifies)
+		f.same("email", revocation.NotificationPending, f.carryOut(ref)[0].Email)
 	}},
 	{"a wish after the end starts a new one and mails nothing", func(f *fixture) {
 		first := f.fresh(request(1))[0]
