@@ -88,9 +88,9 @@ func TestFollow(t *testing.T) {
 		p.startWorker()
 		follower.ends(1)
 		contains(t, variable(follower.stdout()), "Job ID: CANCELLED, 10000 of 10000 items are final", "     10000  CANCELLED\n", "--status CANCELLED")
-		_, stderr := p.do(2, "", "job", "cancel", other)
-		contains(t, stderr, "(job_ended)")
-		_, stderr = p.do(2, "", "job", "retry", other)
+		stdout, _ = p.do(0, "", "job", "cancel", other)
+		contains(t, variable(stdout), "Job ID: CANCELLED, ")
+		_, stderr := p.do(2, "", "job", "retry", other)
 		contains(t, stderr, "(invalid)")
 	})
 	t.Run("the end", func(t *testing.T) {

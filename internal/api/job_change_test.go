@@ -51,16 +51,22 @@ func TestCancelJob(t *testing.T) {
 			t.Error(first)
 		}
 	})
-	t.Run("after its end", func(t *testing.T) {
-		a := w.call(http.MethodPost, path+"/cancel", "")
+	t.Run("again after its end", func(t *testing.T) {
+		again := w.call(http.MethodPost, path+"/cancel", "")
+		again.want(t, http.StatusAccepted, "")
+		if now := w.call(http.MethodGet, path, ""); again.body != now.body || again.str(t, "state") != "CANCELLED" {
+			t.Errorf("%s\nis not the job as it is:\n%s", again.body, now.body)
+		}
+	})
+	t.Run("a completed job", func(t *testing.T) {
+		completed := w.job(items(303)...)
+		w.ended(completed)
+		a := w.call(http.MethodPost, "/jobs/"+completed.ID.String()+"/cancel", "")
 		a.want(t, http.StatusConflict, "job_ended")
 		golden(t, "problem_job_ended", a.body)
 		if a.header.Get("Retry-After") != "" {
 			t.Errorf("%v", a.header)
 		}
-		completed := w.job(items(303)...)
-		w.ended(completed)
-		w.call(http.MethodPost, "/jobs/"+completed.ID.String()+"/cancel", "").want(t, http.StatusConflict, "job_ended")
 	})
 }
 

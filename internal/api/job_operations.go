@@ -125,10 +125,10 @@ func cancelJobOperation(schemas huma.Registry) *huma.Operation {
 		Summary: "Cancel a job",
 		Description: `Items that are not carried out yet become CANCELLED, and so do those that wait for another attempt, except one that an upstream may have carried out, which gets its attempt. Those under way end. What is revoked stays revoked.
 
-The job is CANCELLING until its last item is final, and then CANCELLED. Cancelling it again changes nothing. A body is not looked at.`,
+The job is CANCELLING until its last item is final, and then CANCELLED. Cancelling it again, even after it has ended, answers with the job as it is. A COMPLETED job is refused. A body is ignored.`,
 		Parameters: []*huma.Param{idParam()},
 		Responses: map[string]*huma.Response{
-			"202": jobResponse(schemas, "The job is being cancelled.", exampleCancelling),
+			"202": jobResponse(schemas, "The job is being cancelled, or was cancelled before.", exampleCancelling),
 		},
 	}
 	addProblems(op, revocation.CodeNotFound, revocation.CodeJobEnded, revocation.CodeOutcomeUnknown)

@@ -118,7 +118,7 @@ func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID)
 	switch {
 	case len(found) == 0:
 		return revocation.Job{}, errNoJob
-	case found[0].Ended():
+	case found[0].State == revocation.JobCompleted:
 		return revocation.Job{}, &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
 	default:
 		return found[0], nil

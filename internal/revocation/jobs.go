@@ -61,7 +61,8 @@ func (s *Service) Results(ctx context.Context, f ResultFilter) (page []Revocatio
 	return page, more, err
 }
 
-// CancelJob has what is not carried out yet become CANCELLED. CodeJobEnded when the job has ended.
+// CancelJob has what is not carried out yet become CANCELLED. A job that was cancelled
+// before is returned as it is. CodeJobEnded when it is COMPLETED.
 func (s *Service) CancelJob(ctx context.Context, account string, id ID) (Job, error) {
 	job, err := s.store.CancelJob(ctx, account, id)
 	if err == nil {

@@ -28,7 +28,8 @@ type JobStore interface {
 	// Results gives at most f.Limit items of a job, by their rows, INVALID ones too. Of a job that is not
 	// visible there are none.
 	Results(ctx context.Context, f ResultFilter) ([]Revocation, error)
-	// CancelJob makes a job CANCELLING and gives it back; CodeJobEnded when it has ended, CodeNotFound as Job.
+	// CancelJob makes a job CANCELLING and returns it; one that is CANCELLING or CANCELLED already, as it is.
+	// CodeJobEnded when it is COMPLETED, CodeNotFound as Job.
 	CancelJob(ctx context.Context, account string, id ID) (Job, error)
 }
 

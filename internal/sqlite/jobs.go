@@ -85,8 +85,11 @@ func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID)
 		if job, err = readJob(ctx, tx, account, id); err != nil {
 			return err
 		}
-		if job.Ended() {
+		switch job.State {
+		case revocation.JobCompleted:
 			return &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
+		case revocation.JobCancelled:
+			return nil
 		}
 		job.State = revocation.JobCancelling
 		return exec(ctx, tx, `

@@ -19,12 +19,16 @@ func (m *model) cancelJob(t *rapid.T) {
 	switch {
 	case j.stage != revocation.JobQueued:
 		want = revocation.CodeNotFound
-	case j.ended:
+	case j.ended && !j.cancelled:
 		want = revocation.CodeJobEnded
 	default:
 		m.must(t, err)
 		j.cancelled = true
-		if got.ID != j.seal.ID || got.State != revocation.JobCancelling {
+		state := revocation.JobCancelling
+		if j.ended {
+			state = revocation.JobCancelled
+		}
+		if got.ID != j.seal.ID || got.State != state {
 			t.Fatalf("cancelled %+v", got)
 		}
 		return
