@@ -34,6 +34,8 @@ type NotificationStore interface {
 	// SettleNotification ends a claim that is still this worker's. With NotificationPending the email becomes due
 	// again after the delay. It keeps what later claims say in Deferred and ServerCleared, by the database's clock.
 	SettleNotification(ctx context.Context, email Email, s Settlement) error
+	// ReleaseNotifications makes emails that nobody has claimed due again after delay; see DispatchStore.
+	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
 }
 
 // Settlement is how a claim ended.
@@ -67,6 +69,7 @@ type Notifier struct {
 	othersWait func(context.Context) bool
 	policy     RetryPolicy
 	maxAge     time.Duration
+	outage     outage
 	log        *slog.Logger
 	observer   Observer
 }
@@ -114,6 +117,8 @@ const (
 	// maxServerDelay bounds the wait for a mail server that is away, or takes no message from this sender. With the
 	// time that finding it away can take, the server is tried at least once a minute.
 	maxServerDelay = 40 * time.Second
+	// outageStep is how often a turn that waits for the mail server asks whether it has to end.
+	outageStep = time.Second
 )
 
 // settlePauses are the waits for a database that is away just when a message has been sent: what is not
@@ -125,6 +130,9 @@ var errNotHeld = errors.New("the claim was taken over")
 // Send sends the emails of refs that are still to be sent, one after the other. The error that it returns is
 // a failure that could not be recorded.
 func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
+	if wait := n.outage.wait(); wait > 0 {
+		return n.store.ReleaseNotifications(ctx, refs, wait)
+	}
 	began := time.Now()
 	claiming, cancel := finishing(ctx)
 	defer cancel()
@@ -138,6 +146,17 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 // Turn sends emails of the account's jobs until none is due, others wait for their turn, or ctx ends.
 func (n *Notifier) Turn(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
+		if wait := n.outage.wait(); wait > 0 {
+			// Without claiming and handing back what waits, over and over.
+			select {
+			case <-time.After(min(wait, outageStep)):
+			case <-ctx.Done():
+			}
+			if n.othersWait(ctx) {
+				return nil
+			}
+			continue
+		}
 		began := time.Now()
 		claiming, cancel := finishing(ctx)
 		emails, unknown, err := n.store.ClaimJobNotifications(claiming, n.mailer.Sender(), account, maxMailBatch, claimLease)
@@ -193,8 +212,11 @@ func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []Email)
 
 // attempt waits for the email's turn and sends it. Without a turn the email is handed back.
 func (n *Notifier) attempt(ctx, turns context.Context, claimed time.Time, email Email) (s Settlement, held bool) {
-	err := n.pace(turns)
 	back := Settlement{Status: NotificationPending, Attempts: email.Attempts}
+	if back.Delay = n.outage.wait(); back.Delay > 0 {
+		return back, true
+	}
+	err := n.pace(turns)
 	switch {
 	case turns.Err() != nil:
 		return back, true
@@ -202,9 +224,11 @@ func (n *Notifier) attempt(ctx, turns context.Context, claimed time.Time, email 
 		n.log.Warn("no turn for an email: tried again shortly", "error", err)
 		back.Delay = releaseDelay
 		return back, true
-	default:
-		return n.send(ctx, claimed, email)
 	}
+	if back.Delay = n.outage.enter(n.policy); back.Delay > 0 {
+		return back, true
+	}
+	return n.send(ctx, claimed, email)
 }
 
 // send delivers one email and says how that settles it; held is false when the claim was lost, and with it
@@ -213,6 +237,7 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s 
 	if email.ToAddress == "" {
 		return Settlement{Status: NotificationFailed, Attempts: email.Attempts}, true
 	}
+	began := time.Now()
 	err := n.mailer.Deliver(ctx, email, func(ctx context.Context) error {
 		held, err := n.store.CommitNotification(ctx, email, CommitLease)
 		if err == nil && !held {
@@ -224,6 +249,7 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s 
 		return Settlement{}, false
 	}
 	if err == nil {
+		n.outage.learn(n.policy, began, nil)
 		return Settlement{Status: NotificationSent, Attempts: email.Attempts + 1}, true
 	}
 	failure, ok := errors.AsType[*DeliveryError](err)
@@ -231,6 +257,7 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s 
 		// The commit failed: nothing was sent, and the mail server is not to blame.
 		failure = &DeliveryError{Verdict: VerdictUnreachable, Reason: ReasonDatabase}
 	}
+	n.outage.learn(n.policy, began, failure)
 	n.observer.DeliveryFailed(failure.Reason)
 	n.complain(ctx, email, failure, err)
 	var age time.Duration

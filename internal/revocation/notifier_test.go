@@ -13,6 +13,7 @@ import (
 // postman delivers as the test says, and counts what arrived.
 type postman struct {
 	deliver func(commit func() error) error
+	tried   int
 	arrived int
 	sender  string
 }
@@ -20,6 +21,7 @@ type postman struct {
 func (p *postman) Sender() string { return p.sender }
 
 func (p *postman) Deliver(ctx context.Context, _ revocation.Email, commit func(context.Context) error) error {
+	p.tried++
 	err := p.deliver(func() error { return commit(ctx) })
 	if err == nil {
 		p.arrived++
