@@ -100,6 +100,30 @@ func redisCheck(client *queue.Client, critical bool) api.Check {
 	}}
 }
 
+// Mailer delivers the emails, and reports whether it can.
+type Mailer interface {
+	revocation.Mailer
+	// Check reports by a *revocation.DeliveryError why no message can be delivered now.
+	Check(ctx context.Context) error
+	// Local reports whether messages are delivered on this machine, and not to a mail server.
+	Local() bool
+}
+
+// mailCheck asks the mailer. For a mail server the emails wait, and all else is done meanwhile.
+func mailCheck(mailer Mailer) api.Check {
+	says := "The mail server takes no message: "
+	if mailer.Local() {
+		says = "Emails cannot be written to their directory: "
+	}
+	return api.Check{Name: "mail", Critical: mailer.Local(), Run: func(ctx context.Context) (api.State, string) {
+		failure, failed := errors.AsType[*revocation.DeliveryError](mailer.Check(ctx))
+		if !failed {
+			return api.StateOK, ""
+		}
+		return api.StateUnavailable, says + string(failure.Reason) + "."
+	}}
+}
+
 // ListenAdmin listens on the operators' address. Where the default is taken, as when an API and a worker run
 // on one machine without settings of their own, the process goes on without it (nil) and says so.
 func ListenAdmin(addr string, log *slog.Logger) (net.Listener, error) {

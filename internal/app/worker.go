@@ -20,7 +20,7 @@ import (
 type WorkerOptions struct {
 	Store  Store
 	Redis  *redis.Client
-	Mailer revocation.Mailer
+	Mailer Mailer
 	// MailRate is in messages a second over all workers; 0: no limit.
 	MailRate float64
 	// MailMaxAge is how long a recipient's temporary refusal is tried again.
@@ -94,7 +94,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		keeper: revocation.NewHousekeeper(revocation.HousekeeperOptions{
 			Store: o.Store, Retention: o.Retention, Log: o.Log,
 		}),
-		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true)),
+		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),
 	}, nil
 }
 
@@ -107,7 +107,8 @@ func reseal(ctx context.Context, store Store, box *secrets.Box, upstream revocat
 	return store.ResealUpstream(ctx, upstream, sealed)
 }
 
-// Health tells whether the worker can do its work: it needs its database and a Redis that does not evict.
+// Health tells whether the worker can do its work: it needs its database, a Redis that does not evict, and the directory
+// that emails are written to, if they are. A mail server that is away degrades it.
 func (w *Worker) Health() *api.Health { return w.health }
 
 // Run works until ctx ends, and returns when what was under way has ended or was handed back.

@@ -78,6 +78,22 @@ func (d *Directory) write(msg message) error {
 	return d.sync()
 }
 
+// Check implements Mailer: it writes a file and removes it.
+func (d *Directory) Check(context.Context) error {
+	f, err := os.CreateTemp(d.dir, ".check.*")
+	if err == nil {
+		_, err = f.Write([]byte{'\n'})
+		err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	if err != nil {
+		return &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Reason: reasonOfFile(err)}
+	}
+	return nil
+}
+
+// Local implements Mailer.
+func (d *Directory) Local() bool { return true }
+
 // sync makes the file's name durable, as Sync does with its content.
 func (d *Directory) sync() error {
 	dir, err := os.Open(d.dir)

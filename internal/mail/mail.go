@@ -3,6 +3,7 @@
 package mail
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -15,6 +16,11 @@ import (
 type Mailer interface {
 	revocation.Mailer
 	io.Closer
+	// Check reports by a *revocation.DeliveryError why no message can be delivered now. It takes about a second at
+	// most, and asks a mail server every 30 seconds at most: between that it reports what was found last.
+	Check(ctx context.Context) error
+	// Local reports whether messages are delivered on this machine, and not to a mail server.
+	Local() bool
 }
 
 // Options say where emails go and whom they come from. URL and From are needed.

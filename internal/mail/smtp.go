@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -14,6 +15,7 @@ type SMTP struct {
 	messages *Messages
 	server   *server
 	idle     *pool
+	checker  *checker
 	timeouts timeouts
 }
 
@@ -61,7 +63,7 @@ func NewSMTP(url, hello string, messages *Messages) (*SMTP, error) {
 	if server.hello == "" && messages != nil { // without messages, Open reports why
 		server.hello = messages.domain
 	}
-	return &SMTP{messages: messages, server: server, idle: newPool(), timeouts: defaultTimeouts}, nil
+	return &SMTP{messages: messages, server: server, idle: newPool(), checker: newChecker(), timeouts: defaultTimeouts}, nil
 }
 
 // Deliver hands one email over; see revocation.Mailer. It takes less than 40 seconds up to the commit, and
@@ -116,6 +118,7 @@ func (s *SMTP) begin(ctx context.Context, msg message) (c *connection, kept bool
 		err := c.reopen(proving, msg)
 		cancel()
 		if err == nil {
+			s.checker.found(nil)
 			return c, true, nil
 		}
 		c.drop()
@@ -123,15 +126,34 @@ func (s *SMTP) begin(ctx context.Context, msg message) (c *connection, kept bool
 	connecting, cancel := context.WithTimeout(ctx, s.timeouts.connect)
 	defer cancel()
 	c, err = s.server.connect(connecting)
-	if err != nil {
-		return nil, false, err
+	if err == nil {
+		if err = c.open(ctx, msg); err != nil {
+			c.drop()
+		}
 	}
-	if err := c.open(ctx, msg); err != nil {
-		c.drop()
-		return nil, false, err
+	failure, _ := errors.AsType[*revocation.DeliveryError](err)
+	switch {
+	case err == nil:
+		s.checker.found(nil)
+	case failure.Verdict == revocation.VerdictUnreachable && failure.Reason != revocation.ReasonCancelled:
+		s.checker.found(err)
 	}
-	return c, false, nil
+	return c, false, err
 }
+
+// Check implements Mailer. It signs in as for a message, and sends none.
+func (s *SMTP) Check(ctx context.Context) error {
+	return s.checker.check(ctx, s.timeouts.connect, func(ctx context.Context) error {
+		c, err := s.server.connect(ctx)
+		if err == nil {
+			s.idle.put(c)
+		}
+		return err
+	})
+}
+
+// Local implements Mailer.
+func (s *SMTP) Local() bool { return false }
 
 // release keeps a connection on which nothing is left undone, and drops any other.
 func (s *SMTP) release(c *connection) {
@@ -144,6 +166,7 @@ func (s *SMTP) release(c *connection) {
 
 // Close ends the connections that are kept. Deliveries under way go on, and end theirs.
 func (s *SMTP) Close() error {
+	s.checker.close()
 	s.idle.close()
 	return nil
 }
