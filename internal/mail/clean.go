@@ -18,7 +18,12 @@ const (
 // clean makes one line of a text that comes from outside: a line break or another control character becomes
 // a space, what overrides the direction of the text around it goes, and what is longer than limit
 // characters is cut.
-func clean(s string, limit int) string {
+func clean(s string, limit int) string { return cut(oneLine(s), limit) }
+
+// cleanName is clean for a name, of at most maxName characters, in which no mail program finds an address to link.
+func cleanName(s string) string { return cut(withoutLinks(oneLine(s)), maxName) }
+
+func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
@@ -28,7 +33,10 @@ func clean(s string, limit int) string {
 		}
 		return r // an invalid byte comes as U+FFFD
 	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	return strings.Join(strings.Fields(s), " ")
+}
+
+func cut(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}

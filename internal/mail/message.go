@@ -92,9 +92,9 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonAddress}
 	}
 	d := details{
-		Name:       clean(email.ToName, maxName),
-		Assessment: clean(email.Assessment, maxName),
-		Company:    clean(email.Company, maxName),
+		Name:       cleanName(email.ToName),
+		Assessment: cleanName(email.Assessment),
+		Company:    cleanName(email.Company),
 		Contact:    clean(email.Contact, maxAddress),
 	}
 	// One that needs SMTPUTF8 would need it of every server on the way, for a Reply-To.

@@ -23,7 +23,7 @@ const (
 	htmlFile    = "revoked.html"
 )
 
-// details are what a template can say. Each may be empty, is a single line of valid UTF-8 without control
+// details are what a template can say. In the first three a mail program finds no address to link. Each may be empty, is a single line of valid UTF-8 without control
 // characters, and has a bounded length.
 type details struct {
 	// Name is the candidate's.
