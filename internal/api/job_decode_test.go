@@ -43,7 +43,7 @@ func readJob(t *testing.T, media string, body io.Reader) (got taken) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.job = fmt.Sprintf("%t %s", values.notify, orDash(values.label))
+	got.job = fmt.Sprintf("%t %s", values.Notify, orDash(values.Label))
 	return got
 }
 
@@ -391,10 +391,14 @@ func TestReadJobRequest_fingerprints(t *testing.T) {
 		{media: mediaJSON},
 		{media: mediaCSV},
 		{media: mediaNDJSON},
-		{media: mediaCSV, jobValues: jobValues{notify: true}},
-		{media: mediaCSV, jobValues: jobValues{label: &label}},
-		{media: mediaCSV, jobValues: jobValues{label: &other}},
-		{media: mediaCSV, jobValues: jobValues{label: &label, notify: true}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Notify: true}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &other}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label, Notify: true}}},
+		{media: mediaCSV, jobOptions: jobOptions{sheet: label}},
+		{media: mediaCSV, jobOptions: jobOptions{sheet: other}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label}, sheet: label}},
+		{media: mediaXLSX},
 	} {
 		preface := string(j.preface())
 		if twin, ok := seen[preface]; ok {

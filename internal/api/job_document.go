@@ -31,7 +31,7 @@ var (
 
 // readJobDocument reads a job as one JSON object, and its items one by one while the rest is still on its way. It
 // returns add's errors as they are.
-func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues, error) {
+func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // an error is met again when it is read
 		_, _ = start.Discard(len(mark))
@@ -45,17 +45,17 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (jobValues
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
-		return jobValues{}, newProblem(codeMalformedJSON).says(malformed.Error())
+		return revocation.JobValues{}, newProblem(codeMalformedJSON).says(malformed.Error())
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
-		return jobValues{}, invalid(d.values.faults...)
+		return revocation.JobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return jobValues{}, newProblem(codeTooLarge).says("A value is larger than 1 MiB.")
+		return revocation.JobValues{}, newProblem(codeTooLarge).says("A value is larger than 1 MiB.")
 	case err != nil:
-		return jobValues{}, err
+		return revocation.JobValues{}, err
 	case d.items == 0:
-		return jobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
+		return revocation.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
-	return jobValues{label: d.label, notify: d.values.body.notify}, nil
+	return revocation.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
 }
 
 // documentInput bounds what a Decoder reads ahead of the values that it has returned, which is what it holds in memory.

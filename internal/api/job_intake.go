@@ -1,11 +1,8 @@
 package api
 
 import (
-	"encoding/binary"
 	"io"
 	"net/http"
-	"strings"
-	"unicode/utf8"
 
 	"rescind/internal/revocation"
 )
@@ -15,25 +12,7 @@ const (
 	// service busy for long.
 	uploadBase    = 64 << 10
 	uploadPerItem = 2 << 10
-
-	otherJobMedia = "The body must be application/json, text/csv or application/x-ndjson, in UTF-8, as it is or with Content-Encoding: gzip."
 )
-
-// jobValues are what an upload says of the job as a whole.
-type jobValues struct {
-	label *string
-	// notify is the wish for an email of all items that have none of their own.
-	notify bool
-}
-
-// jobRequest is what is asked by POST /jobs, but for the body.
-type jobRequest struct {
-	media  string
-	packed bool
-	// jobValues come by the query; JSON has its own in the body.
-	jobValues
-	idempotencyKey string
-}
 
 // newJob answers POST /jobs.
 func (a *API) newJob(x *exchange) error {
@@ -77,13 +56,17 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 			x.Response().Header()["Connection"] = []string{"close"}
 		}
 	}()
+	list, err := request.open(u)
+	if err != nil {
+		return revocation.Job{}, err
+	}
 	if in.Bound() {
-		if _, err := io.Copy(io.Discard, u); err != nil {
+		if _, err := io.Copy(io.Discard, list); err != nil {
 			return revocation.Job{}, err
 		}
-		return in.Replay(r.Context(), u.fingerprint())
+		return in.Replay(r.Context(), list.fingerprint())
 	}
-	values, err := request.readItems(u, func(item revocation.Item) error {
+	values, err := request.readItems(list, func(item revocation.Item) error {
 		if in.Len() == a.jobMaxItems {
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}
@@ -97,7 +80,7 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	case in.Len() == 0:
 		err = invalid(fault{"body", "required", "At least one item is needed."})
 	default:
-		job, err = in.Seal(r.Context(), values.label, values.notify, u.fingerprint())
+		job, err = in.Seal(r.Context(), values, list.fingerprint())
 	}
 	if revocation.ErrorCode(err) == revocation.CodeJobEnded {
 		return job, newProblem(codeRequestTimeout).says("The upload took too long from item to item and was given up.")
@@ -105,67 +88,32 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	return job, err
 }
 
-// readItems reads a body item by item. add's errors end it and are given as they are; the others are problems.
-func (j *jobRequest) readItems(body io.Reader, add func(revocation.Item) error) (jobValues, error) {
-	switch j.media {
-	case mediaCSV:
-		return j.jobValues, readTable(body, "", add)
-	case mediaNDJSON:
-		return j.jobValues, readNDJSON(body, add)
-	default:
-		return readJobDocument(body, add)
-	}
+// list is the content of a job, in which the items are. Its fingerprint, when all of it was read, is what an
+// idempotency key compares.
+type list interface {
+	io.Reader
+	fingerprint() revocation.Fingerprint
 }
 
-// preface is what the fingerprint of a request holds besides the content: the type, and the values of the
-// query after defaults.
-func (j *jobRequest) preface() []byte {
-	b := append([]byte(j.media), 0, 0, 0)
-	if j.notify {
-		b[len(b)-2] = 1
+// open finds the list in a body. In a form, it is behind what is said of the job, which is read here.
+func (j *jobRequest) open(body *upload) (list, error) {
+	if j.media != mediaForm {
+		return body, nil
 	}
-	if j.label != nil {
-		b[len(b)-1] = 1
-		b = binary.BigEndian.AppendUint16(b, uint16(len(*j.label))) //nolint:gosec // it is short
-		b = append(b, *j.label...)
-	}
-	return b
+	return openForm(j, body)
 }
 
-func readJobRequest(r *http.Request) (j jobRequest, err error) {
-	packed, known := unpacks(r.Header)
-	j.media, j.packed = mediaType(r.Header), packed
-	if !known || j.media != mediaJSON && j.media != mediaCSV && j.media != mediaNDJSON {
-		return j, newProblem(codeUnsupportedMedia).says(otherJobMedia)
-	}
-	key, faults := idempotencyKeyOf(r.Header)
-	j.idempotencyKey = key
-	q := readQuery(r.URL.RawQuery)
-	if j.media != mediaJSON {
-		j.jobValues = jobValues{label: q.label("label"), notify: q.bool("notify_candidate")}
-	}
-	q.wrong = append(faults, q.wrong...)
-	return j, q.faults()
-}
-
-// bool is false for a parameter that is not given.
-func (q *query) bool(name string) bool {
-	sent := q.take(name)
-	if sent != "" && sent != "true" && sent != "false" {
-		q.fault(name, "wrong_type", name+" must be true or false.")
-	}
-	return sent == "true"
-}
-
-func (q *query) label(name string) *string {
-	sent := q.take(name)
+// readItems reads a list item by item. add's errors end it and are given as they are; the others are problems.
+func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
 	switch {
-	case sent == "":
-		return nil
-	case !utf8.ValidString(sent) || strings.IndexByte(sent, 0) >= 0:
-		q.fault(name, "invalid_characters", name+" must be UTF-8 without NUL.")
-	case utf8.RuneCountInString(sent) > maxText:
-		q.fault(name, "too_long", name+" must have at most 255 characters.")
+	case j.media == mediaNDJSON:
+		return j.values, readNDJSON(list, add)
+	case j.media == mediaJSON:
+		return readJobDocument(list, add)
+	default:
+		values := j.values
+		var err error
+		values.File, err = readTable(list, j.sheet, add)
+		return values, err
 	}
-	return &sent
 }

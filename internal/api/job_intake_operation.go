@@ -16,17 +16,18 @@ func newJobOperation(schemas huma.Registry) *huma.Operation {
 		Summary: "Revoke many candidates' invites",
 		Description: `The body is read as a stream. The answer comes when all of them are durable; nothing is carried out before, and of an upload that breaks off, or is refused, nothing stays.
 
-An item that cannot be read becomes one with the status INVALID, whose message says why, and the others go on; so does one that is larger than 64 KiB. Rows are numbered from 1 in the order of the input; blank lines and the header row are not counted. A byte order mark at the beginning is skipped. A report_id may come more than once.
+An item that cannot be read becomes one with the status INVALID, whose message says why, and the others go on; so does one that is larger than 64 KiB. Rows are numbered from 1 in the order of the input; blank lines, rows without a filled cell and the header row are not counted. The message names the line of the file, or the row of the sheet, besides. A byte order mark at the beginning is skipped. A report_id may come more than once.
 
-The body is refused as a whole when it is not JSON (400), when it has no item, or no header row, or members that are not known (422), when it has too many items (413), and when it stays away for long (408). The whole is at most 64 KiB and 2 KiB for each item that a job can have, packed and unpacked; a value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
+The body is refused as a whole when it is not JSON (400), when it has no item, or no header row, or members that are not known (422), when it has too many items (413), and when it stays away for long (408). A file that is no table with a column report_id gets an answer that names what it is, or its columns, cut to 64 characters. The whole is at most 64 KiB and 2 KiB for each item that a job can have, packed and unpacked; a value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
 		Parameters: []*huma.Param{
-			optional("notify_candidate", "The default of items that do not say; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "boolean", Default: false}),
-			optional("label", "Comes back with the job; with text/csv and application/x-ndjson only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			optional("notify_candidate", "The default of items that do not say; not with JSON, which has its own in the body, nor with a form, which has fields.", &huma.Schema{Type: "boolean", Default: false}),
+			optional("label", "Comes back with the job; not with JSON, which has its own in the body, nor with a form, which has fields.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			optional("sheet", "The sheet of a workbook, by its name; by default the first one that has a column report_id. With a table only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
 			{
 				Name: "Content-Encoding", In: "header", Description: "gzip for a body that is packed.",
 				Schema: &huma.Schema{Type: "string", Enum: []any{"gzip", "identity"}},
 			},
-			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same query and the same content, compared byte by byte after it is unpacked, returns the same job, by its present state. While the first upload runs, it is 409. It counts within an account."),
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same query and the same content, compared byte by byte after it is unpacked (of a form, the values of the fields, and the bytes and the type of the file), returns the same job, by its present state. While the first upload runs, it is 409. It counts within an account."),
 		},
 		RequestBody: &huma.RequestBody{
 			Required: true,
@@ -38,8 +39,12 @@ The body is refused as a whole when it is not JSON (400), when it has no item, o
 						"items": {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711"},{"report_id":319}]}`)},
 					},
 				},
+				mediaForm:  {Schema: named(schemas, "NewJobForm", newJobFormSchema())},
+				mediaXLSX:  {Schema: bytesOf("An .xlsx workbook, at most 20 MiB: a sheet with the columns of text/csv. Numbers, texts and the stored results of formulas count alike. A number from 16 digits on has been rounded by the spreadsheet, so that its row is INVALID.")},
+				mediaBytes: {Schema: bytesOf("A table of text/csv or an .xlsx workbook, recognised by its content.")},
+				mediaExcel: {Schema: bytesOf("The same: browsers call a CSV file so.")},
 				mediaCSV: {
-					Schema:  text("A header row that names report_id and, where there are any, notify_candidate and client_reference, in any order; then an item a row (RFC 4180), in UTF-8. Other columns are passed over, and so is space around a cell. An empty notify_candidate means the default."),
+					Schema:  text("A header row that names report_id and, where there are any, notify_candidate and client_reference, in any order, any case, and with spaces, hyphens or underscores; then an item a row (RFC 4180). It is separated by commas, semicolons, tabs or |, which a first line sep= may name; lines end with LF, CRLF or CR; it is in UTF-8 or UTF-16. Other columns are ignored, and so is space around a cell. notify_candidate is true, false, yes, no, 1 or 0 in any case; empty means the default. A report_id of 318.0 is 318; one with an exponent has lost digits, and is INVALID."),
 					Example: "report_id,notify_candidate,client_reference\n318,true,ticket 4711\n319,,\n",
 				},
 				mediaNDJSON: {
@@ -58,6 +63,24 @@ The body is refused as a whole when it is not JSON (400), when it has no item, o
 		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
 	setExample(op, newProblem(codeUnsupportedMedia).says(otherJobMedia))
 	return op
+}
+
+// bytesOf describes bytes.
+func bytesOf(description string) *huma.Schema {
+	return &huma.Schema{Type: "string", Format: "binary", Description: description}
+}
+
+func newJobFormSchema() *huma.Schema {
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false, Required: []string{formFile},
+		Description: "As a browser sends it. Fields come before the file; an empty one counts as not given.",
+		Properties: map[string]*huma.Schema{
+			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that do not say."},
+			"label":            {Type: "string", MaxLength: new(maxText), Description: "Comes back with the job."},
+			"sheet":            {Type: "string", MaxLength: new(maxText), Description: "The sheet of a workbook."},
+			formFile:           bytesOf("The list, with any of the other types; application/json has its options in itself. A table may be text/plain or text/tab-separated-values here, and have no type."),
+		},
+	}
 }
 
 func newJobSchema(schemas huma.Registry) *huma.Schema {

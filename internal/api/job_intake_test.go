@@ -44,7 +44,11 @@ func TestNewJob(t *testing.T) {
 			w.queue.hold()
 			a := w.upload(c.media, c.query, c.body)
 			a.want(t, http.StatusAccepted, "")
-			goldenJob(t, "job_accepted", a.body)
+			if name == "CSV" {
+				goldenJob(t, "job_accepted_csv", a.body)
+			} else {
+				goldenJob(t, "job_accepted", a.body)
+			}
 			if got := a.header.Get("Location"); got != "/jobs/"+a.str(t, "id") || a.header.Get("Retry-After") != "1" || a.header.Get("Content-Type") != asJSON {
 				t.Errorf("%v", a.header)
 			}
@@ -116,6 +120,7 @@ func TestNewJob_contentType(t *testing.T) {
 		"two":                       {[]string{"Content-Type", asCSV, "Content-Type", asCSV}, csv, 415},
 		"another":                   {[]string{"Content-Type", "text/plain"}, csv, 415},
 		"nearly":                    {[]string{"Content-Type", "application/ndjson"}, csv, 415},
+		"a form without a boundary": {[]string{"Content-Type", "multipart/form-data"}, csv, 415},
 		"not a type":                {[]string{"Content-Type", "text/csv; charset"}, csv, 415},
 		"another charset":           {[]string{"Content-Type", "text/csv; charset=iso-8859-1"}, csv, 415},
 		"JSON in another charset":   {[]string{"Content-Type", "application/json; charset=utf-16"}, csv, 415},

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 
 	"rescind/internal/revocation"
@@ -32,7 +34,9 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = appendCount(b, `,"FAILED":`, j.Mails.Failed)
 	b = appendCount(b, `,"UNKNOWN":`, j.Mails.Unknown)
 	b = appendCount(b, `,"DELEGATED":`, j.Mails.Delegated)
-	b = append(b, `},"progress":`...)
+	b = append(b, `},"file":`...)
+	b = appendFile(b, j.File)
+	b = append(b, `,"progress":`...)
 	b = appendProgress(b, j)
 	b = append(b, `,"items_per_second":`...)
 	b = appendSpeed(b, j.ItemsPerSecond())
@@ -47,6 +51,38 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = append(b, `,"finished_at":`...)
 	b = appendTime(b, j.FinishedAt)
 	return append(b, '}')
+}
+
+// appendFile appends what was recognised of a job's file.
+func appendFile(b []byte, f *revocation.File) []byte {
+	if f == nil {
+		return append(b, "null"...)
+	}
+	b = append(b, `{"format":`...)
+	b = appendString(b, f.Format)
+	b = append(b, `,"separator":`...)
+	b = appendOptional(b, f.Separator)
+	b = append(b, `,"encoding":`...)
+	b = appendOptional(b, f.Encoding)
+	b = append(b, `,"sheet":`...)
+	b = appendOptional(b, f.Sheet)
+	b = append(b, `,"columns":{`...)
+	for i, name := range slices.Sorted(maps.Keys(f.Columns)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, name)
+		b = append(b, ':')
+		b = appendString(b, f.Columns[name])
+	}
+	b = append(b, `},"ignored":[`...)
+	for i, name := range f.Ignored {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, name)
+	}
+	return append(b, "]}"...)
 }
 
 func appendCount(b []byte, name string, n int) []byte {

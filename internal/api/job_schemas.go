@@ -34,7 +34,7 @@ func jobSchema() *huma.Schema {
 		Type:        "object",
 		Description: "A bulk request: many revocations under one id. At every read, total is pending and retrying and the sum of counts.",
 		Required: []string{
-			"id", "label", "state", "retry_of", "total", "pending", "retrying", "counts", "notifications", "progress",
+			"id", "label", "state", "retry_of", "total", "pending", "retrying", "counts", "notifications", "file", "progress",
 			"items_per_second", "eta", "requested_by", "created_at", "started_at", "finished_at",
 		},
 		Properties: map[string]*huma.Schema{
@@ -57,6 +57,7 @@ func jobSchema() *huma.Schema {
 				revocation.NotificationPending, revocation.NotificationSent, revocation.NotificationFailed,
 				revocation.NotificationUnknown, revocation.NotificationDelegated,
 			)),
+			"file":             fileSchema(),
 			"progress":         {Type: "number", Minimum: new(0.0), Maximum: new(1.0), Description: "The part of the items that are final, rounded down to four digits: 1 at the end alone."},
 			"items_per_second": {Type: "number", Minimum: new(0.0), Description: "How many items became final a second: of late while it runs, over all of it when it has ended."},
 			"eta":              maybe(instant("When it will end if it goes on as of late; null when that cannot be told.")),
@@ -83,6 +84,29 @@ func resultSchema() *huma.Schema {
 			"timestamp":        maybe(text("With NOT_ALLOWED: the account's latest plan change, in UTC, as 2025-01-15 10:32:45.")),
 			"attempts":         amount("How many attempts have ended."),
 			"notification":     notificationStatusSchema(),
+		},
+	}
+}
+
+// fileSchema describes what was recognised of a job's file.
+func fileSchema() *huma.Schema {
+	name := func(description string) *huma.Schema {
+		return &huma.Schema{Type: "string", MaxLength: new(64), Description: description}
+	}
+	return &huma.Schema{
+		Type: "object", Nullable: true,
+		Description: "What was recognised of the table that it came in; null for JSON and NDJSON, and for a retry. It holds names of columns, cut to 64 characters, and never a cell.",
+		Required:    []string{"format", "separator", "encoding", "sheet", "columns", "ignored"},
+		Properties: map[string]*huma.Schema{
+			"format":    {Type: "string", Enum: []any{"csv", "xlsx"}},
+			"separator": maybe(text("What separates the cells of CSV.")),
+			"encoding":  {Type: "string", Nullable: true, Enum: []any{"utf-8", "utf-16le", "utf-16be", nil}, Description: "Of CSV."},
+			"sheet":     maybe(name("The sheet of a workbook that was read.")),
+			"columns": {
+				Type: "object", AdditionalProperties: name("Its name in the file."),
+				Description: "The columns that were found, each with its name in the file.",
+			},
+			"ignored": {Type: "array", MaxItems: new(50), Items: name("A column's name."), Description: "The columns that are ignored, the first 50."},
 		},
 	}
 }

@@ -26,16 +26,27 @@ var jobColumns = []string{
 
 // readTable reads a table in any of the formats that rows recognises; sheet is the sheet of a workbook, empty for the
 // first that suits.
-func readTable(body io.Reader, sheet string, add func(revocation.Item) error) error {
+func readTable(body io.Reader, sheet string, add func(revocation.Item) error) (*revocation.File, error) {
 	table, err := rows.Open(body, rows.Options{Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook})
 	if err != nil {
-		return fileProblem(err)
+		return nil, fileProblem(err)
 	}
 	err = readRows(table, add)
 	if closed := table.Close(); err == nil {
 		err = closed
 	}
-	return err
+	return fileOf(&table.Info), err
+}
+
+// fileOf is what is kept of a table with its job.
+func fileOf(i *rows.Info) *revocation.File {
+	f := &revocation.File{Format: i.Format, Columns: i.Columns, Ignored: append([]string{}, i.Ignored...)}
+	if i.Format == rows.FormatXLSX {
+		f.Sheet = &i.Sheet
+	} else {
+		f.Separator, f.Encoding = &i.Separator, &i.Encoding
+	}
+	return f
 }
 
 func readRows(table *rows.Table, add func(revocation.Item) error) error {
@@ -75,7 +86,7 @@ func fileProblem(err error) error {
 	case rows.Damaged:
 		return invalid(fault{"body", "invalid_format", failed.Detail})
 	case rows.NoSheet:
-		return invalid(fault{"sheet", "not_found", failed.Detail})
+		return invalid(fault{"sheet", "unknown_value", failed.Detail})
 	case rows.ColumnTwice:
 		return invalid(fault{failed.Column, "duplicate_field", failed.Detail})
 	default:

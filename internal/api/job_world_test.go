@@ -25,7 +25,7 @@ func (w *world) jobOf(account string, items ...revocation.Item) revocation.Job {
 	for _, item := range items {
 		w.must(in.Add(ctx, item))
 	}
-	job, err := in.Seal(ctx, new("closed positions"), false, revocation.Fingerprint{})
+	job, err := in.Seal(ctx, revocation.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
 	w.must(err)
 	return job
 }

@@ -98,7 +98,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	})
 	t.Run("nothing of huma's own errors", func(t *testing.T) {
-		if want := []string{"Fault", "Job", "JobPage", "NewJob", "PartHealth", "Problem", "Readiness", "Result", "ResultPage", "Revocation", "Submission"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
+		if want := []string{"Fault", "Job", "JobPage", "NewJob", "NewJobForm", "PartHealth", "Problem", "Readiness", "Result", "ResultPage", "Revocation", "Submission"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
 			t.Errorf("schemas: %v", slices.Sorted(mapKeys(document.Components.Schemas)))
 		}
 		if strings.Contains(answer.Body.String(), "$schema") {
@@ -146,7 +146,7 @@ func TestOpenAPI(t *testing.T) {
 			"get /jobs/{id}":         {"read", "id Prefer If-None-Match", "200 304 401 403 404 422 429 500 503"},
 			"get /jobs/{id}/results": {"read", "id status limit cursor bom", "200 401 403 404 422 429 500 503"},
 			"get /jobs/{id}/events":  {"read", "id", "200 401 403 404 422 429 500 503"},
-			"post /jobs":             {"revoke", "notify_candidate label Content-Encoding Idempotency-Key", "202 400 401 403 408 409 413 415 422 429 500 503"},
+			"post /jobs":             {"revoke", "notify_candidate label sheet Content-Encoding Idempotency-Key", "202 400 401 403 408 409 413 415 422 429 500 503"},
 			"post /jobs/{id}/cancel": {"revoke", "id", "202 401 403 404 409 422 429 500 503"},
 			"post /jobs/{id}/retry":  {"revoke", "id Idempotency-Key", "202 401 403 404 409 422 429 500 503"},
 		} {

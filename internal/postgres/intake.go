@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -193,13 +194,17 @@ func queueInvalid(batch *pgx.Batch, job revocation.NewJob, items []revocation.It
 
 // SealJob implements revocation.JobStore.
 func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocation.Job, err error) {
+	file, err := storedFile(seal.File)
+	if err != nil {
+		return revocation.Job{}, err
+	}
 	batch := &pgx.Batch{}
 	exactly(batch, 1, `
-		UPDATE jobs SET total = $3::integer, invalid = $4::integer, label = $5, notify = $6, lease_until = NULL,
+		UPDATE jobs SET total = $3::integer, invalid = $4::integer, label = $5, notify = $6, file = $7, lease_until = NULL,
 			state = CASE WHEN $3 = $4 THEN 'COMPLETED' ELSE 'QUEUED' END,
 			finished_at = CASE WHEN $3 = $4 THEN now() END
 		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`,
-		seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify)
+		seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file)
 	if seal.IdempotencyKey != "" {
 		exactly(batch, 1, `
 			UPDATE idempotency_keys SET fingerprint = $5
@@ -215,6 +220,19 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocati
 		err = errGivenUp
 	}
 	return job, err
+}
+
+// storedFile is what is stored of a file; nil for none.
+func storedFile(f *revocation.File) (*string, error) {
+	if f == nil {
+		return nil, nil //nolint:nilnil // a file is optional
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("seal a job: %w", err)
+	}
+	stored := string(b)
+	return &stored, nil
 }
 
 // DropJob implements revocation.JobStore.

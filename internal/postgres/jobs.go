@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +12,7 @@ import (
 
 // selectJob reads a job's row, and how many of its emails are settled. What is not visible is not there.
 const selectJob = `
-	SELECT j.id, j.state, j.label, j.retry_of, j.requested_by, j.total, j.retrying,
+	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
 		j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 		j.mails, m.sent, m.failed, m.unknown, j.delegated,
 		j.started_at, j.finished_at, clock_timestamp(), j.since, j.since_done
@@ -25,15 +26,21 @@ const selectJob = `
 func scanJob(account string, row pgx.Row) (revocation.Job, error) {
 	j := revocation.Job{Account: account}
 	var retryOf *uuid
+	var file []byte
 	var mails int
 	var started, finished, since *time.Time
-	err := row.Scan((*uuid)(&j.ID), &j.State, &j.Label, &retryOf, (*uuid)(&j.RequestedBy), &j.Total, &j.Retrying,
+	err := row.Scan((*uuid)(&j.ID), &j.State, &j.Label, &file, &retryOf, (*uuid)(&j.RequestedBy), &j.Total, &j.Retrying,
 		&j.Counts.Revoked, &j.Counts.AlreadyRevoked, &j.Counts.NotAllowed, &j.Counts.NotFound,
 		&j.Counts.ErrorRevoking, &j.Counts.Invalid, &j.Counts.Cancelled,
 		&mails, &j.Mails.Sent, &j.Mails.Failed, &j.Mails.Unknown, &j.Mails.Delegated,
 		&started, &finished, &j.ReadAt, &since, &j.SinceDone)
 	if err != nil {
 		return revocation.Job{}, err
+	}
+	if file != nil {
+		if err := json.Unmarshal(file, &j.File); err != nil {
+			return revocation.Job{}, err
+		}
 	}
 	if retryOf != nil {
 		j.RetryOf = *retryOf

@@ -98,10 +98,19 @@ func (in *Intake) settle() error {
 	return err
 }
 
-// Seal makes the job durable as a whole, and visible; it is carried out from now on. notify is the wish for an
-// email of all items that have none of their own; label is nil for none. The fingerprint is what the
+// JobValues are what a caller says of a job as a whole, and what was recognised of its file.
+type JobValues struct {
+	// Label is nil for none.
+	Label *string
+	// Notify is the wish for an email of all items that have none of their own.
+	Notify bool
+	// File is nil for a job that came in another form.
+	File *File
+}
+
+// Seal makes the job durable as a whole, and visible; it is carried out from now on. The fingerprint is what the
 // idempotency key is bound to. CodeInvalid without any item.
-func (in *Intake) Seal(ctx context.Context, label *string, notify bool, fingerprint Fingerprint) (Job, error) {
+func (in *Intake) Seal(ctx context.Context, v JobValues, fingerprint Fingerprint) (Job, error) {
 	if in.seal.Total == 0 {
 		return Job{}, &Error{Code: CodeInvalid, Detail: "The job has no items."}
 	}
@@ -113,7 +122,7 @@ func (in *Intake) Seal(ctx context.Context, label *string, notify bool, fingerpr
 	if err := in.settle(); err != nil {
 		return Job{}, err
 	}
-	in.seal.Label, in.seal.Notify, in.seal.Fingerprint = label, notify, fingerprint
+	in.seal.Label, in.seal.Notify, in.seal.File, in.seal.Fingerprint = v.Label, v.Notify, v.File, fingerprint
 	job, err := in.service.store.SealJob(ctx, in.seal)
 	if err != nil {
 		return Job{}, err

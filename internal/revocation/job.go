@@ -15,6 +15,8 @@ type Job struct {
 	// Label is the caller's, nil without one.
 	Label *string
 	State JobState
+	// File is what was recognised of the file that it came in; nil for one that came in another form.
+	File *File
 	// RetryOf is the job whose failed items this one tries again; zero for none.
 	RetryOf ID
 	// RequestedBy is the API key that asked.

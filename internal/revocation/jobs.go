@@ -109,5 +109,5 @@ func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) 
 		}
 		more = len(page) == f.Limit
 	}
-	return in.Seal(ctx, failed.Label, false, fingerprint)
+	return in.Seal(ctx, JobValues{Label: failed.Label}, fingerprint)
 }

@@ -68,6 +68,8 @@ type Item struct {
 type Seal struct {
 	NewJob
 	Label *string
+	// File is what was recognised of the file that it came in; nil for one that came in another form.
+	File *File
 	// Notify is the default of items that do not say.
 	Notify  bool
 	Total   int

@@ -91,9 +91,10 @@ func Open(src io.Reader, o Options) (*Table, error) {
 
 // openText reads the dialect and the header.
 func openText(w window, beginning []byte, o Options) (*Table, error) {
-	samples := []string{string(beginning[:min(len(beginning), maxSample)])}
+	var samples []string
 	encoding := encodingOf(beginning)
-	if encoding != utf8Encoding {
+	if encoding != utf8Encoding { // which an image may only look like
+		samples = append(samples, string(beginning[:min(len(beginning), maxSample)]))
 		w = newWindow(decoded(w.rest(), encoding))
 	}
 	c := &records{window: w, sep: ','}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"time"
 
 	"rescind/internal/revocation"
@@ -129,6 +130,14 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 
 // SealJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.
 func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
+	var file any // NULL without one
+	if seal.File != nil {
+		stored, err := json.Marshal(seal.File)
+		if err != nil {
+			return revocation.Job{}, fault("seal job", err)
+		}
+		file = string(stored)
+	}
 	var job revocation.Job
 	err := s.write(ctx, "seal job", func(tx *sql.Tx, now time.Time) error {
 		state, finishedAt := revocation.JobQueued, (*int64)(nil)
@@ -137,9 +146,9 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (revocation.J
 		}
 		sealed, err := change(ctx, tx, `
 			UPDATE jobs
-			SET state = ?1, finished_at = ?2, label = ?3, notify = ?4, total = ?5, invalid = ?6, lease_until = NULL
+			SET state = ?1, finished_at = ?2, label = ?3, notify = ?4, total = ?5, invalid = ?6, file = ?9, lease_until = NULL
 			WHERE account_id = ?7 AND id = ?8 AND state = 'RECEIVING'`,
-			string(state), finishedAt, seal.Label, seal.Notify, seal.Total, seal.Invalid, seal.Account, seal.ID.String())
+			string(state), finishedAt, seal.Label, seal.Notify, seal.Total, seal.Invalid, seal.Account, seal.ID.String(), file)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"time"
 
 	"rescind/internal/revocation"
@@ -23,7 +24,7 @@ func endOfItems(job revocation.ID) revocation.ID {
 }
 
 const selectJob = `
-	SELECT j.account_id, j.id, j.label, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
+	SELECT j.account_id, j.id, j.label, j.file, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
 	       j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
 	       j.started_at, j.finished_at, j.since, j.since_done
@@ -64,9 +65,10 @@ func scanJob(rows *sql.Rows) (j revocation.Job, err error) {
 		mails                        int
 		startedAt, finishedAt, since sql.Null[int64]
 	)
+	var file []byte
 	c, m := &j.Counts, &j.Mails
 	err = rows.Scan(
-		&j.Account, scannedID{&j.ID}, &j.Label, &j.State, optionalID{&j.RetryOf}, scannedID{&j.RequestedBy},
+		&j.Account, scannedID{&j.ID}, &j.Label, &file, &j.State, optionalID{&j.RetryOf}, scannedID{&j.RequestedBy},
 		&j.Total, &j.Retrying,
 		&c.Revoked, &c.AlreadyRevoked, &c.NotAllowed, &c.NotFound, &c.ErrorRevoking, &c.Invalid, &c.Cancelled,
 		&mails, &m.Sent, &m.Failed, &m.Unknown, &m.Delegated,
@@ -74,6 +76,9 @@ func scanJob(rows *sql.Rows) (j revocation.Job, err error) {
 	m.Pending = mails - m.Sent - m.Failed - m.Unknown
 	j.StartedAt, j.FinishedAt, j.Since = moment(startedAt), moment(finishedAt), moment(since)
 	j.ReadAt = time.Now().UTC().Truncate(time.Microsecond)
+	if err == nil && file != nil {
+		err = json.Unmarshal(file, &j.File)
+	}
 	return j, err
 }
 

@@ -80,11 +80,18 @@ var intakeTests = []test{
 	}},
 	{"a job that is sealed is seen as a whole", func(f *fixture) {
 		label, of := "März, 2. Teil", revocation.JobID(uuidv7.New())
+		separator, encoding, sheet := "\t", "utf-16le", "Blatt 1"
+		file := &revocation.File{
+			Format: "csv", Separator: &separator, Encoding: &encoding, Sheet: &sheet,
+			Columns: map[string]string{"report_id": "Report <ID> 漢字"}, Ignored: []string{"Name", `"'`},
+		}
 		s := f.upload([]revocation.Item{
 			item(1, wishing(true), referring("r")), invalid("report_id is missing."), item(math.MaxInt64),
-		}, func(s *revocation.Seal) { s.Label, s.RetryOf, s.Route = &label, of, revocation.RouteRetry })
+		}, func(s *revocation.Seal) {
+			s.Label, s.File, s.RetryOf, s.Route = &label, file, of, revocation.RouteRetry
+		})
 		want := revocation.Job{
-			ID: s.ID, Account: acme, Label: &label, State: revocation.JobQueued, RetryOf: of, RequestedBy: apiKey,
+			ID: s.ID, Account: acme, Label: &label, File: file, State: revocation.JobQueued, RetryOf: of, RequestedBy: apiKey,
 			Total: 3, Counts: revocation.Counts{Invalid: 1},
 		}
 		sealed := f.seal(s)

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"encoding/binary"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	mediaForm  = "multipart/form-data"
+	mediaXLSX  = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	mediaBytes = "application/octet-stream"
+	// mediaExcel is what browsers call a CSV file where Excel is installed.
+	mediaExcel = "application/vnd.ms-excel"
+
+	otherJobMedia = "The body must be application/json, application/x-ndjson, text/csv, an .xlsx workbook, or multipart/form-data with one of them as the part file; as it is or with Content-Encoding: gzip. A table may be application/octet-stream too."
+)
+
+// tableMedia are the types of a table. Which format it has is found in its content.
+var tableMedia = []string{mediaCSV, mediaXLSX, mediaBytes, mediaExcel}
+
+// jobRequest is what is asked by POST /jobs, but for the list.
+type jobRequest struct {
+	// media is the type of the list, or of the form that it is in until that was opened.
+	media    string
+	boundary string // of a form
+	packed   bool
+	jobOptions
+	idempotencyKey string
+}
+
+// jobOptions are the query, or a form's fields; JSON has its own in the body.
+type jobOptions struct {
+	values revocation.JobValues
+	// sheet is the sheet of a workbook; empty for the first that suits.
+	sheet string
+}
+
+func readJobRequest(r *http.Request) (j jobRequest, err error) {
+	packed, known := unpacks(r.Header)
+	j.packed = packed
+	j.media, j.boundary = jobMedia(r.Header["Content-Type"])
+	if !known || j.media == "" {
+		return j, newProblem(codeUnsupportedMedia).says(otherJobMedia)
+	}
+	key, faults := idempotencyKeyOf(r.Header)
+	j.idempotencyKey = key
+	q := readQuery(r.URL.RawQuery)
+	if j.media != mediaForm {
+		j.jobOptions = readJobOptions(q, j.media)
+	}
+	q.wrong = append(faults, q.wrong...)
+	return j, q.faults()
+}
+
+// jobMedia is the type of a body, and the boundary of a form; empty for one that is not taken.
+func jobMedia(sent []string) (media, boundary string) {
+	if len(sent) != 1 {
+		return "", ""
+	}
+	media, params, err := mime.ParseMediaType(sent[0])
+	charset, named := params["charset"]
+	switch {
+	case err != nil:
+		return "", ""
+	case media == mediaForm:
+		if params["boundary"] == "" {
+			return "", ""
+		}
+		return media, params["boundary"]
+	case slices.Contains(tableMedia, media):
+		// In which encoding the text is shows in the text. A name for another one means that it would be misread.
+		if charset = strings.ToLower(charset); named && charset != "us-ascii" && charset != "utf-8" && !strings.HasPrefix(charset, "utf-16") {
+			return "", ""
+		}
+		return media, ""
+	case media == mediaJSON || media == mediaNDJSON:
+		if named && !strings.EqualFold(charset, "utf-8") {
+			return "", ""
+		}
+		return media, ""
+	default:
+		return "", ""
+	}
+}
+
+// readJobOptions takes the options that a list of this type has.
+func readJobOptions(q *query, media string) (o jobOptions) {
+	if media == mediaJSON {
+		return o
+	}
+	o.values.Label, o.values.Notify = q.label("label"), q.bool("notify_candidate")
+	if slices.Contains(tableMedia, media) {
+		if sheet := q.label("sheet"); sheet != nil {
+			o.sheet = *sheet
+		}
+	}
+	return o
+}
+
+// preface is what the fingerprint of a request holds besides the list: its type, and the options after defaults.
+func (j *jobRequest) preface() []byte {
+	b := append([]byte(j.media), 0, 0, 0)
+	flags := len(b) - 1
+	if j.values.Notify {
+		b[flags-1] = 1
+	}
+	if j.values.Label != nil {
+		b[flags] |= 1
+		b = appendSized(b, *j.values.Label)
+	}
+	if j.sheet != "" {
+		b[flags] |= 2
+		b = appendSized(b, j.sheet)
+	}
+	return b
+}
+
+// appendSized appends a short text with its length before it.
+func appendSized(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // it is short
+	return append(b, s...)
+}
+
+// bool is false for a parameter that is not given.
+func (q *query) bool(name string) bool {
+	sent := q.take(name)
+	if sent != "" && sent != "true" && sent != "false" {
+		q.fault(name, "wrong_type", name+" must be true or false.")
+	}
+	return sent == "true"
+}
+
+func (q *query) label(name string) *string {
+	sent := q.take(name)
+	switch {
+	case sent == "":
+		return nil
+	case !utf8.ValidString(sent) || strings.IndexByte(sent, 0) >= 0:
+		q.fault(name, "invalid_characters", name+" must be UTF-8 without NUL.")
+	case utf8.RuneCountInString(sent) > maxText:
+		q.fault(name, "too_long", name+" must have at most 255 characters.")
+	}
+	return &sent
+}
