@@ -72,7 +72,7 @@ func TestReadiness(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := own.SlaveOf(t.Context(), primary.Hostname(), primary.Port()).Err(); err != nil {
+		if err := own.ReplicaOf(t.Context(), primary.Hostname(), primary.Port()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the API says it", func() bool { return p.readiness(apiAdmin).says(200, "degraded", "read-only replica") })
@@ -81,7 +81,7 @@ func TestReadiness(t *testing.T) {
 		if accepted.code != 202 {
 			t.Errorf("%d %v", accepted.code, accepted.body)
 		}
-		if err := own.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		if err := own.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the worker is ready", func() bool { return p.readiness(workerAdmin).says(200, "ok", "") })
