@@ -178,22 +178,6 @@ func TestStore_Contention(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("a submission that wants the email waits for nobody but the row it joins", func(t *testing.T) {
-		w := newWorld(t, 2)
-		release := w.hold(`SELECT FROM outstanding WHERE report_id = 1 FOR UPDATE`)
-		submit := func(report int64) error {
-			_, err := w.store.Submit(t.Context(), []revocation.Submission{{
-				ID: uuidv7.New(), Account: "acme", ReportID: report, Notify: true,
-			}})
-			return err
-		}
-		w.must(submit(2))
-		if err := submit(1); revocation.ErrorCode(err) != revocation.CodeLockTimeout {
-			t.Errorf("error %v", err)
-		}
-		release()
-		w.must(submit(1))
-	})
 }
 
 // raise makes every change to a table fail with an SQLSTATE.

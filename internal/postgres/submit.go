@@ -21,13 +21,15 @@ const (
 
 // Submit implements revocation.SubmissionStore. Nearly every submission is for an invite that exists, with
 // nothing bound or under way, so the first round takes that for granted and needs one round trip; the
-// statements that write it fail if it is not so.
+// statements that write it fail if it is not so, or soon if they meet a lock. A round that looks first finds out which
+// work rows are locked. What else can be locked is what another transaction is about to insert: a work row or a key.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	look := s.cautious.Add(-1) >= 0
 	var plan revocation.FlushPlan
 	var err error
 	for range maxRounds {
 		err = s.tx(ctx, "submit", func(ctx context.Context, tx *tx) error {
+			tx.hasty = true
 			var facts revocation.FlushFacts
 			if look {
 				var err error
@@ -41,7 +43,7 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 		switch code := revocation.ErrorCode(err); {
 		case err == nil:
 			return plan.Accepted, nil
-		case miscounted(err):
+		case miscounted(err), code == revocation.CodeLockTimeout && !look:
 			// It was wrong, or another transaction came first.
 			if !look {
 				look = true
@@ -62,17 +64,18 @@ const known = `
 	SELECT FROM accounts a WHERE a.account_id = t.account_id AND a.upstream_url IS NOT NULL
 	LIMIT 1`
 
-// readFacts asks in one round trip for what the flush's keys and invites are by now.
+// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work rows whose wish
+// for an email may change, unless they are locked already.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.AccountKey]revocation.Binding),
 		Invites:  make(map[revocation.InviteKey]bool, len(flush)),
 		UnderWay: make(map[revocation.InviteKey]revocation.UnderWay),
 	}
-	accounts, reports := make([]string, len(flush)), make([]int64, len(flush))
+	accounts, reports, notify := make([]string, len(flush)), make([]int64, len(flush)), make([]bool, len(flush))
 	var keyAccounts, keys []string
 	for i, s := range flush {
-		accounts[i], reports[i] = s.Account, s.ReportID
+		accounts[i], reports[i], notify[i] = s.Account, s.ReportID, s.Notify
 		if s.IdempotencyKey != "" {
 			keyAccounts, keys = append(keyAccounts, s.Account), append(keys, s.IdempotencyKey)
 		}
@@ -99,23 +102,30 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 		})
 	}
 	batch.Queue(`
-		SELECT t.account_id, t.report_id, o.revocation_id, coalesce(o.notify, false)
-		FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
+		SELECT t.account_id, t.report_id, o.revocation_id, coalesce(o.notify, false),
+			t.notify AND NOT o.notify AND held.place IS NULL
+		FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS t(account_id, report_id, notify)
 		CROSS JOIN LATERAL (`+known+`) AS i
 		LEFT JOIN LATERAL (
 			SELECT o.revocation_id, o.notify FROM outstanding o
-			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true`,
-		accounts, reports).Query(func(rows pgx.Rows) error {
+			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true
+		LEFT JOIN LATERAL (
+			SELECT h.ctid AS place FROM outstanding h
+			WHERE h.account_id = t.account_id AND h.revocation_id = o.revocation_id AND t.notify AND NOT o.notify
+			FOR UPDATE SKIP LOCKED) AS held ON true`,
+		accounts, reports, notify).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var invite revocation.InviteKey
 			var under revocation.UnderWay
 			var id *uuid
-			if err := rows.Scan(&invite.Account, &invite.ReportID, &id, &under.Notify); err != nil {
+			var locked *bool
+			if err := rows.Scan(&invite.Account, &invite.ReportID, &id, &under.Notify, &locked); err != nil {
 				return err
 			}
 			facts.Invites[invite] = true
 			if id != nil {
-				under.ID = *id
+				// One row of the flush is enough to tell that it is locked.
+				under.ID, under.Locked = *id, *locked || facts.UnderWay[invite].Locked
 				facts.UnderWay[invite] = under
 			}
 		}

@@ -38,11 +38,15 @@ const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('pla
 	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
 	set_config('idle_in_transaction_session_timeout', '15s', true)`
 
+// hastySettings are settings for a transaction that many wait for, and that is done in another way when it meets a lock.
+const hastySettings = settings + `, set_config('lock_timeout', '50ms', true)`
+
 // tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
 // statements and commits with its last, so that a transaction of one batch takes one of them.
 type tx struct {
 	name  string
 	conn  *pgxpool.Conn
+	hasty bool // it begins with hastySettings
 	begun bool
 	done  bool
 }
@@ -127,7 +131,11 @@ func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
 	t.begun = true
 	first := &pgx.Batch{}
 	first.Queue("BEGIN")
-	first.Queue(settings)
+	if t.hasty {
+		first.Queue(hastySettings)
+	} else {
+		first.Queue(settings)
+	}
 	first.QueuedQueries = append(first.QueuedQueries, batch.QueuedQueries...)
 	return first
 }

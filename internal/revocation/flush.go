@@ -32,6 +32,9 @@ type Binding struct {
 type UnderWay struct {
 	ID     ID
 	Notify bool
+	// Locked reports that another transaction holds it, so that its wish for an email cannot be changed now. A store may
+	// leave it false where no submission of the flush would change that.
+	Locked bool
 }
 
 // FlushFacts is what a store reads before it writes a flush.
@@ -97,6 +100,9 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 		under, joined := facts.UnderWay[invite]
 		at, again := fresh[invite]
 		switch {
+		case joined && under.Locked && s.Notify && !under.Notify:
+			plan.Accepted[i].Err = errLocked
+			continue
 		case joined:
 			plan.Accepted[i].ID = under.ID
 			if s.Notify && !under.Notify && !wished[invite] {
@@ -130,6 +136,8 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 var errMismatch = &Error{
 	Code: CodeIdempotencyMismatch, Detail: "The Idempotency-Key was used for a request with other values.",
 }
+
+var errLocked = &Error{Code: CodeLockTimeout}
 
 func replay(s *Submission, binding Binding) Accepted {
 	if binding.Fingerprint != s.Fingerprint() {

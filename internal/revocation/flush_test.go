@@ -14,6 +14,7 @@ import (
 type ledger struct {
 	invites  map[InviteKey]bool
 	underWay map[InviteKey]UnderWay
+	locked   map[InviteKey]bool // by another transaction, and under way
 	bound    map[AccountKey]Binding
 }
 
@@ -26,6 +27,9 @@ func (l *ledger) submit(s Submission) Accepted {
 		return Accepted{Err: &Error{Code: CodeNotFound}}
 	}
 	under, ok := l.underWay[invite]
+	if l.locked[invite] && s.Notify && !under.Notify {
+		return Accepted{Err: &Error{Code: CodeLockTimeout}}
+	}
 	if !ok {
 		under.ID = s.ID
 	}
@@ -61,6 +65,11 @@ func TestPlanFlush(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "flushes") {
 			flush := rapid.SliceOfN(draw, 0, 10).Draw(t, "flush")
 			facts := FlushFacts{Bound: maps.Clone(l.bound), Invites: l.invites, UnderWay: maps.Clone(l.underWay)}
+			l.locked = make(map[InviteKey]bool)
+			for invite, under := range facts.UnderWay {
+				under.Locked = rapid.Bool().Draw(t, fmt.Sprintf("%v is locked", invite))
+				facts.UnderWay[invite], l.locked[invite] = under, under.Locked
+			}
 			plan := PlanFlush(flush, facts)
 			for i, s := range flush {
 				want := l.submit(s)
@@ -71,6 +80,10 @@ func TestPlanFlush(t *testing.T) {
 				}
 			}
 			applyPlan(facts, plan)
+			for invite, under := range facts.UnderWay {
+				under.Locked = false
+				facts.UnderWay[invite] = under
+			}
 			if diff := cmp.Diff(l.underWay, facts.UnderWay); diff != "" {
 				t.Fatalf("under way after the flush: %s", diff)
 			}
@@ -112,10 +125,10 @@ func TestPlanFlush(t *testing.T) {
 
 func applyPlan(facts FlushFacts, plan FlushPlan) {
 	for _, w := range plan.Wish {
-		facts.UnderWay[w.InviteKey] = UnderWay{w.ID, true}
+		facts.UnderWay[w.InviteKey] = UnderWay{ID: w.ID, Notify: true}
 	}
 	for _, s := range plan.Insert {
-		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{s.ID, s.Notify}
+		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{ID: s.ID, Notify: s.Notify}
 	}
 	for _, b := range plan.Bind {
 		facts.Bound[b.AccountKey] = b

@@ -61,6 +61,7 @@ type Service struct {
 	observer Observer
 
 	submissions chan *pending
+	locked      *locked
 	batches     chan batch
 	turns       chan demand
 	waiters     *waiters
@@ -96,6 +97,7 @@ func NewService(o ServiceOptions) *Service {
 	return &Service{
 		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: observing(o.Observer),
 		submissions: make(chan *pending, maxFlush),
+		locked:      newLocked(),
 		batches:     make(chan batch, waitingBatches),
 		turns:       make(chan demand, waitingTurns),
 		waiters:     newWaiters(),
@@ -117,11 +119,16 @@ func (s *Service) Draining() <-chan struct{} { return s.drained }
 func (s *Service) Run(ctx context.Context) {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
-	var flushing, enqueueing sync.WaitGroup
+	retrying, stopRetrying := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRetrying()
+	var flushing, waiting, enqueueing sync.WaitGroup
 	enqueueing.Go(func() { s.enqueue(sending) })
 	enqueueing.Go(func() { s.enqueueTurns(ctx) })
 	flushing.Go(func() { s.flush(ctx) })
+	waiting.Go(func() { s.retryLocked(retrying) })
 	flushing.Wait()
+	stopRetrying()
+	waiting.Wait()
 	close(s.ended)
 	close(s.batches)
 	defer time.AfterFunc(lastEnqueue, stopSending).Stop()

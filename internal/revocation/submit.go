@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -44,8 +45,8 @@ type Accepted struct {
 	ID ID
 	// Fresh tells that this submission made it; otherwise it was joined or replayed.
 	Fresh bool
-	// Err is CodeNotFound or CodeIdempotencyMismatch when this submission, alone of its flush, was not
-	// accepted.
+	// Err is CodeNotFound, CodeIdempotencyMismatch or CodeLockTimeout when this submission, alone of its flush, was
+	// not accepted.
 	Err error
 }
 
@@ -60,6 +61,10 @@ type SubmissionStore interface {
 	//     sent if either asked for it;
 	//   - otherwise a new one is made under the submission's ID, and its work row with it.
 	// What is accepted binds its idempotency key.
+	//
+	// What another transaction has locked must not delay the other submissions: Submit answers CodeLockTimeout within
+	// moments, for the submissions that need it, or for the flush where it cannot tell them apart. A submission that
+	// changes nothing of the revocation that it joins needs no lock of it.
 	Submit(ctx context.Context, flush []Submission) ([]Accepted, error)
 }
 
@@ -69,7 +74,7 @@ const (
 	// maxFlushes is how many flushes may be under way at once.
 	maxFlushes = 4
 	// flushPatience is how long a crowd waits for the flush before it. Larger flushes cost less a submission,
-	// but one that is stuck on a lock must not hold up the others.
+	// but one that is slow must not hold up the others.
 	flushPatience = 20 * time.Millisecond
 	// flushTimeout bounds a flush as a whole, with what it is taken apart into; nobody waits longer for a
 	// database that hangs.
@@ -85,6 +90,8 @@ type pending struct {
 	// waiter always has a caller that closes it.
 	taken  atomic.Bool
 	result chan flushed
+	// deadline is when it stops waiting for what another transaction has locked; zero until it has begun to.
+	deadline time.Time
 }
 
 // answer sends the result unless the caller has left. The waiter is registered only for a caller that is there.
@@ -245,13 +252,20 @@ func (s *Service) commit(ctx context.Context, crowd []*pending) {
 		s.commit(ctx, crowd[len(crowd)/2:])
 		return
 	}
-	s.observer.Flushed(len(crowd), accepted, err)
+	if len(crowd) == 1 && ErrorCode(err) == CodeLockTimeout && err != nil {
+		accepted, err = []Accepted{{Err: err}}, nil
+	}
 	if err != nil {
+		s.observer.Flushed(len(crowd), nil, err)
 		for _, p := range crowd {
 			p.answer(flushed{err: err}, s.waiters)
 		}
 		return
 	}
+	if slices.ContainsFunc(accepted, Accepted.locked) {
+		crowd, accepted = s.postpone(ctx, crowd, accepted)
+	}
+	s.observer.Flushed(len(crowd), accepted, nil)
 	fresh := make([]Ref, 0, len(crowd))
 	for i, p := range crowd {
 		a := accepted[i]
