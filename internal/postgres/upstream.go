@@ -29,42 +29,29 @@ func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstr
 	return found, s.readOnly(ctx, "read an upstream", batch)
 }
 
-// ClaimCalls implements revocation.CallStore.
-func (s *Store) ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Call, error) {
+// BeginCalls implements revocation.CallStore. That a row was in doubt before is read as it was locked.
+func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]revocation.Call, error) {
 	var calls []revocation.Call
-	err := s.tx(ctx, "claim calls", func(ctx context.Context, tx *tx) error {
-		batch := &pgx.Batch{}
-		queueClaimCalls(batch, account, true, limit, lease, &calls)
-		if err := tx.send(ctx, batch); err != nil {
-			return err
-		}
-		batch = &pgx.Batch{}
-		if rest := limit - len(calls); rest > 0 {
-			queueClaimCalls(batch, account, false, rest, lease, &calls)
-		}
-		return tx.commit(ctx, batch)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return calls, nil
-}
-
-// queueClaimCalls takes what was submitted singly, or the items of jobs. That a row was in doubt before is read
-// as it was locked.
-func queueClaimCalls(batch *pgx.Batch, account string, single bool, limit int, lease time.Duration, calls *[]revocation.Call) {
+	batch := &pgx.Batch{}
 	batch.Queue(`
-		WITH due AS MATERIALIZED (
-			SELECT ctid AS place, in_doubt FROM outstanding
-			WHERE account_id = $1 AND single = $2 AND look_at <= now() AND pulled AND epoch >= 0
-			ORDER BY look_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE outstanding o SET epoch = o.epoch + 1, claimed = true, in_doubt = true,
+		WITH singles AS MATERIALIZED (
+			SELECT ctid AS place, in_doubt, false AS cancelled FROM outstanding
+			WHERE account_id = $1 AND single = true AND look_at <= now() AND pulled AND epoch >= 0
+			ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
+		), items AS MATERIALIZED (
+			SELECT ctid AS place, in_doubt, NOT in_doubt AND coalesce((
+				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = $1 AND j.id = o.job_id), false) AS cancelled
+			FROM outstanding o
+			WHERE account_id = $1 AND single = false AND look_at <= now() AND pulled AND epoch >= 0
+			ORDER BY look_at LIMIT least($3, $2 - (SELECT count(*) FROM singles)) FOR UPDATE SKIP LOCKED
+		), due AS (
+			SELECT * FROM singles UNION ALL SELECT * FROM items
+		)
+		UPDATE outstanding o SET epoch = o.epoch + 1, claimed = true, in_doubt = NOT due.cancelled,
 			look_at = now() + make_interval(secs => $4)
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.revocation_id, o.attempt, o.epoch, o.report_id, o.notify, o.job_id, due.in_doubt,
-			o.job_id IS NOT NULL AND NOT due.in_doubt AND coalesce((
-				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = $1 AND j.id = o.job_id), false)`,
-		account, single, limit, lease.Seconds()).Query(func(rows pgx.Rows) error {
+		RETURNING o.revocation_id, o.attempt, o.epoch, o.report_id, o.notify, o.job_id, due.in_doubt, due.cancelled`,
+		account, limit, items, lease.Seconds()).Query(func(rows pgx.Rows) error {
 		var call revocation.Call
 		var job *uuid
 		_, err := pgx.ForEachRow(rows, []any{
@@ -74,11 +61,15 @@ func queueClaimCalls(batch *pgx.Batch, account string, single bool, limit int, l
 			if job != nil {
 				call.Job = *job
 			}
-			*calls = append(*calls, call)
+			calls = append(calls, call)
 			return nil
 		})
 		return err
 	})
+	if err := s.run(ctx, "begin calls", batch); err != nil {
+		return nil, err
+	}
+	return calls, nil
 }
 
 // ExtendCalls implements revocation.CallStore.
@@ -94,7 +85,7 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM outstanding o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.epoch = t.epoch AND o.claimed
-			OFFSET 0) AS held
+			FOR UPDATE SKIP LOCKED) AS held
 		WHERE o.ctid = held.place`, accounts, ids, epochs, lease.Seconds())
 	return s.run(ctx, "extend calls", batch)
 }

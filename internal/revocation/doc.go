@@ -34,10 +34,18 @@
 //
 // # The way of a call to an upstream
 //
-// Caller has one turn of an account at a time, so that the account's limits hold for all workers together. A
-// claim marks its rows as in doubt before the calls begin, and the outcome takes the mark away unless no whole
-// answer came: whoever finds it, because a worker died, takes it that the call was made. Attempt and epoch fence
-// whoever comes late.
+// An account has one session at a time, so that its limits hold for all workers together:
+//
+//	the rate allows a call ──▶ BeginCalls ──▶ Platform.Revoke ──▶ Fail records the outcome
+//	                           the row is in doubt                 no more, unless no whole answer came
+//
+// The transaction that begins calls takes due rows, puts them in doubt, and reads the wish for an email: until it
+// commits, nothing has gone out and a later wish counts; after that, a worker that finds the row because the first one
+// died assumes that the call was made. The session renews the leases of its calls until they have ended, whatever has
+// closed it, also a change of the account's platform. Attempt and epoch fence a worker that comes late. What is in doubt
+// when the account has left its upstream is revoked on the database platform, and not emailed from here.
+//
+// A session is a state machine, upstreamSession, that performs no I/O; sessionLoop performs its effects.
 //
 // # The states of a revocation
 //

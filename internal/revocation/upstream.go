@@ -114,11 +114,14 @@ type Platform interface {
 type CallStore interface {
 	// Upstream gives the account's upstream; nil when it has none.
 	Upstream(ctx context.Context, account string) (*Upstream, error)
-	// ClaimCalls takes at most limit due work rows of an account on an upstream, what was submitted singly
-	// first, and marks each as in doubt for as long as it is claimed: whoever claims it next must take it that
-	// a call was made.
-	ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]Call, error)
-	// ExtendCalls renews the lease of claims that nobody has taken over.
+	// BeginCalls begins at most limit calls of what is due of an account on an upstream, at most items of them for
+	// items of jobs, and for what was submitted singly first. The worker that asks owns them for the length of lease.
+	// When it returns, their rows are in doubt: the store assumes that each call was made until the outcome is
+	// recorded, and a later wish for an email is not taken any more. An item whose job is being cancelled is Cancelled
+	// and not in doubt, unless it was before.
+	BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]Call, error)
+	// ExtendCalls renews the lease of calls that no other worker has begun since. It leaves out the rows that another
+	// transaction has locked.
 	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
 	// HoldUpstream has no calls of the account claimed for a while, and says why, unless the account has got
 	// another key or URL since upstream was read.
@@ -129,22 +132,23 @@ type CallStore interface {
 	ResealUpstream(ctx context.Context, upstream Upstream, sealed []byte) error
 }
 
-// Call is a claimed revocation at an upstream.
+// Call is a call to an upstream that has begun.
 type Call struct {
 	Ref
-	// Epoch fences the claim.
+	// Epoch fences it: what its worker writes does not count after another worker has begun a call for the same row.
 	Epoch    int
 	Job      ID
 	ReportID int64
-	Notify   bool
+	// Notify is the wish for an email, as it stood when the call began.
+	Notify bool
 	// InDoubt tells that an earlier attempt may have been carried out without our knowing.
 	InDoubt bool
 	// Cancelled tells that the job is being cancelled, and no call of this item is in doubt.
 	Cancelled bool
 }
 
-// decideCalled turns what came of claimed calls into decisions. A row that was claimed by somebody else in the
-// meantime is left to them.
+// decideCalled turns what came of calls into decisions. A row for which another worker has begun a call since is left
+// to that worker.
 func decideCalled(held []Held, ended map[Ref]endedCall, policy RetryPolicy) []Decision {
 	decisions := make([]Decision, 0, len(held))
 	for _, h := range held {

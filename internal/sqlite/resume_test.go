@@ -163,7 +163,7 @@ func TestStore_Resume(t *testing.T) {
 		}
 		for i, before := range []func(*testing.T, *sqlite.Store){func(*testing.T, *sqlite.Store) {}, resume} {
 			before(t, store)
-			calls, err := store.ClaimCalls(t.Context(), "acme", 9, time.Hour)
+			calls, err := store.BeginCalls(t.Context(), "acme", 9, 9, time.Hour)
 			if err != nil || len(calls) != 1 || calls[0].Ref != refs[0] || calls[0].InDoubt != (i > 0) {
 				t.Fatalf("got the calls %+v, %v", calls, err)
 			}

@@ -57,18 +57,22 @@ func setUpstream(ctx context.Context, tx *sql.Tx, account string, up revocation.
 	return err
 }
 
-// ClaimCalls takes work rows of an account on an upstream that are due, what was submitted singly first.
-func (s *Store) ClaimCalls(ctx context.Context, account string, limit int, lease time.Duration) ([]revocation.Call, error) {
+// BeginCalls begins calls of what is due of an account on an upstream, what was submitted singly first.
+func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]revocation.Call, error) {
 	var calls []revocation.Call
-	err := s.write(ctx, "claim calls", func(tx *sql.Tx, now time.Time) error {
+	err := s.write(ctx, "begin calls", func(tx *sql.Tx, now time.Time) error {
 		for _, single := range []bool{true, false} {
+			most := limit
+			if !single {
+				most = min(items, limit-len(calls))
+			}
 			found, err := query(ctx, tx, scanCall, `
 				SELECT o.account_id, o.revocation_id, o.attempt, o.epoch + 1, o.job_id, o.report_id, o.notify, o.in_doubt,
 				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt
 				FROM outstanding AS o INDEXED BY outstanding_pulled
 				LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
 				WHERE o.account_id = ?1 AND o.single = ?2 AND o.pulled AND o.look_at <= ?3
-				ORDER BY o.look_at LIMIT ?4`, account, single, micros(now), limit-len(calls))
+				ORDER BY o.look_at LIMIT ?4`, account, single, micros(now), most)
 			if err != nil {
 				return err
 			}
@@ -79,7 +83,7 @@ func (s *Store) ClaimCalls(ctx context.Context, account string, limit int, lease
 		}
 		return exec(ctx, tx, `
 			UPDATE outstanding AS o
-			SET epoch = p.value ->> 'epoch', look_at = ?1, claimed = 1, in_doubt = 1
+			SET epoch = p.value ->> 'epoch', look_at = ?1, claimed = 1, in_doubt = NOT (p.value ->> 'cancelled')
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`,
 			micros(now.Add(lease)), parameter(callRows(calls)))
@@ -96,15 +100,22 @@ func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
 	return c, err
 }
 
-func callRows(calls []revocation.Call) []claimRow {
-	rows := make([]claimRow, len(calls))
+// callRow is a call in a statement's parameter.
+type callRow struct {
+	rowKey
+	Epoch     int  `json:"epoch"`
+	Cancelled bool `json:"cancelled"`
+}
+
+func callRows(calls []revocation.Call) []callRow {
+	rows := make([]callRow, len(calls))
 	for i, c := range calls {
-		rows[i] = claimRow{rowKey: keyOf(c.Account, c.ID), Epoch: c.Epoch}
+		rows[i] = callRow{keyOf(c.Account, c.ID), c.Epoch, c.Cancelled}
 	}
 	return rows
 }
 
-// ExtendCalls renews the lease of claims that nobody has taken over.
+// ExtendCalls renews the lease of calls that no other worker has begun since.
 func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
 	return s.write(ctx, "extend calls", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `

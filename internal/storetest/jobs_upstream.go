@@ -17,10 +17,16 @@ func (f *fixture) toUpstream(url string) {
 
 const upstreamURL = "https://upstream.example"
 
-// calls claims what acme has to call its upstream for, in the order of the ids.
+// calls begins calls of what acme has to call its upstream for, and returns them in the order of their ids.
 func (f *fixture) calls(limit int, lease time.Duration) []revocation.Call {
 	f.Helper()
-	calls, err := f.ClaimCalls(f.Context(), acme, limit, lease)
+	return f.callsOf(limit, limit, lease)
+}
+
+// callsOf is calls with at most items of them for items of jobs.
+func (f *fixture) callsOf(limit, items int, lease time.Duration) []revocation.Call {
+	f.Helper()
+	calls, err := f.BeginCalls(f.Context(), acme, limit, items, lease)
 	f.must(err)
 	slices.SortFunc(calls, func(a, b revocation.Call) int { return a.ID.Compare(b.ID) })
 	return calls
@@ -79,7 +85,35 @@ var jobUpstreamTests = []test{
 		f.same("no more", 0, len(f.calls(9, time.Hour)))
 		f.recount(job)
 	}},
-	{"a call that was claimed and lost is in doubt", func(f *fixture) {
+	{"items leave calls to what is submitted singly", func(f *fixture) {
+		job := f.called(items(1, 2, 3)...)
+		f.same("no item", 0, len(f.callsOf(9, 0, time.Hour)))
+		singles := f.fresh(request(4), request(5))
+		f.carryOut(singles...)
+		f.same("both singles and an item", 3, len(f.callsOf(3, 2, time.Hour)))
+		f.same("one item more", 1, len(f.callsOf(9, 1, time.Hour)))
+		f.recount(job)
+	}},
+	{"the wish for an email counts that was there when the call began, and no later one", func(f *fixture) {
+		f.toUpstream(upstreamURL)
+		refs := f.fresh(request(1), request(2))
+		f.carryOut(refs...)
+		f.submit(request(1, withNotify))
+		wishes := map[int64]bool{}
+		calls := f.calls(9, time.Hour)
+		for _, c := range calls {
+			wishes[c.ReportID] = c.Notify
+		}
+		f.same("wishes", map[int64]bool{1: true, 2: false}, wishes)
+		f.same("joined", refs[1].ID, f.submit(request(2, withNotify))[0].ID)
+		f.same("after it began", false, f.read(refs[1]).Notify)
+		f.answered(calls, func(revocation.Held) revocation.Decision { return revocation.Decision{} }) // no call was made
+		f.submit(request(2, withNotify))
+		for _, c := range f.calls(9, time.Hour) {
+			f.same("in doubt, with the wish", []bool{false, true}, []bool{c.InDoubt, c.Notify})
+		}
+	}},
+	{"a call that was begun and lost is in doubt", func(f *fixture) {
 		job := f.called(items(1)...)
 		lost := f.calls(9, 0)
 		f.same("in doubt", false, lost[0].InDoubt)
@@ -175,10 +209,12 @@ var jobUpstreamTests = []test{
 		f.idle("while it waits")
 		f.same("retrying", 1, f.look(job).Retrying)
 	}},
-	{"a call that is claimed after its job was cancelled knows it", func(f *fixture) {
+	{"an item whose job is being cancelled is not in doubt, because it is not called", func(f *fixture) {
 		job := f.called(items(1)...)
 		f.cancel(job)
-		f.same("calls", []revocation.Call{{Ref: rowOf(job, 1), Epoch: 1, Job: job.ID, ReportID: 1, Cancelled: true}}, f.calls(9, time.Hour))
+		for epoch := 1; epoch <= 2; epoch++ {
+			f.same("calls", []revocation.Call{{Ref: rowOf(job, 1), Epoch: epoch, Job: job.ID, ReportID: 1, Cancelled: true}}, f.calls(9, 0))
+		}
 	}},
 	{"a hold leaves the account's calls alone, but not what is to be cancelled", func(f *fixture) {
 		job := f.called(items(1, 2)...)

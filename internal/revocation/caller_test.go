@@ -1,0 +1,247 @@
+package revocation_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// line is an upstream whose calls a test admits and answers one by one.
+type line struct {
+	admit  chan struct{} // nil: at once
+	begun  chan revocation.Call
+	answer chan revocation.Reply
+}
+
+func (l *line) Admit(ctx context.Context, _ revocation.Target) error {
+	if l.admit == nil {
+		return ctx.Err()
+	}
+	select {
+	case <-l.admit:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *line) Revoke(_ context.Context, _ revocation.Target, reportID int64, notify bool) revocation.Reply {
+	l.begun <- revocation.Call{ReportID: reportID, Notify: notify}
+	return <-l.answer
+}
+
+// call waits for the next call.
+func (l *line) call(t *testing.T) revocation.Call {
+	t.Helper()
+	select {
+	case call := <-l.begun:
+		return call
+	case <-time.After(30 * time.Second):
+		t.Fatal("no call was made")
+		return revocation.Call{}
+	}
+}
+
+// onUpstream moves acme to an upstream.
+func (w *world) onUpstream(change revocation.UpstreamChange) {
+	w.t.Helper()
+	address := "https://platform.example"
+	change.URL, change.SealedKey = &address, []byte("sealed")
+	w.must(w.store.SetAccount(w.t.Context(), revocation.AccountChange{ID: "acme", Upstream: &change}))
+}
+
+// calling runs acme's account task on store, and returns what it ends with.
+func (w *world) calling(ctx context.Context, store revocation.CallerStore, l *line) (ended chan error) {
+	caller := revocation.NewCaller(revocation.CallerOptions{
+		Store: store, Platform: l, Queue: w, Outcomes: w, Policy: policy, Log: w.log,
+		Open:     func(context.Context, revocation.Upstream) (revocation.Secret, error) { return "key", nil },
+		Stopping: func(context.Context) bool { return false },
+	})
+	ended = make(chan error, 1)
+	go func() { ended <- caller.Turn(ctx, "acme") }()
+	return ended
+}
+
+// divert submits a report singly and leaves it to the upstream.
+func (w *world) divert(report int64, notify bool) revocation.ID {
+	w.t.Helper()
+	s := w.submission(report)
+	s.Notify = notify
+	s.ID = uuidv7.New()
+	accepted, err := w.store.Submit(w.t.Context(), []revocation.Submission{s})
+	w.must(err)
+	if accepted[0].Fresh {
+		_, err = w.store.CarryOut(w.t.Context(), []revocation.Ref{{Account: "acme", ID: s.ID}}, revocation.Decide)
+		w.must(err)
+	}
+	return accepted[0].ID
+}
+
+func (w *world) ends(ended chan error) {
+	w.t.Helper()
+	select {
+	case err := <-ended:
+		w.must(err)
+	case <-time.After(30 * time.Second):
+		w.t.Fatal("the account task did not end")
+	}
+}
+
+var revokedThere = revocation.Reply{Status: revocation.StatusRevoked}
+
+func TestCaller_Turn(t *testing.T) {
+	t.Run("a wish for an email counts until the call begins, however long the rate keeps it waiting", func(t *testing.T) {
+		w, rate := newWorld(t), 10.0
+		w.onUpstream(revocation.UpstreamChange{Rate: &rate})
+		id := w.divert(1, false)
+		l := &line{admit: make(chan struct{}), begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}
+		store := refreshes{w.store, make(chan struct{})}
+		ended := w.calling(t.Context(), store, l)
+		for range 4 { // reads of the account: at the beginning, and at each refresh
+			<-store.read
+		}
+		if joined := w.divert(1, true); joined != id {
+			t.Fatalf("joined %s, want %s", joined, id)
+		}
+		l.admit <- struct{}{}
+		if call := l.call(t); !call.Notify {
+			t.Error("the upstream was not told of the wish")
+		}
+		if w.divert(1, true); !w.read(id).Notify {
+			t.Error("the wish is not told")
+		}
+		close(l.admit)
+		l.answer <- revokedThere
+		w.ends(ended)
+		if r := w.read(id); r.Status != revocation.StatusRevoked || r.Notification.Status != revocation.NotificationDelegated {
+			t.Errorf("%s, its email %s", r.Status, r.Notification.Status)
+		}
+	})
+	t.Run("a wish that comes after the call began is not taken", func(t *testing.T) {
+		w := newWorld(t)
+		w.onUpstream(revocation.UpstreamChange{})
+		id := w.divert(1, false)
+		l := &line{begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}
+		ended := w.calling(t.Context(), w.store, l)
+		l.call(t)
+		if joined := w.divert(1, true); joined != id || w.read(id).Notify {
+			t.Errorf("joined %s, want %s, with the wish %t", joined, id, w.read(id).Notify)
+		}
+		l.answer <- revokedThere
+		w.ends(ended)
+		if got := w.read(id).Notification.Status; got != revocation.NotificationNotRequested {
+			t.Errorf("its email is %s", got)
+		}
+	})
+	t.Run("a single begins while calls for a job fill all slots but the one that is kept", func(t *testing.T) {
+		w, slots := newWorld(t), 3
+		w.onUpstream(revocation.UpstreamChange{Concurrency: &slots})
+		job := w.job(20, false)
+		l := &line{begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}
+		ended := w.calling(t.Context(), w.store, l)
+		l.call(t)
+		l.call(t)
+		w.divert(50, false)
+		if call := l.call(t); call.ReportID != 50 {
+			t.Errorf("report %d was called", call.ReportID)
+		}
+		for range 3 {
+			l.answer <- revokedThere
+		}
+		for range 18 {
+			l.call(t)
+			l.answer <- revokedThere
+		}
+		w.ends(ended)
+		if got, err := w.store.Job(t.Context(), "acme", job.ID); err != nil || got.Counts.Revoked != 20 {
+			t.Errorf("%+v, %v", got.Counts, err)
+		}
+	})
+	t.Run("a stop ends the session with the calls that have begun, and leaves the rest at once", func(t *testing.T) {
+		w, slots := newWorld(t), 3
+		w.onUpstream(revocation.UpstreamChange{Concurrency: &slots})
+		w.job(20, false)
+		l := &line{begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended := w.calling(ctx, w.store, l)
+		l.call(t)
+		l.call(t)
+		stop()
+		for range 2 {
+			l.answer <- revokedThere
+		}
+		w.ends(ended)
+		calls, err := w.store.BeginCalls(t.Context(), "acme", 99, 99, time.Hour)
+		w.must(err)
+		for _, call := range calls {
+			if call.InDoubt {
+				t.Errorf("report %d is in doubt", call.ReportID)
+			}
+		}
+		if len(calls) != 18 {
+			t.Errorf("%d can be called, want 18", len(calls))
+		}
+	})
+}
+
+// refreshes is a store that tells a test that waits for it of each read of an upstream.
+type refreshes struct {
+	revocation.CallerStore
+	read chan struct{}
+}
+
+func (r refreshes) Upstream(ctx context.Context, account string) (*revocation.Upstream, error) {
+	select {
+	case r.read <- struct{}{}:
+	default: // nobody waits for it
+	}
+	return r.CallerStore.Upstream(ctx, account)
+}
+
+// renewals is a store that counts the leases that are renewed.
+type renewals struct {
+	revocation.CallerStore
+	renewed chan int
+}
+
+func (r renewals) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
+	err := r.CallerStore.ExtendCalls(ctx, calls, lease)
+	r.renewed <- len(calls)
+	return err
+}
+
+// TestCaller_AccountChanged: what has begun at the upstream ends there, and is not carried out here meanwhile.
+func TestCaller_AccountChanged(t *testing.T) {
+	w := newWorld(t)
+	w.onUpstream(revocation.UpstreamChange{})
+	id := w.divert(1, true)
+	l := &line{begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}
+	store := renewals{w.store, make(chan int)}
+	ended := w.calling(t.Context(), store, l)
+	l.call(t)
+	none := ""
+	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", Upstream: &revocation.UpstreamChange{URL: &none}}))
+	for range 2 { // longer than it takes the session to find out
+		select {
+		case n := <-store.renewed:
+			if n != 1 {
+				t.Errorf("%d leases are renewed", n)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("the lease is not renewed")
+		}
+	}
+	w.must(w.executor(w.store).Turn(t.Context(), "acme"))
+	if r := w.read(id); r.HasOutcome() {
+		t.Errorf("it is %s while the call is under way", r.Status)
+	}
+	l.answer <- revokedThere
+	w.ends(ended)
+	if r := w.read(id); r.Status != revocation.StatusRevoked || r.Notification.Status != revocation.NotificationDelegated {
+		t.Errorf("%s, its email %s", r.Status, r.Notification.Status)
+	}
+}
