@@ -21,23 +21,24 @@ type turnClass struct {
 	tokens int
 	// slots is how many turns a worker carries out at once unless it is told otherwise.
 	slots int
-	// ending is what the last step of a turn may take when the turn's time is up.
-	ending time.Duration
+	// length is after what time a turn is asked to end even if nobody waits, so that the timeout of its task can be
+	// finite and still cuts off only what hangs. ending is what the last step of a turn may take then.
+	length, ending time.Duration
 }
 
 var turnClasses = map[revocation.Turn]turnClass{
 	// A step is a batch of due items and a chunk.
-	revocation.TurnJobs: {queue: "bulk", tokens: 4, slots: 2, ending: 2 * revocationsTimeout},
+	revocation.TurnJobs: {queue: "bulk", tokens: 4, slots: 2, length: turnLength, ending: 2 * revocationsTimeout},
 	// A step is a group of calls. One turn at a time keeps an account's limits for all workers together, and the
-	// turns of those whose upstream is slow must not be in the way of others.
-	revocation.TurnUpstream: {queue: "upstream", tokens: 1, slots: 64, ending: revocationsTimeout},
+	// turns of those whose upstream is slow must not be in the way of others. No call begins from the end of a turn's
+	// time until the last of its calls has ended, so that time is long.
+	revocation.TurnUpstream: {queue: "upstream", tokens: 1, slots: 64, length: 10 * time.Minute, ending: revocationsTimeout},
 	// A step is a batch of emails.
-	revocation.TurnMails: {queue: "bulkmail", tokens: 4, slots: 4, ending: notificationsTimeout},
+	revocation.TurnMails: {queue: "bulkmail", tokens: 4, slots: 4, length: turnLength, ending: notificationsTimeout},
 }
 
 const (
-	// turnLength is after what time a turn is asked to end even if nobody waits, so that the timeout of its task
-	// can be finite and still cuts off only what hangs.
+	// turnLength is the length of a turn where a step is short.
 	turnLength = 30 * time.Second
 
 	// tokenSilence is how long the worker of a turn must have given no sign of life to count as dead. asynq gives
@@ -161,7 +162,7 @@ func turnTask(origin string, kind revocation.Turn, class turnClass, account, id 
 		headers = map[string]string{originHeader: origin}
 	}
 	return asynq.NewTaskWithHeaders(turnType(kind), []byte(account), headers,
-		asynq.Queue(class.queue), asynq.MaxRetry(0), asynq.Timeout(turnLength+class.ending), asynq.TaskID(id))
+		asynq.Queue(class.queue), asynq.MaxRetry(0), asynq.Timeout(class.length+class.ending), asynq.TaskID(id))
 }
 
 func readTurn(data []byte) (account string, err error) {

@@ -36,7 +36,8 @@ type CallerOptions struct {
 	Queue    Queue
 	Outcomes Outcomes
 	Policy   RetryPolicy
-	// Stopping reports whether no more work should begin.
+	// Stopping reports whether no more work should begin, because the worker stops, others wait, or the task has
+	// lasted for long enough.
 	Stopping func(context.Context) bool
 	Log      *slog.Logger
 	Observer Observer
@@ -57,8 +58,8 @@ func NewCaller(o CallerOptions) *Caller {
 	}
 }
 
-// Turn makes the account's calls that are due until there are none, a reason to hold them appears, the session has
-// lasted for long enough, or the worker stops. It returns when all calls have ended and their outcomes are recorded.
+// Turn makes the account's calls that are due until there are none, a reason to hold them appears, or Stopping says
+// so. It returns when all calls have ended and their outcomes are recorded.
 func (c *Caller) Turn(ctx context.Context, account string) error {
 	upstream, err := c.store.Upstream(ctx, account)
 	if err != nil || upstream == nil {

@@ -15,10 +15,10 @@ const (
 	// refreshInterval is how often a session reads what has changed: the account, and jobs that are being cancelled.
 	// It is also how often a session asks for calls while no item may begin, or none was due.
 	refreshInterval = 250 * time.Millisecond
-	// sessionLength bounds a session, so that other accounts get their turn.
-	sessionLength = 30 * time.Second
+	// idleLength ends a session in which no call has begun for so long, because the rate is very low.
+	idleLength = 30 * time.Second
 	// maxBegins bounds the transactions that begin calls at once. What becomes free meanwhile is begun together.
-	maxBegins = 2
+	maxBegins = 8
 )
 
 // upstreamSession is the state of an account task that calls an upstream. A call belongs to it from the transaction
@@ -29,7 +29,7 @@ const (
 type upstreamSession struct {
 	concurrency int
 	rate        float64 // calls a second; 0: no limit
-	until       time.Time
+	idleUntil   time.Time
 	// hold is why no more than one call is made at a time, to find out whether the upstream works; empty for none.
 	hold Hold
 
@@ -67,7 +67,7 @@ type upstreamSession struct {
 // newUpstreamSession returns a session that has begun nothing.
 func newUpstreamSession(now time.Time, target Target, hold Hold) *upstreamSession {
 	return &upstreamSession{
-		concurrency: target.Concurrency, rate: target.Rate, until: now.Add(sessionLength), hold: hold,
+		concurrency: target.Concurrency, rate: target.Rate, idleUntil: now.Add(idleLength), hold: hold,
 		calls:       make(map[Ref]Call),
 		nextRefresh: now.Add(refreshInterval), nextRenewal: now.Add(leaseInterval),
 	}
@@ -129,7 +129,10 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 	for _, event := range events {
 		s.apply(now, event)
 	}
-	s.closed = s.closed || s.failed != nil || now.After(s.until)
+	if len(s.calls) > 0 {
+		s.idleUntil = now.Add(idleLength)
+	}
+	s.closed = s.closed || s.failed != nil || now.After(s.idleUntil)
 	fx.call, s.ready = s.ready, nil
 	if len(s.ended) > 0 && !s.recording && !now.Before(s.nextRecord) {
 		fx.record, fx.verdict = s.record(now)

@@ -198,7 +198,6 @@ func TestUpstreamSession_Ends(t *testing.T) {
 		"a change of the account":  refreshed{changed: true},
 		"a failure to read it":     refreshed{err: errDatabase},
 		"a failure to begin calls": callsBegun{err: errDatabase},
-		"the end of its time":      nil,
 	} {
 		t.Run(name+" closes the session, which keeps its calls until they have ended", func(t *testing.T) {
 			s := newScript(t, four, "")
@@ -207,9 +206,6 @@ func TestUpstreamSession_Ends(t *testing.T) {
 			late := s.after(refreshInterval)
 			var fx sessionEffects
 			switch e := event.(type) {
-			case nil:
-				s.after(sessionLength)
-				fx = s.after(time.Millisecond, begun(late, item(2)))
 			case callsBegun:
 				e.request = late.begin
 				fx = s.after(time.Millisecond, e)
@@ -237,6 +233,12 @@ func TestUpstreamSession_Ends(t *testing.T) {
 		s.after(time.Millisecond, stopRequested{})
 		fx = s.after(time.Millisecond, begun(fx, item(1)))
 		s.same("record, call", []any{[]endedCall{{call: item(1)}}, 0}, []any{fx.record, len(fx.call)})
+	})
+	t.Run("a session in which no call begins ends after a while", func(t *testing.T) {
+		s := newScript(t, Target{Concurrency: 4, Rate: 0.01}, "")
+		s.after(0)
+		s.after(idleLength, refreshed{})
+		s.same("end", true, s.after(time.Millisecond, refreshed{}).end)
 	})
 	t.Run("a renewal that failed is tried again soon", func(t *testing.T) {
 		s := newScript(t, four, "")
