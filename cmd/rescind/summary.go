@@ -80,6 +80,19 @@ func occurred(counts client.Counts) (there []client.Status) {
 	return there
 }
 
+// firstResults returns the first items of a job with a status, shownRows at most. Where they cannot be read, there are
+// fewer: the command that shows them is told anyway.
+func (p *process) firstResults(id string, status client.Status) (first []client.Result) {
+	for cursor := ""; ; {
+		page, err := p.client.Results(p.ctx, id, status, shownRows-len(first), cursor)
+		first = append(first, page.Data...)
+		if err != nil || page.NextCursor == nil || len(first) >= shownRows {
+			return first
+		}
+		cursor = *page.NextCursor
+	}
+}
+
 // tellFailed says where the rows are that are not revoked: the first of each outcome, and how to see all.
 func (p *process) tellFailed(j client.Job) string {
 	var rows []client.Result
@@ -90,9 +103,7 @@ func (p *process) tellFailed(j client.Job) string {
 			continue
 		}
 		fmt.Fprintf(&all, "  rescind job results %s --status %s\n", id, printable(string(status)))
-		if page, err := p.client.Results(p.ctx, j.ID, status, shownRows, ""); err == nil {
-			rows = append(rows, page.Data...) // without them, the command is still told
-		}
+		rows = append(rows, p.firstResults(j.ID, status)...)
 	}
 	if all.Len() == 0 {
 		return ""

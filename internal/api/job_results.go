@@ -47,28 +47,24 @@ func (a *API) jobResults(x *exchange) error {
 		return missing
 	}
 
-	page, more, err := a.service.Results(r.Context(), f)
+	page, err := a.service.Results(r.Context(), f)
 	if err != nil {
 		return err
 	}
 	if media == mediaJSON {
-		next := ""
-		if more {
-			next = cursorAfter(cursorResults, page[len(page)-1].ID)
-		}
-		x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendResult, next))
+		x.respond(http.StatusOK, mediaJSON, appendPage(nil, page.Entries, appendResult, cursorAfter(cursorResults, page.Next)))
 		return nil
 	}
 	piece := make([]byte, 0, streamPiece+streamPiece/8)
 	if mark {
 		piece = append(piece, byteOrderMark...)
 	}
-	return a.streamResults(x, media, f, piece, page, more)
+	return a.streamResults(x, media, f, piece, page)
 }
 
 // streamResults sends what piece holds, a first page and all that follow it. Each item is told as it stands when its
 // page is read, and once.
-func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, piece []byte, page []revocation.Revocation, more bool) error {
+func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, piece []byte, page revocation.Page[revocation.Revocation]) error {
 	appendOne := appendResultLine
 	if media == mediaCSV {
 		appendOne = appendResultRow
@@ -81,8 +77,8 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 		return nil
 	}
 	for {
-		for i := range page {
-			piece = appendOne(piece, &page[i])
+		for i := range page.Entries {
+			piece = appendOne(piece, &page.Entries[i])
 			if len(piece) < streamPiece {
 				continue
 			}
@@ -94,7 +90,7 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 			}
 			piece = piece[:0]
 		}
-		if !more {
+		if page.Next.IsZero() {
 			return x.send(piece)
 		}
 		if x.stopping() {
@@ -103,15 +99,15 @@ func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter
 		if err := a.recheck(x); err != nil {
 			return x.broke(err)
 		}
-		f.After = page[len(page)-1].ID.Row()
+		f.After = page.Next.Row()
 		var err error
-		if page, more, err = a.service.Results(x.Request().Context(), f); err != nil {
+		if page, err = a.service.Results(x.Request().Context(), f); err != nil {
 			return x.broke(err)
 		}
 	}
 }
 
-// rowCursor reads the cursor of a job's results, which is the id of the last item of a page.
+// rowCursor reads the cursor of a job's results, which is the id of an item.
 func (q *query) rowCursor(name string, job revocation.ID) (after int) {
 	last := q.cursor(name, cursorResults)
 	if last.IsZero() {

@@ -31,15 +31,11 @@ func (a *API) listJobs(x *exchange) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, more, err := a.service.Jobs(x.Request().Context(), f)
+	page, err := a.service.Jobs(x.Request().Context(), f)
 	if err != nil {
 		return err
 	}
-	next := ""
-	if more {
-		next = cursorAfter(cursorJobs, page[len(page)-1].ID)
-	}
-	x.respond(http.StatusOK, mediaJSON, appendPage(nil, page, appendJob, next))
+	x.respond(http.StatusOK, mediaJSON, appendPage(nil, page.Entries, appendJob, cursorAfter(cursorJobs, page.Next)))
 	return nil
 }
 

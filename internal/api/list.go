@@ -33,15 +33,12 @@ func (a *API) list(x *exchange) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, more, err := a.service.List(x.Request().Context(), f)
+	page, err := a.service.List(x.Request().Context(), f)
 	if err != nil {
 		return err
 	}
-	next := ""
-	if more {
-		next = cursorAfter(cursorRevocations, page[len(page)-1].ID)
-	}
-	x.respond(http.StatusOK, mediaJSON, appendPage(make([]byte, 0, 64+600*len(page)), page, appendRevocation, next))
+	body := make([]byte, 0, 64+600*len(page.Entries))
+	x.respond(http.StatusOK, mediaJSON, appendPage(body, page.Entries, appendRevocation, cursorAfter(cursorRevocations, page.Next)))
 	return nil
 }
 
@@ -70,11 +67,15 @@ const (
 	cursorResults
 )
 
-// cursors are the kind and the last id of a page in letters that a URL holds as they are; strict, so that each has
+// cursors are the kind and the id behind which a page begins, in letters that a URL holds as they are; strict, so that each has
 // one spelling only.
 var cursors = base64.RawURLEncoding.Strict()
 
+// cursorAfter is empty for the zero id, which is behind the last page.
 func cursorAfter(kind cursorKind, last revocation.ID) string {
+	if last.IsZero() {
+		return ""
+	}
 	return cursors.EncodeToString(append([]byte{byte(kind)}, last[:]...))
 }
 

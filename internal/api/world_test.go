@@ -391,12 +391,12 @@ func (s *faultyStore) CancelJob(ctx context.Context, account string, id revocati
 	return s.Store.CancelJob(ctx, account, id)
 }
 
-func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
+func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
 	if before := s.beforeResults.Load(); before != nil {
 		(*before)(f)
 	}
 	if err := s.results.Load(); err != nil {
-		return nil, err
+		return revocation.Page[revocation.Revocation]{}, err
 	}
 	return s.Store.Results(ctx, f)
 }

@@ -103,7 +103,8 @@ type Result struct {
 	Notification string `json:"notification"`
 }
 
-// Results is a page of a job's items, in the order of the input.
+// Results is a page of a job's items, in the order of the input. It can have fewer than were asked for, even none, and
+// not be the last.
 type Results struct {
 	Data []Result `json:"data"`
 	// NextCursor asks for the next page; nil on the last.

@@ -110,6 +110,11 @@ func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, 
 
 // KeyByHash finds a key, valid or not, by its secret's hash; CodeNotFound when there is none.
 func (s *Store) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+	leave, err := s.keys.enter(ctx)
+	if err != nil {
+		return revocation.APIKey{}, fault("look up a key", err)
+	}
+	defer leave()
 	key, err := scanKey(s.pool.QueryRow(ctx, selectKey+`WHERE secret_hash = $1`, hash[:]))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return key, &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such key."}

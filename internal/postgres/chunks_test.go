@@ -59,7 +59,7 @@ func (w *world) look(job revocation.Job) {
 	}
 	page, err := w.store.Revocations(ctx, revocation.Filter{Account: "acme", ReportID: w.firstReport(job), JobID: job.ID, Limit: 10})
 	w.must(err)
-	if len(page) != 1 {
+	if len(page.Entries) != 1 {
 		w.t.Fatalf("by report: %+v", page)
 	}
 	_, err = w.store.Agenda(ctx)

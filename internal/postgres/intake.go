@@ -18,7 +18,7 @@ var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The u
 func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
 	var err error
 	for range maxRounds {
-		err = s.run(ctx, "begin a job", beginJob(job, lease))
+		err = s.change(ctx, "begin a job", committing(beginJob(job, lease)))
 		if err == nil {
 			return nil, nil
 		}
@@ -76,7 +76,7 @@ func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool,
 		}
 		return rows.Err()
 	})
-	if err := s.run(ctx, "look up a job's key", batch); err != nil || !found {
+	if err := s.change(ctx, "look up a job's key", committing(batch)); err != nil || !found {
 		return true, nil, err
 	}
 	switch {
@@ -87,7 +87,7 @@ func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool,
 	case state == revocation.JobReceiving:
 		return true, nil, s.DropJob(ctx, job.Account, target)
 	case state == "" || state == revocation.JobDropped:
-		return true, nil, s.run(ctx, "free a key", freeKey(job.Account, target, job.Route, job.IdempotencyKey))
+		return true, nil, s.change(ctx, "free a key", committing(freeKey(job.Account, target, job.Route, job.IdempotencyKey)))
 	}
 	bound = &revocation.Binding{
 		AccountKey: revocation.AccountKey{Account: job.Account, Key: job.IdempotencyKey}, Target: target,
@@ -127,7 +127,7 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 		rest = rest[n:]
 	}
 	queueInvalid(batch, job, items)
-	err := s.run(ctx, "add items", batch)
+	err := s.change(ctx, "add items", committing(batch))
 	if miscounted(err) {
 		return errGivenUp
 	}
@@ -215,7 +215,7 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocati
 		job, err = scanJob(seal.Account, row)
 		return err
 	})
-	err = s.run(ctx, "seal a job", batch)
+	err = s.change(ctx, "seal a job", committing(batch))
 	if miscounted(err) {
 		err = errGivenUp
 	}
@@ -245,5 +245,5 @@ func (s *Store) DropJob(ctx context.Context, account string, id revocation.ID) e
 		DELETE FROM idempotency_keys k USING dropped d
 		WHERE k.account_id = d.account_id AND k.route = d.route AND k.key = d.idempotency_key AND k.target_id = d.id
 			AND k.account_id = $1`, account, uuid(id))
-	return s.run(ctx, "drop a job", batch)
+	return s.change(ctx, "drop a job", committing(batch))
 }

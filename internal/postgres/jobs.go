@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -11,17 +12,22 @@ import (
 )
 
 // selectJob reads a job's row, and how many of its emails are settled. What is not visible is not there.
-const selectJob = `
+const (
+	selectJob = jobColumns + `jobs` + jobFacts
+
+	jobColumns = `
 	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
 		j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 		j.mails, m.sent, m.failed, m.unknown, j.delegated,
 		j.started_at, j.finished_at, clock_timestamp(), j.since, j.since_done
-	FROM jobs j
+	FROM `
+	jobFacts = ` AS j
 	CROSS JOIN LATERAL (
 		SELECT coalesce(sum(m.sent), 0) AS sent, coalesce(sum(m.failed), 0) AS failed,
 			coalesce(sum(m.unknown), 0) AS unknown
 		FROM mail_tallies m WHERE m.account_id = j.account_id AND m.job_id = j.id) AS m
 	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
+)
 
 func scanJob(account string, row pgx.Row) (revocation.Job, error) {
 	j := revocation.Job{Account: account}
@@ -55,7 +61,15 @@ var errNoJob = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There i
 
 // Job implements revocation.JobStore.
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
-	found, err := s.selectJobs(ctx, account, selectJob+` AND j.id = $2`, account, uuid(id))
+	var found []revocation.Job
+	batch := &pgx.Batch{}
+	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
+			return scanJob(account, row)
+		})
+		return err
+	})
+	err := s.look(ctx, "read a job", committing(batch))
 	if err == nil && len(found) == 0 {
 		err = errNoJob
 	}
@@ -66,44 +80,34 @@ func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revo
 }
 
 // Jobs implements revocation.JobStore.
-func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) ([]revocation.Job, error) {
-	before := f.Before
-	if before.IsZero() {
-		before = lastID
+func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (revocation.Page[revocation.Job], error) {
+	f.Before, f.Scan = cmp.Or(f.Before, lastID), cmp.Or(f.Scan, revocation.PageScan)
+	return readPage(ctx, s, "list jobs", f.Limit, jobList{f}, func(row pgx.Row) (revocation.Job, error) {
+		return scanJob(f.Account, row)
+	})
+}
+
+type jobList struct{ revocation.JobFilter }
+
+func (jobList) falling() bool { return true }
+
+const olderJobs = ` FROM jobs WHERE account_id = $1 AND id < $2 ORDER BY id DESC`
+
+func (l jobList) rows() (string, []any) {
+	return jobColumns + `(SELECT *` + olderJobs + ` LIMIT $3)` + jobFacts + ` ORDER BY 1 DESC LIMIT $4`,
+		[]any{l.Account, uuid(l.Before), l.Scan, l.Limit + 1}
+}
+
+func (l jobList) bound(last revocation.ID) (string, []any) {
+	if last.IsZero() {
+		return `SELECT id` + olderJobs + ` OFFSET $3 LIMIT 1`, []any{l.Account, uuid(l.Before), l.Scan - 1}
 	}
-	return s.selectJobs(ctx, f.Account, selectJob+` AND j.id < $2 ORDER BY j.id DESC LIMIT $3`,
-		f.Account, uuid(before), f.Limit)
+	return `SELECT id` + olderJobs + ` LIMIT 0`, []any{l.Account, uuid(l.Before)} // rows has come as far as that
 }
 
 // lastID is after every other.
 var lastID = revocation.ID{
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-}
-
-func (s *Store) selectJobs(ctx context.Context, account, query string, args ...any) (found []revocation.Job, err error) {
-	batch := &pgx.Batch{}
-	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
-		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
-			return scanJob(account, row)
-		})
-		return err
-	})
-	return found, s.readOnly(ctx, "read jobs", batch)
-}
-
-// Results implements revocation.JobStore.
-func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
-	stored := selectStored + ` AND r.id > $2 AND r.id <= $3 AND r.job_id = $4`
-	args := []any{
-		f.Account, uuid(f.Job.Item(f.After)), uuid(f.Job.Item(revocation.MaxJobItems)), uuid(f.Job), f.Limit, f.After,
-	}
-	if f.Status != "" {
-		stored += ` AND ` + storedIs(f.Status, "$7")
-		args = append(args, string(f.Status))
-	}
-	inChunks := selectInChunks(``, ` AND id = $4`+inChunksIs(f.Status), ` AND c.end_row > $6`, ` AND u.row > $6`)
-	return s.selectRevocations(ctx, f.Account,
-		`(`+stored+` ORDER BY 1 LIMIT $5) UNION ALL (`+inChunks+` LIMIT $5) ORDER BY 1 LIMIT $5`, args...)
 }
 
 // CancelJob implements revocation.JobStore.
@@ -119,7 +123,7 @@ func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID)
 		})
 		return err
 	})
-	if err := s.run(ctx, "cancel a job", batch); err != nil {
+	if err := s.change(ctx, "cancel a job", committing(batch)); err != nil {
 		return revocation.Job{}, err
 	}
 	switch {

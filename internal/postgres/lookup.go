@@ -13,7 +13,7 @@ import (
 
 // lookupBatches gathers requests for one revocation each: many that poll at once cost the database a few statements, and
 // not a transaction for each.
-var lookupBatches = batch.Options{MaxSize: 256, MaxRunning: 4, MaxWait: 20 * time.Millisecond}
+var lookupBatches = batch.Options{MaxSize: 256, MaxRunning: maxLookups, MaxWait: 20 * time.Millisecond}
 
 type lookup struct {
 	ctx     context.Context //nolint:containedctx // of the request: it waits, and its trace is followed

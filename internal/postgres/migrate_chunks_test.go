@@ -67,7 +67,7 @@ func TestMigrate_Chunks(t *testing.T) {
 			page, err := s.Results(t.Context(), revocation.ResultFilter{Account: "acme", Job: job, Limit: 100})
 			must(t, err)
 			var got []revocation.Status
-			for i, r := range page {
+			for i, r := range page.Entries {
 				if r.ID != job.Item(i+1) || r.Status != revocation.StatusInvalid && r.ReportID != int64(i+11) || r.Notify != (i != 5) {
 					t.Errorf("row %d is %+v", i+1, r)
 				}

@@ -289,7 +289,7 @@ func TestStore_Plans(t *testing.T) {
 			w.must(err)
 			page, err := w.store.Revocations(t.Context(), revocation.Filter{Account: "acme", ReportID: s.ReportID, Limit: 3})
 			w.must(err)
-			if len(page) == 0 || page[0].ID != got.ID {
+			if len(page.Entries) == 0 || page.Entries[0].ID != got.ID {
 				t.Fatalf("report %d: %v", s.ReportID, page)
 			}
 		}

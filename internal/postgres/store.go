@@ -36,6 +36,8 @@ type Store struct {
 	// cautious counts down the flushes that look before they write.
 	cautious atomic.Int64
 	lookups  *batch.Batcher[*lookup]
+
+	looks, changes, keys lane
 }
 
 const (
@@ -57,7 +59,7 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	s := &Store{}
+	s := &Store{looks: make(lane, maxLooks), changes: make(lane, maxChanges), keys: make(lane, maxKeys)}
 	s.lookups = batch.New(lookupBatches, s.lookUp)
 	preferWritable(config.ConnConfig, url)
 	giveUpUseless(config.ConnConfig, func() { s.pool.Reset() })

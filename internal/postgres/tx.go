@@ -41,12 +41,24 @@ const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('pla
 // hastySettings are settings for a transaction that many wait for, and that is done in another way when it meets a lock.
 const hastySettings = settings + `, set_config('lock_timeout', '50ms', true)`
 
+// readTimeout bounds a statement of a page, and lookTimeout the transaction with all of them.
+const (
+	readTimeout = 2 * time.Second
+	lookTimeout = 2*readTimeout + time.Second
+)
+
+// lookSettings are the settings of a transaction that reads a page. What has an order in an index is read in this order,
+// and no further than a LIMIT goes: to read all and sort it looks as cheap as that while a table is small.
+var lookSettings = settings + `, set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
+	set_config('statement_timeout', '` + strconv.FormatInt(readTimeout.Milliseconds(), 10) + `', true)`
+
 // tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
 // statements and commits with its last, so that a transaction of one batch takes one of them.
 type tx struct {
 	name  string
 	conn  *pgxpool.Conn
 	hasty bool // it begins with hastySettings
+	looks bool // see Store.look
 	begun bool
 	done  bool
 }
@@ -59,28 +71,70 @@ const txTimeout = 10 * time.Second
 func (s *Store) tx(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
+	return s.transact(ctx, &tx{name: name}, fn)
+}
+
+func (s *Store) transact(ctx context.Context, t *tx, fn func(context.Context, *tx) error) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return fault(name, err)
+		return fault(t.name, err)
 	}
 	defer conn.Release()
-	t := &tx{name: name, conn: conn}
+	t.conn = conn
 	err = fn(ctx, t)
 	if t.begun && !t.done {
 		t.rollback(ctx)
 	}
-	return fault(name, err)
+	return fault(t.name, err)
+}
+
+// change is tx for what callers change but do not submit singly. It has few connections, so that however long such
+// transactions take, others have theirs.
+func (s *Store) change(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
+	leave, err := s.changes.enter(ctx)
+	if err != nil {
+		return fault(name, err)
+	}
+	defer leave()
+	return s.transact(ctx, &tx{name: name}, fn)
+}
+
+// look runs statements that read, all of which see one moment. It has few connections, and a statement has
+// readTimeout, so that reading holds up nothing else. A caller that leaves meanwhile does not end a statement: the
+// connection would be lost with it.
+func (s *Store) look(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
+	waiting, stopWaiting := context.WithTimeout(ctx, readTimeout)
+	defer stopWaiting()
+	leave, err := s.looks.enter(waiting)
+	if err != nil {
+		return fault(name, err)
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	return unwritten(s.transact(ctx, &tx{name: name, looks: true}, fn))
 }
 
 // run is a transaction of one batch, in one round trip.
 func (s *Store) run(ctx context.Context, name string, batch *pgx.Batch) error {
-	return s.tx(ctx, name, func(ctx context.Context, tx *tx) error { return tx.commit(ctx, batch) })
+	return s.tx(ctx, name, committing(batch))
+}
+
+// committing is all of a transaction of one batch.
+func committing(batch *pgx.Batch) func(context.Context, *tx) error {
+	return func(ctx context.Context, tx *tx) error { return tx.commit(ctx, batch) }
 }
 
 // readOnly is run for statements that write nothing.
 func (s *Store) readOnly(ctx context.Context, name string, batch *pgx.Batch) error {
-	err := s.run(ctx, name, batch)
-	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown { // there was nothing to commit
+	return unwritten(s.run(ctx, name, batch))
+}
+
+// unwritten is the error of a transaction that had nothing to commit.
+func unwritten(err error) error {
+	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown {
 		err = &revocation.Error{Code: revocation.CodeConnectionLost, Err: err}
 	}
 	return err
@@ -130,10 +184,17 @@ func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
 	}
 	t.begun = true
 	first := &pgx.Batch{}
-	first.Queue("BEGIN")
-	if t.hasty {
-		first.Queue(hastySettings)
+	if t.looks {
+		first.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	} else {
+		first.Queue("BEGIN")
+	}
+	switch {
+	case t.looks:
+		first.Queue(lookSettings)
+	case t.hasty:
+		first.Queue(hastySettings)
+	default:
 		first.Queue(settings)
 	}
 	first.QueuedQueries = append(first.QueuedQueries, batch.QueuedQueries...)

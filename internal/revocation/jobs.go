@@ -35,30 +35,17 @@ func (s *Service) Job(ctx context.Context, account string, id ID, wait time.Dura
 	return job, nil
 }
 
-// Jobs gives a page of jobs, newest first, and whether there are more after it.
-func (s *Service) Jobs(ctx context.Context, f JobFilter) (page []Job, more bool, err error) {
-	limit := f.Limit
-	f.Limit++
-	page, err = s.store.Jobs(ctx, f)
-	if len(page) > limit {
-		page, more = page[:limit], true
-	}
-	return page, more, err
+// Jobs returns a page of jobs, newest first.
+func (s *Service) Jobs(ctx context.Context, f JobFilter) (Page[Job], error) {
+	return s.store.Jobs(ctx, f)
 }
 
-// Results gives a page of a job's items, in the order of the input, and whether there are more after it.
-// CodeNotFound when the account has no such job.
-func (s *Service) Results(ctx context.Context, f ResultFilter) (page []Revocation, more bool, err error) {
+// Results returns a page of a job's items, in the order of the input. CodeNotFound when the account has no such job.
+func (s *Service) Results(ctx context.Context, f ResultFilter) (Page[Revocation], error) {
 	if _, err := s.store.Job(ctx, f.Account, f.Job); err != nil {
-		return nil, false, err
+		return Page[Revocation]{}, err
 	}
-	limit := f.Limit
-	f.Limit++
-	page, err = s.store.Results(ctx, f)
-	if len(page) > limit {
-		page, more = page[:limit], true
-	}
-	return page, more, err
+	return s.store.Results(ctx, f)
 }
 
 // CancelJob has what is not carried out yet become CANCELLED. A job that was cancelled
@@ -99,15 +86,14 @@ func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) 
 		if err != nil {
 			return Job{}, err
 		}
-		for i := range page {
-			r := &page[i]
+		for i := range page.Entries {
+			r := &page.Entries[i]
 			item := Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference}
 			if err := in.Add(ctx, item); err != nil {
 				return Job{}, err
 			}
-			f.After = r.ID.Row()
 		}
-		more = len(page) == f.Limit
+		f.After, more = page.Next.Row(), !page.Next.IsZero()
 	}
 	return in.Seal(ctx, JobValues{Label: failed.Label}, fingerprint)
 }

@@ -23,11 +23,11 @@ type JobStore interface {
 
 	// Job gives one by its id; CodeNotFound when the account has none such, or not yet, or not any more.
 	Job(ctx context.Context, account string, id ID) (Job, error)
-	// Jobs gives at most f.Limit of an account, newest first.
-	Jobs(ctx context.Context, f JobFilter) ([]Job, error)
-	// Results gives at most f.Limit items of a job, by their rows, INVALID ones too. Of a job that is not
-	// visible there are none.
-	Results(ctx context.Context, f ResultFilter) ([]Revocation, error)
+	// Jobs returns a page of an account's jobs, newest first.
+	Jobs(ctx context.Context, f JobFilter) (Page[Job], error)
+	// Results returns a page of a job's items, by their rows, INVALID ones too. Of a job that is not visible there are
+	// none.
+	Results(ctx context.Context, f ResultFilter) (Page[Revocation], error)
 	// CancelJob makes a job CANCELLING and returns it; one that is CANCELLING or CANCELLED already, as it is.
 	// CodeJobEnded when it is COMPLETED, CodeNotFound as Job.
 	CancelJob(ctx context.Context, account string, id ID) (Job, error)
@@ -81,9 +81,11 @@ type Seal struct {
 // JobFilter selects jobs of one account, newest first.
 type JobFilter struct {
 	Account string
-	// Before is the last id of the page before; zero for the first page.
+	// Before is the Next of the page before; zero for the first page.
 	Before ID
 	Limit  int
+	// Scan is how many rows are read at most; 0: PageScan.
+	Scan int
 }
 
 // ResultFilter selects items of one job, in the order of the input.
@@ -92,9 +94,11 @@ type ResultFilter struct {
 	Job     ID
 	// Status selects when it is not empty.
 	Status Status
-	// After is the last row of the page before; 0 for the first page.
+	// After is the row of the Next of the page before; 0 for the first page.
 	After int
 	Limit int
+	// Scan is how many rows are read at most; 0: PageScan.
+	Scan int
 }
 
 // BulkStore carries out jobs.

@@ -86,9 +86,11 @@ type Filter struct {
 	// CreatedAfter and CreatedBefore are both excluded; zero: no bound.
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-	// Before is the last id of the page before; zero for the first page.
+	// Before is the Next of the page before; zero for the first page.
 	Before ID
 	Limit  int
+	// Scan is how many rows are read at most; 0: PageScan.
+	Scan int
 }
 
 // IDRange is what the filter says of ids, since creation is part of them: low <= id < high. A zero high is

@@ -12,8 +12,8 @@ import (
 type ReadStore interface {
 	// Revocation gives one by its id; CodeNotFound when the account has none such.
 	Revocation(ctx context.Context, account string, id ID) (Revocation, error)
-	// Revocations gives at most f.Limit of those that f selects, newest first.
-	Revocations(ctx context.Context, f Filter) ([]Revocation, error)
+	// Revocations returns a page of those that f selects, newest first.
+	Revocations(ctx context.Context, f Filter) (Page[Revocation], error)
 }
 
 // ServiceStore is what a Service needs of a store.
@@ -150,13 +150,7 @@ func (s *Service) Get(ctx context.Context, account string, id ID, wait time.Dura
 	return s.await(ctx, w, wait, &r, func(r *Revocation) bool { return r.Final })
 }
 
-// List gives a page of revocations, newest first, and whether there are more after it.
-func (s *Service) List(ctx context.Context, f Filter) (page []Revocation, more bool, err error) {
-	limit := f.Limit
-	f.Limit++
-	page, err = s.store.Revocations(ctx, f)
-	if len(page) > limit {
-		page, more = page[:limit], true
-	}
-	return page, more, err
+// List returns a page of revocations, newest first.
+func (s *Service) List(ctx context.Context, f Filter) (Page[Revocation], error) {
+	return s.store.Revocations(ctx, f)
 }

@@ -250,9 +250,10 @@ func TestService_List(t *testing.T) {
 	var got []revocation.ID
 	filter := revocation.Filter{Account: "acme", Limit: 2}
 	for pages := 1; ; pages++ {
-		page, more, err := service.List(t.Context(), filter)
+		page, err := service.List(t.Context(), filter)
 		w.must(err)
-		for _, r := range page {
+		more := !page.Next.IsZero()
+		for _, r := range page.Entries {
 			got = append(got, r.ID)
 		}
 		if more != (pages < 3) {
@@ -261,7 +262,7 @@ func TestService_List(t *testing.T) {
 		if !more {
 			break
 		}
-		filter.Before = page[len(page)-1].ID
+		filter.Before = page.Next
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

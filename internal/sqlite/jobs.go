@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -34,8 +35,12 @@ const selectJob = `
 
 // Job gives one by its id.
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
-	job, err := readJob(ctx, s.readers, account, id)
-	return job, fault("read job", err)
+	var job revocation.Job
+	err := s.look(ctx, "read job", func(ctx context.Context, tx *sql.Tx) (err error) {
+		job, err = readJob(ctx, tx, account, id)
+		return err
+	})
+	return job, err
 }
 
 func readJob(ctx context.Context, q querier, account string, id revocation.ID) (revocation.Job, error) {
@@ -49,15 +54,21 @@ func readJob(ctx context.Context, q querier, account string, id revocation.ID) (
 	return found[0], nil
 }
 
-// Jobs gives a page of an account's, newest first.
-func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) ([]revocation.Job, error) {
+// Jobs implements revocation.JobStore.
+func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocation.Page[revocation.Job], err error) {
+	l := list[revocation.Job]{
+		rows:    `SELECT id FROM jobs WHERE account_id = ? AND id < ? ORDER BY id DESC`,
+		falling: true, entries: selection{selectJob, []any{f.Account}}, id: `j.id`, scan: scanJob, limit: f.Limit,
+	}
 	before := "g" // above all ids
 	if !f.Before.IsZero() {
 		before = f.Before.String()
 	}
-	page, err := query(ctx, s.readers, scanJob, selectJob+` AND j.id < ?2 ORDER BY j.id DESC LIMIT ?3`,
-		f.Account, before, f.Limit)
-	return page, fault("list jobs", err)
+	err = s.look(ctx, "list jobs", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan), f.Account, before)
+		return err
+	})
+	return page, err
 }
 
 func scanJob(rows *sql.Rows) (j revocation.Job, err error) {

@@ -1,12 +1,73 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
+	"time"
 
 	"rescind/internal/revocation"
 )
+
+// readTimeout bounds the reading of a page.
+const readTimeout = 2 * time.Second
+
+// look reads in one transaction, which sees one moment.
+func (s *Store) look(ctx context.Context, doing string, read func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	tx, err := s.pages.BeginTx(ctx, nil)
+	if err != nil {
+		return fault(doing, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // there is nothing to lose
+	return fault(doing, read(ctx, tx))
+}
+
+// list reads the pages of one list.
+type list[Entry revocation.Revocation | revocation.Job] struct {
+	// rows selects the ids of the rows that are read, in the order of the list. A LIMIT follows.
+	rows string
+	// falling reports whether the list begins with the highest id.
+	falling bool
+	// entries selects what is wanted of the rows, whose ids are in the column id.
+	entries selection
+	id      string
+	scan    func(*sql.Rows) (Entry, error)
+	limit   int
+}
+
+// read adds to a page what is wanted of at most so many rows, and returns how many more may be read. It sets the page's
+// Next when there are more entries, or more rows. args are the parameters of l.rows.
+func (l *list[Entry]) read(ctx context.Context, tx *sql.Tx, page *revocation.Page[Entry], most int, args ...any) (left int, err error) {
+	var read int
+	var lowest, highest revocation.ID
+	err = tx.QueryRowContext(ctx, `SELECT count(*), min(id), max(id) FROM (`+l.rows+` LIMIT ?)`, append(args, most)...).
+		Scan(&read, optionalID{&lowest}, optionalID{&highest})
+	if err != nil || read == 0 {
+		return most, err
+	}
+	order, last := ``, highest
+	if l.falling {
+		order, last = ` DESC`, lowest
+	}
+	found, err := query(ctx, tx, l.scan,
+		l.entries.statement+` AND `+l.id+` BETWEEN ? AND ? ORDER BY `+l.id+order+` LIMIT ?`,
+		append(slices.Clone(l.entries.args), lowest.String(), highest.String(), l.limit+1)...)
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range found {
+		if !page.Add(entry, l.limit) {
+			return 0, nil
+		}
+	}
+	if read == most {
+		page.Stop(last, l.falling)
+	}
+	return most - read, nil
+}
 
 // idRange is low <= id < high.
 type idRange struct{ low, high revocation.ID }
@@ -14,37 +75,7 @@ type idRange struct{ low, high revocation.ID }
 // lastID is above all ids that are made.
 var lastID = revocation.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// Revocations gives a page of those that f selects, newest first. The items of hidden jobs are passed over by
-// their ranges, since they can be many.
-func (s *Store) Revocations(ctx context.Context, f revocation.Filter) ([]revocation.Revocation, error) {
-	selected := selection{selectShown, []any{f.Account}}
-	if f.ReportID != 0 {
-		selected = selection{selectShownOfReport, []any{f.Account, f.ReportID}}
-	}
-	selected.where(`r.status <> 'INVALID'`)
-	if f.Status != "" {
-		selected.status(f.Status)
-	}
-	low, high := f.IDRange()
-	if high.IsZero() {
-		high = lastID
-	}
-	within := idRange{low, high}
-	if !f.JobID.IsZero() {
-		if f.JobID != revocation.JobID(f.JobID) {
-			return nil, nil // no job has such an id
-		}
-		within = within.and(idRange{f.JobID, endOfItems(f.JobID)})
-	}
-	// One transaction, so that no job becomes visible between its looks.
-	tx, err := s.readers.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, fault("list revocations", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // there is nothing to lose
-	page, err := pageOf(ctx, tx, f, selected, within)
-	return page, fault("list revocations", err)
-}
+func (r idRange) empty() bool { return r.low.Compare(r.high) >= 0 }
 
 func (r idRange) and(other idRange) idRange {
 	if other.low.Compare(r.low) > 0 {
@@ -56,30 +87,71 @@ func (r idRange) and(other idRange) idRange {
 	return r
 }
 
-// pageOf goes down from gap to gap between the hidden jobs, until the page is full.
-func pageOf(ctx context.Context, tx *sql.Tx, f revocation.Filter, selected selection, within idRange) (page []revocation.Revocation, err error) {
-	selected.statement += ` AND r.id >= ? AND r.id < ? ORDER BY r.id DESC LIMIT ?`
-	for len(page) < f.Limit && within.low.Compare(within.high) < 0 {
-		hidden, err := query(ctx, tx, scanID, `
-			SELECT id FROM jobs INDEXED BY jobs_hidden
-			WHERE account_id = ?1 AND state IN `+hiddenStates+` AND id < ?2 ORDER BY id DESC LIMIT 1`,
-			f.Account, within.high.String())
-		if err != nil {
-			return nil, err
-		}
-		gap, rest := within, idRange{}
-		for _, job := range hidden { // of which there is one at most
-			gap = within.and(idRange{endOfItems(job), lastID})
-			rest = within.and(idRange{high: job})
-		}
-		args := append(slices.Clone(selected.args), gap.low.String(), gap.high.String(), f.Limit-len(page))
-		found, err := query(ctx, tx, scanShown, selected.statement, args...)
-		if err != nil {
-			return nil, err
-		}
-		page, within = append(page, found...), rest
+// Revocations implements revocation.ReadStore. The items of hidden jobs are passed over by their ranges, since they can
+// be many.
+func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revocation.Page[revocation.Revocation], err error) {
+	l := list[revocation.Revocation]{
+		rows:    `SELECT id FROM revocations WHERE account_id = ? AND id >= ? AND id < ? ORDER BY id DESC`,
+		falling: true, entries: selection{selectShown, []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
 	}
-	return page, nil
+	args := []any{f.Account}
+	if f.ReportID != 0 {
+		l.rows = `
+			SELECT id FROM revocations INDEXED BY revocations_report
+			WHERE account_id = ? AND report_id = ? AND id >= ? AND id < ? ORDER BY id DESC`
+		l.entries = selection{selectShownOfReport, []any{f.Account, f.ReportID}}
+		args = append(args, f.ReportID)
+	}
+	l.entries.where(`r.status <> 'INVALID'`)
+	if f.Status != "" {
+		l.entries.status(f.Status)
+	}
+	low, high := f.IDRange()
+	if high.IsZero() {
+		high = lastID
+	}
+	within := idRange{low, high}
+	if !f.JobID.IsZero() {
+		if f.JobID != revocation.JobID(f.JobID) {
+			return page, nil // no job has such an id
+		}
+		within = within.and(idRange{f.JobID, endOfItems(f.JobID)})
+	}
+	err = s.look(ctx, "list revocations", func(ctx context.Context, tx *sql.Tx) error {
+		left := cmp.Or(f.Scan, revocation.PageScan)
+		for page.Next.IsZero() && !within.empty() {
+			gap, rest, err := nextGap(ctx, tx, f.Account, within)
+			if err != nil {
+				return err
+			}
+			if !gap.empty() {
+				left, err = l.read(ctx, tx, &page, left, append(slices.Clone(args), gap.low.String(), gap.high.String())...)
+				if err != nil {
+					return err
+				}
+			}
+			if left--; left <= 0 && !rest.empty() && page.Next.IsZero() {
+				page.Stop(rest.high, true) // there are many hidden jobs
+			}
+			within = rest
+		}
+		return nil
+	})
+	return page, err
+}
+
+// nextGap splits a range at the newest hidden job in it: into the ids above its items, and those below.
+func nextGap(ctx context.Context, tx *sql.Tx, account string, within idRange) (gap, rest idRange, err error) {
+	hidden, err := query(ctx, tx, scanID, `
+		SELECT id FROM jobs INDEXED BY jobs_hidden
+		WHERE account_id = ?1 AND state IN `+hiddenStates+` AND id < ?2 ORDER BY id DESC LIMIT 1`,
+		account, within.high.String())
+	gap = within
+	for _, job := range hidden { // of which there is one at most
+		gap = within.and(idRange{endOfItems(job), lastID})
+		rest = within.and(idRange{high: job})
+	}
+	return gap, rest, err
 }
 
 func scanID(rows *sql.Rows) (id revocation.ID, err error) {
@@ -87,16 +159,21 @@ func scanID(rows *sql.Rows) (id revocation.ID, err error) {
 	return id, err
 }
 
-// Results gives a page of a job's items, in the order of the input.
-func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) ([]revocation.Revocation, error) {
-	selected := selection{selectShown, []any{f.Account}}
-	selected.where(`r.id > ? AND r.id < ?`, f.Job.Item(f.After).String(), endOfItems(f.Job).String())
-	selected.where(`EXISTS (SELECT 1 FROM jobs WHERE account_id = ? AND id = ? AND state NOT IN `+hiddenStates+`)`,
+// Results implements revocation.JobStore.
+func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page revocation.Page[revocation.Revocation], err error) {
+	l := list[revocation.Revocation]{
+		rows:    `SELECT id FROM revocations WHERE account_id = ? AND id > ? AND id < ? ORDER BY id`,
+		entries: selection{selectShown, []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
+	}
+	l.entries.where(`EXISTS (SELECT 1 FROM jobs WHERE account_id = ? AND id = ? AND state NOT IN `+hiddenStates+`)`,
 		f.Account, f.Job.String())
 	if f.Status != "" {
-		selected.status(f.Status)
+		l.entries.status(f.Status)
 	}
-	page, err := query(ctx, s.readers, scanShown, selected.statement+` ORDER BY r.id LIMIT ?`,
-		append(selected.args, f.Limit)...)
-	return page, fault("read results", err)
+	err = s.look(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan),
+			f.Account, f.Job.Item(f.After).String(), endOfItems(f.Job).String())
+		return err
+	})
+	return page, err
 }

@@ -22,8 +22,10 @@ import (
 )
 
 const (
-	// readers is how many reads run at once beside the writer.
+	// readers is how many reads run at once beside the writer, but for those of pages and jobs, which have connections
+	// of their own: however long they take, API keys are looked up and workers find their work.
 	readers = 4
+	pages   = 4
 	// busyTimeout bounds the wait for another process that writes to the same file.
 	busyTimeout = 5 * time.Second
 )
@@ -33,6 +35,7 @@ type Store struct {
 	path    string
 	writer  *sql.DB // of one connection
 	readers *sql.DB
+	pages   *sql.DB
 }
 
 var (
@@ -75,7 +78,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fault("open database", err), writer.Close())
 	}
-	return &Store{path: path, writer: writer, readers: reading}, nil
+	paging, err := open(path, pages, url.Values{"_query_only": {"1"}})
+	if err != nil {
+		return nil, errors.Join(fault("open database", err), reading.Close(), writer.Close())
+	}
+	return &Store{path: path, writer: writer, readers: reading, pages: paging}, nil
 }
 
 func open(path string, connections int, settings url.Values) (*sql.DB, error) {
@@ -93,7 +100,7 @@ func open(path string, connections int, settings url.Values) (*sql.DB, error) {
 // Close ends the store's use of the file; the last one to do so folds the write-ahead log into it.
 func (s *Store) Close() error {
 	// The writer goes last: a connection that may only read cannot fold the log.
-	return fault("close database", errors.Join(s.readers.Close(), s.writer.Close()))
+	return fault("close database", errors.Join(s.readers.Close(), s.pages.Close(), s.writer.Close()))
 }
 
 // Resume makes everything that is not finished due at once. It is for a process that is alone with the file

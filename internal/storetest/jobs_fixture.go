@@ -167,14 +167,14 @@ func (f *fixture) pages(filter revocation.ResultFilter) (all []revocation.Revoca
 	for {
 		page, err := f.Results(f.Context(), filter)
 		f.must(err)
-		if len(page) > filter.Limit {
-			f.Fatalf("a page of %d, want at most %d", len(page), filter.Limit)
+		if len(page.Entries) > filter.Limit {
+			f.Fatalf("a page of %d, want at most %d", len(page.Entries), filter.Limit)
 		}
-		all = append(all, page...)
-		if len(page) < filter.Limit {
+		all = append(all, page.Entries...)
+		if page.Next.IsZero() {
 			return all
 		}
-		if row := page[len(page)-1].ID.Row(); row > filter.After {
+		if row := page.Next.Row(); row > filter.After {
 			filter.After = row
 		} else {
 			f.Fatalf("a page after row %d ends with row %d", filter.After, row)

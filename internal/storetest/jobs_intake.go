@@ -100,7 +100,7 @@ var intakeTests = []test{
 		f.alike("job", &want, f.look(sealed))
 		jobs, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
 		f.must(err)
-		f.alike("list", []revocation.Job{want}, jobs)
+		f.alike("list", []revocation.Job{want}, jobs.Entries)
 		reference := "r"
 		notRequested := revocation.Notification{Status: revocation.NotificationNotRequested}
 		results := f.results(sealed)

@@ -92,8 +92,9 @@ func (j *modelledJob) count(m *model) (want revocation.Job) {
 
 // checkJobs compares the list of jobs with the model.
 func (m *model) checkJobs(t *rapid.T) {
-	jobs, err := m.store.Jobs(m.f.Context(), revocation.JobFilter{Account: m.account, Limit: 100})
+	page, err := m.store.Jobs(m.f.Context(), revocation.JobFilter{Account: m.account, Limit: 100})
 	m.must(t, err)
+	jobs := page.Entries
 	for _, j := range slices.Backward(m.jobs) {
 		if j.stage != revocation.JobQueued {
 			continue
@@ -120,8 +121,9 @@ func (m *model) compareJob(t *rapid.T, got revocation.Job, j *modelledJob) {
 // checkResults compares each job and its items with the model.
 func (m *model) checkResults(t *rapid.T) {
 	for _, j := range m.jobs {
-		results, err := m.store.Results(m.f.Context(), revocation.ResultFilter{Account: m.account, Job: j.seal.ID, Limit: 100})
+		page, err := m.store.Results(m.f.Context(), revocation.ResultFilter{Account: m.account, Job: j.seal.ID, Limit: 100})
 		m.must(t, err)
+		results := page.Entries
 		got, err := m.store.Job(m.f.Context(), m.account, j.seal.ID)
 		if j.stage != revocation.JobQueued {
 			if len(results) > 0 || err == nil || revocation.ErrorCode(err) != revocation.CodeNotFound {

@@ -19,8 +19,8 @@ func (f *fixture) jobList(filter revocation.JobFilter) []revocation.ID {
 	}
 	jobs, err := f.Jobs(f.Context(), filter)
 	f.must(err)
-	ids := make([]revocation.ID, len(jobs))
-	for i, j := range jobs {
+	ids := make([]revocation.ID, len(jobs.Entries))
+	for i, j := range jobs.Entries {
 		ids[i] = j.ID
 	}
 	return ids
@@ -69,8 +69,9 @@ var jobReadTests = []test{
 		for i, job := range want {
 			want[i] = *f.look(job)
 		}
-		jobs, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
+		page, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
 		f.must(err)
+		jobs := page.Entries
 		f.alike("list", want, jobs)
 		for i := range jobs {
 			f.sound(&jobs[i])
@@ -108,7 +109,7 @@ var jobReadTests = []test{
 		f.same("all after it", want, f.list(revocation.Filter{}))
 		page, err := f.Revocations(f.Context(), revocation.Filter{Account: acme, Limit: 9})
 		f.must(err)
-		for i, r := range page {
+		for i, r := range page.Entries {
 			f.same("what a poll tells", f.read(revocation.Ref{Account: acme, ID: want[i]}), r)
 		}
 		var paged []revocation.ID

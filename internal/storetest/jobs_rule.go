@@ -84,10 +84,10 @@ func ruled(t *rapid.T, f *fixture, account string) {
 		ok(err)
 		page, err := f.Results(f.Context(), revocation.ResultFilter{Account: account, Job: job.ID, Limit: 100})
 		ok(err)
-		if len(page) != len(want) {
-			t.Fatalf("%d items, want %d", len(page), len(want))
+		if len(page.Entries) != len(want) {
+			t.Fatalf("%d items, want %d", len(page.Entries), len(want))
 		}
-		for i, r := range page {
+		for i, r := range page.Entries {
 			got := revocation.Revocation{
 				ReportID: r.ReportID, Notify: r.Notify, Status: r.Status, Timestamp: r.Timestamp, Notification: r.Notification,
 			}

@@ -74,7 +74,7 @@ var sizeTests = []test{
 		f.end(job)
 		more, err := f.Results(f.Context(), revocation.ResultFilter{Account: acme, Job: job.ID, After: 4, Limit: 100})
 		f.must(err)
-		for i, r := range append(page, more...) {
+		for i, r := range append(page.Entries, more.Entries...) {
 			f.same("row", i+1, r.ID.Row())
 		}
 		for _, limit := range []int{1, 5, 6, 11, 12} {

@@ -141,15 +141,15 @@ func (f *fixture) oldestFirst(filter revocation.Filter) (all []revocation.Revoca
 	for {
 		page, err := f.Revocations(f.Context(), filter)
 		f.must(err)
-		if len(page) > filter.Limit {
-			f.Fatalf("a page of %d, want at most %d", len(page), filter.Limit)
+		if len(page.Entries) > filter.Limit {
+			f.Fatalf("a page of %d, want at most %d", len(page.Entries), filter.Limit)
 		}
-		all = append(all, page...)
-		if len(page) < filter.Limit {
+		all = append(all, page.Entries...)
+		if page.Next.IsZero() {
 			slices.Reverse(all)
 			return all
 		}
-		filter.Before = page[len(page)-1].ID
+		filter.Before = page.Next
 	}
 }
 
@@ -252,6 +252,17 @@ var waitingTests = []test{
 	}},
 }
 
+// everything reads a list page by page.
+func everything(read func(last revocation.ID) (revocation.Page[revocation.Revocation], error)) (all []revocation.Revocation, err error) {
+	for last := (revocation.ID{}); ; {
+		page, err := read(last)
+		all = append(all, page.Entries...)
+		if last = page.Next; err != nil || last.IsZero() {
+			return all, err
+		}
+	}
+}
+
 // cancelHalfWay carries out a part of a job, spills a part and cancels the rest, while others read all of it.
 func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 	f.Helper()
@@ -277,9 +288,13 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 			var err error
 			switch i {
 			case 1:
-				read, err = f.Results(ctx, revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 2 * job.Total})
+				read, err = everything(func(after revocation.ID) (revocation.Page[revocation.Revocation], error) {
+					return f.Results(ctx, revocation.ResultFilter{Account: acme, Job: job.ID, After: after.Row(), Limit: job.Total})
+				})
 			case 2:
-				read, err = f.Revocations(ctx, revocation.Filter{Account: acme, Limit: 2 * job.Total})
+				read, err = everything(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+					return f.Revocations(ctx, revocation.Filter{Account: acme, Before: before, Limit: job.Total})
+				})
 				slices.Reverse(read)
 			default:
 				for row := 1; row <= job.Total && err == nil; row += job.Total / 10 {

@@ -170,10 +170,10 @@ func (m *model) rule(report int64) revocation.Status {
 func (m *model) check(t *rapid.T) {
 	page, err := m.store.Revocations(m.f.Context(), revocation.Filter{Account: m.account, Limit: 1000})
 	m.must(t, err)
-	if len(page) != len(m.ids) {
-		t.Fatalf("%d revocations, want %d", len(page), len(m.ids))
+	if len(page.Entries) != len(m.ids) {
+		t.Fatalf("%d revocations, want %d", len(page.Entries), len(m.ids))
 	}
-	for _, r := range page {
+	for _, r := range page.Entries {
 		want, ok := m.all[r.ID]
 		if !ok {
 			t.Fatalf("nobody submitted %+v", r)

@@ -32,8 +32,12 @@ func (f *fixture) list(filter revocation.Filter) []revocation.ID {
 	}
 	page, err := f.Revocations(f.Context(), filter)
 	f.must(err)
-	ids := make([]revocation.ID, len(page))
-	for i, r := range page {
+	return idsOf(page)
+}
+
+func idsOf(page revocation.Page[revocation.Revocation]) []revocation.ID {
+	ids := make([]revocation.ID, len(page.Entries))
+	for i, r := range page.Entries {
 		ids[i] = r.ID
 	}
 	return ids
@@ -65,7 +69,7 @@ var readTests = []test{
 		for _, id := range newestFirst(refs...) {
 			want = append(want, f.read(revocation.Ref{Account: acme, ID: id}))
 		}
-		f.same("page", want, page)
+		f.same("page", want, page.Entries)
 	}},
 	{"an empty list", func(f *fixture) {
 		f.same("ids", []revocation.ID{}, f.list(revocation.Filter{}))

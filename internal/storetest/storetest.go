@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Submit", tests: submitTests},
 		{name: "Flush", tests: flushTests},
 		{name: "Read", tests: readTests},
+		{name: "Pages", tests: pageTests},
 		{name: "Tenants", tests: tenantTests},
 		{name: "CarryOut", tests: carryOutTests},
 		{name: "CarryOutByRule", tests: carryOutTests, byRule: true},

@@ -1,0 +1,225 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+// list are the statements that read a page of a list.
+type list interface {
+	// rows gives the one that reads at most one entry more than are asked for.
+	rows() (query string, args []any)
+	// bound gives the one that finds where rows had to stop: behind which id it has not read all. That is looked for
+	// as far as last, or to the end of the list when last is zero.
+	bound(last revocation.ID) (query string, args []any)
+	falling() bool
+}
+
+// readPage reads a page of at most limit entries.
+func readPage[Entry revocation.Revocation | revocation.Job](ctx context.Context, s *Store, name string, limit int, l list,
+	scan func(pgx.Row) (Entry, error),
+) (page revocation.Page[Entry], err error) {
+	err = s.look(ctx, name, func(ctx context.Context, tx *tx) error {
+		query, args := l.rows()
+		first := &pgx.Batch{}
+		first.Queue(query, args...).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				entry, err := scan(rows)
+				if err != nil {
+					return err
+				}
+				if !page.Add(entry, limit) {
+					break
+				}
+			}
+			rows.Close()
+			return rows.Err()
+		})
+		if err := tx.send(ctx, first); err != nil {
+			return err
+		}
+		last := &pgx.Batch{}
+		query, args = l.bound(page.Next)
+		last.Queue(query, args...).Query(func(rows pgx.Rows) error {
+			for rows.Next() { // of which there is one at most
+				var at revocation.ID
+				if err := rows.Scan((*uuid)(&at)); err != nil {
+					return err
+				}
+				page.Stop(at, l.falling())
+			}
+			return rows.Err()
+		})
+		return tx.commit(ctx, last)
+	})
+	if err != nil {
+		return revocation.Page[Entry]{}, err
+	}
+	return page, nil
+}
+
+// Revocations implements revocation.ReadStore.
+func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (revocation.Page[revocation.Revocation], error) {
+	f.Scan = cmp.Or(f.Scan, revocation.PageScan)
+	return readPage(ctx, s, "list revocations", f.Limit, revocationList{f}, func(row pgx.Row) (revocation.Revocation, error) {
+		return scanRevocation(f.Account, row)
+	})
+}
+
+type revocationList struct{ revocation.Filter }
+
+func (revocationList) falling() bool { return true }
+
+// untried reports whether the work rows name all stored rows that are looked for.
+func (l revocationList) untried() bool {
+	return l.Status == revocation.StatusPending && l.ReportID == 0
+}
+
+// underWay reports whether there can be single revocations without an outcome.
+func (l revocationList) underWay() bool { return l.JobID.IsZero() && underWayIs(l.Status) != "false" }
+
+// inChunks reports whether there can be items that are not carried out.
+func (l revocationList) inChunks() bool {
+	return l.Status == "" || l.Status == revocation.StatusPending
+}
+
+func (l revocationList) within(s *statement) idRange {
+	low, high := l.IDRange()
+	from := s.add(uuid(low))
+	r := idRange{order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
+	if !high.IsZero() {
+		r.rows += " AND id < " + s.add(uuid(high))
+		if l.inChunks() {
+			job, row := s.add(uuid(revocation.JobID(high))), s.add(high.Row())
+			r.jobs += " AND id <= " + job
+			r.chunks = " AND (j.id, c.first_row) < (" + job + ", " + row + "::bigint)"
+			r.items = " AND (j.id, u.row) < (" + job + ", " + row + "::bigint)"
+		}
+	}
+	if !l.JobID.IsZero() {
+		job := s.add(uuid(l.JobID))
+		r.rows += " AND id > " + job + " AND id <= " + s.add(uuid(l.JobID.Item(revocation.MaxJobItems)))
+		r.jobs += " AND id = " + job
+	}
+	return r
+}
+
+func (l revocationList) rows() (string, []any) {
+	s := &statement{args: []any{l.Account}}
+	within := l.within(s)
+	scan, limit := s.add(l.Scan), s.add(l.Limit+1)
+	report := ""
+	if l.ReportID != 0 {
+		report = s.add(l.ReportID)
+	}
+	source := "(" + within.stored("*", report) + " LIMIT " + scan + ")"
+	if l.untried() {
+		source = within.untried(scan)
+	}
+	stored := storedColumns + source + storedFacts + " AND r.status <> 'INVALID'"
+	if !l.JobID.IsZero() {
+		stored += " AND r.job_id = " + s.add(uuid(l.JobID))
+	}
+	if l.Status != "" {
+		stored += " AND " + storedIs(l.Status, s.add(string(l.Status)))
+	}
+	const newestFirst = " ORDER BY 1 DESC"
+	parts := []string{stored + newestFirst}
+	if l.underWay() {
+		source := "FROM (" + within.waiting("*") + " LIMIT " + scan + ") AS o WHERE requested_by IS NOT NULL"
+		if report != "" { // there is one at most
+			source = "FROM outstanding WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
+		}
+		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Status)+within.rows+newestFirst)
+	}
+	if l.inChunks() {
+		ofChunks, ofItems := "true", ""
+		if report != "" {
+			ofChunks, ofItems = report+" = ANY (j.report_ids)", " AND u.report_id = "+report
+		}
+		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), ofChunks, ofItems))
+	}
+	return within.together(parts, limit), s.args
+}
+
+func (l revocationList) bound(last revocation.ID) (string, []any) {
+	s := &statement{args: []any{l.Account}}
+	within := l.within(s)
+	if !last.IsZero() {
+		within.rows += " AND id >= " + s.add(uuid(last))
+	}
+	before := s.add(l.Scan - 1)
+	report := ""
+	if l.ReportID != 0 {
+		report = s.add(l.ReportID)
+	}
+	var ends []string
+	if !l.untried() {
+		ends = append(ends, within.stored("id", report)+" OFFSET "+before)
+	}
+	if report == "" && (l.untried() || l.underWay()) {
+		ends = append(ends, within.waiting("revocation_id")+" OFFSET "+before)
+	}
+	if l.inChunks() {
+		ends = append(ends, within.chunked(itemOf("j.id", "c.first_row"))+" OFFSET "+s.add(chunksFor(l.Scan)-1))
+	}
+	return within.firstOf(ends), s.args
+}
+
+// Results implements revocation.JobStore.
+func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
+	f.Scan = cmp.Or(f.Scan, revocation.PageScan)
+	return readPage(ctx, s, "read results", f.Limit, resultList{f}, func(row pgx.Row) (revocation.Revocation, error) {
+		return scanRevocation(f.Account, row)
+	})
+}
+
+type resultList struct{ revocation.ResultFilter }
+
+func (resultList) falling() bool { return false }
+
+// inChunks reports whether there can be items that are not carried out.
+func (l resultList) inChunks() bool { return l.Status == "" || l.Status == revocation.StatusPending }
+
+func (l resultList) within(s *statement) idRange {
+	r := idRange{rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
+	if l.inChunks() {
+		after := s.add(l.After)
+		r.jobs = " AND id = " + s.add(uuid(l.Job))
+		r.chunks, r.items = " AND c.end_row > "+after, " AND u.row > "+after
+	}
+	return r
+}
+
+func (l resultList) rows() (string, []any) {
+	s := &statement{args: []any{l.Account}}
+	within := l.within(s)
+	limit := s.add(l.Limit + 1)
+	stored := storedColumns + "(" + within.stored("*", "") + " LIMIT " + s.add(l.Scan) + ")" + storedFacts +
+		" AND r.job_id = " + s.add(uuid(l.Job))
+	if l.Status != "" {
+		stored += " AND " + storedIs(l.Status, s.add(string(l.Status)))
+	}
+	parts := []string{stored + " ORDER BY 1"}
+	if l.inChunks() {
+		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), "true", ""))
+	}
+	return within.together(parts, limit), s.args
+}
+
+func (l resultList) bound(last revocation.ID) (string, []any) {
+	s := &statement{args: []any{l.Account}}
+	within := l.within(s)
+	if !last.IsZero() {
+		within.rows += " AND id <= " + s.add(uuid(last))
+	}
+	ends := []string{within.stored("id", "") + " OFFSET " + s.add(l.Scan-1)}
+	if l.inChunks() {
+		ends = append(ends, within.chunked(itemOf("j.id", "c.end_row"))+" OFFSET "+s.add(chunksFor(l.Scan)-1))
+	}
+	return within.firstOf(ends), s.args
+}

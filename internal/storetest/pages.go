@@ -1,0 +1,167 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// Pages that end because so many rows were read: they are short or empty, and the list goes on behind them.
+var pageTests = []test{
+	{"what is rare is found behind pages that are short", func(f *fixture) {
+		rare := f.fresh(request(1))[0]
+		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, rare)
+		job := f.bulk(append(items(1), unknown(40)...))
+		f.end(job)
+		filter := revocation.Filter{Account: acme, Status: revocation.StatusErrorRevoking, Limit: 5, Scan: 30}
+		page, err := f.Revocations(f.Context(), filter)
+		f.must(err)
+		f.same("found", 0, len(page.Entries))
+		f.same("the last that was read", job.ID.Item(12), page.Next)
+		filter.Before = page.Next
+		page, err = f.Revocations(f.Context(), filter)
+		f.must(err)
+		f.same("found", []revocation.ID{rare.ID}, idsOf(page))
+		f.same("the end", revocation.ID{}, page.Next)
+
+		results := revocation.ResultFilter{Account: acme, Job: job.ID, Status: revoked, After: 1, Limit: 5, Scan: 30}
+		page, err = f.Results(f.Context(), results)
+		f.must(err)
+		f.same("found", 0, len(page.Entries))
+		f.same("the last that was read", job.ID.Item(31), page.Next)
+		results.After = page.Next.Row()
+		page, err = f.Results(f.Context(), results)
+		f.must(err)
+		f.same("found", 0, len(page.Entries))
+		f.same("the end", revocation.ID{}, page.Next)
+	}},
+	{"lists are the same however few rows a page reads", func(f *fixture) {
+		jobs := f.pageWorld()
+		all := f.everyPage(revocation.Filter{})
+		for _, status := range append([]revocation.Status{""}, revocation.Statuses...) {
+			for _, report := range []int64{0, 1, 3, invites + 1} {
+				for _, job := range append([]revocation.ID{{}}, jobs...) {
+					filter := revocation.Filter{Status: status, ReportID: report, JobID: job}
+					want := []revocation.ID{}
+					for _, r := range all {
+						if (status == "" || r.Status == status) && (report == 0 || r.ReportID == report) && (job.IsZero() || r.Job == job) {
+							want = append(want, r.ID)
+						}
+					}
+					for _, filter.Scan = range []int{1, 2, 7, 0} {
+						for _, filter.Limit = range []int{1, 4, 100} {
+							got := []revocation.ID{}
+							for _, r := range f.everyPage(filter) {
+								got = append(got, r.ID)
+							}
+							f.same(strings.Join([]string{string(status), job.String()}, " of "), want, got)
+						}
+					}
+				}
+			}
+		}
+	}},
+	{"results are the same however few rows a page reads", func(f *fixture) {
+		for _, job := range f.pageWorld() {
+			all := f.pages(revocation.ResultFilter{Account: acme, Job: job, Limit: 100})
+			for _, status := range append([]revocation.Status{""}, revocation.Statuses...) {
+				var want []int
+				for _, r := range all {
+					if status == "" || r.Status == status {
+						want = append(want, r.ID.Row())
+					}
+				}
+				for _, scan := range []int{1, 2, 7, 0} {
+					for _, limit := range []int{1, 4, 100} {
+						var got []int
+						for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Status: status, Scan: scan, Limit: limit}) {
+							got = append(got, r.ID.Row())
+						}
+						f.same(string(status), want, got)
+					}
+				}
+			}
+		}
+	}},
+	{"jobs are listed behind those that nobody sees", func(f *fixture) {
+		want := []revocation.ID{f.bulk(items(1)).ID}
+		for range 5 {
+			f.upload(items(2))
+		}
+		want = append([]revocation.ID{f.bulk(items(3)).ID}, want...)
+		for _, scan := range []int{1, 3, 0} {
+			got, pages := []revocation.ID{}, 0
+			for filter := (revocation.JobFilter{Account: acme, Limit: 10, Scan: scan}); ; pages++ {
+				page, err := f.Jobs(f.Context(), filter)
+				f.must(err)
+				for _, job := range page.Entries {
+					got = append(got, job.ID)
+				}
+				if filter.Before = page.Next; page.Next.IsZero() {
+					break
+				}
+			}
+			f.same("jobs", want, got)
+			f.same("several pages", scan > 0, pages > 0)
+		}
+	}},
+	{"a page is bounded by its size", func(f *fixture) {
+		long := strings.Repeat("\U0001f600", 255)
+		rows := unknown(1000)
+		for i := range rows {
+			rows[i].ClientReference = &long
+		}
+		job := f.bulk(rows)
+		for range 2 { // in its chunk, and carried out
+			page, err := f.Results(f.Context(), revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 1000})
+			f.must(err)
+			if n := len(page.Entries); n == 0 || n > revocation.PageBytes/len(long)+1 || page.Next != page.Entries[n-1].ID {
+				f.Fatalf("a page of %d, before %v", n, page.Next)
+			}
+			f.same("listed", len(rows), len(f.everyPage(revocation.Filter{Limit: 1000})))
+			f.same("results", len(rows), len(f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 1000})))
+			f.work(acme)
+		}
+	}},
+}
+
+// everyPage reads a list of acme's to its end.
+func (f *fixture) everyPage(filter revocation.Filter) []revocation.Revocation {
+	f.Helper()
+	if filter.Account = acme; filter.Limit == 0 {
+		filter.Limit = 1000
+	}
+	all, err := everything(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+		filter.Before = before
+		page, err := f.Revocations(f.Context(), filter)
+		if len(page.Entries) > filter.Limit || !before.IsZero() && !page.Next.IsZero() && page.Next.Compare(before) >= 0 {
+			f.Fatalf("%d entries before %v, and then before %v", len(page.Entries), before, page.Next)
+		}
+		return page, err
+	})
+	f.must(err)
+	return all
+}
+
+// pageWorld has revocations in every place and state, next to jobs that nobody sees. It gives the jobs that are seen.
+func (f *fixture) pageWorld() []revocation.ID {
+	f.Helper()
+	end := func(ref revocation.Ref) { f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, ref) }
+	singles := f.fresh(request(1), request(2), request(3))
+	end(singles[0])
+	f.attemptFails(time.Hour, singles[1])
+	ended := f.bulk(append([]revocation.Item{invalid("no"), item(4), item(1)}, unknown(3)...))
+	f.end(ended)
+	f.upload(items(1, 2, 3))
+	spilled := f.bulk(append(items(1, 5, 6, 3), invalid("no")))
+	f.spill(spilled)
+	f.attemptFails(time.Hour, rowOf(spilled, 2))
+	end(rowOf(spilled, 3))
+	f.carryOut(f.fresh(request(7))[0])
+	f.upload(items(4))
+	waiting := f.bulk(append([]revocation.Item{invalid("no")}, items(1, 3, 8)...))
+	f.fresh(request(9))
+	later := f.bulk(items(1, 1, 10))
+	return []revocation.ID{ended.ID, spilled.ID, waiting.ID, later.ID}
+}
