@@ -110,14 +110,18 @@ func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
 		account, uuid(job))
 }
 
-// clockSkew is how far the clocks of those who make ids may be ahead of the database's.
-const clockSkew = time.Minute
-
 // Expire implements revocation.HousekeepingStore. An email that is not settled keeps what it belongs to. A key
 // goes before what it names: in between, it would name nothing.
-func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (expired int, err error) {
+func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error) {
 	err = s.tx(ctx, "delete what is old", func(ctx context.Context, tx *tx) error {
+		var before time.Time
 		batch := &pgx.Batch{}
+		batch.Queue(`SELECT now() - make_interval(secs => $1)`, retention.Seconds()).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&before) })
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
 		keys := 0
 		batch.Queue(`
 			DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
@@ -166,7 +170,7 @@ func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
 						WHERE n.account_id = r.account_id AND n.revocation_id = r.id), '')
 						NOT IN ('PENDING', 'CLAIMED', 'COMMITTED')
 				ORDER BY r.id LIMIT $3) AS r
-			LIMIT $3)`+deleteOld, before, uuid(revocation.FirstIDAt(before.Add(clockSkew))), limit).
+			LIMIT $3)`+deleteOld, before, uuid(revocation.FirstIDAt(before.Add(revocation.IDSkew))), limit).
 		QueryRow(func(row pgx.Row) error {
 			var n int
 			err := row.Scan(&n)

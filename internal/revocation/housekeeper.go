@@ -52,7 +52,7 @@ func (h *Housekeeper) Run(ctx context.Context) {
 		if h.retention > 0 && time.Since(expired) >= expireInterval {
 			expired = time.Now()
 			h.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
-				return h.store.Expire(ctx, expired.Add(-h.retention), deletions)
+				return h.store.Expire(ctx, h.retention, deletions)
 			})
 		}
 		select {

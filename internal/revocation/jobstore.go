@@ -136,6 +136,10 @@ type Chunk struct {
 	Besides bool
 }
 
+// IDSkew is how far the clock of a process that makes ids may be ahead of the database's. What is kept for a time is found
+// by its id first; the id of a clock that is further ahead is found that much later.
+const IDSkew = 2 * time.Hour
+
 // HousekeepingStore deletes what is not kept any more, in small steps.
 type HousekeepingStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
@@ -144,7 +148,7 @@ type HousekeepingStore interface {
 	// so, with all that belongs to them, and jobs that have none left. It gives how much it deleted; 0 means that
 	// nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
-	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended before a moment: at
-	// most limit of each kind. It gives how many; 0 means that nothing is left.
-	Expire(ctx context.Context, before time.Time, limit int) (expired int, err error)
+	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention
+	// by the database's clock: at most limit of each kind. It returns how many; 0 means that nothing is left.
+	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)
 }

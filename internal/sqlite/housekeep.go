@@ -97,10 +97,11 @@ func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted i
 	return deleted + 1, nil
 }
 
-// Expire drops jobs, and deletes single revocations and idempotency keys, that ended before a moment. A
+// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention. A
 // revocation or job with an email that is not settled is kept until it is.
-func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (expired int, err error) {
-	err = s.write(ctx, "expire", func(tx *sql.Tx, _ time.Time) error {
+func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error) {
+	err = s.write(ctx, "expire", func(tx *sql.Tx, now time.Time) error {
+		before := now.Add(-retention)
 		keys, err := change(ctx, tx, expireKeys, micros(before), limit)
 		if err != nil {
 			return err
@@ -157,13 +158,10 @@ const (
 		LIMIT :limit`
 )
 
-// clockSlack is how far an id's time may be ahead of the end of what it names.
-const clockSlack = time.Minute
-
 func expireSingles(ctx context.Context, tx *sql.Tx, before time.Time, limit int) (expired int, err error) {
 	// What has ended by then was made by then, so that most of what is kept need not be read.
 	ended, err := query(ctx, tx, scanRowKey, expiredSingles,
-		sql.Named("bound", revocation.FirstIDAt(before.Add(clockSlack)).String()),
+		sql.Named("bound", revocation.FirstIDAt(before.Add(revocation.IDSkew)).String()),
 		sql.Named("before", micros(before)), sql.Named("limit", limit))
 	if err != nil || len(ended) == 0 {
 		return 0, err

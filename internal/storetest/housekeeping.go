@@ -28,10 +28,10 @@ func (f *fixture) clear(limit int) []int {
 	return f.sweep(func(limit int) (int, error) { return f.ClearDropped(f.Context(), limit) }, limit)
 }
 
-// expire drops and deletes what ended before a moment.
-func (f *fixture) expire(before time.Time, limit int) []int {
+// expire drops and deletes what ended longer ago than retention.
+func (f *fixture) expire(retention time.Duration, limit int) []int {
 	f.Helper()
-	return f.sweep(func(limit int) (int, error) { return f.Expire(f.Context(), before, limit) }, limit)
+	return f.sweep(func(limit int) (int, error) { return f.Expire(f.Context(), retention, limit) }, limit)
 }
 
 func (f *fixture) dropSilent() int {
@@ -48,10 +48,10 @@ func sum(steps []int) (n int) {
 	return n
 }
 
-var (
-	longAgo = sentAt
-	// soon is later than anything that a test ends.
-	soon = time.Now().Add(24 * time.Hour)
+const (
+	// forLong is longer than any test takes, and notAtAll keeps nothing of what a test ends.
+	forLong  = 1000 * time.Hour
+	notAtAll = -24 * time.Hour
 )
 
 var housekeepingTests = []test{
@@ -107,13 +107,31 @@ var housekeepingTests = []test{
 		f.end(job)
 		single := f.fresh(request(2, withKey("k")))[0]
 		f.carryOut(single)
-		f.same("expired", 0, len(f.expire(longAgo, 9)))
-		f.same("expired of what ended in the last hour", 0, len(f.expire(time.Now().Add(-time.Hour), 9)))
+		f.same("expired", 0, len(f.expire(forLong, 9)))
+		f.same("expired of what ended in the last hour", 0, len(f.expire(time.Hour, 9)))
 		f.same("cleared", 0, len(f.clear(9)))
 		f.recount(job)
 		f.status(single, revoked, true)
 		f.same("the key", []revocation.Accepted{{ID: single.ID}}, f.submit(request(2, withKey("k"))))
 		f.same("emails", 1, len(f.jobEmails(acme, 9, time.Hour)))
+	}},
+	{"a process whose clock is an hour off changes nothing of how long something is kept", func(f *fixture) {
+		for i, off := range []time.Duration{-time.Hour, time.Hour} {
+			made := request(int64(i+1), withKey("k"+off.String()))
+			made.ID = idAt(time.Now().Add(off))
+			f.carryOut(f.fresh(made)...)
+			job := newSeal(underKey("j" + off.String()))
+			job.ID = revocation.JobID(idAt(time.Now().Add(off)))
+			f.begin(job)
+			f.add(&job, item(int64(i+3)))
+			f.end(f.seal(job))
+		}
+		f.same("kept for half an hour", 0, len(f.expire(30*time.Minute, 9)))
+		f.same("revocations", 4, len(f.list(revocation.Filter{})))
+		f.expire(-time.Minute, 9)
+		f.clear(9)
+		f.same("revocations that are kept no more", []revocation.ID{}, f.list(revocation.Filter{}))
+		f.same("jobs that are kept no more", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 	}},
 	{"a job that ended long ago is no more", func(f *fixture) {
 		seals := []revocation.Seal{
@@ -128,7 +146,7 @@ var housekeepingTests = []test{
 			f.end(job)
 		}
 		f.settle(f.jobEmail(acme, time.Hour), revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
-		steps := f.expire(soon, 1)
+		steps := f.expire(notAtAll, 1)
 		if sum(steps) < 2 {
 			f.Errorf("expired %v, want two jobs", steps)
 		}
@@ -139,14 +157,14 @@ var housekeepingTests = []test{
 			f.clear(2)
 		}
 		f.same("cleared again", 0, len(f.clear(2)))
-		f.same("expired again", 0, len(f.expire(soon, 1)))
+		f.same("expired again", 0, len(f.expire(notAtAll, 1)))
 		next := f.bulk(items(1), underKey("k"))
 		f.end(next)
 		f.same("the invite stays revoked", []revocation.Status{already}, f.outcomes(next))
 	}},
 	{"the key of a job is free when the job is no more, before it is deleted", func(f *fixture) {
 		f.end(f.bulk(items(1), underKey("k")))
-		f.expire(soon, 9)
+		f.expire(notAtAll, 9)
 		s := f.upload(items(2), underKey("k"))
 		f.seal(s)
 		f.clear(1)
@@ -159,7 +177,7 @@ var housekeepingTests = []test{
 		f.attemptFails(time.Hour, refs[3])
 		waits := f.fresh(request(6))[0]
 		f.settle(f.claimEmail(refs[1], time.Hour), revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
-		f.expire(soon, 9)
+		f.expire(notAtAll, 9)
 		for i, ref := range refs {
 			if i == 3 {
 				continue
@@ -181,7 +199,7 @@ var housekeepingTests = []test{
 	{"an email that is not settled keeps what it belongs to", func(f *fixture) {
 		single := f.revokedWithEmail(1)
 		job := f.mailed(2)
-		f.expire(soon, 9)
+		f.expire(notAtAll, 9)
 		f.clear(9)
 		f.recount(job)
 		f.status(single, revoked, true)
@@ -189,7 +207,7 @@ var housekeepingTests = []test{
 			f.settle(email, revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
 		}
 		f.mails(job, revocation.MailCounts{Failed: 1})
-		f.expire(soon, 9)
+		f.expire(notAtAll, 9)
 		f.same("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 		f.same("revocations", []revocation.ID{}, f.list(revocation.Filter{}))
 	}},
@@ -200,7 +218,7 @@ var housekeepingTests = []test{
 		f.same("joined", []revocation.Accepted{{ID: refs[0].ID}}, f.submit(request(1, withKey("c"))))
 		f.carryOut(refs...)
 		for gone := 0; gone < len(refs); {
-			if n, err := f.Expire(f.Context(), soon, 1); err != nil || n == 0 {
+			if n, err := f.Expire(f.Context(), notAtAll, 1); err != nil || n == 0 {
 				f.Fatalf("%d expired (%v), and %d of %d are gone", n, err, gone, len(refs))
 			}
 			for i, ref := range refs {
@@ -220,10 +238,10 @@ var housekeepingTests = []test{
 		}
 		refs := f.fresh(flush...)
 		f.carryOut(refs[invites/2:]...)
-		n, err := f.Expire(f.Context(), soon, 3)
+		n, err := f.Expire(f.Context(), notAtAll, 3)
 		f.must(err)
 		f.same("at first", []int{3, invites - 3}, []int{n, len(f.list(revocation.Filter{}))})
-		f.expire(soon, 3)
+		f.expire(notAtAll, 3)
 		f.same("left", newestFirst(refs[:invites/2]...), f.list(revocation.Filter{}))
 	}},
 	{"a job that has not ended stays, with all its items", func(f *fixture) {
@@ -236,7 +254,7 @@ var housekeepingTests = []test{
 		cancelling := f.bulk(items(7))
 		f.cancel(cancelling)
 		received := f.upload([]revocation.Item{item(6), invalid("no")}, underKey("r"))
-		f.expire(soon, 9)
+		f.expire(notAtAll, 9)
 		f.clear(9)
 		for _, j := range []revocation.Job{queued, running, cancelling} {
 			f.recount(j)
