@@ -59,13 +59,20 @@ func (c *callee) Revoke(context.Context, revocation.Target, int64, bool) revocat
 	return revocation.Reply{Status: revocation.StatusRevoked}
 }
 
-func (*callee) Ready(context.Context) error                                              { return nil }
-func (*callee) EnqueueRevocations(context.Context, int, []revocation.Ref) error          { return nil }
+func (*callee) Ready(context.Context) error { return nil }
+
+func (*callee) EnqueueRevocations(context.Context, int, []revocation.Ref) error { return nil }
+
 func (*callee) EnqueueNotifications(context.Context, []revocation.NotificationRef) error { return nil }
-func (*callee) EnqueueTurns(context.Context, revocation.Turn, []string) error            { return nil }
-func (*callee) Publish(context.Context, []revocation.ID) error                           { return nil }
+
+func (*callee) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+
+func (*callee) Publish(context.Context, []revocation.ID) error { return nil }
+
 func (*callee) open(context.Context, revocation.Upstream) (revocation.Secret, error) {
+
 	return "key", nil
+
 }
 
 // TestClock_HoldOfAnUpstream holds the process to the database's clock, whatever its own says.

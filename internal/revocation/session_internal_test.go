@@ -43,12 +43,7 @@ func item(n byte) Call {
 	return call
 }
 
-func itemsTo(n byte) (calls []Call) {
-	for i := range n {
-		calls = append(calls, item(i+1))
-	}
-	return calls
-}
+var threeItems = []Call{item(1), item(2), item(3)}
 
 // begun answers the request of fx with calls.
 func begun(fx sessionEffects, calls ...Call) callsBegun {
@@ -67,13 +62,13 @@ func TestUpstreamSession_Slots(t *testing.T) {
 		s := newScript(t, four, "")
 		fx := s.after(0)
 		s.same("request", beginRequest{limit: 4, items: 3}, fx.begin)
-		fx = s.after(time.Millisecond, begun(fx, itemsTo(3)...))
-		s.same("calls", itemsTo(3), fx.call)
+		fx = s.after(time.Millisecond, begun(fx, threeItems...))
+		s.same("calls", threeItems, fx.call)
 		s.same("request", beginRequest{}, fx.begin)
 	})
 	t.Run("a single is asked for while items fill their slots", func(t *testing.T) {
 		s := newScript(t, four, "")
-		s.after(time.Millisecond, begun(s.after(0), itemsTo(3)...))
+		s.after(time.Millisecond, begun(s.after(0), threeItems...))
 		s.same("before the interval", beginRequest{}, s.after(refreshInterval/2).begin)
 		fx := s.after(refreshInterval)
 		s.same("after it", beginRequest{limit: 1}, fx.begin)
@@ -83,7 +78,7 @@ func TestUpstreamSession_Slots(t *testing.T) {
 	})
 	t.Run("no single where items have a slot free does not keep the next item waiting", func(t *testing.T) {
 		s := newScript(t, four, "")
-		s.after(time.Millisecond, begun(s.after(0), itemsTo(3)...))
+		s.after(time.Millisecond, begun(s.after(0), threeItems...))
 		fx := s.after(refreshInterval)
 		s.after(time.Millisecond, begun(fx))
 		s.same("request", beginRequest{limit: 2, items: 1}, s.after(time.Millisecond, revokedReply(item(1))).begin)
@@ -148,10 +143,10 @@ func TestUpstreamSession_Supply(t *testing.T) {
 	})
 	t.Run("the next chunk is brought in before the last one has all begun", func(t *testing.T) {
 		s := newScript(t, four, "")
-		fx := s.after(time.Millisecond, begun(s.after(0)))
-		fx = s.after(time.Millisecond, refreshed{chunk: true, spilled: 18})
+		s.after(time.Millisecond, begun(s.after(0)))
+		fx := s.after(time.Millisecond, refreshed{chunk: true, spilled: 18})
 		s.same("chunk", false, fx.refresh)
-		fx = s.after(time.Millisecond, begun(fx, itemsTo(3)...))
+		fx = s.after(time.Millisecond, begun(fx, threeItems...))
 		s.same("refresh, chunk", []bool{true, true}, []bool{fx.refresh, fx.chunk})
 		s.after(time.Millisecond, refreshed{chunk: true})
 		s.same("without another", false, s.after(time.Millisecond).refresh)
@@ -166,7 +161,7 @@ func TestUpstreamSession_Supply(t *testing.T) {
 	})
 	t.Run("items are cancelled as long as there are any", func(t *testing.T) {
 		s := newScript(t, four, "")
-		s.after(time.Millisecond, begun(s.after(0), itemsTo(3)...))
+		s.after(time.Millisecond, begun(s.after(0), threeItems...))
 		s.after(refreshInterval)
 		s.same("refresh", true, s.after(time.Millisecond, refreshed{cancelled: true}).refresh)
 		s.same("refresh", false, s.after(time.Millisecond, refreshed{}).refresh)
@@ -183,7 +178,7 @@ func TestUpstreamSession_Ends(t *testing.T) {
 	})
 	t.Run("outcomes are recorded in groups, and what another transaction has locked is recorded again", func(t *testing.T) {
 		s := newScript(t, four, "")
-		s.after(time.Millisecond, begun(s.after(0), itemsTo(3)...))
+		s.after(time.Millisecond, begun(s.after(0), threeItems...))
 		fx := s.after(time.Millisecond, revokedReply(item(1)))
 		s.same("first", []endedCall{revokedReply(item(1))}, fx.record)
 		s.same("while it is recorded", 0, len(s.after(time.Second, revokedReply(item(2))).record))
