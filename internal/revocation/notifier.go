@@ -298,12 +298,15 @@ func (n *Notifier) settlement(email Email, age time.Duration, failure *DeliveryE
 		return n.deferred(Settlement{Attempts: ended, About: AboutEmail}, age)
 	case VerdictServer:
 		s := Settlement{Attempts: email.Attempts, About: AboutServer}
-		if email.ServerCleared {
-			// The server takes other messages and has refused this one before: what it says now is most likely
-			// about this one again, and it waits like any other that is refused for now.
-			return n.deferred(s, age)
+		if email.Deferred == 0 {
+			return n.waiting(s, email)
 		}
-		return n.waiting(s, email)
+		// An earlier refusal was about this email. This one may be as well, so it does not prolong the email's time.
+		s = n.deferred(s, age)
+		if !email.ServerCleared {
+			s.Delay = min(s.Delay, maxServerDelay)
+		}
+		return s
 	default:
 		s := Settlement{Attempts: email.Attempts}
 		if failure.SMTPCode != 0 {

@@ -121,6 +121,30 @@ func TestNotifier_Send(t *testing.T) {
 			})
 		}
 	})
+	t.Run("a refusal that counts ends the email's time, also when the server accepts nothing more", func(t *testing.T) {
+		w := newWorld(t)
+		w.must(w.executor(w.store).CarryOut(t.Context(), w.accept(2, true)))
+		ref, other := w.mails[0], w.mails[1]
+		refusing := &postman{deliver: verdict(revocation.VerdictServer)}
+		w.must(w.aging(refusing, time.Hour).Send(t.Context(), []revocation.NotificationRef{ref}))
+		accepting := &postman{deliver: func(commit func() error) error { return commit() }}
+		w.must(w.aging(accepting, time.Hour).Send(t.Context(), []revocation.NotificationRef{other}))
+		for claims, tt := range []struct {
+			mailer *postman
+			maxAge time.Duration
+			want   revocation.NotificationStatus
+		}{
+			{refusing, time.Hour, revocation.NotificationPending},
+			{&postman{deliver: verdict(revocation.VerdictUnreachable)}, time.Microsecond, revocation.NotificationPending},
+			{refusing, time.Microsecond, revocation.NotificationFailed},
+		} {
+			ref.Claims = claims + 1
+			w.must(w.aging(tt.mailer, tt.maxAge).Send(t.Context(), []revocation.NotificationRef{ref}))
+			if got, want := w.read(ref.Revocation).Notification, (revocation.Notification{Status: tt.want, Attempts: 1}); got != want {
+				t.Errorf("after %d claims %+v, want %+v", claims+2, got, want)
+			}
+		}
+	})
 	t.Run("a doubled task sends one email", func(t *testing.T) {
 		w := newWorld(t)
 		ref := w.revokedWithEmail()
