@@ -67,7 +67,7 @@ Accept chooses the form. application/json, the default, comes in pages. applicat
 In CSV, values that are not there are empty cells. A text that a spreadsheet may run as a formula begins with an apostrophe: one that starts with =, +, -, @ or a control character, whatever white space and quotes stand before it. The same is done within a text after a semicolon, a tab, a | and a line break, where some spreadsheets begin a cell. So an apostrophe was added where one stands at such a place and what follows it would get one.`,
 		Parameters: []*huma.Param{
 			idParam(),
-			optional("status", "Those with this status now.", statusSchema()),
+			statusFilterParam(),
 			limitParam(), cursorParam(),
 			optional("bom", "Begins with a byte order mark, by which Excel knows UTF-8; with text/csv only.", &huma.Schema{Type: "boolean", Default: false}),
 		},

@@ -30,7 +30,7 @@ func (a *API) jobResults(x *exchange) error {
 
 	id, missing := pathID(x.Param("id"))
 	q := readQuery(r.URL.RawQuery)
-	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Status: q.status("status")}
+	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Statuses: q.statuses("status")}
 	mark := false
 	switch media {
 	case mediaJSON:

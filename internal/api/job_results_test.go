@@ -82,6 +82,7 @@ func TestJobResults(t *testing.T) {
 		"empty values":            {"status=&limit=&cursor=", []int{1, 2, 3, 4, 5}},
 		"a status":                {"status=NOT_FOUND", []int{3}},
 		"invalid rows":            {"status=INVALID", []int{5}},
+		"several statuses":        {"status=INVALID,NOT_FOUND,PENDING", []int{3, 5}},
 		"a status that none has":  {"status=PENDING", nil},
 		"the same report_id once": {"status=REVOKED", []int{1}},
 		"the same report_id then": {"status=ALREADY_REVOKED", []int{4}},

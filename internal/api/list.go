@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"rescind/internal/revocation"
@@ -23,7 +24,7 @@ func (a *API) list(x *exchange) error {
 	f := revocation.Filter{
 		Account:       x.key.Account,
 		ReportID:      q.reportID("report_id"),
-		Status:        q.status("status"),
+		Statuses:      q.statuses("status"),
 		JobID:         q.id("job_id"),
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
@@ -172,12 +173,23 @@ func (q *query) limit(name string) int {
 	return int(n)
 }
 
-func (q *query) status(name string) revocation.Status {
-	sent := revocation.Status(q.take(name))
-	if sent != "" && !sent.Known() {
-		q.fault(name, "unknown_value", "There is no such status.")
+// statuses reads statuses that are separated by commas.
+func (q *query) statuses(name string) (f revocation.StatusFilter) {
+	sent := q.take(name)
+	if sent == "" {
+		return nil
 	}
-	return sent
+	for word := range strings.SplitSeq(sent, ",") {
+		status := revocation.Status(word)
+		if !status.Known() {
+			q.fault(name, "unknown_value", name+" must be statuses, separated by commas.")
+			return nil
+		}
+		if !slices.Contains(f, status) {
+			f = append(f, status)
+		}
+	}
+	return f
 }
 
 func (q *query) id(name string) revocation.ID {

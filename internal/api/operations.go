@@ -79,7 +79,7 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 		Description: "The account's revocations, newest first, in pages. A parameter without a value counts as not given; each may be given once.",
 		Parameters: []*huma.Param{
 			optional("report_id", "Those of one invite.", &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)}),
-			optional("status", "Those with this status now.", statusSchema()),
+			statusFilterParam(),
 			optional("job_id", "Those of one job.", &huma.Schema{Type: "string", Format: "uuid"}),
 			optional("created_after", "Those created later than this.", &huma.Schema{Type: "string", Format: "date-time"}),
 			optional("created_before", "Those created earlier than this.", &huma.Schema{Type: "string", Format: "date-time"}),
@@ -141,6 +141,12 @@ func readinessOperation(schemas huma.Registry) *huma.Operation {
 
 func optional(name, description string, schema *huma.Schema) *huma.Param {
 	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema}
+}
+
+func statusFilterParam() *huma.Param {
+	p := optional("status", "Those with one of these statuses now, separated by commas.", &huma.Schema{Type: "array", Items: statusSchema()})
+	p.Style, p.Explode = "form", new(false)
+	return p
 }
 
 func limitParam() *huma.Param {

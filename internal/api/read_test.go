@@ -139,6 +139,8 @@ func TestList(t *testing.T) {
 		"report_id":               {"report_id=300", ids[5:]},
 		"status":                  {"status=NOT_ALLOWED", ids[:1]},
 		"a status that none has":  {"status=INVALID", nil},
+		"several statuses":        {"status=REVOKED,NOT_ALLOWED,PENDING", ids},
+		"several, one of them":    {"status=NOT_ALLOWED,NOT_FOUND,NOT_ALLOWED", ids[:1]},
 		"a job":                   {"job_id=" + newID().String(), nil},
 		"a largest report_id":     {"report_id=9223372036854775807", nil},
 		"created after the third": {"created_after=" + created(2), ids[:2]},
@@ -192,6 +194,9 @@ func TestList_faults(t *testing.T) {
 		"report_id large":    {"report_id=9223372036854775808", []string{"report_id out_of_range"}},
 		"report_id negative": {"report_id=-9223372036854775809", []string{"report_id out_of_range"}},
 		"status":             {"status=revoked", []string{"status unknown_value"}},
+		"one of statuses":    {"status=REVOKED,x,y", []string{"status unknown_value"}},
+		"statuses' comma":    {"status=REVOKED,", []string{"status unknown_value"}},
+		"statuses' space":    {"status=REVOKED,%20INVALID", []string{"status unknown_value"}},
 		"job_id":             {"job_id=1", []string{"job_id invalid_format"}},
 		"times": {
 			"created_after=2026-01-01&created_before=2026-01-01T00:00:00+02:00",

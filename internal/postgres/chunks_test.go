@@ -36,15 +36,15 @@ func (w *world) look(job revocation.Job) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	for _, status := range []revocation.Status{"", revocation.StatusPending, revocation.StatusRevoked} {
-		_, err := w.store.Results(ctx, revocation.ResultFilter{Account: "acme", Job: job.ID, Status: status, Limit: 10})
+		_, err := w.store.Results(ctx, revocation.ResultFilter{Account: "acme", Job: job.ID, Statuses: oneStatus(status), Limit: 10})
 		w.must(err)
-		_, err = w.store.Results(ctx, revocation.ResultFilter{Account: "acme", Job: job.ID, Status: status, After: 3, Limit: 10})
+		_, err = w.store.Results(ctx, revocation.ResultFilter{Account: "acme", Job: job.ID, Statuses: oneStatus(status), After: 3, Limit: 10})
 		w.must(err)
 		for _, filter := range []revocation.Filter{
 			{}, {JobID: job.ID}, {Before: job.ID.Item(1)}, {CreatedAfter: job.CreatedAt().Add(-time.Hour), CreatedBefore: job.CreatedAt()},
 		} {
 			if filter.Account, filter.Limit = "acme", 10; status != revocation.StatusRevoked || filter.JobID == job.ID {
-				filter.Status = status // of all there are, looking for those takes long
+				filter.Statuses = oneStatus(status) // of all there are, looking for those takes long
 			}
 			_, err = w.store.Revocations(ctx, filter)
 			w.must(err)
@@ -168,4 +168,12 @@ func TestStore_ChunkBesides(t *testing.T) {
 		_, err = w.store.ClaimItems(t.Context(), "acme", false, 1, []time.Duration{time.Hour})
 		w.must(err)
 	}
+}
+
+// oneStatus makes a filter of one status; of none, it selects all.
+func oneStatus(status revocation.Status) revocation.StatusFilter {
+	if status == "" {
+		return nil
+	}
+	return revocation.StatusFilter{status}
 }

@@ -76,15 +76,15 @@ func (revocationList) falling() bool { return true }
 
 // untried reports whether the work rows name all stored rows that are looked for.
 func (l revocationList) untried() bool {
-	return l.Status == revocation.StatusPending && l.ReportID == 0
+	return len(l.Statuses) == 1 && l.Statuses[0] == revocation.StatusPending && l.ReportID == 0
 }
 
 // underWay reports whether there can be single revocations without an outcome.
-func (l revocationList) underWay() bool { return l.JobID.IsZero() && underWayIs(l.Status) != "false" }
+func (l revocationList) underWay() bool { return l.JobID.IsZero() && underWayIs(l.Statuses) != "false" }
 
 // inChunks reports whether there can be items that are not carried out.
 func (l revocationList) inChunks() bool {
-	return l.Status == "" || l.Status == revocation.StatusPending
+	return l.Statuses.Includes(revocation.StatusPending)
 }
 
 func (l revocationList) within(s *statement) idRange {
@@ -124,8 +124,8 @@ func (l revocationList) rows() (string, []any) {
 	if !l.JobID.IsZero() {
 		stored += " AND r.job_id = " + s.add(uuid(l.JobID))
 	}
-	if l.Status != "" {
-		stored += " AND " + storedIs(l.Status, s.add(string(l.Status)))
+	if len(l.Statuses) > 0 {
+		stored += " AND " + storedIs(l.Statuses, s)
 	}
 	const newestFirst = " ORDER BY 1 DESC"
 	parts := []string{stored + newestFirst}
@@ -134,7 +134,7 @@ func (l revocationList) rows() (string, []any) {
 		if report != "" { // there is one at most
 			source = "FROM outstanding WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
 		}
-		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Status)+within.rows+newestFirst)
+		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+within.rows+newestFirst)
 	}
 	if l.inChunks() {
 		ofChunks, ofItems := "true", ""
@@ -183,7 +183,7 @@ type resultList struct{ revocation.ResultFilter }
 func (resultList) falling() bool { return false }
 
 // inChunks reports whether there can be items that are not carried out.
-func (l resultList) inChunks() bool { return l.Status == "" || l.Status == revocation.StatusPending }
+func (l resultList) inChunks() bool { return l.Statuses.Includes(revocation.StatusPending) }
 
 func (l resultList) within(s *statement) idRange {
 	r := idRange{rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
@@ -201,8 +201,8 @@ func (l resultList) rows() (string, []any) {
 	limit := s.add(l.Limit + 1)
 	stored := storedColumns + "(" + within.stored("*", "") + " LIMIT " + s.add(l.Scan) + ")" + storedFacts +
 		" AND r.job_id = " + s.add(uuid(l.Job))
-	if l.Status != "" {
-		stored += " AND " + storedIs(l.Status, s.add(string(l.Status)))
+	if len(l.Statuses) > 0 {
+		stored += " AND " + storedIs(l.Statuses, s)
 	}
 	parts := []string{stored + " ORDER BY 1"}
 	if l.inChunks() {

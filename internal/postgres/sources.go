@@ -105,12 +105,21 @@ func (r idRange) together(parts []string, limit string) string {
 // reading its items as rows.
 func chunksFor(scan int) int { return max(1, 10*scan/revocation.ChunkSize) }
 
-// storedIs is the condition that a stored revocation has a status now, given as a parameter. An item that is not
+// storedIs is the condition that a stored revocation has one of the statuses now. It must not be asked of an empty filter.
+func storedIs(f revocation.StatusFilter, s *statement) string {
+	alternatives := make([]string, len(f))
+	for i, status := range f {
+		alternatives[i] = storedHas(status, s.add(string(status)))
+	}
+	return "(" + strings.Join(alternatives, " OR ") + ")"
+}
+
+// storedHas is the condition that a stored revocation has a status now, given as a parameter. An item that is not
 // final is PENDING in its own row, and what has become of it stands in its work row.
-func storedIs(status revocation.Status, parameter string) string {
+func storedHas(status revocation.Status, parameter string) string {
 	switch status {
 	case revocation.StatusPending:
-		return `coalesce(o.attempt, 0) = 0 AND r.status = ` + parameter
+		return `(coalesce(o.attempt, 0) = 0 AND r.status = ` + parameter + `)`
 	case revocation.StatusErrorRevoking:
 		return `(o.attempt > 0 OR r.status = ` + parameter + `)`
 	default:
@@ -118,14 +127,15 @@ func storedIs(status revocation.Status, parameter string) string {
 	}
 }
 
-// underWayIs is the condition that a single revocation without an outcome has a status now.
-func underWayIs(status revocation.Status) string {
-	switch status {
-	case "":
+// underWayIs is the condition that a single revocation without an outcome has one of the statuses now.
+func underWayIs(f revocation.StatusFilter) string {
+	pending, failed := f.Includes(revocation.StatusPending), f.Includes(revocation.StatusErrorRevoking)
+	switch {
+	case pending && failed:
 		return `true`
-	case revocation.StatusPending:
+	case pending:
 		return `r.attempt = 0`
-	case revocation.StatusErrorRevoking:
+	case failed:
 		return `r.attempt > 0`
 	default:
 		return `false`

@@ -80,7 +80,7 @@ func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) 
 	if in.Bound() {
 		return in.Replay(ctx, fingerprint)
 	}
-	f := ResultFilter{Account: job.Account, Job: of, Status: StatusErrorRevoking, Limit: pieceSize}
+	f := ResultFilter{Account: job.Account, Job: of, Statuses: StatusFilter{StatusErrorRevoking}, Limit: pieceSize}
 	for more := true; more; {
 		page, err := s.store.Results(ctx, f)
 		if err != nil {

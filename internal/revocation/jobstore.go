@@ -90,10 +90,9 @@ type JobFilter struct {
 
 // ResultFilter selects items of one job, in the order of the input.
 type ResultFilter struct {
-	Account string
-	Job     ID
-	// Status selects when it is not empty.
-	Status Status
+	Account  string
+	Job      ID
+	Statuses StatusFilter
 	// After is the row of the Next of the page before; 0 for the first page.
 	After int
 	Limit int

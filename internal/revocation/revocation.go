@@ -79,9 +79,9 @@ func ShownNotification(notify, final bool, status Status, row NotificationStatus
 // Filter selects revocations of one account, newest first.
 type Filter struct {
 	Account string
-	// ReportID, Status and JobID select when they are not zero.
+	// ReportID and JobID select when they are not zero.
 	ReportID int64
-	Status   Status
+	Statuses StatusFilter
 	JobID    ID
 	// CreatedAfter and CreatedBefore are both excluded; zero: no bound.
 	CreatedAfter  time.Time

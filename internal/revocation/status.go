@@ -1,5 +1,7 @@
 package revocation
 
+import "slices"
+
 // Status is how far a revocation has come. Its values are the ones that callers see.
 type Status string
 
@@ -89,3 +91,9 @@ const (
 	// NotificationDelegated: the upstream platform sends it. Final.
 	NotificationDelegated NotificationStatus = "DELEGATED"
 )
+
+// StatusFilter selects what has one of its statuses. An empty one selects everything.
+type StatusFilter []Status
+
+// Includes reports whether the filter selects what has the status.
+func (f StatusFilter) Includes(status Status) bool { return len(f) == 0 || slices.Contains(f, status) }

@@ -103,9 +103,7 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revo
 		args = append(args, f.ReportID)
 	}
 	l.entries.where(`r.status <> 'INVALID'`)
-	if f.Status != "" {
-		l.entries.status(f.Status)
-	}
+	l.entries.status(f.Statuses)
 	low, high := f.IDRange()
 	if high.IsZero() {
 		high = lastID
@@ -167,9 +165,7 @@ func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page re
 	}
 	l.entries.where(`EXISTS (SELECT 1 FROM jobs WHERE account_id = ? AND id = ? AND state NOT IN `+hiddenStates+`)`,
 		f.Account, f.Job.String())
-	if f.Status != "" {
-		l.entries.status(f.Status)
-	}
+	l.entries.status(f.Statuses)
 	err = s.look(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan),
 			f.Account, f.Job.Item(f.After).String(), endOfItems(f.Job).String())

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"rescind/internal/revocation"
 )
@@ -58,14 +59,20 @@ func (s *selection) where(condition string, args ...any) {
 
 // status selects by what is shown. What of it stands in the revocation's own row is told first, so that most
 // rows can be passed over without a look at the others.
-func (s *selection) status(status revocation.Status) {
-	switch status {
-	case revocation.StatusPending, revocation.StatusErrorRevoking:
-		s.where(`r.status IN ('PENDING', ?)`, string(status))
-		s.where(shownStatus+` = ?`, string(status))
-	default:
-		s.where(`r.status = ?`, string(status))
+func (s *selection) status(f revocation.StatusFilter) {
+	if len(f) == 0 {
+		return
 	}
+	in, args := ` IN (?`+strings.Repeat(`, ?`, len(f)-1)+`)`, make([]any, len(f))
+	for i, status := range f {
+		args[i] = string(status)
+	}
+	if f.Includes(revocation.StatusPending) || f.Includes(revocation.StatusErrorRevoking) {
+		s.where(`(r.status = 'PENDING' OR r.status`+in+`)`, args...)
+		s.where(shownStatus+in, args...)
+		return
+	}
+	s.where(`r.status`+in, args...)
 }
 
 func scanShown(row *sql.Rows) (revocation.Revocation, error) {

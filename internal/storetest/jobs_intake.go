@@ -22,16 +22,16 @@ func (f *fixture) hidden(s revocation.Seal) {
 	f.code(revocation.CodeNotFound, err)
 	f.same("listed", false, slices.Contains(f.jobList(revocation.JobFilter{Account: s.Account}), s.ID))
 	for _, status := range append(revocation.Statuses, "") {
-		f.same("results "+string(status), 0, len(f.pages(revocation.ResultFilter{Account: s.Account, Job: s.ID, Status: status, Limit: 100})))
+		f.same("results "+string(status), 0, len(f.pages(revocation.ResultFilter{Account: s.Account, Job: s.ID, Statuses: oneStatus(status), Limit: 100})))
 	}
 	for row := 1; row <= s.Total; row++ {
 		_, err := f.Revocation(ctx, s.Account, s.ID.Item(row))
 		f.code(revocation.CodeNotFound, err)
 	}
 	for name, filter := range map[string]revocation.Filter{
-		"all": {}, "by report": {ReportID: 1}, "by status": {Status: revocation.StatusPending}, "by job": {JobID: s.ID},
+		"all": {}, "by report": {ReportID: 1}, "by status": {Statuses: revocation.StatusFilter{revocation.StatusPending}}, "by job": {JobID: s.ID},
 		"by time": {CreatedAfter: s.ID.Time().Add(-time.Hour)}, "by everything": {
-			ReportID: 1, Status: revocation.StatusPending, JobID: s.ID, CreatedBefore: s.ID.Time().Add(time.Hour),
+			ReportID: 1, Statuses: revocation.StatusFilter{revocation.StatusPending}, JobID: s.ID, CreatedBefore: s.ID.Time().Add(time.Hour),
 		},
 	} {
 		filter.Account = s.Account

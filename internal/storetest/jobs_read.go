@@ -136,10 +136,10 @@ var jobReadTests = []test{
 		f.same("of the job", at(job, 5, 4, 3, 1), f.list(revocation.Filter{JobID: job.ID}))
 		f.same("of the other", at(other, 2, 1), f.list(revocation.Filter{JobID: other.ID}))
 		f.same("by report", at(job, 5, 1), f.list(revocation.Filter{JobID: job.ID, ReportID: 1}))
-		f.same("by status", at(job, 4), f.list(revocation.Filter{JobID: job.ID, Status: missing}))
-		f.same("by both", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Status: missing, ReportID: 1}))
-		f.same("the ones that cannot be read", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Status: revocation.StatusInvalid}))
-		f.same("of all, those", []revocation.ID{}, f.list(revocation.Filter{Status: revocation.StatusInvalid}))
+		f.same("by status", at(job, 4), f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}}))
+		f.same("by both", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}, ReportID: 1}))
+		f.same("the ones that cannot be read", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
+		f.same("of all, those", []revocation.ID{}, f.list(revocation.Filter{Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
 		f.same("a page", at(job, 4, 3), f.list(revocation.Filter{JobID: job.ID, Before: job.ID.Item(5), Limit: 2}))
 		f.same("a page before the job", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Before: job.ID}))
 		f.same("by time", at(job, 5, 4, 3, 1), f.list(revocation.Filter{
@@ -157,12 +157,12 @@ var jobReadTests = []test{
 			revocation.StatusPending: {1}, revocation.StatusErrorRevoking: {2, 3}, revoked: nil,
 		} {
 			var rows []int
-			for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Status: status, Limit: 9}) {
+			for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Statuses: oneStatus(status), Limit: 9}) {
 				f.same("status", status, r.Status)
 				rows = append(rows, r.ID.Row())
 			}
 			f.same("rows", want, rows)
-			f.same("listed", len(want), len(f.list(revocation.Filter{JobID: job.ID, Status: status})))
+			f.same("listed", len(want), len(f.list(revocation.Filter{JobID: job.ID, Statuses: oneStatus(status)})))
 		}
 	}},
 }

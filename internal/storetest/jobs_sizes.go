@@ -17,7 +17,7 @@ func (f *fixture) paged(job revocation.Job, limit int, want []revocation.Status,
 				wantRows = append(wantRows, i+1)
 			}
 		}
-		for _, r := range f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Status: status, Limit: limit}) {
+		for _, r := range f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Statuses: oneStatus(status), Limit: limit}) {
 			row := r.ID.Row()
 			rows = append(rows, row)
 			if row > len(want) || r.Status != want[row-1] || r.Job != job.ID || revocation.JobID(r.ID) != job.ID {

@@ -95,16 +95,16 @@ func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
 	for _, status := range revocation.Statuses {
 		ofStatus := func(r *revocation.Revocation) bool { return r.Status == status }
 		f.allAlike("results by status", only(ofStatus),
-			f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Status: status, Limit: 700}))
+			f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Statuses: oneStatus(status), Limit: 700}))
 		if status != revocation.StatusInvalid {
-			f.allAlike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Status: status, Limit: 700}))
+			f.allAlike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Statuses: oneStatus(status), Limit: 700}))
 		}
 	}
 	for _, report := range []int64{1, shared, want[len(want)-1].ReportID} {
 		ofReport := only(func(r *revocation.Revocation) bool { return r.ReportID == report })
 		f.allAlike("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
 		f.allAlike("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
-			ReportID: report, Status: ofReport[0].Status, JobID: job.ID, Before: ofReport[0].ID.Item(ofReport[0].ID.Row() + 1),
+			ReportID: report, Statuses: revocation.StatusFilter{ofReport[0].Status}, JobID: job.ID, Before: ofReport[0].ID.Item(ofReport[0].ID.Row() + 1),
 			CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second), Limit: 2,
 		}))
 	}

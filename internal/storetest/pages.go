@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ var pageTests = []test{
 		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, rare)
 		job := f.bulk(append(items(1), unknown(40)...))
 		f.end(job)
-		filter := revocation.Filter{Account: acme, Status: revocation.StatusErrorRevoking, Limit: 5, Scan: 30}
+		filter := revocation.Filter{Account: acme, Statuses: revocation.StatusFilter{revocation.StatusErrorRevoking}, Limit: 5, Scan: 30}
 		page, err := f.Revocations(f.Context(), filter)
 		f.must(err)
 		f.same("found", 0, len(page.Entries))
@@ -25,7 +26,7 @@ var pageTests = []test{
 		f.same("found", []revocation.ID{rare.ID}, idsOf(page))
 		f.same("the end", revocation.ID{}, page.Next)
 
-		results := revocation.ResultFilter{Account: acme, Job: job.ID, Status: revoked, After: 1, Limit: 5, Scan: 30}
+		results := revocation.ResultFilter{Account: acme, Job: job.ID, Statuses: revocation.StatusFilter{revoked}, After: 1, Limit: 5, Scan: 30}
 		page, err = f.Results(f.Context(), results)
 		f.must(err)
 		f.same("found", 0, len(page.Entries))
@@ -39,13 +40,13 @@ var pageTests = []test{
 	{"lists are the same however few rows a page reads", func(f *fixture) {
 		jobs := f.pageWorld()
 		all := f.everyPage(revocation.Filter{})
-		for _, status := range append([]revocation.Status{""}, revocation.Statuses...) {
+		for _, statuses := range someStatuses() {
 			for _, report := range []int64{0, 1, 3, invites + 1} {
 				for _, job := range append([]revocation.ID{{}}, jobs...) {
-					filter := revocation.Filter{Status: status, ReportID: report, JobID: job}
+					filter := revocation.Filter{Statuses: statuses, ReportID: report, JobID: job}
 					want := []revocation.ID{}
 					for _, r := range all {
-						if (status == "" || r.Status == status) && (report == 0 || r.ReportID == report) && (job.IsZero() || r.Job == job) {
+						if statuses.Includes(r.Status) && (report == 0 || r.ReportID == report) && (job.IsZero() || r.Job == job) {
 							want = append(want, r.ID)
 						}
 					}
@@ -55,7 +56,7 @@ var pageTests = []test{
 							for _, r := range f.everyPage(filter) {
 								got = append(got, r.ID)
 							}
-							f.same(strings.Join([]string{string(status), job.String()}, " of "), want, got)
+							f.same(fmt.Sprint(statuses, " of ", job), want, got)
 						}
 					}
 				}
@@ -65,20 +66,20 @@ var pageTests = []test{
 	{"results are the same however few rows a page reads", func(f *fixture) {
 		for _, job := range f.pageWorld() {
 			all := f.pages(revocation.ResultFilter{Account: acme, Job: job, Limit: 100})
-			for _, status := range append([]revocation.Status{""}, revocation.Statuses...) {
+			for _, statuses := range someStatuses() {
 				var want []int
 				for _, r := range all {
-					if status == "" || r.Status == status {
+					if statuses.Includes(r.Status) {
 						want = append(want, r.ID.Row())
 					}
 				}
 				for _, scan := range []int{1, 2, 7, 0} {
 					for _, limit := range []int{1, 4, 100} {
 						var got []int
-						for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Status: status, Scan: scan, Limit: limit}) {
+						for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Statuses: statuses, Scan: scan, Limit: limit}) {
 							got = append(got, r.ID.Row())
 						}
-						f.same(string(status), want, got)
+						f.same(fmt.Sprint(statuses), want, got)
 					}
 				}
 			}
@@ -164,4 +165,28 @@ func (f *fixture) pageWorld() []revocation.ID {
 	f.fresh(request(9))
 	later := f.bulk(items(1, 1, 10))
 	return []revocation.ID{ended.ID, spilled.ID, waiting.ID, later.ID}
+}
+
+// someStatuses are filters of no status, of each alone, and of several that are told by different rows.
+func someStatuses() []revocation.StatusFilter {
+	filters := []revocation.StatusFilter{
+		nil,
+		{revocation.StatusPending, revocation.StatusErrorRevoking},
+		{revocation.StatusPending, revocation.StatusRevoked, revocation.StatusInvalid},
+		{revocation.StatusErrorRevoking, revocation.StatusNotFound},
+		{revocation.StatusRevoked, revocation.StatusAlreadyRevoked},
+		revocation.Statuses,
+	}
+	for _, status := range revocation.Statuses {
+		filters = append(filters, oneStatus(status))
+	}
+	return filters
+}
+
+// oneStatus makes a filter of one status; of none, it selects all.
+func oneStatus(status revocation.Status) revocation.StatusFilter {
+	if status == "" {
+		return nil
+	}
+	return revocation.StatusFilter{status}
 }

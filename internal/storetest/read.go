@@ -105,11 +105,11 @@ var readTests = []test{
 			revocation.StatusCancelled:      newestFirst(cancelled),
 			revocation.StatusInvalid:        {},
 		} {
-			f.same(string(status), want, f.list(revocation.Filter{Status: status}))
+			f.same(string(status), want, f.list(revocation.Filter{Statuses: oneStatus(status)}))
 		}
 		f.same("report_id", newestFirst(revoked, already), f.list(revocation.Filter{ReportID: 4}))
-		f.same("both", newestFirst(already), f.list(revocation.Filter{ReportID: 4, Status: revocation.StatusAlreadyRevoked}))
-		f.same("neither", []revocation.ID{}, f.list(revocation.Filter{ReportID: 4, Status: revocation.StatusPending}))
+		f.same("both", newestFirst(already), f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusAlreadyRevoked}}))
+		f.same("neither", []revocation.ID{}, f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusPending}}))
 		f.same("a job's", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
 	}},
 	{"between times, both excluded", func(f *fixture) {
