@@ -9,9 +9,11 @@ import (
 )
 
 type bulkCommand struct {
-	File   string `arg:"" help:"A .csv file (report_id[,notify_candidate][,client_reference]), .ndjson or .jsonl (a revocation a line) or .json (a job), each also with .gz; - is standard input. Others, and standard input, are told by their first characters."`
+	File   string `arg:"" help:"A table with the column report_id and, where they are wanted, notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. Its kind, and that of other files, is found by the first characters."`
 	Notify bool   `help:"Tell the candidates by email whose rows do not say otherwise; a .json file says it itself."`
 	Follow bool   `help:"Wait for the end and tell the outcomes. Without it, exit 0 means that the job is accepted."`
+	Sheet  string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one that has a column report_id."`
+	Report string `placeholder:"OUT.csv" help:"Wait for the end, and write a file with the rows and columns of the table and, behind them, what became of each."`
 }
 
 // Run uploads the file. What it holds in memory does not grow with it.
@@ -24,9 +26,16 @@ func (c *bulkCommand) Run(p *process) error {
 	if c.Notify && in.media == mediaJSON {
 		return errors.New(`--notify: a job in JSON says it itself, in "notify_candidate": true`)
 	}
+	var outcomes *report
+	if c.Report != "" {
+		if outcomes, err = newReport(c.Report, in); err != nil {
+			return err
+		}
+		defer outcomes.discard()
+	}
 	var sent atomic.Int64
 	job, err := p.client.NewJob(p.ctx, client.Upload{
-		Content: in, Size: in.size, MediaType: in.media, Gzip: in.gzip, Notify: c.Notify,
+		Content: in, Size: in.size, MediaType: in.media, Gzip: in.gzip, Notify: c.Notify, Sheet: c.Sheet,
 		Sent: func(n int64) {
 			sent.Store(n)
 			p.display.upload(n, in.size)
@@ -35,7 +44,18 @@ func (c *bulkCommand) Run(p *process) error {
 	p.display.end()
 	switch {
 	case err == nil:
-		return p.begun(job, c.Follow)
+		if job.File != nil {
+			p.display.say("%s", recognised(job.File))
+		}
+		err := p.begun(job, c.Follow || outcomes != nil)
+		if outcomes == nil || err != nil && !errors.Is(err, errOutcome) || p.ctx.Err() != nil {
+			return err
+		}
+		if failed := outcomes.write(p, in, c.Sheet, job); failed != nil {
+			return fmt.Errorf("the report is not written: %w", failed)
+		}
+		p.display.say("The report is in %s.", c.Report)
+		return err
 	case p.ctx.Err() == nil:
 		return err
 	case sent.Load() < in.size:

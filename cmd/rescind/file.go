@@ -14,6 +14,7 @@ import (
 
 const (
 	mediaCSV   = "text/csv"
+	mediaXLSX  = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 	mediaLines = "application/x-ndjson"
 	mediaJSON  = "application/json"
 )
@@ -23,7 +24,7 @@ const maxSniff = 64 << 10
 
 // mediaByEnding is what a file's name says about its content.
 var mediaByEnding = map[string]string{
-	".csv": mediaCSV, ".ndjson": mediaLines, ".jsonl": mediaLines, ".json": mediaJSON,
+	".csv": mediaCSV, ".tsv": mediaCSV, ".xlsx": mediaXLSX, ".ndjson": mediaLines, ".jsonl": mediaLines, ".json": mediaJSON,
 }
 
 // input is a file that can be read again from its beginning.
@@ -36,8 +37,8 @@ type input struct {
 }
 
 // openInput opens a file by its name; - is standard input. What cannot be read twice is copied to a temporary
-// file first. The name's ending says what it holds (.csv, .ndjson, .jsonl, .json, each with .gz after it or
-// not); without one of them, its first characters do.
+// file first. The name's ending says what it holds (.csv, .tsv, .xlsx, .ndjson, .jsonl, .json, each with .gz after it
+// or not); without one of them, its first characters do.
 func openInput(ctx context.Context, name string, stdin io.Reader) (in *input, err error) {
 	in = &input{}
 	ending := strings.ToLower(filepath.Ext(name))
@@ -140,13 +141,16 @@ func sniff(in *input) (media string, zipped bool, err error) {
 		}
 		zipped, beginning = true, bufio.NewReader(content)
 	}
+	if magic, _ := beginning.Peek(4); string(magic) == "PK\x03\x04" {
+		return mediaXLSX, zipped, nil
+	}
 	if bom, _ := beginning.Peek(3); string(bom) == "\ufeff" {
 		_, _ = beginning.Discard(len(bom)) // it was there
 	}
 	return mediaOf(io.LimitReader(beginning, maxSniff)), zipped, nil
 }
 
-// mediaOf takes a text for CSV unless it begins with a {. Then it is JSON if that object has a member that only
+// mediaOf takes a text for a table unless it begins with a {. Then it is JSON if that object has a member that only
 // a whole job has, and otherwise a revocation a line.
 func mediaOf(beginning io.Reader) string {
 	members := json.NewDecoder(beginning)

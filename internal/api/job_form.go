@@ -110,7 +110,7 @@ func (f *form) end() error {
 	switch _, err := f.parts.NextPart(); {
 	case err == nil:
 		return invalid(fault{"body", "unknown_field", "The part file must be the last one."})
-	case err != io.EOF: //nolint:errorlint // wrapped, it means that the form has no end
+	case err != io.EOF: // wrapped, it means that the form has no end
 		return brokenForm(err)
 	}
 	if _, err := io.Copy(io.Discard, f.body); err != nil {

@@ -105,10 +105,10 @@ func (j *jobRequest) open(body *upload) (list, error) {
 
 // readItems reads a list item by item. add's errors end it and are given as they are; the others are problems.
 func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
-	switch {
-	case j.media == mediaNDJSON:
+	switch j.media {
+	case mediaNDJSON:
 		return j.values, readNDJSON(list, add)
-	case j.media == mediaJSON:
+	case mediaJSON:
 		return readJobDocument(list, add)
 	default:
 		values := j.values

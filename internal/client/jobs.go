@@ -29,6 +29,7 @@ type Job struct {
 	Retrying       int        `json:"retrying"`
 	Counts         Counts     `json:"counts"`
 	Notifications  MailCounts `json:"notifications"`
+	File           *File      `json:"file"` // nil without a table
 	ItemsPerSecond float64    `json:"items_per_second"`
 	ETA            *time.Time `json:"eta"`
 	CreatedAt      time.Time  `json:"created_at"`
@@ -47,6 +48,16 @@ func (j *Job) Done() int { return j.Total - j.Pending - j.Retrying }
 // Good tells whether the job has ended and all its invites are revoked.
 func (j *Job) Good() bool {
 	return j.Ended() && j.Counts[StatusRevoked]+j.Counts[StatusAlreadyRevoked] == j.Total
+}
+
+// File is what the service has recognised of a job's table.
+type File struct {
+	Format    string            `json:"format"`
+	Separator *string           `json:"separator"`
+	Encoding  *string           `json:"encoding"`
+	Sheet     *string           `json:"sheet"`
+	Columns   map[string]string `json:"columns"`
+	Ignored   []string          `json:"ignored"`
 }
 
 // Counts are a job's final items by their outcome.
@@ -96,6 +107,7 @@ func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 // Result is one item of a job.
 type Result struct {
 	Row          int    `json:"row"`
+	ID           string `json:"id"`
 	ReportID     *int64 `json:"report_id"` // nil where the row could not be read
 	Status       Status `json:"status"`
 	Message      string `json:"message"`

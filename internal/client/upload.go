@@ -17,12 +17,14 @@ type Upload struct {
 	// Content is read in pieces, and from its beginning again when an upload broke.
 	Content io.ReaderAt
 	Size    int64
-	// MediaType is text/csv, application/x-ndjson or application/json, and Gzip tells that it is compressed.
+	// MediaType is text/csv, .xlsx's, application/x-ndjson or application/json, and Gzip tells that it is compressed.
 	MediaType string
 	Gzip      bool
 	// Notify is the default for rows that say nothing about an email. A content of application/json says it
 	// itself.
 	Notify bool
+	// Sheet is the sheet of a workbook; empty for the first that suits.
+	Sheet string
 	// Sent is told from other goroutines how many bytes of the present attempt have been handed over; nil for
 	// nobody.
 	Sent func(n int64)
@@ -63,8 +65,12 @@ func (c *Client) upload(ctx context.Context, u Upload, key string) ([]byte, erro
 	if u.Gzip {
 		r.header.Set("Content-Encoding", "gzip")
 	}
+	r.query = url.Values{}
 	if u.Notify {
-		r.query = url.Values{"notify_candidate": {"true"}}
+		r.query.Set("notify_candidate", "true")
+	}
+	if u.Sheet != "" {
+		r.query.Set("sheet", u.Sheet)
 	}
 	body, err := c.send(ctx, r)
 	switch {

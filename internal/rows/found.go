@@ -3,6 +3,7 @@ package rows
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -98,7 +99,7 @@ func looksLikeJSON(s string) bool {
 	d := json.NewDecoder(strings.NewReader(s))
 	_, first := d.Token()
 	_, second := d.Token()
-	return first == nil && (second == nil || second == io.ErrUnexpectedEOF || second == io.EOF)
+	return first == nil && (second == nil || errors.Is(second, io.ErrUnexpectedEOF) || errors.Is(second, io.EOF))
 }
 
 var oleMagic = []byte{0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1}
@@ -131,7 +132,7 @@ func describeOLE(src io.Reader) error {
 				break
 			}
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF || best == 0 {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || best == 0 {
 			break
 		}
 		if err != nil {

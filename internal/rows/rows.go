@@ -38,6 +38,7 @@ type window struct {
 	buf        []byte
 	start, end int
 	begun      bool
+	marked     bool  // it began with a byte order mark
 	err        error // of src
 	eol        byte  // what ends a line; a \r before \n belongs to the line break
 	lines      int   // lines that were taken
@@ -72,6 +73,7 @@ func (w *window) line(from int) (to int, err error) {
 		w.begun = true
 		if bytes.HasPrefix(w.text(0, to), mark) {
 			w.start += len(mark)
+			w.marked = true
 			to -= len(mark)
 		}
 	}

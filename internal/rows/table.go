@@ -27,6 +27,8 @@ type Info struct {
 	Format string
 	// Separator is what separates the cells, and Encoding is utf-8, utf-16le or utf-16be; empty for xlsx.
 	Separator, Encoding string
+	// Mark reports whether a text began with a byte order mark.
+	Mark bool
 	// Sheet is the name of the sheet that is read, as ShownName; empty for csv.
 	Sheet string
 	// Columns are the known columns that are there, each with its name in the file, as ShownName.
@@ -49,7 +51,7 @@ type Row struct {
 	Line int
 	// Cells are in the order of Options.Columns, trimmed; empty where a column is not there, or the row is shorter.
 	Cells []string
-	// All are all cells of the row as they are in the file, with Options.All.
+	// All are all cells of the row as they are in the file, with Options.All; with ErrWide too.
 	All []string
 }
 
@@ -112,7 +114,9 @@ func openText(w window, beginning []byte, o Options) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Header: header, options: o, Info: Info{Format: FormatCSV, Separator: string(c.sep), Encoding: encoding}}
+	t := &Table{Header: header, options: o, Info: Info{
+		Format: FormatCSV, Separator: string(c.sep), Encoding: encoding, Mark: c.marked,
+	}}
 	if err := t.find(header, func(missing []string) *FileError {
 		return describe(samples, missing, notFound(header, string(c.sep), missing))
 	}); err != nil {
@@ -199,6 +203,9 @@ func (t *text) next(row *Row) error {
 		if err != nil {
 			return err
 		}
+		if t.table.options.All {
+			row.All = t.untrimmed(row.All[:0])
+		}
 		if len(cells) > columns.width && slices.ContainsFunc(cells[columns.width:], isFilled) {
 			return ErrWide
 		}
@@ -212,9 +219,6 @@ func (t *text) next(row *Row) error {
 		}
 		if !some && !slices.ContainsFunc(cells, isFilled) {
 			continue
-		}
-		if t.table.options.All {
-			row.All = t.untrimmed(row.All[:0])
 		}
 		return nil
 	}

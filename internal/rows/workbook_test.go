@@ -172,8 +172,10 @@ func TestWorkbook_sheets(t *testing.T) {
 
 // TestWorkbook_damaged cuts and changes a workbook at every place: it is never taken for a shorter list.
 func TestWorkbook_damaged(t *testing.T) {
-	whole := bookOf(t, "", "", "<si><t>report_id</t></si>", testSheet{"List", "",
-		`<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2"><v>318</v></c></row><row r="3"><c r="A3"><v>319</v></c></row>`})
+	whole := bookOf(t, "", "", "<si><t>report_id</t></si>", testSheet{
+		"List", "",
+		`<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2"><v>318</v></c></row><row r="3"><c r="A3"><v>319</v></c></row>`,
+	})
 	_, want, err := read(t, strings.NewReader(whole), jobColumns)
 	if err != nil || len(want) != 2 {
 		t.Fatalf("%v %v", want, err)
