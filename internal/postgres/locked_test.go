@@ -14,10 +14,13 @@ import (
 // absent is a queue that takes everything and carries nothing out.
 type absent struct{}
 
-func (absent) EnqueueRevocations(context.Context, int, []revocation.Ref) error          { return nil }
+func (absent) EnqueueRevocations(context.Context, int, []revocation.Ref) error { return nil }
+
 func (absent) EnqueueNotifications(context.Context, []revocation.NotificationRef) error { return nil }
-func (absent) EnqueueTurns(context.Context, revocation.Turn, []string) error            { return nil }
-func (absent) Ready(context.Context) error                                              { return nil }
+
+func (absent) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+
+func (absent) Ready(context.Context) error { return nil }
 
 // service runs a Service on the store until the test ends.
 func (w *world) service() *revocation.Service {
