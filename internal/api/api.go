@@ -41,11 +41,21 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
-// How many requests that read a page go on at once, for an account and for the process. A page is at most about a
-// megabyte in memory.
+// How many requests of a kind go on at once, for an account and for the process. All that a process can have together
+// must fit into its memory, 512 MiB, however slowly the answers are read.
 const (
+	// A read is the answer with a page of a list, a megabyte at most.
 	accountReads = 16
 	processReads = 64
+	// A stream of a job's results holds a page of them and a piece of the answer, 600 KiB at most.
+	accountStreams = 16
+	processStreams = 64
+	// A stream of server-sent events takes some tens of KiB, and its job is read twice a second.
+	accountEvents = 64
+	processEvents = 256
+	// So does a request that waits.
+	accountWaits = 256
+	processWaits = 2048
 )
 
 // API is the handler for the public address. Make it with New.
@@ -54,7 +64,8 @@ type API struct {
 	keyring     *keyring
 	limits      *limits[revocation.ID]
 	guesses     *limits[netip.Prefix]
-	reads       *slots[string] // of accounts
+	// What goes on at once, of accounts.
+	reads, streams, events, waits *slots[string]
 	health      *Health
 	hosts       Hosts
 	submitWait  time.Duration
@@ -73,6 +84,9 @@ func New(o Options) *API {
 		limits:     newLimits[revocation.ID]("default", o.RateLimit),
 		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		reads:      newSlots[string]("reads", accountReads, processReads),
+		streams:    newSlots[string]("streams", accountStreams, processStreams),
+		events:     newSlots[string]("events", accountEvents, processEvents),
+		waits:      newSlots[string]("waits", accountWaits, processWaits),
 		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}
@@ -94,13 +108,13 @@ func New(o Options) *API {
 
 	schemas := a.document.Components.Schemas
 	a.serve(submitOperation(schemas), a.submit)
-	a.serve(getOperation(schemas), a.get)
+	a.serve(getOperation(schemas), a.waiting(a.get))
 	a.serve(listOperation(schemas), within(a.reads, a.list))
 	a.serve(newJobOperation(schemas), a.newJob)
 	a.serve(listJobsOperation(schemas), within(a.reads, a.listJobs))
-	a.serve(getJobOperation(schemas), a.getJob)
+	a.serve(getJobOperation(schemas), a.waiting(a.getJob))
 	a.serve(jobResultsOperation(schemas), a.jobResults)
-	a.serve(jobEventsOperation(), a.jobEvents)
+	a.serve(jobEventsOperation(), within(a.events, a.jobEvents))
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
 	a.serve(retryJobOperation(schemas), a.retryJob)
 	a.serve(livenessOperation(), a.liveness)

@@ -13,7 +13,7 @@ const (
 
 	// streamPage is how many items a stream reads at once, and streamPiece about how many bytes it writes at
 	// once: what it holds in memory does not grow with the job, nor with what the caller is slow to read.
-	streamPage  = 2000
+	streamPage  = 1000
 	streamPiece = 64 << 10
 )
 
@@ -47,6 +47,15 @@ func (a *API) jobResults(x *exchange) error {
 		return missing
 	}
 
+	kind := a.reads
+	if media != mediaJSON {
+		kind = a.streams
+	}
+	leave, full := kind.enter(x.key.Account)
+	if full != nil {
+		return full
+	}
+	defer leave()
 	page, err := a.service.Results(r.Context(), f)
 	if err != nil {
 		return err

@@ -63,6 +63,17 @@ func within(s *slots[string], handle func(*exchange) error) func(*exchange) erro
 	}
 }
 
+// waiting has a handler run in a slot of the caller's account when the request prefers to wait.
+func (a *API) waiting(handle func(*exchange) error) func(*exchange) error {
+	inSlot := within(a.waits, handle)
+	return func(x *exchange) error {
+		if pollPreference(x).wait > 0 {
+			return inSlot(x)
+		}
+		return handle(x)
+	}
+}
+
 // slotRetry is after how many seconds somebody who has no slot may ask again.
 const slotRetry = 1
 

@@ -56,6 +56,15 @@ func (a *API) submit(x *exchange) error {
 
 	prefer := parsePrefer(r.Header["Prefer"])
 	wait := a.submitWait
+	if prefer.waits && prefer.wait > a.submitWait {
+		// A submission is not refused for this: without a slot it waits as if it did not prefer to.
+		leave, full := a.waits.enter(x.key.Account)
+		if full == nil {
+			defer leave()
+		} else {
+			prefer.waits = false
+		}
+	}
 	switch {
 	case prefer.waits:
 		wait = prefer.wait

@@ -1,0 +1,96 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+)
+
+// TestSlots_ofAnAccount has an account begin requests of a kind that do not end, until one is refused. Another account's
+// are answered meanwhile, and the account's own again when they have ended.
+func TestSlots_ofAnAccount(t *testing.T) {
+	w := newWorld(t)
+	w.queue.hold()
+	job := w.job(w.manyItems(30)...)
+	path := "/jobs/" + job.ID.String()
+	for _, kind := range []struct {
+		name, path string
+		header     []string
+		// blocks has results wait; other requests do by themselves.
+		blocks bool
+	}{
+		{name: "reads", path: path + "/results", blocks: true},
+		{name: "streams", path: path + "/results", header: []string{"Accept", "text/csv"}, blocks: true},
+		{name: "events", path: path + "/events"},
+		{name: "waits", path: path, header: []string{"Prefer", "wait=30"}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if kind.blocks {
+				w.faults.beforeResults.Store(new(func(revocation.ResultFilter) { <-ctx.Done() }))
+				defer w.faults.beforeResults.Store(nil)
+			}
+			refused := make(chan *http.Response, 1)
+			var asking sync.WaitGroup
+			begun := 0
+			ask := func() {
+				begun++
+				asking.Go(func() {
+					r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+kind.path, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					r.Header.Set("apiKey", secret)
+					for i := 0; i < len(kind.header); i += 2 {
+						r.Header.Set(kind.header[i], kind.header[i+1])
+					}
+					response, err := w.server.Client().Do(r)
+					if err != nil {
+						return // it was left
+					}
+					if response.StatusCode == http.StatusTooManyRequests {
+						select {
+						case refused <- response:
+						default:
+						}
+					}
+					<-ctx.Done()
+					_ = response.Body.Close()
+				})
+			}
+			var refusal *http.Response
+			for refusal == nil && begun < 1000 {
+				ask()
+				select {
+				case refusal = <-refused:
+				default:
+				}
+			}
+			if refusal == nil {
+				select {
+				case refusal = <-refused:
+				case <-time.After(time.Minute):
+					t.Fatalf("none of %d was refused", begun)
+				}
+			}
+			h := refusal.Header
+			if h.Get("Retry-After") != "1" || h.Get("RateLimit-Remaining") != "0" || h.Get("RateLimit-Policy") != `"`+kind.name+`";q=`+h.Get("RateLimit-Limit")+`;qu="concurrent-requests"` {
+				t.Errorf("%v", h)
+			}
+			w.call(http.MethodGet, "/revocations", "", "apiKey", "", "apiKey", otherSecret).want(t, http.StatusOK, "")
+			w.submit(`{"report_id":318}`, "Prefer", "wait=1").want(t, http.StatusAccepted, "")
+			leave()
+			asking.Wait()
+			eventually(t, "there is room again", func() bool {
+				a := w.call(http.MethodHead, kind.path, "", kind.header[:min(len(kind.header), 2)]...)
+				return kind.name == "waits" || a.status == http.StatusOK
+			})
+		})
+	}
+}

@@ -1,0 +1,55 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// TestStore_ConnectionsOfTheirOwn has reading and the changes of jobs wait for a lock, far more of them than there are
+// connections.
+func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
+	w := newWorld(t, 1)
+	key := revocation.APIKey{ID: uuidv7.New(), Account: "acme", Hash: revocation.HashSecret("secret"), Scopes: revocation.Scopes}
+	w.must(w.store.AddKey(t.Context(), key))
+	_, err := w.other.Exec(t.Context(), `
+		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(2, 40) n;
+		BEGIN; LOCK TABLE jobs`)
+	w.must(err)
+	crowding, leave := context.WithCancel(t.Context())
+	var crowd sync.WaitGroup
+	for i := range 240 {
+		crowd.Go(func() {
+			for crowding.Err() == nil {
+				switch id := revocation.JobID(uuidv7.New()); i % 4 {
+				case 0:
+					_, _ = w.store.Revocations(crowding, revocation.Filter{Account: "acme", Limit: 10})
+				case 1:
+					_, _ = w.store.Results(crowding, revocation.ResultFilter{Account: "acme", Job: id, Limit: 10})
+				case 2:
+					_, _ = w.store.Job(crowding, "acme", id)
+				default:
+					_, _ = w.store.CancelJob(crowding, "acme", id)
+				}
+			}
+		})
+	}
+	for report := int64(2); report <= 40; report++ {
+		// Behind them, it would take more than 10 s.
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := w.store.Submit(ctx, []revocation.Submission{{ID: uuidv7.New(), Account: "acme", ReportID: report}})
+		w.must(err)
+		_, err = w.store.KeyByHash(ctx, key.Hash)
+		w.must(err)
+		w.must(w.store.Ping(ctx))
+		cancel()
+	}
+	leave()
+	_, err = w.other.Exec(t.Context(), `ROLLBACK`)
+	w.must(err)
+	crowd.Wait()
+}

@@ -1,0 +1,26 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+	"rescind/internal/testservers"
+)
+
+// TestLook_ends has a page take longer than it may.
+func TestLook_ends(t *testing.T) {
+	s, err := Open(t.Context(), testservers.Postgres(t))
+	must(t, err)
+	defer s.Close() //nolint:errcheck // nothing was written
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT pg_sleep(60)`)
+	began := time.Now()
+	err = s.look(context.WithoutCancel(t.Context()), "test", committing(batch))
+	if revocation.ErrorCode(err) != revocation.CodeUnavailable || time.Since(began) < readTimeout || time.Since(began) > 30*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
