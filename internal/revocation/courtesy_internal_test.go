@@ -45,11 +45,11 @@ func TestCourtesy(t *testing.T) {
 }
 
 func TestService_gather(t *testing.T) {
-	refs := func(n int) batch { return batch{refs: make([]Ref, n)} }
-	s := &Service{batches: make(chan batch, 8)}
+	refs := func(n int) task { return task{refs: make([]Ref, n)} }
+	s := &Service{tasks: make(chan task, 8)}
 	t.Run("without a pause it takes what is there", func(t *testing.T) {
-		s.batches <- refs(2)
-		s.batches <- refs(3)
+		s.tasks <- refs(2)
+		s.tasks <- refs(3)
 		b := refs(1)
 		if s.gather(&b, 0); len(b.refs) != 6 {
 			t.Errorf("%d", len(b.refs))
@@ -57,8 +57,8 @@ func TestService_gather(t *testing.T) {
 	})
 	t.Run("in a pause it waits for others, until it is full", func(t *testing.T) {
 		go func() {
-			s.batches <- refs(2)
-			s.batches <- refs(maxFlush)
+			s.tasks <- refs(2)
+			s.tasks <- refs(maxFlush)
 		}()
 		b := refs(1)
 		if s.gather(&b, time.Hour); len(b.refs) != 3+maxFlush {
@@ -72,7 +72,7 @@ func TestService_gather(t *testing.T) {
 		}
 	})
 	t.Run("at the end it does not wait", func(t *testing.T) {
-		close(s.batches)
+		close(s.tasks)
 		b := refs(1)
 		if s.gather(&b, time.Hour); len(b.refs) != 1 {
 			t.Errorf("%d", len(b.refs))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"rescind/internal/batch"
 )
 
 // ExecutionStore carries batches through one transaction each.
@@ -111,9 +113,8 @@ func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 }
 
 func (e *Executor) carryOut(ctx context.Context, refs []Ref) error {
-	splits := maxSplits
 	for _, pause := range busyPauses {
-		busy, err := e.attempt(ctx, refs, &splits)
+		busy, err := e.attempt(ctx, refs)
 		if err != nil || len(busy) == 0 {
 			return err
 		}
@@ -124,35 +125,37 @@ func (e *Executor) carryOut(ctx context.Context, refs []Ref) error {
 			return ctx.Err()
 		}
 	}
-	_, err := e.attempt(ctx, refs, &splits)
+	_, err := e.attempt(ctx, refs)
 	return err
 }
 
-func (e *Executor) attempt(ctx context.Context, refs []Ref, splits *int) (busy []Ref, err error) {
-	done, err := e.store.CarryOut(ctx, refs, Decide)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		// The worker stops, or the task took too long: neither is an attempt on these invites.
-		return nil, err
-	case len(refs) > 1 && *splits > 0 && blamesOneRow(err):
-		*splits--
-		first, err := e.attempt(ctx, refs[:len(refs)/2], splits)
-		if err != nil {
-			return nil, err
+// attempt makes one attempt on each of refs, but for those whose work row another transaction holds: it returns them.
+func (e *Executor) attempt(ctx context.Context, refs []Ref) (busy []Ref, err error) {
+	carryOut := func(refs []Ref) error {
+		done, err := e.store.CarryOut(ctx, refs, Decide)
+		if err == nil {
+			e.tell(ctx, done)
+			busy = append(busy, done.Busy...)
 		}
-		second, err := e.attempt(ctx, refs[len(refs)/2:], splits)
-		return append(first, second...), err
-	default:
+		return err
+	}
+	blame := func(err error) bool { return ctx.Err() == nil && blamesOneRow(err) }
+	fail := func(refs []Ref, err error) error {
+		if ctx.Err() != nil {
+			// The worker stops, or the task took too long: neither is an attempt on these invites.
+			return err
+		}
 		e.log.Warn("attempt failed", "count", len(refs), "error", err)
 		failure := failureOf(err)
-		done, err = e.store.Fail(ctx, refs, func(held []Held) []Decision {
+		done, err := e.store.Fail(ctx, refs, func(held []Held) []Decision {
 			return DecideFailed(held, failure, e.policy)
 		})
-		if err != nil {
-			return nil, err
+		if err == nil {
+			e.tell(ctx, done)
+			busy = append(busy, done.Busy...)
 		}
+		return err
 	}
-	e.tell(ctx, done)
-	return done.Busy, nil
+	err = batch.Isolate(refs, maxSplits, carryOut, blame, fail)
+	return busy, err
 }

@@ -42,13 +42,13 @@ func (l *locked) take() []*pending {
 // locked reports whether another transaction has locked what the submission needs.
 func (a Accepted) locked() bool { return a.Err != nil && ErrorCode(a.Err) == CodeLockTimeout }
 
-// postpone takes out of a crowd, and of the answers to it, those that wait for a lock. They wait as long as a flush may
+// postpone takes out of submissions, and of the answers to them, those that wait for a lock. They wait as long as a flush may
 // take, from their first one on; after that they get the answer that they have. Of those whose callers have left, nothing
 // was written, and nothing will be.
-func (s *Service) postpone(ctx context.Context, crowd []*pending, accepted []Accepted) ([]*pending, []Accepted) {
+func (s *Service) postpone(ctx context.Context, submissions []*pending, accepted []Accepted) ([]*pending, []Accepted) {
 	var waiting, answered []*pending
 	var answers []Accepted
-	for i, p := range crowd {
+	for i, p := range submissions {
 		if p.deadline.IsZero() {
 			p.deadline, _ = ctx.Deadline()
 		}
@@ -74,7 +74,7 @@ func (s *Service) retryLocked(ctx context.Context) {
 		for ps := s.locked.take(); len(ps) > 0; ps = s.locked.take() {
 			time.Sleep(lockPause)
 			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			s.commit(bounded, ps)
+			s.write(bounded, ps)
 			cancel()
 		}
 		if ctx.Err() != nil {

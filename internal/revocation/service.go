@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"rescind/internal/batch"
 )
 
 // ReadStore reads revocations back.
@@ -60,15 +62,14 @@ type Service struct {
 	log      *slog.Logger
 	observer Observer
 
-	submissions chan *pending
+	submissions *batch.Batcher[*pending]
 	locked      *locked
-	batches     chan batch
+	tasks       chan task
 	turns       chan demand
 	waiters     *waiters
 	watches     *watches
 	drain       func() // closes drained, once
 	drained     chan struct{}
-	ended       chan struct{}
 }
 
 var errStopped = errors.New("the service has stopped")
@@ -84,9 +85,9 @@ type ServiceOptions struct {
 }
 
 const (
-	// waitingBatches bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
-	waitingBatches = 1024
-	waitingTurns   = 64
+	// waitingTasks bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
+	waitingTasks = 1024
+	waitingTurns = 64
 	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
 	lastEnqueue = 2 * time.Second
 )
@@ -94,18 +95,18 @@ const (
 // NewService makes a Service.
 func NewService(o ServiceOptions) *Service {
 	drained := make(chan struct{})
-	return &Service{
+	s := &Service{
 		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: observing(o.Observer),
-		submissions: make(chan *pending, maxFlush),
-		locked:      newLocked(),
-		batches:     make(chan batch, waitingBatches),
-		turns:       make(chan demand, waitingTurns),
-		waiters:     newWaiters(),
-		watches:     &watches{jobs: make(map[ID]*watch)},
-		drain:       sync.OnceFunc(func() { close(drained) }),
-		drained:     drained,
-		ended:       make(chan struct{}),
+		locked:  newLocked(),
+		tasks:   make(chan task, waitingTasks),
+		turns:   make(chan demand, waitingTurns),
+		waiters: newWaiters(),
+		watches: &watches{jobs: make(map[ID]*watch)},
+		drain:   sync.OnceFunc(func() { close(drained) }),
+		drained: drained,
 	}
+	s.submissions = batch.New(submissionBatches, s.flush)
+	return s
 }
 
 // Drain answers those who wait for an outcome with what there is, from now on. Call it before the server
@@ -121,16 +122,15 @@ func (s *Service) Run(ctx context.Context) {
 	defer stopSending()
 	retrying, stopRetrying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRetrying()
-	var flushing, waiting, enqueueing sync.WaitGroup
+	var waiting, enqueueing sync.WaitGroup
 	enqueueing.Go(func() { s.enqueue(sending) })
 	enqueueing.Go(func() { s.enqueueTurns(ctx) })
-	flushing.Go(func() { s.flush(ctx) })
 	waiting.Go(func() { s.retryLocked(retrying) })
-	flushing.Wait()
+	<-ctx.Done()
+	s.submissions.Close()
 	stopRetrying()
 	waiting.Wait()
-	close(s.ended)
-	close(s.batches)
+	close(s.tasks)
 	defer time.AfterFunc(lastEnqueue, stopSending).Stop()
 	enqueueing.Wait()
 }

@@ -1,13 +1,14 @@
 package revocation
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"rescind/internal/batch"
 )
 
 // Submission is a request to revoke one invite. Its values have been validated: ReportID is positive,
@@ -69,17 +70,17 @@ type SubmissionStore interface {
 }
 
 const (
-	// maxFlush bounds a flush, and so the time that its first submission waits for its last.
+	// maxFlush is how many submissions are written in one transaction at most. It bounds the time that the first of them
+	// waits for the last.
 	maxFlush = 256
-	// maxFlushes is how many flushes may be under way at once.
-	maxFlushes = 4
-	// flushPatience is how long a crowd waits for the flush before it. Larger flushes cost less a submission,
-	// but one that is slow must not hold up the others.
-	flushPatience = 20 * time.Millisecond
-	// flushTimeout bounds a flush as a whole, with what it is taken apart into; nobody waits longer for a
+	// flushTimeout bounds the writing of a batch, with the parts that it is split into. No caller waits longer for a
 	// database that hangs.
 	flushTimeout = 5 * time.Second
 )
+
+// submissionBatches is the group commit. Larger batches cost less a submission, but one that is slow must not delay the
+// others.
+var submissionBatches = batch.Options{MaxSize: maxFlush, MaxRunning: 4, MaxWait: 20 * time.Millisecond}
 
 type pending struct {
 	submission Submission
@@ -120,11 +121,7 @@ type flushed struct {
 func (s *Service) Submit(ctx context.Context, submission Submission, wait time.Duration) (Revocation, error) {
 	submission.ID = s.newID()
 	p := &pending{submission: submission, origin: Origin(ctx), wait: wait > 0, result: make(chan flushed, 1)}
-	select {
-	case s.submissions <- p:
-	case <-ctx.Done():
-		return Revocation{}, &Error{Code: CodeUnavailable, Err: ctx.Err()}
-	case <-s.ended:
+	if !s.submissions.Add(p) {
 		return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
 	}
 	var f flushed
@@ -133,12 +130,6 @@ func (s *Service) Submit(ctx context.Context, submission Submission, wait time.D
 	case <-ctx.Done():
 		if p.leave() {
 			return Revocation{}, &Error{Code: CodeOutcomeUnknown, Err: ctx.Err()}
-		}
-		f = <-p.result
-	case <-s.ended:
-		// It came between the last flush and the end, unless its result came with the end.
-		if p.leave() {
-			return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
 		}
 		f = <-p.result
 	}
@@ -175,171 +166,72 @@ func (s *Submission) asRevocation() Revocation {
 	}
 }
 
-// flush is the group commit. A lone submission is written at once; what comes in while a flush is under way
-// gathers, and goes when that has ended, when the crowd is full, or when it has waited long enough. It
-// returns when ctx has ended and all that had come in is written.
-func (s *Service) flush(ctx context.Context) {
-	ended := make(chan struct{}, maxFlushes)
-	underWay := 0
-	for {
-		var crowd []*pending
-		select {
-		case p := <-s.submissions:
-			crowd = append(crowd, p)
-		case <-ended:
-			underWay--
-			continue
-		case <-ctx.Done():
-			if len(s.submissions) > 0 {
-				continue
-			}
-			for range underWay {
-				<-ended
-			}
-			return
-		}
-		patience := time.NewTimer(flushPatience)
-		for waiting := true; waiting; {
-			select {
-			case p := <-s.submissions:
-				crowd = append(crowd, p)
-				waiting = len(crowd) < maxFlush
-				continue
-			default:
-			}
-			if underWay == 0 {
-				break
-			}
-			select {
-			case p := <-s.submissions:
-				crowd = append(crowd, p)
-				waiting = len(crowd) < maxFlush
-			case <-ended:
-				underWay--
-			case <-patience.C:
-				waiting = false
-			}
-		}
-		patience.Stop()
-		if underWay == maxFlushes {
-			<-ended
-			underWay--
-		}
-		underWay++
-		go func() {
-			// A deadline of its own: a caller that leaves, and a stop, do not break what is under way for others.
-			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			s.commit(bounded, crowd)
-			ended <- struct{}{}
-		}()
-	}
+// flush writes a batch of submissions and answers them. If one of them makes the transaction fail, it fails alone.
+func (s *Service) flush(submissions []*pending) {
+	// The deadline is its own: a caller that leaves, and a stop, do not interrupt what is written for others.
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	s.write(ctx, slices.DeleteFunc(submissions, func(p *pending) bool { return p.taken.Load() }))
 }
 
-// commit writes a crowd, answers each of it and sends one task on its way.
-func (s *Service) commit(ctx context.Context, crowd []*pending) {
-	flush := make([]Submission, len(crowd))
-	origin := ""
-	for i, p := range crowd {
+func (s *Service) write(ctx context.Context, submissions []*pending) {
+	if len(submissions) == 0 {
+		return
+	}
+	_ = batch.Isolate(submissions, maxFlush,
+		func(part []*pending) error { return s.commit(ctx, part) },
+		func(err error) bool { return ctx.Err() == nil && blamesOneRow(err) },
+		func(part []*pending, err error) error {
+			if len(part) == 1 && ErrorCode(err) == CodeLockTimeout {
+				s.answer(ctx, part, []Accepted{{Err: err}})
+				return nil
+			}
+			s.observer.Flushed(len(part), nil, err)
+			for _, p := range part {
+				p.answer(flushed{err: err}, s.waiters)
+			}
+			return nil
+		})
+}
+
+// commit writes submissions in one transaction and, unless that fails, answers them.
+func (s *Service) commit(ctx context.Context, submissions []*pending) error {
+	flush := make([]Submission, len(submissions))
+	for i, p := range submissions {
 		flush[i] = p.submission
-		origin = cmp.Or(origin, p.origin)
 	}
-	ctx = WithOrigin(ctx, origin)
-	accepted, err := s.store.Submit(ctx, flush)
-	if err != nil && len(crowd) > 1 && ctx.Err() == nil && blamesOneRow(err) {
-		// One of them is poison. Each half gets its chance, down to the one, in the time of the one flush.
-		s.commit(ctx, crowd[:len(crowd)/2])
-		s.commit(ctx, crowd[len(crowd)/2:])
-		return
+	accepted, err := s.store.Submit(WithOrigin(ctx, originOf(submissions)), flush)
+	if err == nil {
+		s.answer(ctx, submissions, accepted)
 	}
-	if len(crowd) == 1 && ErrorCode(err) == CodeLockTimeout && err != nil {
-		accepted, err = []Accepted{{Err: err}}, nil
-	}
-	if err != nil {
-		s.observer.Flushed(len(crowd), nil, err)
-		for _, p := range crowd {
-			p.answer(flushed{err: err}, s.waiters)
-		}
-		return
-	}
+	return err
+}
+
+// answer answers submissions and hands over one task for those that are new. Those that wait for a lock are tried again.
+func (s *Service) answer(ctx context.Context, submissions []*pending, accepted []Accepted) {
 	if slices.ContainsFunc(accepted, Accepted.locked) {
-		crowd, accepted = s.postpone(ctx, crowd, accepted)
+		submissions, accepted = s.postpone(ctx, submissions, accepted)
 	}
-	s.observer.Flushed(len(crowd), accepted, nil)
-	fresh := make([]Ref, 0, len(crowd))
-	for i, p := range crowd {
+	s.observer.Flushed(len(submissions), accepted, nil)
+	created := make([]Ref, 0, len(submissions))
+	for i, p := range submissions {
 		a := accepted[i]
 		if a.Fresh {
-			fresh = append(fresh, Ref{Account: p.submission.Account, ID: a.ID})
+			created = append(created, Ref{Account: p.submission.Account, ID: a.ID})
 		}
 		p.answer(flushed{accepted: a}, s.waiters)
 	}
-	if len(fresh) > 0 {
-		s.handOver(batch{fresh, origin})
+	if len(created) > 0 {
+		s.handOver(task{created, originOf(submissions)})
 	}
 }
 
-// batch is what becomes one task, and whence the first of it comes.
-type batch struct {
-	refs   []Ref
-	origin string
-}
-
-// handOver leaves a batch to whoever enqueues. When that is behind, because Redis is away, it drops the
-// batch: its rows are durable, and the dispatcher finds them.
-func (s *Service) handOver(b batch) {
-	select {
-	case s.batches <- b:
-	default:
-		s.log.Warn("queue is behind: left to the dispatcher", "count", len(b.refs))
-	}
-}
-
-// taskPause is between two tasks, unless the second is full: those who submit within it go together. A task is dear to
-// carry out, whatever its size, and at a rate that fills this pause the workers have others in hand. A lone submission
-// after a pause never waits.
-const taskPause = 3 * time.Millisecond
-
-// enqueue sends the batches of the flushes to the queue, until there are no more.
-func (s *Service) enqueue(ctx context.Context) {
-	var sent time.Time
-	for b := range s.batches {
-		s.gather(&b, taskPause-time.Since(sent))
-		sent = time.Now()
-		if err := s.queue.EnqueueRevocations(WithOrigin(ctx, b.origin), 0, b.refs); err != nil {
-			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(b.refs), "error", err)
+// originOf returns the first origin of submissions, for the trace of the task that they become together.
+func originOf(submissions []*pending) string {
+	for _, p := range submissions {
+		if p.origin != "" {
+			return p.origin
 		}
 	}
-}
-
-// gather adds to a batch those that are there, and those that come within a pause, until it is full.
-func (s *Service) gather(b *batch, pause time.Duration) {
-	over := time.After(pause)
-	for len(b.refs) < maxFlush {
-		select {
-		case more, ok := <-s.batches:
-			if !ok {
-				return
-			}
-			b.add(more)
-			continue
-		default:
-		}
-		if pause <= 0 {
-			return
-		}
-		select {
-		case more, ok := <-s.batches:
-			if !ok {
-				return
-			}
-			b.add(more)
-		case <-over:
-			pause = 0
-		}
-	}
-}
-
-func (b *batch) add(more batch) {
-	b.refs, b.origin = append(b.refs, more.refs...), cmp.Or(b.origin, more.origin)
+	return ""
 }
