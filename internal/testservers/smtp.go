@@ -47,6 +47,8 @@ const (
 type Fault struct {
 	// Code is answered instead. 250 is the usual answer, for a Close that follows it.
 	Code int
+	// Text follows the code; empty: some text.
+	Text string
 	// Close closes the connection: after the answer when there is a Code, otherwise instead of it.
 	Close bool
 	// Stall never answers; the connection stays open until the server is closed.
@@ -70,6 +72,7 @@ type SMTPServer struct {
 
 	mu          sync.Mutex
 	messages    []Message
+	recipients  map[string]Fault
 	script      func(Step, int) Fault
 	reached     map[Step]int
 	connections int
@@ -193,6 +196,24 @@ func (s *SMTPServer) Script(script func(step Step, n int) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = script
+}
+
+// ScriptRecipient has the server do this from now on when it is given a recipient, unless its script says otherwise. The
+// zero Fault ends it.
+func (s *SMTPServer) ScriptRecipient(to string, fault Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recipients == nil {
+		s.recipients = make(map[string]Fault)
+	}
+	s.recipients[to] = fault
+}
+
+// recipient is what was scripted for it.
+func (s *SMTPServer) recipient(to string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recipients[to]
 }
 
 // Close stops the server and breaks its connections. What follows is refused.

@@ -2,6 +2,7 @@ package testservers
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -76,7 +77,7 @@ func (c *scriptedConn) replace(answer []byte, f Fault) (int, error) {
 		return 0, c.closeAs(net.ErrClosed)
 	case f.Code != 0:
 		c.last = f.Close
-		if _, err := c.send(fmt.Appendf(nil, "%d %s\r\n", f.Code, scriptedText)); err != nil {
+		if _, err := c.send(fmt.Appendf(nil, "%d %s\r\n", f.Code, f.text())); err != nil {
 			return 0, err
 		}
 		return len(answer), nil
@@ -85,6 +86,8 @@ func (c *scriptedConn) replace(answer []byte, f Fault) (int, error) {
 	}
 	return c.send(answer)
 }
+
+func (f Fault) text() string { return cmp.Or(f.Text, scriptedText) }
 
 func (c *scriptedConn) send(answer []byte) (int, error) {
 	n, err := c.Conn.Write(answer)

@@ -66,7 +66,11 @@ func (s *smtpSession) Mail(from string, _ *smtp.MailOptions) error {
 
 // Rcpt adds a recipient, unless it is refused.
 func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if err := s.answer(s.server.fault(StepRcpt)); err != nil {
+	fault := s.server.fault(StepRcpt)
+	if fault == (Fault{}) {
+		fault = s.server.recipient(to)
+	}
+	if err := s.answer(fault); err != nil {
 		return err
 	}
 	s.to = append(s.to, to)
@@ -117,7 +121,7 @@ func (s *smtpSession) answer(f Fault) error {
 		if f.Code == codeOK {
 			return nil
 		}
-		return &smtp.SMTPError{Code: f.Code, Message: scriptedText}
+		return &smtp.SMTPError{Code: f.Code, EnhancedCode: smtp.NoEnhancedCode, Message: f.text()}
 	case f.Close:
 		return s.scripted().Close()
 	}
