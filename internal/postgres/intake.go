@@ -18,20 +18,84 @@ var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The u
 func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
 	var err error
 	for range maxRounds {
-		err = s.change(ctx, "begin a job", committing(beginJob(job, lease)))
+		err = s.change(ctx, "begin a job", func(ctx context.Context, tx *tx) error {
+			if !job.RetryOf.IsZero() {
+				if err := onlyRetry(ctx, tx, job); err != nil {
+					return err
+				}
+			}
+			return tx.commit(ctx, beginJob(job, lease))
+		})
 		if err == nil {
 			return nil, nil
 		}
-		if !miscounted(err) {
+		taken := miscounted(err)
+		if !taken && (job.IdempotencyKey == "" || revocation.ErrorCode(err) != revocation.CodeRetryRunning) {
 			return nil, err
 		}
-		// The key is there: whose is it?
-		free, bound, err := s.boundJob(ctx, job)
-		if err != nil || !free {
-			return bound, err
+		// The key may be there: whose is it?
+		free, bound, lookupErr := s.boundJob(ctx, job)
+		switch {
+		case lookupErr != nil || !free:
+			return bound, lookupErr
+		case !taken:
+			return nil, err // the live retry is another request's
 		}
 	}
 	return nil, err
+}
+
+// BoundJob implements revocation.JobStore.
+func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocation.Binding, error) {
+	if job.IdempotencyKey == "" {
+		return nil, nil
+	}
+	_, bound, err := s.boundJob(ctx, job)
+	return bound, err
+}
+
+// onlyRetry returns an error unless the job may become the live retry of another. It locks that other job, so that
+// callers ask one after the other.
+func onlyRetry(ctx context.Context, tx *tx, job revocation.NewJob) error {
+	found := false
+	var live, silent revocation.ID
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		SELECT FROM jobs WHERE account_id = $1 AND id = $2 AND state NOT IN ('RECEIVING', 'DROPPED') FOR NO KEY UPDATE`,
+		job.Account, uuid(job.RetryOf)).Query(func(rows pgx.Rows) error {
+		found = rows.Next()
+		return rows.Err()
+	})
+	batch.Queue(`
+		SELECT id, coalesce(lease_until > now(), true) FROM jobs
+		WHERE account_id = $1 AND retry_of = $2 AND retry_of IS NOT NULL AND state NOT IN ('COMPLETED', 'CANCELLED', 'DROPPED')`,
+		job.Account, uuid(job.RetryOf)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id revocation.ID
+			var alive bool
+			if err := rows.Scan((*uuid)(&id), &alive); err != nil {
+				return err
+			}
+			if alive {
+				live = id
+			} else {
+				silent = id
+			}
+		}
+		return rows.Err()
+	})
+	if err := tx.send(ctx, batch); err != nil {
+		return err
+	}
+	switch {
+	case !found:
+		return &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such job."}
+	case !live.IsZero():
+		return &revocation.Error{Code: revocation.CodeRetryRunning, Job: live, Detail: "Another retry of the job has not ended yet."}
+	case !silent.IsZero():
+		return tx.send(ctx, dropUpload(job.Account, silent, true))
+	}
+	return nil
 }
 
 func beginJob(job revocation.NewJob, lease time.Duration) *pgx.Batch {
@@ -85,7 +149,7 @@ func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool,
 			Code: revocation.CodeUploadInProgress, Detail: "An upload with this Idempotency-Key still runs.",
 		}
 	case state == revocation.JobReceiving:
-		return true, nil, s.DropJob(ctx, job.Account, target)
+		return true, nil, s.change(ctx, "drop a silent upload", committing(dropUpload(job.Account, target, true)))
 	case state == "" || state == revocation.JobDropped:
 		return true, nil, s.change(ctx, "free a key", committing(freeKey(job.Account, target, job.Route, job.IdempotencyKey)))
 	}
@@ -207,7 +271,7 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocati
 		seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file)
 	if seal.IdempotencyKey != "" {
 		exactly(batch, 1, `
-			UPDATE idempotency_keys SET fingerprint = $5
+			UPDATE idempotency_keys SET fingerprint = $5, created_at = now()
 			WHERE account_id = $1 AND route = $2 AND key = $3 AND target_id = $4`,
 			seal.Account, string(seal.Route), seal.IdempotencyKey, uuid(seal.ID), seal.Fingerprint[:])
 	}
@@ -235,15 +299,35 @@ func storedFile(f *revocation.File) (*string, error) {
 	return &stored, nil
 }
 
+// RenewUpload implements revocation.JobStore.
+func (s *Store) RenewUpload(ctx context.Context, job revocation.NewJob, lease time.Duration) error {
+	batch := &pgx.Batch{}
+	exactly(batch, 1, `
+		UPDATE jobs SET lease_until = now() + make_interval(secs => $3)
+		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`, job.Account, uuid(job.ID), lease.Seconds())
+	err := s.change(ctx, "renew an upload", committing(batch))
+	if miscounted(err) {
+		return errGivenUp
+	}
+	return err
+}
+
 // DropJob implements revocation.JobStore.
 func (s *Store) DropJob(ctx context.Context, account string, id revocation.ID) error {
+	return s.change(ctx, "drop a job", committing(dropUpload(account, id, false)))
+}
+
+// dropUpload gives up a job that is being received, and frees its key. With onlySilent, one that was renewed meanwhile
+// stays as it is.
+func dropUpload(account string, id revocation.ID, onlySilent bool) *pgx.Batch {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH dropped AS (
 			UPDATE jobs SET state = 'DROPPED'
-			WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING' RETURNING account_id, route, idempotency_key, id)
+			WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING' AND (NOT $3 OR lease_until <= now())
+			RETURNING account_id, route, idempotency_key, id)
 		DELETE FROM idempotency_keys k USING dropped d
 		WHERE k.account_id = d.account_id AND k.route = d.route AND k.key = d.idempotency_key AND k.target_id = d.id
-			AND k.account_id = $1`, account, uuid(id))
-	return s.change(ctx, "drop a job", committing(batch))
+			AND k.account_id = $1`, account, uuid(id), onlySilent)
+	return batch
 }

@@ -342,6 +342,14 @@ func TestStore_Plans(t *testing.T) {
 		w.must(err)
 		_, _, err = w.store.ClaimJobNotifications(t.Context(), "sender", "acme", 10, time.Minute)
 		w.must(err)
+		retry := revocation.NewJob{
+			ID: revocation.JobID(uuidv7.New()), Account: "acme", RetryOf: fresh.ID, Route: revocation.RouteRetry, IdempotencyKey: fmt.Sprint(from),
+		}
+		_, err = w.store.BeginJob(t.Context(), retry, time.Minute)
+		w.must(err)
+		w.must(w.store.RenewUpload(t.Context(), retry, 0))
+		_, err = w.store.BoundJob(t.Context(), retry)
+		w.must(err)
 	}
 	_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
 	w.must(err)

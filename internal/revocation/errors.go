@@ -23,6 +23,8 @@ const (
 	CodeJobEnded Code = "job_ended"
 	// CodeJobRunning: the job has not ended.
 	CodeJobRunning Code = "job_running"
+	// CodeRetryRunning: another retry of the job has not ended. The error's Job names it.
+	CodeRetryRunning Code = "retry_running"
 	// CodeOutcomeUnknown: the connection to the database broke while committing; what was asked may or may
 	// not have been accepted.
 	CodeOutcomeUnknown Code = "outcome_unknown"
@@ -57,6 +59,8 @@ type Error struct {
 	Code Code
 	// Detail is a sentence for the caller; it holds no value that the caller sent and no internals.
 	Detail string
+	// Job is the job that the code speaks of; zero with all codes but CodeRetryRunning.
+	Job ID
 	// Err is the cause, for the log.
 	Err error
 }

@@ -10,13 +10,19 @@ type JobStore interface {
 	// BeginJob makes a job that nobody sees, for an upload that is given up after lease without a sign of
 	// life. With a key that is bound to a job it makes nothing and gives the binding; with one whose upload
 	// still runs, CodeUploadInProgress. A key of an upload that was given up, or of a job that is no more, is
-	// free.
+	// free. After the key, a job with RetryOf is checked: CodeNotFound when the account does not have that job any
+	// more, CodeRetryRunning while another retry of it has not ended. Of several callers at once one makes its job.
 	BeginJob(ctx context.Context, job NewJob, lease time.Duration) (bound *Binding, err error)
+	// BoundJob returns what the job's idempotency key is bound to, and nil when a job may begin under it.
+	// CodeUploadInProgress as for BeginJob.
+	BoundJob(ctx context.Context, job NewJob) (*Binding, error)
+	// RenewUpload renews the lease of a job that is being received. CodeJobEnded when it was given up.
+	RenewUpload(ctx context.Context, job NewJob, lease time.Duration) error
 	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
 	// follow on those that are there. CodeJobEnded when it was given up.
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
-	// SealJob makes a received job QUEUED, visible and ready to be carried out, and binds its key; a job
-	// without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
+	// SealJob makes a received job QUEUED, visible and ready to be carried out, and binds its key, whose age
+	// counts from then on; a job without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
 	SealJob(ctx context.Context, seal Seal) (Job, error)
 	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
 	DropJob(ctx context.Context, account string, id ID) error
@@ -62,6 +68,16 @@ type Item struct {
 	ClientReference *string
 	// Invalid is why the row cannot be read; empty for one that can. ReportID is 0 then.
 	Invalid string
+}
+
+// size is about how many bytes of memory the item takes.
+func (i *Item) size() int {
+	const values = 64 // all but the texts
+	n := values + len(i.Invalid)
+	if i.ClientReference != nil {
+		n += len(*i.ClientReference)
+	}
+	return n
 }
 
 // Seal is what is known of a job at the end of its upload.

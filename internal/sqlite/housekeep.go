@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"math"
 	"time"
 
 	"rescind/internal/revocation"
@@ -11,24 +12,32 @@ import (
 // DropSilentUploads gives up the jobs whose lease has run out.
 func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) {
 	err = s.write(ctx, "drop silent uploads", func(tx *sql.Tx, now time.Time) error {
-		silent, err := query(ctx, tx, scanRowKey, `
-			SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
-			WHERE state IN `+hiddenStates+` AND lease_until <= ?1`, micros(now))
-		if err != nil {
-			return err
-		}
-		for _, job := range silent {
-			if err := dropUpload(ctx, tx, job.Account, job.ID); err != nil {
-				return err
-			}
-		}
-		dropped = len(silent)
-		return nil
+		dropped, err = dropUploads(ctx, tx, micros(now))
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return dropped, nil
+}
+
+// endOfTime is later than any lease, in microseconds.
+const endOfTime = math.MaxInt64
+
+// dropUploads gives up the jobs whose lease runs out by a time, and returns how many.
+func dropUploads(ctx context.Context, tx *sql.Tx, leaseUntil int64) (int, error) {
+	silent, err := query(ctx, tx, scanRowKey, `
+		SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
+		WHERE state IN `+hiddenStates+` AND lease_until <= ?1`, leaseUntil)
+	if err != nil {
+		return 0, err
+	}
+	for _, job := range silent {
+		if err := dropUpload(ctx, tx, job.Account, job.ID); err != nil {
+			return 0, err
+		}
+	}
+	return len(silent), nil
 }
 
 func scanRowKey(rows *sql.Rows) (k rowKey, err error) {

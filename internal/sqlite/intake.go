@@ -23,6 +23,11 @@ func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.
 				return err
 			}
 		}
+		if !job.RetryOf.IsZero() {
+			if err := onlyRetry(ctx, tx, now, job); err != nil {
+				return err
+			}
+		}
 		return exec(ctx, tx, `
 			INSERT INTO jobs (account_id, id, retry_of, requested_by, route, idempotency_key, lease_until)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
@@ -35,30 +40,36 @@ func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.
 	return bound, nil
 }
 
+// BoundJob returns what the job's idempotency key is bound to, and nil when a job may begin under it.
+func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocation.Binding, error) {
+	if job.IdempotencyKey == "" {
+		return nil, nil
+	}
+	found, err := query(ctx, s.readers, scanKeyHolder, selectKeyHolder, job.Account, string(job.Route), job.IdempotencyKey)
+	if err != nil {
+		return nil, fault("look up a job's key", err)
+	}
+	for i := range found { // of which there is one at most
+		if bound, err := found[i].bound(time.Now()); bound != nil || err != nil {
+			return bound, err
+		}
+	}
+	return nil, nil
+}
+
 // takeKey gives the job's idempotency key to the job, or says what it is bound to. An upload that has been
 // silent for too long loses it.
 func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) (*revocation.Binding, error) {
-	found, err := query(ctx, tx, scanKeyHolder, `
-		SELECT k.account_id, k.key, k.fingerprint, k.target_id, coalesce(j.state, 'DROPPED'), coalesce(j.lease_until, 0)
-		FROM idempotency_keys AS k
-		LEFT JOIN jobs AS j ON j.account_id = k.account_id AND j.id = k.target_id
-		WHERE k.account_id = ?1 AND k.route = ?2 AND k.key = ?3`,
-		job.Account, string(job.Route), job.IdempotencyKey)
+	found, err := query(ctx, tx, scanKeyHolder, selectKeyHolder, job.Account, string(job.Route), job.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
-	for _, holder := range found { // of which there is one at most
-		switch {
-		case holder.state == revocation.JobReceiving && holder.leaseUntil > micros(now):
-			return nil, &revocation.Error{
-				Code: revocation.CodeUploadInProgress, Detail: "An upload with this Idempotency-Key still runs.",
-			}
-		case holder.state == revocation.JobReceiving:
-			if err := dropUpload(ctx, tx, job.Account, holder.Target.String()); err != nil {
-				return nil, err
-			}
-		case holder.state != revocation.JobDropped:
-			return &holder.Binding, nil
+	for i := range found { // of which there is one at most
+		if bound, err := found[i].bound(now); bound != nil || err != nil {
+			return bound, err
+		}
+		if err := dropUpload(ctx, tx, job.Account, found[i].Target.String()); err != nil {
+			return nil, err
 		}
 	}
 	return nil, exec(ctx, tx, `
@@ -69,10 +80,62 @@ func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJ
 		job.Account, string(job.Route), job.IdempotencyKey, uploading[:], job.ID.String(), micros(now))
 }
 
+// onlyRetry returns an error unless the job may become the live retry of another.
+func onlyRetry(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) error {
+	var found bool
+	if err := tx.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM jobs WHERE account_id = ?1 AND id = ?2 AND state NOT IN `+hiddenStates+`)`,
+		job.Account, job.RetryOf.String()).Scan(&found); err != nil {
+		return err
+	}
+	if !found {
+		return notFound("There is no such job.")
+	}
+	retries, err := query(ctx, tx, scanKeyHolder, `
+		SELECT account_id, '', x'', id, state, coalesce(lease_until, 0) FROM jobs INDEXED BY jobs_retries
+		WHERE account_id = ?1 AND retry_of = ?2 AND state NOT IN ('COMPLETED', 'CANCELLED', 'DROPPED')`,
+		job.Account, job.RetryOf.String())
+	if err != nil {
+		return err
+	}
+	for _, retry := range retries {
+		if retry.state != revocation.JobReceiving || retry.leaseUntil > micros(now) {
+			return &revocation.Error{
+				Code: revocation.CodeRetryRunning, Job: retry.Target, Detail: "Another retry of the job has not ended yet.",
+			}
+		}
+		if err := dropUpload(ctx, tx, job.Account, retry.Target.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selectKeyHolder reads a key with the job that has it.
+const selectKeyHolder = `
+	SELECT k.account_id, k.key, k.fingerprint, k.target_id, coalesce(j.state, 'DROPPED'), coalesce(j.lease_until, 0)
+	FROM idempotency_keys AS k
+	LEFT JOIN jobs AS j ON j.account_id = k.account_id AND j.id = k.target_id
+	WHERE k.account_id = ?1 AND k.route = ?2 AND k.key = ?3`
+
 type keyHolder struct {
 	revocation.Binding
 	state      revocation.JobState
 	leaseUntil int64
+}
+
+// bound returns what the key is bound to; nil when its job is no more, or its upload is silent for too long.
+func (h *keyHolder) bound(now time.Time) (*revocation.Binding, error) {
+	switch {
+	case h.state == revocation.JobReceiving && h.leaseUntil > micros(now):
+		return nil, &revocation.Error{
+			Code: revocation.CodeUploadInProgress, Detail: "An upload with this Idempotency-Key still runs.",
+		}
+	case h.state == revocation.JobReceiving, h.state == revocation.JobDropped:
+		return nil, nil
+	default:
+		return &h.Binding, nil
+	}
 }
 
 func scanKeyHolder(rows *sql.Rows) (h keyHolder, err error) {
@@ -109,14 +172,8 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 		}
 	}
 	return s.write(ctx, "add items", func(tx *sql.Tx, now time.Time) error {
-		renewed, err := change(ctx, tx, `
-			UPDATE jobs SET lease_until = ?1 WHERE account_id = ?2 AND id = ?3 AND state = 'RECEIVING'`,
-			micros(now.Add(lease)), job.Account, job.ID.String())
-		if err != nil {
+		if err := renewLease(ctx, tx, job, now.Add(lease)); err != nil {
 			return err
-		}
-		if renewed == 0 {
-			return errGivenUp
 		}
 		return exec(ctx, tx, `
 			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
@@ -126,6 +183,23 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 			FROM json_each(?5)`,
 			job.Account, job.RequestedBy.String(), job.ID.String(), micros(now), parameter(rows))
 	})
+}
+
+// RenewUpload renews the lease of a job that is being received.
+func (s *Store) RenewUpload(ctx context.Context, job revocation.NewJob, lease time.Duration) error {
+	return s.write(ctx, "renew upload", func(tx *sql.Tx, now time.Time) error {
+		return renewLease(ctx, tx, job, now.Add(lease))
+	})
+}
+
+func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until time.Time) error {
+	renewed, err := change(ctx, tx, `
+		UPDATE jobs SET lease_until = ?1 WHERE account_id = ?2 AND id = ?3 AND state = 'RECEIVING'`,
+		micros(until), job.Account, job.ID.String())
+	if err == nil && renewed == 0 {
+		return errGivenUp
+	}
+	return err
 }
 
 // SealJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.

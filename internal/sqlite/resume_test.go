@@ -8,6 +8,7 @@ import (
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
+	"rescind/internal/uuidv7"
 )
 
 func claimDue(t *testing.T, store *sqlite.Store) []revocation.Ref {
@@ -54,6 +55,24 @@ func resume(t *testing.T, store *sqlite.Store) {
 }
 
 func TestStore_Resume(t *testing.T) {
+	t.Run("uploads are given up, and their keys are free", func(t *testing.T) {
+		store := open(t, file(t))
+		seed(t, store, 1, 1)
+		job := revocation.NewJob{
+			ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs, IdempotencyKey: "k",
+		}
+		if _, err := store.BeginJob(t.Context(), job, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		resume(t, store)
+		if err := store.RenewUpload(t.Context(), job, time.Hour); revocation.ErrorCode(err) != revocation.CodeJobEnded {
+			t.Errorf("the upload: %v", err)
+		}
+		job.ID = revocation.JobID(uuidv7.New())
+		if bound, err := store.BeginJob(t.Context(), job, time.Hour); bound != nil || err != nil {
+			t.Errorf("the key: %v, %v", bound, err)
+		}
+	})
 	t.Run("what had a task under way is due, what waits for its time is not", func(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 3)

@@ -106,11 +106,14 @@ func (s *Store) Close() error {
 // Resume makes everything that is not finished due at once. It is for a process that is alone with the file
 // and whose queue is empty, at its start: what was enqueued before cannot come back, so there is nothing to
 // wait for. Attempts that wait for their time go on waiting; an email that was at its mail server when the
-// process ended becomes UNKNOWN.
+// process ended becomes UNKNOWN. Uploads that ran then are given up, and their idempotency keys are free.
 func (s *Store) Resume(ctx context.Context) error {
 	return s.write(ctx, "resume", func(tx *sql.Tx, now time.Time) error {
 		if err := exec(ctx, tx, `
 			UPDATE outstanding SET look_at = max(coalesce(due_at, ?1), ?1), claimed = 0`, micros(now)); err != nil {
+			return err
+		}
+		if _, err := dropUploads(ctx, tx, endOfTime); err != nil {
 			return err
 		}
 		if err := exec(ctx, tx, `

@@ -79,12 +79,14 @@ var intakeTests = []test{
 			f.outcomes(revocation.Job{Account: acme, ID: s.ID}))
 	}},
 	{"a job that is sealed is seen as a whole", func(f *fixture) {
-		label, of := "März, 2. Teil", revocation.JobID(uuidv7.New())
 		separator, encoding, sheet := "\t", "utf-16le", "Blatt 1"
 		file := &revocation.File{
 			Format: "csv", Separator: &separator, Encoding: &encoding, Sheet: &sheet,
 			Columns: map[string]string{"report_id": "Report <ID> 漢字"}, Ignored: []string{"Name", `"'`},
 		}
+		before := f.bulk(items(2))
+		f.end(before)
+		label, of := "März, 2. Teil", before.ID
 		s := f.upload([]revocation.Item{
 			item(1, wishing(true), referring("r")), invalid("report_id is missing."), item(math.MaxInt64),
 		}, func(s *revocation.Seal) {
@@ -98,7 +100,7 @@ var intakeTests = []test{
 		f.alike("answer", want, sealed)
 		f.sound(&sealed)
 		f.alike("job", &want, f.look(sealed))
-		jobs, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
+		jobs, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 1})
 		f.must(err)
 		f.alike("list", []revocation.Job{want}, jobs.Entries)
 		reference := "r"
@@ -246,6 +248,7 @@ var intakeTests = []test{
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), foreign.NewJob, []revocation.Item{{Row: 2, ReportID: 2}}, time.Hour))
 		_, err := f.SealJob(f.Context(), foreign)
 		f.code(revocation.CodeJobEnded, err)
+		f.code(revocation.CodeJobEnded, f.RenewUpload(f.Context(), foreign.NewJob, time.Hour))
 		f.must(f.DropJob(f.Context(), zenith, s.ID))
 		f.add(&s, item(2))
 		f.same("total", 2, len(f.results(f.seal(s))))

@@ -12,18 +12,24 @@ func (f *fixture) refused(code revocation.Code, s revocation.Seal) {
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.code(code, err)
 	f.same("bound", (*revocation.Binding)(nil), bound)
+	_, err = f.BoundJob(f.Context(), s.NewJob)
+	f.code(code, err)
 	f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 }
 
 // replays fails the test unless a job is not made, because its key is bound to that of sealed.
 func (f *fixture) replays(sealed, s revocation.Seal) {
 	f.Helper()
-	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
-	f.must(err)
-	f.same("bound", &revocation.Binding{
+	want := &revocation.Binding{
 		AccountKey:  revocation.AccountKey{Account: sealed.Account, Key: sealed.IdempotencyKey},
 		Fingerprint: sealed.Fingerprint, Target: sealed.ID,
-	}, bound)
+	}
+	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
+	f.must(err)
+	f.same("bound", want, bound)
+	bound, err = f.BoundJob(f.Context(), s.NewJob)
+	f.must(err)
+	f.same("bound, when asked alone", want, bound)
 	f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 }
 
@@ -37,6 +43,33 @@ var jobKeyTests = []test{
 		f.end(job)
 		f.replays(s, newSeal(underKey("k")))
 		f.same("jobs", []revocation.ID{s.ID}, f.jobList(revocation.JobFilter{}))
+	}},
+	{"a key that is free is bound to nothing", func(f *fixture) {
+		given, silent := f.upload(items(1), underKey("given up")), newSeal(underKey("silent"))
+		f.must(f.DropJob(f.Context(), acme, given.ID))
+		_, err := f.BeginJob(f.Context(), silent.NewJob, 0)
+		f.must(err)
+		f.upload(items(1), underKey("foreign"), zeniths)
+		for _, key := range []string{"", "never sent", "given up", "silent", "foreign"} {
+			bound, err := f.BoundJob(f.Context(), newSeal(underKey(key)).NewJob)
+			f.must(err)
+			f.same("bound", (*revocation.Binding)(nil), bound)
+			f.seal(f.upload(items(1), underKey(key)))
+		}
+	}},
+	{"a key's age counts from the end of the upload", func(f *fixture) {
+		for gap := 50 * time.Millisecond; ; gap *= 2 {
+			s := f.upload(items(1), underKey(gap.String()))
+			ending := time.Now()
+			time.Sleep(gap) // the upload goes on
+			f.end(f.seal(s))
+			asked := time.Now()
+			f.expire(asked.Sub(ending), 9)
+			if time.Since(asked) < gap { // or what was asked may be about the time after the upload
+				f.replays(s, newSeal(underKey(gap.String())))
+				return
+			}
+		}
 	}},
 	{"a key whose upload runs begins no other", func(f *fixture) {
 		s := f.upload(items(1), underKey("k"))

@@ -70,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Properties", tests: propertyTests},
 		{name: "Intake", tests: intakeTests},
 		{name: "JobKeys", tests: jobKeyTests},
+		{name: "JobRetries", tests: jobRetryTests},
 		{name: "Sizes", tests: sizeTests},
 		{name: "Bulk", tests: bulkTests},
 		{name: "Spill", tests: spillTests},
