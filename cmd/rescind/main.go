@@ -124,6 +124,9 @@ func (p *process) fail(err error) {
 	if problem.Code == "unauthorized" {
 		p.display.say("The key is taken from RESCIND_API_KEY.")
 	}
+	if problem.JobID != "" {
+		p.display.say("That is job %[1]s. Follow it: rescind job show %[1]s --follow.", printable(problem.JobID))
+	}
 	if problem.RequestID != "" {
 		p.display.say("Request id: %s", printable(problem.RequestID))
 	}

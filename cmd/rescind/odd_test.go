@@ -126,6 +126,17 @@ Those with ERROR_REVOKING can be tried again: rescind job retry j1 --follow
 	}
 }
 
+func TestJobRetry_running(t *testing.T) {
+	environ := odd(t, map[string]http.HandlerFunc{
+		"POST /jobs/j0/retry": says(409, `{"code":"retry_running","detail":"Another retry has not ended.","job_id":"j1"}`),
+	})
+	exit, stdout, stderr := inside(t, environ, "job", "retry", "j0")
+	if exit != 2 || stdout != "" {
+		t.Errorf("exit %d, %q", exit, stdout)
+	}
+	contains(t, stderr, "(retry_running)", "That is job j1. Follow it: rescind job show j1 --follow.\n")
+}
+
 func TestFollow_refused(t *testing.T) {
 	environ := odd(t, map[string]http.HandlerFunc{
 		"POST /jobs": says(202, queued), "GET /jobs/j1/events": says(401, `{"code":"unauthorized","detail":"It has ended."}`),

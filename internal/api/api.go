@@ -56,6 +56,9 @@ const (
 	// So does a request that waits.
 	accountWaits = 256
 	processWaits = 2048
+	// An upload, or the copy of a job's items for a retry, takes 3 MiB at most.
+	accountUploads = 16
+	processUploads = 48
 )
 
 // API is the handler for the public address. Make it with New.
@@ -65,7 +68,7 @@ type API struct {
 	limits      *limits[revocation.ID]
 	guesses     *limits[netip.Prefix]
 	// What goes on at once, of accounts.
-	reads, streams, events, waits *slots[string]
+	reads, streams, events, waits, uploads *slots[string]
 	health      *Health
 	hosts       Hosts
 	submitWait  time.Duration
@@ -87,6 +90,7 @@ func New(o Options) *API {
 		streams:    newSlots[string]("streams", accountStreams, processStreams),
 		events:     newSlots[string]("events", accountEvents, processEvents),
 		waits:      newSlots[string]("waits", accountWaits, processWaits),
+		uploads:    newSlots[string]("uploads", accountUploads, processUploads),
 		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}
@@ -116,7 +120,7 @@ func New(o Options) *API {
 	a.serve(jobResultsOperation(schemas), a.jobResults)
 	a.serve(jobEventsOperation(), within(a.events, a.jobEvents))
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
-	a.serve(retryJobOperation(schemas), a.retryJob)
+	a.serve(retryJobOperation(schemas), within(a.uploads, a.retryJob))
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()

@@ -51,7 +51,7 @@ func newWall(t *testing.T) *wall {
 	w.queue.hold()
 	single := w.submit(`{"report_id":320}`, "Prefer", "respond-async", "Idempotency-Key", usedKey).str(t, "id")
 	queued := w.upload(asCSV, "", "report_id\n321\n322\n", "Idempotency-Key", usedKey).str(t, "id")
-	upload, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "acme", RequestedBy: newID(), Route: revocation.RouteJobs})
+	upload, _, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "acme", RequestedBy: newID(), Route: revocation.RouteJobs}, allowed)
 	w.must(err)
 	t.Cleanup(func() { upload.Abandon(context.WithoutCancel(t.Context())) })
 	item := failed.ID.Item(1).String()

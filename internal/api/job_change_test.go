@@ -2,8 +2,10 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,6 +123,78 @@ func TestRetryJob(t *testing.T) {
 			t.Errorf("(-present +again):\n%s", cmp.Diff(present.body, again.body))
 		}
 	})
+	t.Run("while another retry of it has not ended", func(t *testing.T) {
+		w.queue.hold()
+		live := w.call(http.MethodPost, path, "", "Idempotency-Key", "live")
+		live.want(t, http.StatusAccepted, "")
+		for _, headers := range [][]string{nil, {"Idempotency-Key", "another"}} {
+			a := w.call(http.MethodPost, path, "", headers...)
+			a.want(t, http.StatusConflict, "retry_running")
+			golden(t, "problem_retry_running", a.body)
+			if a.str(t, "job_id") != live.str(t, "id") || a.header.Get("Retry-After") != "1" {
+				t.Errorf("%v %s, want job %s", a.header, a.body, live.str(t, "id"))
+			}
+		}
+		again := w.call(http.MethodPost, path, "", "Idempotency-Key", "live")
+		again.want(t, http.StatusAccepted, "")
+		if again.str(t, "id") != live.str(t, "id") {
+			t.Error(again.body)
+		}
+		w.queue.release()
+		id, _ := revocation.ParseID(live.str(t, "id"))
+		w.ended(revocation.Job{ID: id})
+		next := w.call(http.MethodPost, path, "", "Idempotency-Key", "another") // it was not bound
+		next.want(t, http.StatusAccepted, "")
+		id, _ = revocation.ParseID(next.str(t, "id"))
+		w.ended(revocation.Job{ID: id})
+	})
+	t.Run("of many at once one is made", func(t *testing.T) {
+		failed := w.failedJob(304)
+		w.queue.hold()
+		answers := make([]answer, 8)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = w.call(http.MethodPost, "/jobs/"+failed.ID.String()+"/retry", "") })
+		}
+		all.Wait()
+		w.queue.release()
+		made, named := map[string]bool{}, map[string]bool{}
+		for _, a := range answers {
+			if a.status == http.StatusAccepted {
+				made[a.str(t, "id")] = true
+				continue
+			}
+			a.want(t, http.StatusConflict, "retry_running")
+			named[a.str(t, "job_id")] = true
+		}
+		if len(made) != 1 || !maps.Equal(made, named) {
+			t.Errorf("made %v, and the others were told of %v", made, named)
+		}
+		for id := range made {
+			retry, _ := revocation.ParseID(id)
+			w.ended(revocation.Job{ID: retry})
+		}
+	})
+	t.Run("a key returns its retry before anything else is checked", func(t *testing.T) {
+		failed := w.failedJob(305)
+		path := "/jobs/" + failed.ID.String() + "/retry"
+		first := w.call(http.MethodPost, path, "", "Idempotency-Key", "k3")
+		first.want(t, http.StatusAccepted, "")
+		id, _ := revocation.ParseID(first.str(t, "id"))
+		w.ended(revocation.Job{ID: id})
+		gone := func(job *revocation.Job) {
+			if job.ID == failed.ID {
+				job.State = revocation.JobRunning // which it cannot be again, so that any check would show
+			}
+		}
+		w.faults.afterJob.Store(&gone)
+		defer w.faults.afterJob.Store(nil)
+		again := w.call(http.MethodPost, path, "", "Idempotency-Key", "k3")
+		again.want(t, http.StatusAccepted, "")
+		if again.str(t, "id") != first.str(t, "id") {
+			t.Error(again.body)
+		}
+	})
 	t.Run("a key that another retry has", func(t *testing.T) {
 		other := w.failedJob(303)
 		a := w.call(http.MethodPost, "/jobs/"+other.ID.String()+"/retry", "", "Idempotency-Key", "k1")
@@ -134,9 +208,9 @@ func TestRetryJob(t *testing.T) {
 		}
 	})
 	t.Run("a key whose request is under way", func(t *testing.T) {
-		in, err := w.service.BeginJob(t.Context(), revocation.NewJob{
+		in, _, err := w.service.BeginJob(t.Context(), revocation.NewJob{
 			Account: "acme", RequestedBy: newID(), Route: revocation.RouteRetry, IdempotencyKey: "k2",
-		})
+		}, allowed)
 		w.must(err)
 		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "k2")
 		a.want(t, http.StatusConflict, "upload_in_progress")

@@ -20,6 +20,12 @@ func (a *API) newJob(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	leave, full := a.uploads.enter(x.key.Account)
+	if full != nil {
+		x.leaveBody()
+		return full
+	}
+	defer leave()
 	job, err := a.receiveJob(x, request)
 	// The upload may have taken the answer's time. A connection that has none, or is gone, shows when it is
 	// written to.
@@ -40,20 +46,20 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	if r.ContentLength > limit {
 		return revocation.Job{}, newProblem(codeTooLarge)
 	}
-	in, err := a.service.BeginJob(r.Context(), revocation.NewJob{
+	in, ctx, err := a.service.BeginJob(r.Context(), revocation.NewJob{
 		Account: x.key.Account, RequestedBy: x.key.ID,
 		Route: revocation.RouteJobs, IdempotencyKey: request.idempotencyKey,
-	})
+	}, func() error { return a.recheck(x) })
 	if err != nil {
 		return revocation.Job{}, err
 	}
 	defer in.Abandon(r.Context())
 
 	u := newUpload(x, request.packed, limit, request.preface())
+	defer u.wire.stopWith(ctx)()
 	defer func() {
 		if err != nil && !u.wire.ended {
-			// The rest is not waited for: it may be long.
-			x.Response().Header()["Connection"] = []string{"close"}
+			x.leaveBody()
 		}
 	}()
 	list, err := request.open(u)
@@ -61,16 +67,27 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 		return revocation.Job{}, err
 	}
 	if in.Bound() {
+		// The same content passes the same bounds.
+		items, err := in.BoundItems(ctx)
+		if err != nil {
+			return revocation.Job{}, err
+		}
+		u.items = int64(items)
 		if _, err := io.Copy(io.Discard, list); err != nil {
 			return revocation.Job{}, err
 		}
-		return in.Replay(r.Context(), list.fingerprint())
+		return in.Replay(ctx, list.fingerprint())
 	}
 	values, err := request.readItems(list, func(item revocation.Item) error {
 		if in.Len() == a.jobMaxItems {
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}
-		return in.Add(r.Context(), item)
+		u.items++
+		full, err := in.Add(item)
+		if err == nil && full {
+			err = in.Flush(ctx)
+		}
+		return err
 	})
 	switch {
 	case u.wire.broken != nil:
@@ -80,12 +97,9 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	case in.Len() == 0:
 		err = invalid(fault{"body", "required", "At least one item is needed."})
 	default:
-		job, err = in.Seal(r.Context(), values, list.fingerprint())
+		job, err = in.Seal(ctx, values, list.fingerprint())
 	}
-	if revocation.ErrorCode(err) == revocation.CodeJobEnded {
-		return job, newProblem(codeRequestTimeout).says("The upload took too long from item to item and was given up.")
-	}
-	return job, err
+	return job, uploadProblem(err)
 }
 
 // list is the content of a job, in which the items are. Its fingerprint, when all of it was read, is what an

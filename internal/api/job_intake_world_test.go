@@ -30,6 +30,7 @@ const (
 	begins intakeStep = iota
 	begun
 	adds
+	renews
 	seals
 	sealed // and the answer is lost
 )
@@ -57,6 +58,13 @@ func (s *faultyStore) AddItems(ctx context.Context, job revocation.NewJob, items
 		return err
 	}
 	return s.Store.AddItems(ctx, job, items, lease)
+}
+
+func (s *faultyStore) RenewUpload(ctx context.Context, job revocation.NewJob, lease time.Duration) error {
+	if err := s.step(renews, job); err != nil {
+		return err
+	}
+	return s.Store.RenewUpload(ctx, job, lease)
 }
 
 func (s *faultyStore) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
@@ -175,6 +183,11 @@ func (w *world) dial() wire {
 
 // begin sends the head of an upload in chunks.
 func (c wire) begin(media string, headers ...string) {
+	c.t.Helper()
+	c.beginAs(secret, media, headers...)
+}
+
+func (c wire) beginAs(secret, media string, headers ...string) {
 	c.t.Helper()
 	head := "POST /jobs HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nTransfer-Encoding: chunked\r\nContent-Type: " + media + "\r\n"
 	for i := 0; i < len(headers); i += 2 {

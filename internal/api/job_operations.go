@@ -142,10 +142,12 @@ func retryJobOperation(schemas huma.Registry) *huma.Operation {
 		Summary: "Try a job's failed items again",
 		Description: `Makes a new job of the items that ended as ERROR_REVOKING, in their order, with their wishes for an email, their client_reference and the label. It is 422 when there are none.
 
+A job has one retry at a time: until that has ended, another is 409 retry_running, and job_id names the retry that has not. It is found from when its own request has been answered.
+
 A body is not looked at.`,
 		Parameters: []*huma.Param{
 			idParam(),
-			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key for the same job returns the same new job, by its present state. It counts within an account."),
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key for the same job returns the same new job, by its present state, before anything else is checked. It counts within an account."),
 		},
 		Responses: map[string]*huma.Response{
 			"202": jobResponse(schemas, "The new job, which is durable.", exampleRetry),
@@ -153,8 +155,9 @@ A body is not looked at.`,
 	}
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/jobs/"+exampleRetry.ID.String())
 	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
-	addProblems(op, revocation.CodeNotFound, revocation.CodeJobRunning, revocation.CodeUploadInProgress,
-		revocation.CodeInvalid, revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	addProblems(op, revocation.CodeNotFound, revocation.CodeJobRunning, revocation.CodeRetryRunning,
+		revocation.CodeUploadInProgress, revocation.CodeInvalid, revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	setExample(op, problemOf(&revocation.Error{Code: revocation.CodeRetryRunning, Job: exampleRetry.ID}))
 	op.Responses["422"].Content[mediaProblem].Examples["nothing to retry"] = &huma.Example{Summary: "nothing to retry", Value: nothingToRetry()}
 	return op
 }

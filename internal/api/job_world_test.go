@@ -17,13 +17,21 @@ func (w *world) job(items ...revocation.Item) revocation.Job {
 	return w.jobOf("acme", items...)
 }
 
+// allowed lets an upload go on.
+func allowed() error { return nil }
+
 func (w *world) jobOf(account string, items ...revocation.Item) revocation.Job {
 	w.t.Helper()
 	ctx := w.t.Context()
-	in, err := w.service.BeginJob(ctx, revocation.NewJob{Account: account, RequestedBy: newID(), Route: revocation.RouteJobs})
+	in, ctx, err := w.service.BeginJob(ctx, revocation.NewJob{Account: account, RequestedBy: newID(), Route: revocation.RouteJobs}, allowed)
 	w.must(err)
+	defer in.Abandon(ctx)
 	for _, item := range items {
-		w.must(in.Add(ctx, item))
+		full, err := in.Add(item)
+		w.must(err)
+		if full {
+			w.must(in.Flush(ctx))
+		}
 	}
 	job, err := in.Seal(ctx, revocation.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
 	w.must(err)

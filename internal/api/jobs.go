@@ -66,11 +66,14 @@ func (a *API) retryJob(x *exchange) error {
 	}
 	job, err := a.service.RetryJob(r.Context(), of, revocation.NewJob{
 		Account: x.key.Account, RequestedBy: x.key.ID, IdempotencyKey: idempotencyKey,
-	})
+	}, func() error { return a.recheck(x) })
+	switch revocation.ErrorCode(err) {
+	case revocation.CodeInvalid:
+		return nothingToRetry()
+	case revocation.CodeJobEnded: // the copy of the items was given up
+		return newProblem(revocation.CodeUnavailable)
+	}
 	if err != nil {
-		if revocation.ErrorCode(err) == revocation.CodeInvalid {
-			return nothingToRetry()
-		}
 		return err
 	}
 	// The items of a large job may have taken longer to copy than an answer has time by default. A connection

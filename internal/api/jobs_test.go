@@ -214,10 +214,12 @@ func TestJobs(t *testing.T) {
 		goldenJob(t, "jobs", a.body)
 	})
 	t.Run("an upload is not there before its end", func(t *testing.T) {
-		in, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "acme", RequestedBy: newID(), Route: revocation.RouteJobs})
+		in, ctx, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "acme", RequestedBy: newID(), Route: revocation.RouteJobs}, allowed)
 		w.must(err)
 		defer in.Abandon(t.Context())
-		w.must(in.Add(t.Context(), revocation.Item{ReportID: 300}))
+		_, err = in.Add(revocation.Item{ReportID: 300})
+		w.must(err)
+		w.must(in.Flush(ctx))
 		if got, _ := list(t, ""); len(got) != len(ids) {
 			t.Errorf("%d jobs, want %d", len(got), len(ids))
 		}
@@ -244,7 +246,7 @@ func TestJobs_tenants(t *testing.T) {
 	w := newWorld(t)
 	job := w.job(mixed()...)
 	w.ended(job)
-	upload, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "other", RequestedBy: newID(), Route: revocation.RouteJobs})
+	upload, _, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "other", RequestedBy: newID(), Route: revocation.RouteJobs}, allowed)
 	w.must(err)
 	defer upload.Abandon(t.Context())
 	for _, route := range []struct{ method, after string }{

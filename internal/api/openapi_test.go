@@ -171,7 +171,7 @@ func TestOpenAPI(t *testing.T) {
 			t.Error(diff)
 		}
 		conflicts := document.Paths["/jobs/{id}/retry"]["post"].Responses["409"].Content[mediaProblem].Examples
-		if diff := cmp.Diff([]string{"job_running", "upload_in_progress"}, slices.Sorted(mapKeys(conflicts))); diff != "" {
+		if diff := cmp.Diff([]string{"job_running", "retry_running", "upload_in_progress"}, slices.Sorted(mapKeys(conflicts))); diff != "" {
 			t.Error(diff)
 		}
 	})

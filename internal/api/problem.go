@@ -54,6 +54,7 @@ var kinds = map[revocation.Code]kind{
 	revocation.CodeUploadInProgress:    {status: http.StatusConflict, detail: "A request with the same Idempotency-Key is still under way.", retryAfter: 1},
 	revocation.CodeJobEnded:            {status: http.StatusConflict, detail: "The job has ended."},
 	revocation.CodeJobRunning:          {status: http.StatusConflict, detail: "The job has not ended yet.", retryAfter: 1},
+	revocation.CodeRetryRunning:        {status: http.StatusConflict, detail: "Another retry of the job has not ended yet; job_id names it.", retryAfter: 1},
 	revocation.CodeOutcomeUnknown:      {http.StatusServiceUnavailable, revocation.CodeOutcomeUnknown, "The request may or may not have been accepted. Send it again with the same Idempotency-Key.", 1},
 	revocation.CodeUnavailable:         away,
 	revocation.CodeConnectionLost:      away,
@@ -77,6 +78,7 @@ type problem struct {
 	Status int             `json:"status" doc:"The HTTP status."`
 	Detail string          `json:"detail" doc:"What went wrong, as a sentence for people."`
 	Code   revocation.Code `json:"code" doc:"What went wrong, for programs. It never changes its meaning."`
+	JobID  string          `json:"job_id,omitempty" doc:"The job that the code speaks of; with retry_running alone."`
 	Errors []fault         `json:"errors,omitempty" doc:"What is wrong with the request, one entry a fault."`
 
 	retryAfter int
@@ -122,6 +124,9 @@ func problemOf(err error) *problem {
 		p = problemOfStatus(routing.Code)
 	} else {
 		p = newProblem(revocation.ErrorCode(err))
+	}
+	if e, ok := errors.AsType[*revocation.Error](err); ok && !e.Job.IsZero() {
+		p.JobID = e.Job.String()
 	}
 	p.cause = err
 	return p

@@ -9,70 +9,31 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"rescind/internal/revocation"
 )
 
-// wire reads a body as it comes over the connection. The server's time limit, which is meant for a whole request,
-// counts anew while bytes come in, so that an upload may take long but not fall silent.
-type wire struct {
-	body    io.Reader
-	control *http.ResponseController
-	// silence is how long the body may stay away; 0: without limit.
-	silence time.Duration
-	renewed time.Time
-	left    int64 // bytes that are still accepted
-	ended   bool
-	// broken is why there is no more to read, once something went wrong.
-	broken error
-}
+const (
+	// freeContent is how many bytes of content an upload may unpack to before it has an item. It is more than a
+	// spreadsheet's million of blank rows.
+	freeContent = 16 << 20
+	// unpackedPerPacked is how many bytes of content each packed byte may add to that, whether or not they hold items.
+	// Text packs to a tenth or so.
+	unpackedPerPacked = 16
+)
 
-func newWire(x *exchange, limit int64) *wire {
-	r := x.Request()
-	w := &wire{body: r.Body, control: http.NewResponseController(x.Response()), left: limit}
-	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
-		w.silence = server.ReadTimeout
-	}
-	return w
-}
-
-// Read gives problems as its errors, but for io.EOF.
-func (w *wire) Read(p []byte) (int, error) {
-	w.renew()
-	n, err := w.body.Read(p)
-	w.left -= int64(n)
-	switch {
-	case w.left < 0:
-		w.broken = newProblem(codeTooLarge)
-	case errors.Is(err, io.EOF):
-		w.ended = true
-		return n, io.EOF
-	case err != nil:
-		w.broken = brokenBody(err)
-	}
-	return n, w.broken
-}
-
-// renew moves the time limit, about once a second.
-func (w *wire) renew() {
-	const often = 16
-	now := time.Now()
-	if w.silence <= 0 || now.Sub(w.renewed) < w.silence/often {
-		return
-	}
-	w.renewed = now
-	_ = w.control.SetReadDeadline(now.Add(w.silence)) // a connection that has none, or is gone, shows when it is read
-}
-
-// upload reads what a body holds, unpacked. It bounds both forms and keeps the fingerprint of what was read.
+// upload reads what a body holds, unpacked. It bounds both forms, what unpacks to no items and how long the caller may
+// send nothing but blanks, and keeps the fingerprint of what was read.
 type upload struct {
 	wire    *wire
 	packed  bool
 	content io.Reader // nil before the first Read
+	read    int64     // bytes of the content
 	left    int64
-	sum     hash.Hash
-	err     error
+	// items is how many of them the content has had: whoever reads it counts them.
+	items int64
+	sum   hash.Hash
+	err   error
 }
 
 // newUpload reads the body of a request, of at most limit bytes packed and unpacked. preface is what the
@@ -85,16 +46,38 @@ func newUpload(x *exchange, packed bool, limit int64, preface []byte) *upload {
 
 // Read gives problems as its errors, but for io.EOF.
 func (u *upload) Read(p []byte) (int, error) {
+	if u.err == nil {
+		u.err = u.wire.whyStopped()
+	}
 	if u.err != nil {
 		return 0, u.err
 	}
 	n, err := u.unpack(p)
 	u.sum.Write(p[:n])
+	u.read += int64(n)
 	if u.left -= int64(n); u.left < 0 {
 		err = newProblem(codeTooLarge)
 	}
+	if hasContent(p[:n]) {
+		u.wire.progress()
+	}
+	if u.packed && u.read > freeContent+u.items*uploadPerItem+u.wire.taken*unpackedPerPacked {
+		err = newProblem(codeTooLarge).says("The body unpacks to far more than its items take.")
+	}
 	u.err = err
 	return n, err
+}
+
+// hasContent reports whether text has more than blanks, in UTF-8 or UTF-16.
+func hasContent(text []byte) bool {
+	for _, c := range text {
+		switch c {
+		case ' ', '\t', '\r', '\n', 0:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // packedBuffer is for what is read of a packed body at once.

@@ -37,7 +37,7 @@ func (c *client) newUpload(a *account, items int, notify, key bool) *upload {
 func (c *client) insistOnJob(u *upload, stop <-chan struct{}) {
 	for {
 		v := c.upload(u)
-		// An upload that died with its API keeps its key for a minute: somebody may come back then, see repeatJob.
+		// An upload that died with its API keeps its key for a while: somebody may come back then, see repeatJob.
 		if u.key == "" || v != refused {
 			return
 		}

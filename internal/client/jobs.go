@@ -81,7 +81,8 @@ func (c *Client) Job(ctx context.Context, id string, wait time.Duration) (Job, e
 	return c.job(ctx, r)
 }
 
-// Retry makes a new job of the items of one that ended as ERROR_REVOKING.
+// Retry makes a new job of the items of one that ended as ERROR_REVOKING. While another retry of it has not ended, the
+// error is a Problem with the code retry_running, whose JobID names that one.
 func (c *Client) Retry(ctx context.Context, id string) (Job, error) {
 	return c.job(ctx, request{method: http.MethodPost, path: jobPath(id) + "/retry", idempotencyKey: rand.Text()})
 }

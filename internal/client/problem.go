@@ -15,9 +15,11 @@ const maxProblem = 1 << 20
 // Problem is an answer that is not a success. It is the error that says that the service was reached and
 // refused, or could not do what was asked.
 type Problem struct {
-	Status int     `json:"status"`
-	Code   string  `json:"code"`
-	Detail string  `json:"detail"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+	// JobID is the job that the code speaks of: with retry_running, the retry that has not ended. Else empty.
+	JobID  string  `json:"job_id"`
 	Errors []Fault `json:"errors"`
 
 	// RequestID finds the request in the service's log; it can be empty.

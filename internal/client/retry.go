@@ -15,8 +15,8 @@ const maxRetryAfter = 24 * time.Hour
 type timing struct {
 	// firstDelay and maxDelay bound the pause before a request is sent again; it doubles each time.
 	firstDelay, maxDelay time.Duration
-	// patience is how long such pauses may be in all, without a success in between. It is well over the minute
-	// for which the service takes a silent upload for one that still runs.
+	// patience is how long such pauses may be in all, without a success in between. It is well over the quarter of a
+	// minute for which the service takes a silent upload for one that still runs.
 	patience time.Duration
 	// stall is how long an upload may stand still, and silence how long a stream of events may be silent, which
 	// speaks once a second.

@@ -58,9 +58,21 @@ func (s *Service) CancelJob(ctx context.Context, account string, id ID) (Job, er
 	return job, err
 }
 
-// RetryJob makes a new job of the items of a job that ended as ERROR_REVOKING. CodeJobRunning when the job has
-// not ended, CodeInvalid when there are none. job names the account, the asking key and the idempotency key.
-func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) {
+// retryPage is how many items a retry reads at once.
+const retryPage = 1000
+
+// RetryJob makes a new job of the items of a job that ended as ERROR_REVOKING. job names the account, the asking key
+// and the idempotency key; when that key was used for a retry of the same job before, RetryJob returns that retry.
+// permit is asked as by BeginJob. CodeJobRunning when the job has not ended, CodeRetryRunning when another retry of it
+// has not, CodeInvalid when it has no such items.
+func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob, permit func() error) (Job, error) {
+	job.RetryOf, job.Route = of, RouteRetry
+	fingerprint := Fingerprint(sha256.Sum256(of[:]))
+	if bound, err := s.store.BoundJob(ctx, job); err != nil {
+		return Job{}, err
+	} else if bound != nil {
+		return s.replay(ctx, job, bound, fingerprint)
+	}
 	failed, err := s.store.Job(ctx, job.Account, of)
 	switch {
 	case err != nil:
@@ -70,30 +82,41 @@ func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob) (Job, error) 
 	case failed.Counts.ErrorRevoking == 0:
 		return Job{}, &Error{Code: CodeInvalid, Detail: "The job has no items that ended as ERROR_REVOKING."}
 	}
-	job.RetryOf, job.Route = of, RouteRetry
-	in, err := s.BeginJob(ctx, job)
+	in, ctx, err := s.BeginJob(ctx, job, permit)
 	if err != nil {
 		return Job{}, err
 	}
 	defer in.Abandon(ctx)
-	fingerprint := Fingerprint(sha256.Sum256(of[:]))
 	if in.Bound() {
 		return in.Replay(ctx, fingerprint)
 	}
-	f := ResultFilter{Account: job.Account, Job: of, Statuses: StatusFilter{StatusErrorRevoking}, Limit: pieceSize}
-	for more := true; more; {
+	if err := s.copyFailed(ctx, in, of); err != nil {
+		return Job{}, whyEnded(ctx, err)
+	}
+	return in.Seal(ctx, JobValues{Label: failed.Label}, fingerprint)
+}
+
+// copyFailed adds the items of a job that ended as ERROR_REVOKING.
+func (s *Service) copyFailed(ctx context.Context, in *Intake, of ID) error {
+	f := ResultFilter{Account: in.job.Account, Job: of, Statuses: StatusFilter{StatusErrorRevoking}, Limit: retryPage}
+	for {
 		page, err := s.store.Results(ctx, f)
 		if err != nil {
-			return Job{}, err
+			return err
 		}
 		for i := range page.Entries {
 			r := &page.Entries[i]
-			item := Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference}
-			if err := in.Add(ctx, item); err != nil {
-				return Job{}, err
+			full, err := in.Add(Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference})
+			if err == nil && full {
+				err = in.Flush(ctx)
+			}
+			if err != nil {
+				return err
 			}
 		}
-		f.After, more = page.Next.Row(), !page.Next.IsZero()
+		if page.Next.IsZero() {
+			return nil
+		}
+		f.After = page.Next.Row()
 	}
-	return in.Seal(ctx, JobValues{Label: failed.Label}, fingerprint)
 }

@@ -6,9 +6,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// refused fails the test unless a job cannot begin, for the reason code.
-func (f *fixture) refused(code revocation.Code, s revocation.Seal) {
+// busy fails the test unless a job cannot begin because an upload with its key still runs.
+func (f *fixture) busy(s revocation.Seal) {
 	f.Helper()
+	const code = revocation.CodeUploadInProgress
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.code(code, err)
 	f.same("bound", (*revocation.Binding)(nil), bound)
@@ -73,7 +74,7 @@ var jobKeyTests = []test{
 	}},
 	{"a key whose upload runs begins no other", func(f *fixture) {
 		s := f.upload(items(1), underKey("k"))
-		f.refused(revocation.CodeUploadInProgress, newSeal(underKey("k")))
+		f.busy(newSeal(underKey("k")))
 		f.add(&s, item(2))
 		f.same("total", 2, f.seal(s).Total)
 		f.replays(s, newSeal(underKey("k")))
@@ -82,7 +83,7 @@ var jobKeyTests = []test{
 		s := f.upload(items(1), underKey("k"))
 		f.must(f.DropJob(f.Context(), acme, s.ID))
 		next := f.upload(items(2), underKey("k"))
-		f.refused(revocation.CodeUploadInProgress, newSeal(underKey("k")))
+		f.busy(newSeal(underKey("k")))
 		f.seal(next)
 		f.replays(next, newSeal(underKey("k")))
 		f.hidden(s)
@@ -96,7 +97,7 @@ var jobKeyTests = []test{
 		_, err = f.SealJob(f.Context(), s)
 		f.code(revocation.CodeJobEnded, err)
 		f.must(f.DropJob(f.Context(), acme, s.ID))
-		f.refused(revocation.CodeUploadInProgress, newSeal(underKey("k")))
+		f.busy(newSeal(underKey("k")))
 		f.seal(next)
 		f.replays(next, newSeal(underKey("k")))
 		f.hidden(s)

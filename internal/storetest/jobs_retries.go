@@ -79,7 +79,7 @@ var jobRetryTests = []test{
 		f.end(job)
 		same := func() revocation.Seal { return newSeal(retrying(job), underKey("k")) }
 		s := f.upload(items(2), retrying(job), underKey("k"))
-		f.refused(revocation.CodeUploadInProgress, same())
+		f.busy(same())
 		f.retryRuns(s, newSeal(retrying(job), underKey("l")))
 		f.seal(s)
 		f.replays(s, same())
