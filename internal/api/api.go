@@ -63,18 +63,18 @@ const (
 
 // API is the handler for the public address. Make it with New.
 type API struct {
-	service     *revocation.Service
-	keyring     *keyring
-	limits      *limits[revocation.ID]
-	guesses     *limits[netip.Prefix]
+	service *revocation.Service
+	keyring *keyring
+	limits  *limits[revocation.ID]
+	guesses *limits[netip.Prefix]
 	// What goes on at once, of accounts.
 	reads, streams, events, waits, uploads *slots[string]
-	health      *Health
-	hosts       Hosts
-	submitWait  time.Duration
-	jobMaxItems int
-	log         *slog.Logger
-	metrics     *metrics
+	health                                 *Health
+	hosts                                  Hosts
+	submitWait                             time.Duration
+	jobMaxItems                            int
+	log                                    *slog.Logger
+	metrics                                *metrics
 
 	echo     *echo.Echo
 	document *huma.OpenAPI
