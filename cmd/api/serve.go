@@ -58,7 +58,7 @@ func (c *serveCommand) Run(p *process) (err error) {
 	}
 	instruments := app.NewInstruments(store, redis, tracing)
 	server := app.NewAPI(app.APIOptions{
-		Listener: listener, AllowedHosts: settings.AllowedHosts,
+		Listener: listener, AllowedHosts: settings.AllowedHosts, TrustedProxies: settings.TrustedProxies,
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
 		JobMaxItems: settings.JobMaxItems, Instruments: instruments, Log: p.log,
 	})

@@ -32,9 +32,11 @@ type Options struct {
 	SubmitWait time.Duration
 	// JobMaxItems is how many items a job can have, 1 to revocation.MaxJobItems.
 	JobMaxItems int
-	// RateLimit is in requests a second and key, at least 1. As many unknown keys are looked up for an address.
+	// RateLimit is in requests a second and key, at least 1. As many unknown keys are answered for an address.
 	RateLimit int
 	Log       *slog.Logger
+	// TrustedProxies are the networks whose X-Forwarded-For counts; nil: private ones, loopback and link-local.
+	TrustedProxies []netip.Prefix
 	// Hosts are the host names that are answered to.
 	Hosts Hosts
 	// Metrics is where the request metrics are registered; nil: nowhere.
@@ -96,9 +98,9 @@ func New(o Options) *API {
 	}
 	a.echo = echo.New()
 	a.echo.HideBanner, a.echo.HidePort = true, true
-	// A client's address is that of the connection, or, where this comes from a private network, in which proxies
-	// stand, the last public one in X-Forwarded-For. Nothing but the limit of guesses depends on it.
-	a.echo.IPExtractor = echo.ExtractIPFromXFFHeader()
+	// A client's address is that of the connection, or, where this is a trusted proxy's, the last in X-Forwarded-For that
+	// is none's. Nothing but the limit of guesses depends on it.
+	a.echo.IPExtractor = echo.ExtractIPFromXFFHeader(trust(o.TrustedProxies)...)
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) {
 		(&exchange{Context: c}).write(problemOf(err))
 	}

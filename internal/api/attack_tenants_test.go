@@ -38,7 +38,7 @@ type wall struct {
 
 // The parameters that name nothing of an account.
 var nameless = []string{
-	"query status", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label",
+	"query status", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
 	"header Prefer", "header If-None-Match", "header Content-Encoding",
 }
 

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/labstack/echo/v4"
 
 	"rescind/internal/revocation"
 )
@@ -36,7 +39,7 @@ func (a *API) admit(x *exchange, scope revocation.Scope) error {
 // recheck gives unauthorized when the request's key has been revoked, or has expired, since it was admitted. It costs
 // a look-up in memory, and now and then one in the database. While the database is away, the key counts as it did.
 func (a *API) recheck(x *exchange) error {
-	key, err := a.keyring.find(x.Request().Context(), x.key.Hash)
+	key, err := a.keyring.find(x.key.Hash)
 	if err == nil && key == nil {
 		return unauthorized()
 	}
@@ -51,31 +54,40 @@ func unauthorized() *problem {
 
 // identify gives the key that a request carries, nil when it opens nothing.
 //
-// A guesser shall not have the database look up each guess, so the look-ups that find nothing are limited for each
-// client address: as many a second as one key may make requests. Nobody else is held up by it. A key that is in use is
-// known here and takes no part, whatever comes from the same address; one that is used for the first time, or again
-// after long, gives back what its look-up took. Only where the address has just used up its look-ups on unknown keys,
-// such a key is told to come again in a second. Requests without a key, or with what cannot be one, need no look-up.
+// The look-ups of unknown keys share statements with those of real ones, so that guesses hold up nobody: see lookups. To
+// slow a guesser down, an address is answered as many of them a second as one key may make requests, and is told to come
+// again later for more. No key that opens something is limited by that, also when it is used for the first time.
+// Requests without a key, or with what cannot be one, need no look-up.
 func (a *API) identify(x *exchange) (*revocation.APIKey, error) {
-	r := x.Request()
-	secret := secretOf(r.Header)
+	secret := secretOf(x.Request().Header)
 	if secret == "" || len(secret) > maxSecret {
 		return nil, nil
 	}
 	hash := revocation.HashSecret(secret)
-	if a.keyring.knows(hash) {
-		return a.keyring.find(r.Context(), hash)
+	known := a.keyring.knows(hash)
+	key, err := a.keyring.find(hash)
+	if key != nil || err != nil || known {
+		return key, err
 	}
-	from := guesserAt(x.RealIP())
-	if left, ok := a.guesses.take(from); !ok {
+	if left, ok := a.guesses.take(guesserAt(x.RealIP())); !ok {
 		return nil, a.guesses.refuse(x.Response().Header(), left).
-			says("Too many unknown API keys came from this address. The header Retry-After says when one more is looked at.")
+			says("Too many unknown API keys came from this address. The header Retry-After says when to come again.")
 	}
-	key, err := a.keyring.find(r.Context(), hash)
-	if key != nil || err != nil {
-		a.guesses.giveBack(from)
+	return nil, nil
+}
+
+// trust is how echo is told which proxies to trust; nothing stands for its default, which are all private networks.
+func trust(proxies []netip.Prefix) (options []echo.TrustOption) {
+	if proxies == nil {
+		return nil
 	}
-	return key, err
+	options = []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, network := range proxies {
+		options = append(options, echo.TrustIPRange(&net.IPNet{
+			IP: network.Masked().Addr().AsSlice(), Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen()),
+		}))
+	}
+	return options
 }
 
 // guesserAt is who is taken for one at a client's address, as echo's IPExtractor gives it: the address itself, and of

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
 
 	"rescind/internal/revocation"
 )
@@ -24,23 +26,21 @@ type keyTable struct {
 	keys    map[revocation.SecretHash]revocation.APIKey
 }
 
-func (k *keyTable) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+func (k *keyTable) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) (found []revocation.APIKey, err error) {
 	k.lookups.Add(1)
 	select {
 	case <-time.After(k.slow):
 	case <-ctx.Done():
-		return revocation.APIKey{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.away != nil {
-		return revocation.APIKey{}, k.away
+	for _, hash := range hashes {
+		if key, ok := k.keys[hash]; ok {
+			found = append(found, key)
+		}
 	}
-	key, ok := k.keys[hash]
-	if !ok {
-		return revocation.APIKey{}, &revocation.Error{Code: revocation.CodeNotFound}
-	}
-	return key, nil
+	return found, k.away
 }
 
 func (k *keyTable) change(do func()) {
@@ -58,7 +58,7 @@ func TestKeyring(t *testing.T) {
 				table := &keyTable{keys: map[revocation.SecretHash]revocation.APIKey{hash: {Account: "acme", Hash: hash}}}
 				ring := newKeyring(table)
 				do(t, table, ring, func() bool {
-					key, err := ring.find(t.Context(), hash)
+					key, err := ring.find(hash)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -115,7 +115,7 @@ func TestKeyring(t *testing.T) {
 	})
 	bubble("unknown keys are not kept", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		for i := range 3 {
-			if key, err := ring.find(t.Context(), revocation.HashSecret(fmt.Sprint("guess", i/2))); key != nil || err != nil {
+			if key, err := ring.find(revocation.HashSecret(fmt.Sprint("guess", i/2))); key != nil || err != nil {
 				t.Error(key, err)
 			}
 		}
@@ -137,24 +137,59 @@ func TestKeyring(t *testing.T) {
 			t.Error("it does not open")
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := ring.find(t.Context(), hash); revocation.ErrorCode(err) != revocation.CodeConnectionLost {
+		if _, err := ring.find(hash); revocation.ErrorCode(err) != revocation.CodeConnectionLost {
 			t.Error(err)
 		}
 	})
 	bubble("a look-up that hangs is given up", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		table.slow = time.Hour
-		if _, err := ring.find(t.Context(), hash); revocation.ErrorCode(err) != revocation.CodeUnavailable {
+		if _, err := ring.find(hash); revocation.ErrorCode(err) != revocation.CodeUnavailable {
 			t.Error(err)
 		}
 	})
-	bubble("a caller that leaves does not break the others", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
-		table.slow = time.Second
-		leaving, leave := context.WithCancel(t.Context())
-		go func() { _, _ = ring.find(leaving, hash) }()
+	bubble("guesses share their statements, and a key among them is found with the next", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+		table.slow = 10 * time.Millisecond
+		var guessing sync.WaitGroup
+		for i := range 800 {
+			guessing.Go(func() {
+				if key, err := ring.find(revocation.HashSecret(fmt.Sprint("guess", i))); key != nil || err != nil {
+					t.Error(key, err)
+				}
+			})
+		}
 		synctest.Wait()
-		leave()
-		if !found() || table.lookups.Load() != 1 {
+		began := time.Now()
+		if !found() {
 			t.Error("not found")
+		}
+		if took := time.Since(began); took > 2*table.slow {
+			t.Errorf("it was found after %v", took)
+		}
+		guessing.Wait()
+		if n := table.lookups.Load(); n > 2 {
+			t.Errorf("%d statements", n)
+		}
+	})
+	bubble("more guesses than can wait are refused, and a key that was seen before is not", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+		found()
+		time.Sleep(keyFreshness + 1)
+		table.slow = time.Second
+		var refused atomic.Int64
+		var guessing sync.WaitGroup
+		for i := range maxUnknown + 100 {
+			guessing.Go(func() {
+				if _, err := ring.find(revocation.HashSecret(fmt.Sprint("guess", i))); revocation.ErrorCode(err) == revocation.CodeUnavailable {
+					refused.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := refused.Load(); n != 100 {
+			t.Errorf("%d were refused at once", n)
+		}
+		guessing.Wait()
+		if !found() || ring.unknown.Load() != 0 {
+			t.Errorf("%d wait", ring.unknown.Load())
 		}
 	})
 	bubble("it is bounded", func(t *testing.T, _ *keyTable, ring *keyring, found func() bool) {
@@ -207,18 +242,9 @@ func TestLimits(t *testing.T) {
 		if _, limited := take(a); limited == nil {
 			t.Error("too much came back")
 		}
-		l.giveBack(a)
-		l.giveBack(revocation.ID{9}) // nothing was taken
-		if _, limited := take(a); limited != nil {
-			t.Error("nothing was given back")
-		}
-		if _, limited := take(a); limited == nil {
-			t.Error("too much was given back")
-		}
 		time.Sleep(time.Minute)
-		l.giveBack(b)
 		if left, _ := l.take(b); left != 9 {
-			t.Errorf("%f are left: more was given back than there can be", left)
+			t.Errorf("%f are left: more came back than there can be", left)
 		}
 		time.Sleep(time.Second)
 		_, _ = take(revocation.ID{3})
@@ -246,6 +272,30 @@ func TestGuesserAt(t *testing.T) {
 	} {
 		if got := guesserAt(address).String(); got != want {
 			t.Errorf("%q: %s, want %s", address, got, want)
+		}
+	}
+}
+
+// TestTrust tells which address counts as the client's.
+func TestTrust(t *testing.T) {
+	for name, c := range map[string]struct {
+		proxies      []netip.Prefix
+		from, header string
+		want         string
+	}{
+		"private by default":       {nil, "10.1.2.3:80", "198.51.100.1", "198.51.100.1"},
+		"not others by default":    {nil, "192.0.2.1:80", "198.51.100.1", "192.0.2.1"},
+		"a proxy that is named":    {[]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, "192.0.2.1:80", "198.51.100.1", "198.51.100.1"},
+		"of IPv6":                  {[]netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}, "[2001:db8::1]:80", "198.51.100.1", "198.51.100.1"},
+		"private ones are not now": {[]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, "10.1.2.3:80", "198.51.100.1", "10.1.2.3"},
+		"nor loopback":             {[]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, "127.0.0.1:80", "198.51.100.1", "127.0.0.1"},
+		"the last that is no proxy": {
+			[]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, "192.0.2.1:80", "203.0.113.9, 10.0.0.1, 192.0.2.7", "10.0.0.1",
+		},
+	} {
+		r := &http.Request{RemoteAddr: c.from, Header: http.Header{"X-Forwarded-For": {c.header}}}
+		if got := echo.ExtractIPFromXFFHeader(trust(c.proxies)...)(r); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 }

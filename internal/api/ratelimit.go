@@ -59,15 +59,6 @@ func (l *limits[Who]) take(who Who) (left float64, ok bool) {
 	return b.left, true
 }
 
-// giveBack undoes a take.
-func (l *limits[Who]) giveBack(who Who) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if b, there := l.buckets[who]; there { // one that was forgotten is full
-		b.left = min(b.left+1, l.perSecond)
-	}
-}
-
 // tell writes what is left into h.
 func (l *limits[Who]) tell(h http.Header, left float64) {
 	state := append(make([]byte, 0, 32), '"')

@@ -401,11 +401,11 @@ func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (r
 	return s.Store.Results(ctx, f)
 }
 
-func (s *faultyStore) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+func (s *faultyStore) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error) {
 	if err := s.keys.Load(); err != nil {
-		return revocation.APIKey{}, err
+		return nil, err
 	}
-	return s.Store.KeyByHash(ctx, hash)
+	return s.Store.KeysByHash(ctx, hashes)
 }
 
 // syncBuffer is a log that can be read while it is written.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,12 +17,14 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// APIOptions are an API's parts. All are needed, but for AllowedHosts.
+// APIOptions are an API's parts. All are needed, but for AllowedHosts and TrustedProxies.
 type APIOptions struct {
 	// Listener is the public address's.
 	Listener net.Listener
 	// AllowedHosts are the names that a listener on loopback answers to, beside localhost and addresses.
 	AllowedHosts []string
+	// TrustedProxies are the networks whose X-Forwarded-For counts; nil: private ones.
+	TrustedProxies []netip.Prefix
 
 	Store      Store
 	Redis      *redis.Client
@@ -54,7 +57,7 @@ func NewAPI(o APIOptions) *API {
 	return &API{
 		listener: o.Listener, service: service, client: client, health: health, log: o.Log,
 		handler: tracedHandler(o.Instruments.tracing, api.New(api.Options{
-			Service: service, Keys: o.Store, Health: health, Hosts: api.HostsOf(o.Listener.Addr(), o.AllowedHosts),
+			Service: service, Keys: o.Store, Health: health, Hosts: api.HostsOf(o.Listener.Addr(), o.AllowedHosts), TrustedProxies: o.TrustedProxies,
 			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, JobMaxItems: o.JobMaxItems,
 			Log: o.Log, Metrics: o.Instruments.metrics,
 		})),

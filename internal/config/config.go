@@ -51,6 +51,8 @@ type HTTP struct {
 	// HTTPAddr is the host, which may be empty for all, and the port to listen on. By default :8080, and
 	// 127.0.0.1:8080 standalone.
 	HTTPAddr string `env:"HTTP_ADDR"`
+	// TrustedProxies are the networks whose X-Forwarded-For counts; none: private ones, loopback and link-local.
+	TrustedProxies Networks `env:"TRUSTED_PROXIES"`
 	// RateLimit is in requests a second and API key, in this process; at least 1.
 	RateLimit int `env:"RATE_LIMIT" envDefault:"50"`
 	// SubmitWait is how long a submission waits for its outcome: 0 to MaxSubmitWait.

@@ -304,3 +304,15 @@ func TestAllowedHosts(t *testing.T) {
 		}
 	}
 }
+func TestTrustedProxies(t *testing.T) {
+	got, err := config.LoadAPI([]string{databaseURL, redisURL, "TRUSTED_PROXIES=192.0.2.0/24, 2001:db8::/32"})
+	if err != nil || len(got.TrustedProxies) != 2 || got.TrustedProxies[0].String() != "192.0.2.0/24" || got.TrustedProxies[1].String() != "2001:db8::/32" {
+		t.Errorf("%v, %v", got.TrustedProxies, err)
+	}
+	for _, value := range []string{"hunter2", "192.0.2.1", "192.0.2.0/33", "192.0.2.0/24,,10.0.0.0/8", "all"} {
+		_, err := config.LoadAPI([]string{databaseURL, redisURL, "TRUSTED_PROXIES=" + value})
+		if err == nil || !strings.Contains(err.Error(), "TRUSTED_PROXIES: not networks") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}

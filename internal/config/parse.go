@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -52,6 +53,7 @@ func parse(settings any, environ []string) *faults {
 			reflect.TypeFor[float64]():       parseFloat,
 			reflect.TypeFor[time.Duration](): parseDuration,
 			reflect.TypeFor[HostNames]():     parseHosts,
+			reflect.TypeFor[Networks]():      parseNetworks,
 		},
 	})
 	var all env.AggregateError
@@ -79,6 +81,7 @@ const (
 	formDuration = "200ms, 2s or 10m"
 	formInt      = "50"
 	formRate     = "0.5 or 20"
+	formNetworks = "10.0.0.0/8,2001:db8::/32"
 	formHosts    = "rescind.example.com,rescind.internal"
 )
 
@@ -102,6 +105,21 @@ func parseFloat(value string) (any, error) {
 		return nil, malformed{"not a number from 0.00001 to 1000000", formRate}
 	}
 	return n, nil
+}
+
+// Networks are separated by commas, each an address with the length of its prefix.
+type Networks []netip.Prefix
+
+func parseNetworks(value string) (any, error) {
+	var networks Networks
+	for one := range strings.SplitSeq(value, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(one))
+		if err != nil {
+			return nil, malformed{"not networks", formNetworks}
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
 }
 
 // HostNames are separated by commas.

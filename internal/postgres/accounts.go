@@ -108,18 +108,23 @@ func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, 
 	return keys, fault("list keys", err)
 }
 
-// KeyByHash finds a key, valid or not, by its secret's hash; CodeNotFound when there is none.
-func (s *Store) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
+// KeysByHash returns the keys, valid or not, whose secrets have one of the hashes, in any order.
+func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error) {
 	leave, err := s.keys.enter(ctx)
 	if err != nil {
-		return revocation.APIKey{}, fault("look up a key", err)
+		return nil, fault("look up keys", err)
 	}
 	defer leave()
-	key, err := scanKey(s.pool.QueryRow(ctx, selectKey+`WHERE secret_hash = $1`, hash[:]))
-	if errors.Is(err, pgx.ErrNoRows) {
-		return key, &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such key."}
+	bare := make([][]byte, len(hashes))
+	for i := range hashes {
+		bare[i] = hashes[i][:]
 	}
-	return key, fault("look up a key", err)
+	rows, err := s.pool.Query(ctx, selectKey+`WHERE secret_hash = ANY($1)`, bare)
+	if err != nil {
+		return nil, fault("look up keys", err)
+	}
+	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.APIKey, error) { return scanKey(row) })
+	return keys, fault("look up keys", err)
 }
 
 // RevokeKey ends a key; one that is revoked already keeps its time. CodeNotFound when the account has none

@@ -43,7 +43,7 @@ func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		_, err := w.store.Submit(ctx, []revocation.Submission{{ID: uuidv7.New(), Account: "acme", ReportID: report}})
 		w.must(err)
-		_, err = w.store.KeyByHash(ctx, key.Hash)
+		_, err = w.store.KeysByHash(ctx, []revocation.SecretHash{key.Hash})
 		w.must(err)
 		w.must(w.store.Ping(ctx))
 		cancel()

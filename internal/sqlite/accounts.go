@@ -3,7 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -91,13 +91,15 @@ func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, 
 	return keys, fault("list keys", err)
 }
 
-// KeyByHash gives the key with this secret, of whatever account; CodeNotFound when there is none.
-func (s *Store) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
-	key, err := scanKey(s.readers.QueryRowContext(ctx, selectKey+` WHERE secret_hash = ?1`, hash[:]))
-	if errors.Is(err, sql.ErrNoRows) {
-		return revocation.APIKey{}, notFound("There is no such key.")
+// KeysByHash returns the keys, valid or not, whose secrets have one of the hashes, in any order.
+func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error) {
+	hex := make([]string, len(hashes))
+	for i := range hashes {
+		hex[i] = fmt.Sprintf("%x", hashes[i][:])
 	}
-	return key, fault("look up key", err)
+	keys, err := query(ctx, s.readers, func(rows *sql.Rows) (revocation.APIKey, error) { return scanKey(rows) },
+		selectKey+` WHERE secret_hash IN (SELECT unhex(value) FROM json_each(?1))`, parameter(hex))
+	return keys, fault("look up keys", err)
 }
 
 func scanKey(row interface{ Scan(...any) error }) (revocation.APIKey, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"rescind/internal/revocation"
@@ -36,12 +37,11 @@ func CheckDemo(addr net.Addr) error {
 // withoutDemoKey is a store in which the key of the sample data opens nothing.
 type withoutDemoKey struct{ *sqlite.Store }
 
-// KeyByHash implements api.Keys.
-func (s withoutDemoKey) KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error) {
-	if hash == revocation.HashSecret(DemoKey) {
-		return revocation.APIKey{}, &revocation.Error{Code: revocation.CodeNotFound}
-	}
-	return s.Store.KeyByHash(ctx, hash)
+// KeysByHash implements api.Keys.
+func (s withoutDemoKey) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error) {
+	keys, err := s.Store.KeysByHash(ctx, hashes)
+	demo := revocation.HashSecret(DemoKey)
+	return slices.DeleteFunc(keys, func(key revocation.APIKey) bool { return key.Hash == demo }), err
 }
 
 // loadDemo adds the sample data; what is there already stays revoked.
@@ -55,8 +55,8 @@ func loadDemo(ctx context.Context, store *sqlite.Store) error {
 		return err
 	}
 	hash := revocation.HashSecret(DemoKey)
-	_, err = store.KeyByHash(ctx, hash)
-	if revocation.ErrorCode(err) == revocation.CodeNotFound {
+	known, err := store.KeysByHash(ctx, []revocation.SecretHash{hash})
+	if err == nil && len(known) == 0 {
 		err = store.AddKey(ctx, revocation.APIKey{
 			ID: uuidv7.New(), Account: DemoAccount, Hash: hash, Scopes: revocation.Scopes,
 		})

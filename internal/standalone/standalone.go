@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, tracing.Stop()) }()
 	instruments := app.NewInstruments(store, redis.Client(), tracing)
 	server := app.NewAPI(app.APIOptions{
-		Listener: o.Listener, AllowedHosts: o.Settings.AllowedHosts,
+		Listener: o.Listener, AllowedHosts: o.Settings.AllowedHosts, TrustedProxies: o.Settings.TrustedProxies,
 		Store: service, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
 		JobMaxItems: o.Settings.JobMaxItems, Instruments: instruments, Log: o.Log,
 	})

@@ -32,7 +32,7 @@ type Store interface {
 	AddKey(ctx context.Context, key revocation.APIKey) error
 	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
 	RevokeKey(ctx context.Context, account string, id revocation.ID) error
-	KeyByHash(ctx context.Context, hash revocation.SecretHash) (revocation.APIKey, error)
+	KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error)
 	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
 	Ping(ctx context.Context) error
 	Close() error
