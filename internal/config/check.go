@@ -16,6 +16,7 @@ const (
 	formRedis    = "redis://host:6379/0, rediss://user:password@host:6379/0 or redis-sentinel://host:26379,host:26379/master (rediss-sentinel:// for TLS)"
 	formSMTP     = "smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR"
 	formFrom     = "Example Ltd <no-reply@example.com>"
+	formQuoted   = `"Example, Ltd." <no-reply@example.com>`
 	formBounce   = "bounces@example.com"
 	formHelo     = "mail.example.com"
 	formAddr     = "127.0.0.1:8080, or :8080 for all interfaces"
@@ -33,14 +34,24 @@ func (f *faults) need(variable, value, form string) bool {
 
 func (f *faults) checkStores(s Stores) {
 	f.checkDatabase(s)
-	if f.need("REDIS_URL", s.RedisURL, formRedis) && !validRedis(s.RedisURL) {
-		f.add("REDIS_URL", "not a Redis URL", formRedis)
+	if f.need("REDIS_URL", s.RedisURL, formRedis) {
+		f.checkURL("REDIS_URL", s.RedisURL, validRedis, "not a Redis URL", formRedis)
 	}
 }
 
 func (f *faults) checkDatabase(s Stores) {
-	if f.need("DATABASE_URL", s.DatabaseURL, formDatabase) && !validDatabase(s.DatabaseURL) {
-		f.add("DATABASE_URL", "not a PostgreSQL URL", formDatabase)
+	if f.need("DATABASE_URL", s.DatabaseURL, formDatabase) {
+		f.checkURL("DATABASE_URL", s.DatabaseURL, validDatabase, "not a PostgreSQL URL", formDatabase)
+	}
+}
+
+// checkURL checks a URL that may hold a password.
+func (f *faults) checkURL(variable, value string, valid func(string) bool, wrong, form string) {
+	switch {
+	case notEncoded(value):
+		f.add(variable, causeEncode, form)
+	case !valid(value):
+		f.add(variable, wrong, form)
 	}
 }
 
@@ -91,11 +102,16 @@ func (f *faults) checkAddr(variable, value string) {
 
 // checkMail takes what is empty for what is not wanted.
 func (f *faults) checkMail(s Mail) {
-	if s.SMTPURL != "" && !validSMTP(s.SMTPURL) {
-		f.add("SMTP_URL", "neither the URL of a mail server nor a directory", formSMTP)
+	if s.SMTPURL != "" {
+		f.checkURL("SMTP_URL", s.SMTPURL, validSMTP, "neither the URL of a mail server nor a directory", formSMTP)
 	}
 	if s.MailFrom != "" {
-		if _, err := mail.ParseAddress(s.MailFrom); err != nil {
+		_, err := mail.ParseAddress(s.MailFrom)
+		switch {
+		case err == nil:
+		case notQuoted(s.MailFrom):
+			f.add("MAIL_FROM", "has a name with a comma or another character that needs quotes around the name", formQuoted)
+		default:
 			f.add("MAIL_FROM", "not an email address", formFrom)
 		}
 	}
@@ -158,6 +174,9 @@ func (f *faults) checkUpstream(s Upstream) {
 func (f *faults) checkSecrets(s Secrets) {
 	f.checkSecret("SECRETS_KEY", s.SecretsKey)
 	f.checkSecret("SECRETS_KEY_OLD", s.SecretsKeyOld)
+	if s.SecretsKey == "" && s.SecretsKeyOld != "" && !f.has("SECRETS_KEY_OLD") {
+		f.add("SECRETS_KEY", "missing beside SECRETS_KEY_OLD", formSecret)
+	}
 }
 
 func (f *faults) checkSecret(variable, value string) {

@@ -1,5 +1,5 @@
 // Package config reads the programs' settings from environment variables and checks them all at once. An
-// empty variable counts as one that is not set.
+// empty variable counts as one that is not set. White space around a value does not count.
 package config
 
 import (

@@ -158,11 +158,11 @@ func TestOneFault(t *testing.T) {
 		"DATABASE_URL: missing; " + writeDatabase: {""},
 		"DATABASE_URL: not a PostgreSQL URL; " + writeDatabase: {
 			"mysql://db/rescind", "db:5432", "postgres://", "postgres:///rescind", "postgres://:5432/x", "postgres://db:port/x",
-			"postgres://hunter2\x7f@db/rescind", "host=db password=hunter2",
+			"host=db password=hunter2",
 		},
 		"REDIS_URL: missing; " + writeRedis: {""},
 		"REDIS_URL: not a Redis URL; " + writeRedis: {
-			"redis:6379", "http://redis", "redis://", "redis:///0", "rediss://:6379", "redis://%zz@redis",
+			"redis:6379", "http://redis", "redis://", "redis:///0", "rediss://:6379",
 			"redis-sentinel://", "redis-sentinel:///master", "redis-sentinel://user:hunter2@/master", "redis-sentinel://a,,b/master",
 			"rediss-sentinel://a,,b/master",
 		},
@@ -315,4 +315,112 @@ func TestTrustedProxies(t *testing.T) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
+}
+
+func TestLikelyCauses(t *testing.T) {
+	const encode = "has a user or password with a character that must be percent-encoded"
+	load := func(settings ...string) (text string) {
+		t.Helper()
+		_, err := config.LoadWorker(append([]string{databaseURL, redisURL, smtpURL, mailFrom}, settings...))
+		if err != nil {
+			text = err.Error()
+		}
+		if strings.Contains(text, "hunter") || strings.Contains(text, "Acme") {
+			t.Errorf("%v: the error holds a value: %s", settings, text)
+		}
+		return text
+	}
+	for variable, form := range map[string]string{
+		"DATABASE_URL": "postgres://%s@db:5432/rescind", "REDIS_URL": "rediss://%s@redis:6379/0", "SMTP_URL": "smtp://%s@mail.example:587",
+	} {
+		for _, user := range []string{
+			"app:hunter#2", "app:hunter/2", "app:hunter?2", "app:hunter%2", "app:1/hunter", "app:1#hunter", "app:1?hunter", "app:hunter%zz",
+			"hunter/2:x", "app:hunter 2", "app:hunter[2", "app:#hunter", "app:h@hunter/2",
+		} {
+			value := variable + "=" + strings.Replace(form, "%s", user, 1)
+			if text := load(value); !strings.Contains(text, variable+": "+encode) || !strings.Contains(text, "# as %23, / as %2F, ? as %3F, % as %25") {
+				t.Errorf("%s: %q", value, text)
+			}
+		}
+		for _, user := range []string{"app:hunter%232", "app:h%2Fu%3Fn%25t", "app:p@ss", "app", "app:", "app:a!$&'()*+,;=:b"} {
+			if text := load(variable + "=" + strings.Replace(form, "%s", user, 1)); text != "" {
+				t.Errorf("%s with the user %s: %q", variable, user, text)
+			}
+		}
+	}
+	for _, value := range []string{
+		"REDIS_URL=redis-sentinel://app:hunter/2@one:26379,two:26379/master", "DATABASE_URL=postgres://app:hunter/2@one,two/rescind",
+	} {
+		if text := load(value); !strings.Contains(text, encode) {
+			t.Errorf("%s: %q", value, text)
+		}
+	}
+	for _, value := range []string{
+		"DATABASE_URL=postgres://db/rescind?user=app@server", "DATABASE_URL=postgres:///rescind?host=/var/run/postgresql",
+		"SMTP_URL=file:///var/mail@here", "SMTP_URL=smtp://mail.example:587?tls=none",
+	} {
+		if text := load(value); text != "" {
+			t.Errorf("%s: %q", value, text)
+		}
+	}
+	const quote = `MAIL_FROM: has a name with a comma or another character that needs quotes around the name; write it like "Example, Ltd." <no-reply@example.com>`
+	for _, from := range []string{"Acme, Inc. <jobs@example.com>", "Acme: jobs <jobs@example.com>", "Acme (jobs) [x] <jobs@example.com>", `Acme "The Best", Inc. <jobs@example.com>`, "Acme @ home; now <jobs@example.com>"} {
+		if text := load("MAIL_FROM=" + from); !strings.Contains(text, quote) {
+			t.Errorf("%s: %q", from, text)
+		}
+	}
+	if text := load(`MAIL_FROM="Acme, Inc." <jobs@example.com>`); text != "" {
+		t.Errorf("quoted: %q", text)
+	}
+	for _, from := range []string{"Acme, Inc. <jobs>", "Acme, Inc. jobs@example.com", "<", "a@b, c@d"} {
+		if text := load("MAIL_FROM=" + from); !strings.Contains(text, "MAIL_FROM: not an email address") {
+			t.Errorf("%s: %q", from, text)
+		}
+	}
+	t.Run("an old key alone", func(t *testing.T) {
+		if text := load("SECRETS_KEY_OLD=" + secretsKey); !strings.Contains(text, "SECRETS_KEY: missing beside SECRETS_KEY_OLD") {
+			t.Error(text)
+		}
+	})
+	t.Run("all at once", func(t *testing.T) {
+		text := load("DATABASE_URL=postgres://a:#@b/c", "SMTP_URL=smtp://a:?@b", "MAIL_FROM=a, b <c@d>", "RATE_LIMIT=x", "MAX_ATTEMPTS=0", "SECRETS_KEY=x")
+		for _, want := range []string{"DATABASE_URL", "SMTP_URL", "MAIL_FROM", "MAX_ATTEMPTS", "SECRETS_KEY"} {
+			if !strings.Contains(text, "\n  "+want+": ") {
+				t.Errorf("%s is not in %s", want, text)
+			}
+		}
+	})
+}
+
+// TestWhiteSpace surrounds every setting with what files and shells leave at the ends of a value.
+func TestWhiteSpace(t *testing.T) {
+	plain := []string{
+		databaseURL, redisURL, smtpURL, mailFrom, "HTTP_ADDR=127.0.0.1:1", "ADMIN_ADDR=:0", "RATE_LIMIT=60", "SUBMIT_WAIT=1s", "JOB_MAX_ITEMS=7",
+		"MAIL_RATE=0.5", "MAIL_BOUNCE=b@example.com", "MAIL_HELO=mail.example.com", "MAIL_MAX_AGE=1h", "MAIL_TEMPLATES=" + t.TempDir(),
+		"BACKOFF_BASE=1s", "BACKOFF_MAX=2s", "MAX_ATTEMPTS=3", "UPSTREAM_TIMEOUT=5s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey,
+		"RETENTION_DAYS=1", "ALLOWED_HOSTS=a.example.com",
+	}
+	spaced := make([]string, len(plain))
+	for i, setting := range plain {
+		name, value, _ := strings.Cut(setting, "=")
+		spaced[i] = name + "= \t" + value + " \r\n"
+	}
+	want, err := config.LoadWorker(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.LoadWorker(spaced)
+	check(t, got, err, want)
+	wantAll, err := config.LoadStandalone(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotAll, err := config.LoadStandalone(spaced)
+	check(t, gotAll, err, wantAll)
+	blank, err := config.LoadStandalone([]string{"HTTP_ADDR= ", "RATE_LIMIT=\n"})
+	if err != nil || blank.HTTPAddr != "127.0.0.1:8080" || blank.RateLimit != 50 {
+		t.Errorf("blank ones do not count as missing: %v", err)
+	}
+	url, err := config.DatabaseURL(spaced)
+	check(t, url, err, want.DatabaseURL)
 }

@@ -46,8 +46,12 @@ func (f *faults) err() error {
 // parse fills settings, a pointer to a struct, from environ. What it cannot read keeps its zero value.
 func parse(settings any, environ []string) *faults {
 	var f faults
+	values := env.ToMap(environ)
+	for name, value := range values {
+		values[name] = strings.TrimSpace(value) // a file that a value comes from often ends with a line break
+	}
 	err := env.ParseWithOptions(settings, env.Options{
-		Environment: env.ToMap(environ),
+		Environment: values,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[int]():           parseInt,
 			reflect.TypeFor[float64]():       parseFloat,
