@@ -45,10 +45,12 @@ manifests:
 fmt:
 	$(LINTER) fmt ./...
 
-# Each fuzz test of the body's decoding for FUZZTIME.
+# Each fuzz test of what decodes a body or reads a file, for FUZZTIME.
 fuzz:
-	@set -e; for target in $$($(GO) test -list='^FuzzDecode' ./internal/api | grep '^Fuzz'); do \
-		$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./internal/api; \
+	@set -e; for package in ./internal/api ./internal/rows; do \
+		for target in $$($(GO) test -list='^Fuzz' $$package | grep '^Fuzz'); do \
+			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$package; \
+		done; \
 	done
 
 # Measures, side by side in one run of some 20 minutes, the service and what people would use instead, and writes

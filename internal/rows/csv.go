@@ -36,16 +36,14 @@ func (c *records) Next() ([]string, error) {
 		return nil, err
 	}
 	end, lines, err := c.parse(to)
-	if errors.As(err, new(Error)) {
-		end, lines = to, 1
-	} else if err != nil {
-		return nil, err
+	switch {
+	case err == nil:
+		c.take(end, lines)
+		return c.split(), nil
+	case errors.As(err, new(Error)):
+		c.take(to, 1)
 	}
-	c.take(end, lines)
-	if err != nil {
-		return nil, err
-	}
-	return c.split(), nil
+	return nil, err
 }
 
 // begin takes blank lines, and returns the end of the first line that is not blank.

@@ -144,11 +144,14 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func (w *window) withoutBreak(line []byte) []byte {
-	line = bytes.TrimSuffix(line, []byte{w.eol})
-	if w.eol == '\n' {
-		line = bytes.TrimSuffix(line, []byte("\r"))
+	n := len(line)
+	if n > 0 && line[n-1] == w.eol {
+		n--
 	}
-	return line
+	if w.eol == '\n' && n > 0 && line[n-1] == '\r' {
+		n--
+	}
+	return line[:n]
 }
 
 func isBlank(line []byte) bool { return len(bytes.TrimLeft(line, " \t\r\n")) == 0 }

@@ -17,8 +17,8 @@ import (
 // end is an error.
 
 const (
-	// maxUnpacked bounds what is unpacked of a workbook in all: some times more than the largest sheet.
-	maxUnpacked = 1 << 30
+	// maxUnpacked bounds what is unpacked of a workbook in all. A sheet of a million rows has a third of it.
+	maxUnpacked = 512 << 20
 	// maxDirectory bounds the directory of a zip file, which is held in memory.
 	maxDirectory = 1 << 20
 	// maxElement bounds an element of XML without the elements in it, which is held in memory.
@@ -27,7 +27,7 @@ const (
 
 var (
 	errDamaged  = &FileError{Reason: Damaged, Detail: "The workbook is damaged: it cannot be read to its end. " + saveAs}
-	errUnpacked = &FileError{Reason: TooLarge, Detail: "The workbook unpacks to more than 1 GiB. Save the list as CSV and send that."}
+	errUnpacked = &FileError{Reason: TooLarge, Detail: "The workbook unpacks to more than 512 MiB. Save the list as CSV and send that."}
 	errElement  = &FileError{Reason: TooLarge, Detail: "The workbook has an element that is larger than 1 MiB. Save the list as CSV and send that."}
 )
 
