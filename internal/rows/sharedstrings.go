@@ -17,6 +17,8 @@ const (
 	// cachedGroups is how many groups are held. A sheet asks for strings mostly in their order, and again and again
 	// for a few.
 	cachedGroups = 256
+	// maxCached bounds what the groups hold in all, in bytes; a group that is larger is read again and again.
+	maxCached = 1 << 20
 	// maxString is how much is kept of a string: more than a row can have.
 	maxString = MaxRow + 1
 )
@@ -26,10 +28,13 @@ type sharedStrings struct {
 	file   *os.File
 	starts []uint32 // of the groups; the last is the end
 	n      int
-	cache  [cachedGroups]struct {
-		group int // from 1; 0 for none
-		texts []string
-	}
+	cached int // bytes
+	cache  [cachedGroups]stringsOfGroup
+}
+
+type stringsOfGroup struct {
+	group int // from 1; 0 for none
+	texts []string
 }
 
 // readStrings copies the strings of a workbook to a file, each with its length before it.
@@ -88,6 +93,10 @@ func (s *sharedStrings) get(n int) (string, error) {
 		b := make([]byte, s.starts[group+1]-s.starts[group])
 		if _, err := s.file.ReadAt(b, int64(s.starts[group])); err != nil {
 			return "", fmt.Errorf("keep a list: %w", err)
+		}
+		if s.cached += len(b); s.cached > maxCached {
+			s.cached = len(b)
+			clear(s.cache[:])
 		}
 		c.group, c.texts = group+1, c.texts[:0]
 		for text := string(b); text != ""; {

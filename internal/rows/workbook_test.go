@@ -237,6 +237,40 @@ func TestWorkbook_limits(t *testing.T) {
 	t.Run("a string", func(t *testing.T) {
 		refused(t, strings.NewReader(bookOf(t, "", "", "<si><t>"+strings.Repeat("x", 100<<20), sheetOf("report_id"))))
 	})
+	t.Run("many long strings", func(t *testing.T) {
+		const n = 2000
+		var list strings.Builder
+		list.WriteString(header)
+		for i := range n {
+			fmt.Fprintf(&list, `<row><c t="s"><v>%d</v></c></row>`, i)
+		}
+		book := bookOf(t, "", "", strings.Repeat("<si><t>"+strings.Repeat("x", 60_000)+"</t></si>", n), testSheet{"List", "", list.String()})
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		table, err := rows.Open(strings.NewReader(book), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = table.Close() }()
+		for read := 0; ; read++ {
+			row, err := table.Next()
+			if errors.Is(err, io.EOF) {
+				if read != n {
+					t.Errorf("%d rows", read)
+				}
+				break
+			}
+			if err != nil || len(row.Cells[0]) != 60_000 {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+			t.Errorf("the table holds %d MiB", grown>>20)
+		}
+	})
 	t.Run("a row that is too long", func(t *testing.T) {
 		long := strings.Repeat("x", rows.MaxRow+1)
 		_, got, err := read(t, strings.NewReader(workbookOf(t, sheetOf("report_id", long, "2"))), jobColumns)
