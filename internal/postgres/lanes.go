@@ -2,12 +2,12 @@ package postgres
 
 import "context"
 
-// How many of a process's connections what comes from callers can take at once. What is left, six, is for single
-// submissions, look-ups of single revocations and readiness, which take no more than that together: a service has two
+// How many of a process's connections what comes from callers can take at once. What is left, eight, is for single
+// submissions, look-ups of single revocations and readiness, which take no more than that together: a service has four
 // flushes under way, maxLookups look-ups, and one check. A worker does none of this, and has all connections.
 const (
-	maxLooks   = 4 // pages, and jobs that are polled or watched
-	maxChanges = 4 // uploads, and changes of jobs
+	maxLooks   = 3 // pages, and jobs that are polled or watched
+	maxChanges = 3 // uploads, and changes of jobs
 	maxKeys    = 2 // API keys
 	maxLookups = 3 // of what is left: batches of revocations that are polled, or whose end is waited for
 )
