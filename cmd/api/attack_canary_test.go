@@ -94,7 +94,7 @@ func newAviary(t *testing.T, database string) *aviary {
 		"SMTP_URL=smtp://"+talkativeSMTP(t), "DATABASE_URL="+strings.Replace(v.database, "postgres@", "postgres:"+canaryPassword+"@", 1))
 
 	platform := testservers.Platform(t, "another key")
-	platform.Fail(func(c testservers.PlatformCall) testservers.PlatformFault {
+	platform.RecordOutcomes(func(c testservers.PlatformCall) testservers.PlatformFault {
 		said := c.Key + " of " + canaryName + " is refused"
 		switch c.ReportID {
 		case 1:
@@ -139,7 +139,7 @@ func (v *aviary) sabotage() {
 			CREATE FUNCTION quote_submission() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				RAISE EXCEPTION 'refused: %', NEW.client_reference USING ERRCODE = '23514';
 			END $$;
-			CREATE TRIGGER quote BEFORE INSERT ON outstanding FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_submission()`)
+			CREATE TRIGGER quote BEFORE INSERT ON work_items FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_submission()`)
 		return err
 	})
 }

@@ -91,7 +91,7 @@ func TestBackup(t *testing.T) {
 				}
 			}
 			until(t, "nothing waits", func() bool {
-				return p.count(`SELECT (SELECT count(*) FROM outstanding) + (SELECT count(*) FROM notifications WHERE status NOT IN ('SENT'))`) == 0
+				return p.count(`SELECT (SELECT count(*) FROM work_items) + (SELECT count(*) FROM notifications WHERE status NOT IN ('SENT'))`) == 0
 			})
 			if n := p.count(`SELECT count(*) FROM invites i WHERE revoked_at IS NOT NULL AND NOT EXISTS (
 				SELECT FROM revocations r WHERE r.id = i.revoked_by AND r.status = 'REVOKED')`); n != 0 {

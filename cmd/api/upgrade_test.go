@@ -15,7 +15,7 @@ import (
 const nextStep = `
 	SET LOCAL lock_timeout = '500ms';
 	ALTER TABLE revocations ADD COLUMN tomorrow integer NOT NULL DEFAULT 0, ADD CONSTRAINT revocations_tomorrow_check CHECK (tomorrow >= 0) NOT VALID;
-	ALTER TABLE outstanding ADD COLUMN tomorrow text;
+	ALTER TABLE work_items ADD COLUMN tomorrow text;
 	ALTER TABLE invites ADD COLUMN tomorrow text;
 	ALTER TABLE jobs ADD COLUMN tomorrow text;
 	ALTER TABLE notifications ADD COLUMN tomorrow text;

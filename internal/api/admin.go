@@ -8,18 +8,18 @@ import "net/http"
 func Admin(health *Health, metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		tell(w, http.StatusOK, mediaJSON, []byte(alive))
+		setAdminHeaders(w, http.StatusOK, mediaJSON, []byte(alive))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		status, media, body := health.answer()
-		tell(w, status, media, body)
+		setAdminHeaders(w, status, media, body)
 	})
 	mux.Handle("GET /metrics", metrics)
 	profiles(mux)
 	return mux
 }
 
-func tell(w http.ResponseWriter, status int, media string, body []byte) {
+func setAdminHeaders(w http.ResponseWriter, status int, media string, body []byte) {
 	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)

@@ -65,10 +65,10 @@ const (
 
 // API is the handler for the public address. Make it with New.
 type API struct {
-	service *revocation.Service
-	keyring *keyring
-	limits  *limits[revocation.ID]
-	guesses *limits[netip.Prefix]
+	service         *revocation.Service
+	keyring         *keyring
+	limits          *limits[revocation.ID]
+	unknownKeyLimit *limits[netip.Prefix]
 	// What goes on at once, of accounts.
 	reads, streams, events, waits, uploads *slots[string]
 	health                                 *Health
@@ -86,14 +86,14 @@ type API struct {
 func New(o Options) *API {
 	a := &API{
 		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health, hosts: o.Hosts,
-		limits:     newLimits[revocation.ID]("default", o.RateLimit),
-		guesses:    newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
-		reads:      newSlots[string]("reads", accountReads, processReads),
-		streams:    newSlots[string]("streams", accountStreams, processStreams),
-		events:     newSlots[string]("events", accountEvents, processEvents),
-		waits:      newSlots[string]("waits", accountWaits, processWaits),
-		uploads:    newSlots[string]("uploads", accountUploads, processUploads),
-		submitWait: o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
+		limits:          newLimits[revocation.ID]("default", o.RateLimit),
+		unknownKeyLimit: newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
+		reads:           newSlots[string]("reads", accountReads, processReads),
+		streams:         newSlots[string]("streams", accountStreams, processStreams),
+		events:          newSlots[string]("events", accountEvents, processEvents),
+		waits:           newSlots[string]("waits", accountWaits, processWaits),
+		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
+		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}
 	a.echo = echo.New()
@@ -102,7 +102,7 @@ func New(o Options) *API {
 	// is none's. Nothing but the limit of guesses depends on it.
 	a.echo.IPExtractor = echo.ExtractIPFromXFFHeader(trust(o.TrustedProxies)...)
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) {
-		(&exchange{Context: c}).write(problemOf(err))
+		(&requestContext{Context: c}).write(problemOf(err))
 	}
 	// What can be fetched can be asked about: every GET has a HEAD.
 	a.echo.OnAddRouteHandler = func(_ string, route echo.Route, handle echo.HandlerFunc, layers []echo.MiddlewareFunc) {
@@ -110,7 +110,7 @@ func New(o Options) *API {
 			a.echo.HEAD(route.Path, handle, layers...)
 		}
 	}
-	a.echo.Use(a.edge)
+	a.echo.Use(a.middleware)
 
 	schemas := a.document.Components.Schemas
 	a.serve(submitOperation(schemas), a.submit)
@@ -136,11 +136,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHT
 var echoPath = strings.NewReplacer("{", ":", "}", "")
 
 // serve adds an operation and its handler.
-func (a *API) serve(op *huma.Operation, handle func(*exchange) error) {
+func (a *API) serve(op *huma.Operation, handle func(*requestContext) error) {
 	describe(op)
 	a.document.AddOperation(op)
 	a.echo.Add(op.Method, echoPath.Replace(op.Path), func(c echo.Context) error {
-		x := c.(*exchange)
+		x := c.(*requestContext)
 		if err := a.guard(x, op); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (a *API) serve(op *huma.Operation, handle func(*exchange) error) {
 
 // guard lets in what the operation's security allows, without parameters where it has none. What needs no key is
 // asked by whoever adds parameters of their own, such as monitors that pass by caches, and passes over them.
-func (a *API) guard(x *exchange, op *huma.Operation) error {
+func (a *API) guard(x *requestContext, op *huma.Operation) error {
 	scope, guarded := scopeOf(op)
 	if !guarded {
 		return nil

@@ -43,7 +43,7 @@ type instantStore struct {
 func (instantStore) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	accepted := make([]revocation.Accepted, len(flush))
 	for i := range flush {
-		accepted[i] = revocation.Accepted{ID: flush[i].ID, Fresh: true}
+		accepted[i] = revocation.Accepted{ID: flush[i].ID, Created: true}
 	}
 	return accepted, nil
 }
@@ -54,8 +54,10 @@ func (instantQueue) EnqueueRevocations(context.Context, int, []revocation.Ref) e
 func (instantQueue) EnqueueNotifications(context.Context, []revocation.NotificationRef) error {
 	return nil
 }
-func (instantQueue) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
-func (instantQueue) Ready(context.Context) error                                   { return nil }
+func (instantQueue) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
+	return nil
+}
+func (instantQueue) Ready(context.Context) error { return nil }
 
 // discarded is an answer that goes nowhere, so that a benchmark counts the handler's allocations alone.
 type discarded struct {

@@ -15,7 +15,7 @@ import (
 const ipv6Site = 64
 
 // admit lets a request in whose key is valid, has the scope and is within its limit. It notes the key.
-func (a *API) admit(x *exchange, scope revocation.Scope) error {
+func (a *API) admit(x *requestContext, scope revocation.Scope) error {
 	key, err := a.identify(x)
 	if err != nil {
 		return err
@@ -25,20 +25,20 @@ func (a *API) admit(x *exchange, scope revocation.Scope) error {
 	}
 	x.key = key
 	if !key.Allows(scope) {
-		return newProblem(codeMissingScope).says("This needs an API key with the scope " + string(scope) + ".")
+		return newProblem(codeMissingScope).withDetail("This needs an API key with the scope " + string(scope) + ".")
 	}
 	h := x.Response().Header()
 	left, ok := a.limits.take(key.ID)
 	if !ok {
 		return a.limits.refuse(h, left)
 	}
-	a.limits.tell(h, left)
+	a.limits.setHeaders(h, left)
 	return nil
 }
 
 // recheck gives unauthorized when the request's key has been revoked, or has expired, since it was admitted. It costs
 // a look-up in memory, and now and then one in the database. While the database is away, the key counts as it did.
-func (a *API) recheck(x *exchange) error {
+func (a *API) recheck(x *requestContext) error {
 	key, err := a.keyring.find(x.key.Hash)
 	if err == nil && key == nil {
 		return unauthorized()
@@ -58,7 +58,7 @@ func unauthorized() *problem {
 // slow a guesser down, an address is answered as many of them a second as one key may make requests, and is told to come
 // again later for more. No key that opens something is limited by that, also when it is used for the first time.
 // Requests without a key, or with what cannot be one, need no look-up.
-func (a *API) identify(x *exchange) (*revocation.APIKey, error) {
+func (a *API) identify(x *requestContext) (*revocation.APIKey, error) {
 	secret := secretOf(x.Request().Header)
 	if secret == "" || len(secret) > maxSecret {
 		return nil, nil
@@ -69,9 +69,9 @@ func (a *API) identify(x *exchange) (*revocation.APIKey, error) {
 	if key != nil || err != nil || known {
 		return key, err
 	}
-	if left, ok := a.guesses.take(guesserAt(x.RealIP())); !ok {
-		return nil, a.guesses.refuse(x.Response().Header(), left).
-			says("Too many unknown API keys came from this address. The header Retry-After says when to come again.")
+	if left, ok := a.unknownKeyLimit.take(guesserAt(x.RealIP())); !ok {
+		return nil, a.unknownKeyLimit.refuse(x.Response().Header(), left).
+			withDetail("Too many unknown API keys came from this address. The header Retry-After says when to come again.")
 	}
 	return nil, nil
 }

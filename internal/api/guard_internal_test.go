@@ -208,7 +208,7 @@ func TestLimits(t *testing.T) {
 		take := func(key revocation.ID) (state string, limited *problem) {
 			h := map[string][]string{}
 			left, ok := l.take(key)
-			if l.tell(h, left); !ok {
+			if l.setHeaders(h, left); !ok {
 				limited = l.refuse(h, left)
 			}
 			return h["RateLimit"][0], limited

@@ -116,7 +116,7 @@ type unready struct {
 }
 
 func newUnready(r readiness) unready {
-	return unready{newProblem(revocation.CodeUnavailable).says("A part that is needed does not work."), r}
+	return unready{newProblem(revocation.CodeUnavailable).withDetail("A part that is needed does not work."), r}
 }
 
 // answer gives /readyz as it is told.
@@ -137,13 +137,13 @@ func (h *Health) answer() (status int, media string, body []byte) {
 
 const alive = `{"state":"ok"}`
 
-func (a *API) liveness(x *exchange) error {
+func (a *API) liveness(x *requestContext) error {
 	x.quiet = true
 	x.respond(http.StatusOK, mediaJSON, []byte(alive))
 	return nil
 }
 
-func (a *API) readiness(x *exchange) error {
+func (a *API) readiness(x *requestContext) error {
 	x.quiet = true
 	status, media, body := a.health.answer()
 	if status != http.StatusOK {

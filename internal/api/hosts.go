@@ -62,7 +62,7 @@ func ForOperators(hosts Hosts, next http.Handler) http.Handler {
 		h["Referrer-Policy"] = noReferrer
 		if !hosts.answers(r.Host) {
 			p := newProblem(codeHostNotAllowed)
-			tell(w, p.Status, mediaProblem, p.body())
+			setAdminHeaders(w, p.Status, mediaProblem, p.body())
 			return
 		}
 		switch r.Header.Get("Sec-Fetch-Site") {

@@ -45,11 +45,11 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocatio
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
-		return revocation.JobValues{}, newProblem(codeMalformedJSON).says(malformed.Error())
+		return revocation.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
 		return revocation.JobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return revocation.JobValues{}, newProblem(codeTooLarge).says("A value is larger than 1 MiB.")
+		return revocation.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
 	case err != nil:
 		return revocation.JobValues{}, err
 	case d.items == 0:

@@ -24,7 +24,7 @@ const (
 
 // jobEvents answers GET /jobs/{id}/events: a stream of the job's body that ends with the job, or, when the
 // service stops, the job is no more or the key is revoked, without the event done.
-func (a *API) jobEvents(x *exchange) error {
+func (a *API) jobEvents(x *requestContext) error {
 	r := x.Request()
 	id, err := pathID(x.Param("id"))
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *API) jobEvents(x *exchange) error {
 
 // followJob sends an event at each reading of the job, which it leaves in job; ended is false when there is
 // nobody to tell any more, or nothing.
-func (a *API) followJob(x *exchange, job *revocation.Job) (ended bool, err error) {
+func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err error) {
 	watch := a.service.WatchJob(job.Account, job.ID)
 	defer watch.Close()
 	beat := time.NewTimer(eventBeat)

@@ -57,7 +57,7 @@ func openForm(j *jobRequest, body *upload) (*form, error) {
 		fields.Add(name, string(value))
 	}
 	if j.media = partMedia(f.file); j.media == "" {
-		return nil, newProblem(codeUnsupportedMedia).says(otherJobMedia)
+		return nil, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia)
 	}
 	q := &query{values: fields}
 	j.jobOptions = readJobOptions(q, j.media)

@@ -15,12 +15,12 @@ const (
 )
 
 // newJob answers POST /jobs.
-func (a *API) newJob(x *exchange) error {
+func (a *API) newJob(x *requestContext) error {
 	request, err := readJobRequest(x.Request())
 	if err != nil {
 		return err
 	}
-	leave, full := a.uploads.enter(x.key.Account)
+	leave, full := a.uploads.acquire(x.key.Account)
 	if full != nil {
 		x.leaveBody()
 		return full
@@ -40,7 +40,7 @@ func (a *API) newJob(x *exchange) error {
 }
 
 // receiveJob reads the body into a job. When it fails, nothing of the job is there.
-func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, err error) {
+func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.Job, err error) {
 	r := x.Request()
 	limit := uploadBase + int64(a.jobMaxItems)*uploadPerItem
 	if r.ContentLength > limit {
@@ -55,7 +55,7 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	}
 	defer in.Abandon(r.Context())
 
-	u := newUpload(x, request.packed, limit, request.preface())
+	u := newUpload(x, request.gzipped, limit, request.preface())
 	defer u.wire.stopWith(ctx)()
 	defer func() {
 		if err != nil && !u.wire.ended {
@@ -97,7 +97,7 @@ func (a *API) receiveJob(x *exchange, request jobRequest) (job revocation.Job, e
 	case in.Len() == 0:
 		err = invalid(fault{"body", "required", "At least one item is needed."})
 	default:
-		job, err = in.Seal(ctx, values, list.fingerprint())
+		job, err = in.Finalize(ctx, values, list.fingerprint())
 	}
 	return job, uploadProblem(err)
 }

@@ -61,7 +61,7 @@ The body is refused as a whole when it is not JSON (400), when it has no item, o
 	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
 	addProblems(op, codeMalformedJSON, codeRequestTimeout, revocation.CodeUploadInProgress, codeTooLarge, codeUnsupportedMedia,
 		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
-	setExample(op, newProblem(codeUnsupportedMedia).says(otherJobMedia))
+	setExample(op, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia))
 	return op
 }
 

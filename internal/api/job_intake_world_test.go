@@ -67,11 +67,11 @@ func (s *faultyStore) RenewUpload(ctx context.Context, job revocation.NewJob, le
 	return s.Store.RenewUpload(ctx, job, lease)
 }
 
-func (s *faultyStore) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
+func (s *faultyStore) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
 	if err := s.step(seals, seal.NewJob); err != nil {
 		return revocation.Job{}, err
 	}
-	job, err := s.Store.SealJob(ctx, seal)
+	job, err := s.Store.FinalizeJob(ctx, seal)
 	if err == nil {
 		err = s.step(sealed, seal.NewJob)
 	}

@@ -29,7 +29,7 @@ type jobRequest struct {
 	// media is the type of the list, or of the form that it is in until that was opened.
 	media    string
 	boundary string // of a form
-	packed   bool
+	gzipped  bool
 	jobOptions
 	idempotencyKey string
 }
@@ -43,10 +43,10 @@ type jobOptions struct {
 
 func readJobRequest(r *http.Request) (j jobRequest, err error) {
 	packed, known := unpacks(r.Header)
-	j.packed = packed
+	j.gzipped = packed
 	j.media, j.boundary = jobMedia(r.Header["Content-Type"])
 	if !known || j.media == "" {
-		return j, newProblem(codeUnsupportedMedia).says(otherJobMedia)
+		return j, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia)
 	}
 	key, faults := idempotencyKeyOf(r.Header)
 	j.idempotencyKey = key

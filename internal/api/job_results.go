@@ -23,7 +23,7 @@ var (
 )
 
 // jobResults answers GET /jobs/{id}/results: a page, or all of them as a stream.
-func (a *API) jobResults(x *exchange) error {
+func (a *API) jobResults(x *requestContext) error {
 	r := x.Request()
 	x.Response().Header()["Vary"] = varyAccept
 	media := negotiate(r.Header["Accept"], resultMedia)
@@ -51,7 +51,7 @@ func (a *API) jobResults(x *exchange) error {
 	if media != mediaJSON {
 		kind = a.streams
 	}
-	leave, full := kind.enter(x.key.Account)
+	leave, full := kind.acquire(x.key.Account)
 	if full != nil {
 		return full
 	}
@@ -73,7 +73,7 @@ func (a *API) jobResults(x *exchange) error {
 
 // streamResults sends what piece holds, a first page and all that follow it. Each item is told as it stands when its
 // page is read, and once.
-func (a *API) streamResults(x *exchange, media string, f revocation.ResultFilter, piece []byte, page revocation.Page[revocation.Revocation]) error {
+func (a *API) streamResults(x *requestContext, media string, f revocation.ResultFilter, piece []byte, page revocation.Page[revocation.Revocation]) error {
 	appendOne := appendResultLine
 	if media == mediaCSV {
 		appendOne = appendResultRow

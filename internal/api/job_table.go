@@ -82,7 +82,7 @@ func fileProblem(err error) error {
 	}
 	switch failed.Reason {
 	case rows.TooLarge:
-		return newProblem(codeTooLarge).says(failed.Detail)
+		return newProblem(codeTooLarge).withDetail(failed.Detail)
 	case rows.Damaged:
 		return invalid(fault{"body", "invalid_format", failed.Detail})
 	case rows.NoSheet:

@@ -7,7 +7,7 @@ import (
 )
 
 // getJob answers GET /jobs/{id}.
-func (a *API) getJob(x *exchange) error {
+func (a *API) getJob(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (a *API) getJob(x *exchange) error {
 }
 
 // listJobs answers GET /jobs.
-func (a *API) listJobs(x *exchange) error {
+func (a *API) listJobs(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.JobFilter{Account: x.key.Account, Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
 	if err := q.faults(); err != nil {
@@ -40,7 +40,7 @@ func (a *API) listJobs(x *exchange) error {
 }
 
 // cancelJob answers POST /jobs/{id}/cancel. Whatever its body holds is not looked at.
-func (a *API) cancelJob(x *exchange) error {
+func (a *API) cancelJob(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (a *API) cancelJob(x *exchange) error {
 }
 
 // retryJob answers POST /jobs/{id}/retry. Whatever its body holds is not looked at.
-func (a *API) retryJob(x *exchange) error {
+func (a *API) retryJob(x *requestContext) error {
 	r := x.Request()
 	idempotencyKey, faults := idempotencyKeyOf(r.Header)
 	if len(faults) > 0 {
@@ -86,5 +86,5 @@ func (a *API) retryJob(x *exchange) error {
 }
 
 func nothingToRetry() *problem {
-	return newProblem(revocation.CodeInvalid).says("No item of the job ended as ERROR_REVOKING.")
+	return newProblem(revocation.CodeInvalid).withDetail("No item of the job ended as ERROR_REVOKING.")
 }

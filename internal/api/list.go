@@ -19,7 +19,7 @@ const (
 )
 
 // list answers GET /revocations.
-func (a *API) list(x *exchange) error {
+func (a *API) list(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.Filter{
 		Account:       x.key.Account,

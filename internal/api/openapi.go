@@ -63,7 +63,7 @@ func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
 func describe(op *huma.Operation) {
 	if scope, guarded := scopeOf(op); guarded {
 		addProblems(op, codeUnauthorized, codeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
-		setExample(op, newProblem(codeMissingScope).says("This needs an API key with the scope "+string(scope)+"."))
+		setExample(op, newProblem(codeMissingScope).withDetail("This needs an API key with the scope "+string(scope)+"."))
 		for status, response := range op.Responses {
 			if status != "401" && status != "403" {
 				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds."), `"default";q=50;w=1`)
@@ -156,7 +156,7 @@ func (a *API) serveDocument() {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The document.", Content: map[string]*huma.MediaType{mediaJSON: {Schema: &huma.Schema{Type: "object"}}},
 		}},
-	}, func(x *exchange) error {
+	}, func(x *requestContext) error {
 		x.respond(http.StatusOK, mediaJSON, document)
 		return nil
 	})
@@ -166,7 +166,7 @@ func (a *API) serveDocument() {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The page.", Content: map[string]*huma.MediaType{"text/html": {Schema: &huma.Schema{Type: "string"}}},
 		}},
-	}, func(x *exchange) error {
+	}, func(x *requestContext) error {
 		x.Response().Header()["Content-Security-Policy"] = docsPolicy
 		x.respond(http.StatusOK, "text/html; charset=utf-8", page)
 		return nil

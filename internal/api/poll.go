@@ -10,7 +10,7 @@ import (
 )
 
 // get answers GET /revocations/{id}. As many requests may come here as there are submissions, and more.
-func (a *API) get(x *exchange) error {
+func (a *API) get(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
 		return err
@@ -40,14 +40,14 @@ func pathID(sent string) (revocation.ID, error) {
 }
 
 // pollPreference is what a poll prefers. respond-async is about submitting.
-func pollPreference(x *exchange) preference {
+func pollPreference(x *requestContext) preference {
 	prefer := parsePrefer(x.Request().Header["Prefer"])
 	prefer.async = false
 	return prefer
 }
 
 // answerPoll answers with the body, or that it is the one which the caller has.
-func (x *exchange) answerPoll(prefer preference, body []byte) {
+func (x *requestContext) answerPoll(prefer preference, body []byte) {
 	tag := entityTag(body)
 	h := x.Response().Header()
 	h["ETag"] = []string{tag}

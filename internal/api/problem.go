@@ -101,8 +101,8 @@ func newProblem(code revocation.Code) *problem {
 	}
 }
 
-// says replaces the code's sentence by one that fits the place better.
-func (p *problem) says(detail string) *problem {
+// withDetail replaces the code's sentence by one that fits the place better.
+func (p *problem) withDetail(detail string) *problem {
 	p.Detail = detail
 	return p
 }

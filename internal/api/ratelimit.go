@@ -59,8 +59,8 @@ func (l *limits[Who]) take(who Who) (left float64, ok bool) {
 	return b.left, true
 }
 
-// tell writes what is left into h.
-func (l *limits[Who]) tell(h http.Header, left float64) {
+// setHeaders writes what is left into h.
+func (l *limits[Who]) setHeaders(h http.Header, left float64) {
 	state := append(make([]byte, 0, 32), '"')
 	state = append(state, l.name...)
 	state = append(state, `";r=`...)
@@ -78,7 +78,7 @@ func (l *limits[Who]) refill(left float64) int64 {
 
 // refuse tells the same, and gives the problem rate_limited.
 func (l *limits[Who]) refuse(h http.Header, left float64) *problem {
-	l.tell(h, left)
+	l.setHeaders(h, left)
 	// For clients that know only the fields from before there was a draft with one.
 	h["RateLimit-Limit"] = []string{strconv.Itoa(int(l.perSecond))}
 	h["RateLimit-Remaining"] = []string{"0"}

@@ -18,9 +18,9 @@ const (
 var errStopping = errors.New("the service stops")
 
 // extendWrite gives the answer, or the next piece of it, time of its own to be written.
-func (x *exchange) extendWrite() error { return x.allowWrite(streamTimeout) }
+func (x *requestContext) extendWrite() error { return x.allowWrite(streamTimeout) }
 
-func (x *exchange) allowWrite(d time.Duration) error {
+func (x *requestContext) allowWrite(d time.Duration) error {
 	if err := http.NewResponseController(x.Response()).SetWriteDeadline(time.Now().Add(d)); err != nil {
 		return fmt.Errorf("extend the time to write: %w", err)
 	}
@@ -30,7 +30,7 @@ func (x *exchange) allowWrite(d time.Duration) error {
 // beginStream sends the header of an answer whose length nobody knows yet. From now on an error breaks the
 // connection, so that nobody takes the part for the whole. stop is closed when the service stops; end must be
 // called when the stream has ended.
-func (x *exchange) beginStream(media string, stop <-chan struct{}) (end func()) {
+func (x *requestContext) beginStream(media string, stop <-chan struct{}) (end func()) {
 	x.Response().Header()["Content-Type"] = []string{media}
 	x.Response().WriteHeader(http.StatusOK)
 	x.stop = stop
@@ -50,7 +50,7 @@ func (x *exchange) beginStream(media string, stop <-chan struct{}) (end func()) 
 }
 
 // stopping tells whether the service stops.
-func (x *exchange) stopping() bool {
+func (x *requestContext) stopping() bool {
 	select {
 	case <-x.stop:
 		return true
@@ -60,7 +60,7 @@ func (x *exchange) stopping() bool {
 }
 
 // send sends a piece of a stream on its way.
-func (x *exchange) send(piece []byte) error {
+func (x *requestContext) send(piece []byte) error {
 	err := x.extendWrite()
 	if err == nil && x.stopping() { // asked after the time was set: what stops the service may have set it before
 		err = x.allowWrite(lastPiece)
@@ -78,7 +78,7 @@ func (x *exchange) send(piece []byte) error {
 }
 
 // broke notes why a stream broke off, for the log.
-func (x *exchange) broke(err error) error {
+func (x *requestContext) broke(err error) error {
 	x.err = err
 	return err
 }

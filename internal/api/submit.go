@@ -32,7 +32,7 @@ var buffers = sync.Pool{New: func() any {
 
 // submit answers POST /assessments/invite/revoke. It is the path that thousands of requests a second take,
 // and so it reads and writes its few members by hand.
-func (a *API) submit(x *exchange) error {
+func (a *API) submit(x *requestContext) error {
 	r := x.Request()
 	if !acceptsBody(r.Header) {
 		return newProblem(codeUnsupportedMedia)
@@ -48,7 +48,7 @@ func (a *API) submit(x *exchange) error {
 	idempotencyKey, faults := idempotencyKeyOf(r.Header)
 	body, wrong, err := decodeSubmission(bytes.TrimPrefix(text, []byte(byteOrderMark)))
 	if err != nil {
-		return newProblem(codeMalformedJSON).says(err.Error())
+		return newProblem(codeMalformedJSON).withDetail(err.Error())
 	}
 	if faults = append(faults, wrong...); len(faults) > 0 {
 		return invalid(faults...)
@@ -58,7 +58,7 @@ func (a *API) submit(x *exchange) error {
 	wait := a.submitWait
 	if prefer.waits && prefer.wait > a.submitWait {
 		// A submission is not refused for this: without a slot it waits as if it did not prefer to.
-		leave, full := a.waits.enter(x.key.Account)
+		leave, full := a.waits.acquire(x.key.Account)
 		if full == nil {
 			defer leave()
 		} else {
@@ -100,7 +100,7 @@ func (a *API) submit(x *exchange) error {
 }
 
 func noSuchInvite() *problem {
-	return newProblem(revocation.CodeNotFound).says(revocation.StatusNotFound.Message())
+	return newProblem(revocation.CodeNotFound).withDetail(revocation.StatusNotFound.Message())
 }
 
 // retryAfter is the time until at in whole seconds, at least 1.
@@ -172,7 +172,7 @@ func brokenBody(err error) *problem {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return newProblem(codeRequestTimeout)
 	}
-	return newProblem(codeMalformedJSON).says("The body broke off.")
+	return newProblem(codeMalformedJSON).withDetail("The body broke off.")
 }
 
 // idempotencyKeyOf gives the Idempotency-Key, empty for none, or what is wrong with it.

@@ -38,7 +38,7 @@ type upload struct {
 
 // newUpload reads the body of a request, of at most limit bytes packed and unpacked. preface is what the
 // fingerprint tells apart besides the content.
-func newUpload(x *exchange, packed bool, limit int64, preface []byte) *upload {
+func newUpload(x *requestContext, packed bool, limit int64, preface []byte) *upload {
 	u := &upload{wire: newWire(x, limit), packed: packed, left: limit, sum: sha256.New()}
 	u.sum.Write(preface)
 	return u
@@ -62,7 +62,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.wire.progress()
 	}
 	if u.packed && u.read > freeContent+u.items*uploadPerItem+u.wire.taken*unpackedPerPacked {
-		err = newProblem(codeTooLarge).says("The body unpacks to far more than its items take.")
+		err = newProblem(codeTooLarge).withDetail("The body unpacks to far more than its items take.")
 	}
 	u.err = err
 	return n, err
@@ -106,7 +106,7 @@ func notGzip(err error) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	return newProblem(codeMalformedJSON).says("The body is not a whole gzip stream.")
+	return newProblem(codeMalformedJSON).withDetail("The body is not a whole gzip stream.")
 }
 
 // fingerprint is that of all that was read.

@@ -35,7 +35,7 @@ type wire struct {
 	gone    bool // the caller
 }
 
-func newWire(x *exchange, limit int64) *wire {
+func newWire(x *requestContext, limit int64) *wire {
 	r := x.Request()
 	w := &wire{body: r.Body, control: http.NewResponseController(x.Response()), left: limit}
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
@@ -135,12 +135,12 @@ func (w *wire) whyStopped() error {
 }
 
 // leaveBody has the connection closed after the answer, which does not wait for the rest of the body: that may be long.
-func (x *exchange) leaveBody() { x.Response().Header()["Connection"] = []string{"close"} }
+func (x *requestContext) leaveBody() { x.Response().Header()["Connection"] = []string{"close"} }
 
 // uploadProblem is how an upload that ended early is answered.
 func uploadProblem(err error) error {
 	if revocation.ErrorCode(err) == revocation.CodeJobEnded {
-		return newProblem(codeRequestTimeout).says("The upload stood still for too long and was given up.")
+		return newProblem(codeRequestTimeout).withDetail("The upload stood still for too long and was given up.")
 	}
 	return err
 }

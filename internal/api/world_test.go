@@ -265,9 +265,9 @@ func (q *inlineQueue) carryOut(batch []revocation.Ref) {
 	q.work.Go(func() { _ = executor.CarryOut(context.Background(), batch) })
 }
 
-// EnqueueTurns leaves out other turns: this world sends no emails and has no upstream.
-func (q *inlineQueue) EnqueueTurns(_ context.Context, kind revocation.Turn, accounts []string) error {
-	if kind != revocation.TurnJobs {
+// EnqueueAccountTasks leaves out other turns: this world sends no emails and has no upstream.
+func (q *inlineQueue) EnqueueAccountTasks(_ context.Context, kind revocation.AccountTask, accounts []string) error {
+	if kind != revocation.JobsTask {
 		return nil
 	}
 	q.mu.Lock()
@@ -284,7 +284,7 @@ func (q *inlineQueue) EnqueueTurns(_ context.Context, kind revocation.Turn, acco
 
 func (q *inlineQueue) turn(account string) {
 	executor := q.executor
-	q.work.Go(func() { _ = executor.Turn(context.Background(), account) })
+	q.work.Go(func() { _ = executor.RunAccountTask(context.Background(), account) })
 }
 
 // hold keeps back what comes from now on, and waits for the end of what is under way: a turn takes up whatever
@@ -352,14 +352,14 @@ func (s *faultyStore) Submit(ctx context.Context, flush []revocation.Submission)
 	return s.Store.Submit(ctx, flush)
 }
 
-// CarryOutByRule leaves all to CarryOut.
-func (s *faultyStore) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
-	return revocation.CarriedOut{}, nil
+// RevokeFast leaves all to CarryOut.
+func (s *faultyStore) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, nil
 }
 
-func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if err := s.carryOut.Load(); err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	return s.Store.CarryOut(ctx, refs, decide)
 }

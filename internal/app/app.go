@@ -29,7 +29,7 @@ type Store interface {
 	revocation.NotificationStore
 	revocation.BulkStore
 	revocation.CallStore
-	revocation.HousekeepingStore
+	revocation.JanitorStore
 	revocation.BacklogStore
 	api.Keys
 	// Ping reports whether the store can be read and written. The Detail of its error, if any, is for everybody.

@@ -23,10 +23,10 @@ const (
 // collector tells what has to be asked for. It asks only when it is scraped. A part that is away fails no scrape: its
 // metrics are missing then, and rescind_collector_success says so.
 type collector[Answer any] struct {
-	name  string
-	ask   func(context.Context) (Answer, error)
-	tell  func(Answer, chan<- prometheus.Metric)
-	descs []*prometheus.Desc
+	name    string
+	read    func(context.Context) (Answer, error)
+	collect func(Answer, chan<- prometheus.Metric)
+	descs   []*prometheus.Desc
 
 	mu     sync.Mutex
 	until  time.Time // the answer is told again
@@ -55,7 +55,7 @@ func (c *collector[Answer]) Collect(metrics chan<- prometheus.Metric) {
 	ok := 0.0
 	if err == nil {
 		ok = 1
-		c.tell(answer, metrics)
+		c.collect(answer, metrics)
 	}
 	metrics <- prometheus.MustNewConstMetric(success(c.name), prometheus.GaugeValue, ok)
 }
@@ -67,7 +67,7 @@ func (c *collector[Answer]) look() (Answer, error) {
 	if began := time.Now(); began.After(c.until) {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 		defer cancel()
-		c.answer, c.err = c.ask(ctx)
+		c.answer, c.err = c.read(ctx)
 		c.until = time.Now().Add(max(lookFreshness, restAfterLook*time.Since(began)))
 	}
 	return c.answer, c.err
@@ -91,12 +91,12 @@ var (
 // backlogCollector tells what waits in the database.
 func backlogCollector(store revocation.BacklogStore) prometheus.Collector {
 	return &collector[revocation.Backlog]{
-		name: "database", ask: store.Backlog, tell: tellBacklog,
+		name: "database", read: store.Backlog, collect: collectBacklog,
 		descs: []*prometheus.Desc{backlogCount, backlogOldest, heldAccounts},
 	}
 }
 
-func tellBacklog(b revocation.Backlog, metrics chan<- prometheus.Metric) {
+func collectBacklog(b revocation.Backlog, metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, label string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, label)
 	}
@@ -116,12 +116,12 @@ func tellBacklog(b revocation.Backlog, metrics chan<- prometheus.Metric) {
 // redisCollector tells how Redis is and what is in the queues.
 func redisCollector(client *queue.Client) prometheus.Collector {
 	return &collector[queue.Look]{
-		name: "redis", ask: client.Look, tell: tellRedis,
+		name: "redis", read: client.Look, collect: collectRedis,
 		descs: []*prometheus.Desc{redisMemory, redisMax, redisEvicts, queueTasks},
 	}
 }
 
-func tellRedis(look queue.Look, metrics chan<- prometheus.Metric) {
+func collectRedis(look queue.Look, metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}

@@ -150,7 +150,7 @@ func (o *observer) Flushed(size int, accepted []revocation.Accepted, err error) 
 func resultOf(a revocation.Accepted) string {
 	failure, failed := errors.AsType[*revocation.Error](a.Err)
 	switch {
-	case a.Err == nil && a.Fresh:
+	case a.Err == nil && a.Created:
 		return submissionAccepted
 	case a.Err == nil:
 		return submissionJoined
@@ -179,7 +179,7 @@ func (o *observer) Decided(decisions []revocation.Decision) {
 	for i := range decisions {
 		d := &decisions[i]
 		switch {
-		case d.Diverts:
+		case d.RouteUpstream:
 			continue // it has only changed hands
 		case d.Status == "":
 			o.attempts.WithLabelValues(attemptPostponed).Inc()
@@ -232,7 +232,7 @@ func (o *observer) DeliveryFailed(reason revocation.Reason) {
 }
 
 // Swept implements revocation.Observer.
-func (o *observer) Swept(due []revocation.Due) {
+func (o *observer) Swept(due []revocation.DueAttempt) {
 	for _, d := range due {
 		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt)).Inc()
 	}

@@ -17,7 +17,7 @@ func TestObserver(t *testing.T) {
 	o.Flushed(1, []revocation.Accepted{{Err: &revocation.Error{Code: revocation.CodeInternal}}}, nil)
 	item := revocation.ID{1}
 	o.Decided([]revocation.Decision{
-		{Diverts: true},
+		{RouteUpstream: true},
 		{Delay: 1},
 		{Status: revocation.StatusErrorRevoking},
 		{Status: revocation.StatusErrorRevoking, Final: true, Job: item, Ref: revocation.Ref{Attempt: 9}},
@@ -27,8 +27,8 @@ func TestObserver(t *testing.T) {
 	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})
 	o.Settled(revocation.Settlement{Status: revocation.NotificationPending})
 	o.DeliveryFailed(revocation.ReasonDNS)
-	o.Swept([]revocation.Due{{Epoch: 1}, {Epoch: 1, Ref: revocation.Ref{Attempt: 1}}})
-	o.SweptEmails([]revocation.NotificationRef{{Epoch: 1}, {Epoch: 2}, {Epoch: 1, Claims: 1}})
+	o.Swept([]revocation.DueAttempt{{DispatchCount: 1}, {DispatchCount: 1, Ref: revocation.Ref{Attempt: 1}}})
+	o.SweptEmails([]revocation.NotificationRef{{DispatchCount: 1}, {DispatchCount: 2}, {DispatchCount: 1, Claims: 1}})
 
 	families, err := registry.Gather()
 	if err != nil {

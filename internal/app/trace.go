@@ -21,7 +21,7 @@ func tracedHandler(tracing *telemetry.Tracing, next http.Handler) http.Handler {
 	}
 	return tracing.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		next.ServeHTTP(w, r.WithContext(revocation.WithOrigin(ctx, telemetry.Origin(ctx))))
+		next.ServeHTTP(w, r.WithContext(revocation.WithTraceParent(ctx, telemetry.TraceParent(ctx))))
 	}))
 }
 
@@ -35,8 +35,8 @@ func traced[Ref any](tracing *telemetry.Tracing, name string, do func(context.Co
 	}
 }
 
-// tracedTurn makes a span of each turn, in the trace of what gave the account its turn.
-func tracedTurn(tracing *telemetry.Tracing, name string, turn func(context.Context, string) error) func(context.Context, string) error {
+// tracedAccountTask makes a span of each turn, in the trace of what gave the account its turn.
+func tracedAccountTask(tracing *telemetry.Tracing, name string, turn func(context.Context, string) error) func(context.Context, string) error {
 	if tracing == nil {
 		return turn
 	}
@@ -46,8 +46,8 @@ func tracedTurn(tracing *telemetry.Tracing, name string, turn func(context.Conte
 }
 
 func span(ctx context.Context, tracing *telemetry.Tracing, name string, count int, do func(context.Context) error) error {
-	ctx, end := tracing.Begin(ctx, name, revocation.Origin(ctx), count)
-	err := do(revocation.WithOrigin(ctx, telemetry.Origin(ctx)))
+	ctx, end := tracing.Begin(ctx, name, revocation.TraceParent(ctx), count)
+	err := do(revocation.WithTraceParent(ctx, telemetry.TraceParent(ctx)))
 	end(failureOf(err))
 	return err
 }
@@ -90,10 +90,10 @@ func (s tracedStore) AddItems(ctx context.Context, job revocation.NewJob, items 
 	return err
 }
 
-// SealJob implements revocation.JobStore.
-func (s tracedStore) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
+// FinalizeJob implements revocation.JobStore.
+func (s tracedStore) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
 	ctx, end := s.tracing.Step(ctx, "seal job", attribute.Int("rescind.count", seal.Total))
-	job, err := s.Store.SealJob(ctx, seal)
+	job, err := s.Store.FinalizeJob(ctx, seal)
 	end(failureOf(err))
 	return job, err
 }
@@ -112,16 +112,16 @@ func traceQueue(tracing *telemetry.Tracing, queue revocation.Queue) revocation.Q
 }
 
 // EnqueueRevocations implements revocation.Queue.
-func (q tracedQueue) EnqueueRevocations(ctx context.Context, epoch int, batch []revocation.Ref) error {
+func (q tracedQueue) EnqueueRevocations(ctx context.Context, dispatchCount int, batch []revocation.Ref) error {
 	return span(ctx, q.tracing, "enqueue", len(batch), func(ctx context.Context) error {
-		return q.Queue.EnqueueRevocations(ctx, epoch, batch)
+		return q.Queue.EnqueueRevocations(ctx, dispatchCount, batch)
 	})
 }
 
-// EnqueueTurns implements revocation.Queue.
-func (q tracedQueue) EnqueueTurns(ctx context.Context, kind revocation.Turn, accounts []string) error {
+// EnqueueAccountTasks implements revocation.Queue.
+func (q tracedQueue) EnqueueAccountTasks(ctx context.Context, kind revocation.AccountTask, accounts []string) error {
 	return span(ctx, q.tracing, "enqueue turns", len(accounts), func(ctx context.Context) error {
-		return q.Queue.EnqueueTurns(ctx, kind, accounts)
+		return q.Queue.EnqueueAccountTasks(ctx, kind, accounts)
 	})
 }
 
@@ -153,11 +153,11 @@ func (m tracedMailer) Deliver(ctx context.Context, email revocation.Email, commi
 
 // tracedPlatform makes a span of each call to an upstream.
 type tracedPlatform struct {
-	revocation.Platform
+	revocation.UpstreamClient
 	tracing *telemetry.Tracing
 }
 
-func tracePlatform(tracing *telemetry.Tracing, platform revocation.Platform) revocation.Platform {
+func tracePlatform(tracing *telemetry.Tracing, platform revocation.UpstreamClient) revocation.UpstreamClient {
 	if tracing == nil {
 		return platform
 	}
@@ -167,7 +167,7 @@ func tracePlatform(tracing *telemetry.Tracing, platform revocation.Platform) rev
 // Revoke implements revocation.Platform.
 func (p tracedPlatform) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
 	ctx, end := p.tracing.Step(ctx, "call upstream")
-	reply := p.Platform.Revoke(ctx, target, reportID, notify)
+	reply := p.UpstreamClient.Revoke(ctx, target, reportID, notify)
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("rescind.status", string(reply.Status)))
 	failure := ""
 	if reply.Failure != nil {

@@ -37,7 +37,7 @@ type WorkerOptions struct {
 type Worker struct {
 	tasks      *queue.Worker
 	dispatcher *revocation.Dispatcher
-	keeper     *revocation.Housekeeper
+	keeper     *revocation.Janitor
 	health     *api.Health
 }
 
@@ -52,9 +52,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
 	executor := revocation.NewExecutor(revocation.ExecutorOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
-		OthersWait: client.Yield(revocation.TurnJobs), Log: o.Log, Observer: o.Instruments.observer,
+		OthersWait: client.Yield(revocation.JobsTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
-	caller := revocation.NewCaller(revocation.CallerOptions{
+	caller := revocation.NewUpstreamRunner(revocation.UpstreamRunnerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
 		Platform: tracePlatform(tracing, upstream.New(upstream.Options{
 			Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log,
@@ -66,11 +66,11 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			}
 			return revocation.Secret(key), err
 		},
-		Stopping: client.Yield(revocation.TurnUpstream), Log: o.Log, Observer: o.Instruments.observer,
+		Stopping: client.Yield(revocation.UpstreamTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	mail := revocation.NotifierOptions{
 		Store: o.Store, Mailer: traceMailer(tracing, o.Mailer), Policy: policy, MaxAge: o.MailMaxAge,
-		OthersWait: client.Yield(revocation.TurnMails), Log: o.Log,
+		OthersWait: client.Yield(revocation.MailTask), Log: o.Log,
 		Observer: o.Instruments.observer,
 	}
 	if o.MailRate > 0 {
@@ -82,16 +82,16 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			Redis: o.Redis, Log: o.Log,
 			CarryOut: traced(tracing, "carry out", executor.CarryOut),
 			Send:     traced(tracing, "send emails", notifier.Send),
-			Turns: map[revocation.Turn]func(context.Context, string) error{
-				revocation.TurnJobs:     tracedTurn(tracing, "turn of jobs", executor.Turn),
-				revocation.TurnUpstream: tracedTurn(tracing, "turn of calls", caller.Turn),
-				revocation.TurnMails:    tracedTurn(tracing, "turn of emails", notifier.Turn),
+			AccountTasks: map[revocation.AccountTask]func(context.Context, string) error{
+				revocation.JobsTask:     tracedAccountTask(tracing, "turn of jobs", executor.RunAccountTask),
+				revocation.UpstreamTask: tracedAccountTask(tracing, "turn of calls", caller.RunAccountTask),
+				revocation.MailTask:     tracedAccountTask(tracing, "turn of emails", notifier.RunAccountTask),
 			},
 		}),
 		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{
 			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
 		}),
-		keeper: revocation.NewHousekeeper(revocation.HousekeeperOptions{
+		keeper: revocation.NewJanitor(revocation.JanitorOptions{
 			Store: o.Store, Retention: o.Retention, Log: o.Log,
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),

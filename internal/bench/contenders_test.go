@@ -37,8 +37,8 @@ type contender struct {
 
 // What is not final, in the product's tables and in a contender's.
 const (
-	newestOutstanding = `SELECT revocation_id::text FROM outstanding WHERE account_id = 'bench' AND revocation_id > $1::uuid ORDER BY revocation_id DESC LIMIT 1`
-	stillOutstanding  = `SELECT count(*) FROM outstanding WHERE account_id = 'bench' AND revocation_id = $1::uuid`
+	newestOutstanding = `SELECT revocation_id::text FROM work_items WHERE account_id = 'bench' AND revocation_id > $1::uuid ORDER BY revocation_id DESC LIMIT 1`
+	stillOutstanding  = `SELECT count(*) FROM work_items WHERE account_id = 'bench' AND revocation_id = $1::uuid`
 	newestPending     = `SELECT id::text FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id > $1::uuid ORDER BY id DESC LIMIT 1`
 	stillPending      = `SELECT count(*) FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id = $1::uuid`
 )

@@ -70,7 +70,7 @@ func TestAudit(t *testing.T) {
 		},
 		{
 			"an email is not settled", finished,
-			s.sql(`UPDATE notifications SET status = 'CLAIMED', look_at = now() + interval '1 hour' WHERE status = 'SENT' AND job_id IS NULL`),
+			s.sql(`UPDATE notifications SET status = 'CLAIMED', next_check_at = now() + interval '1 hour' WHERE status = 'SENT' AND job_id IS NULL`),
 			s.sql(`UPDATE notifications SET status = 'SENT' WHERE status = 'CLAIMED'`),
 		},
 		{

@@ -222,7 +222,7 @@ func (f *faults) deadlocks(r *rand.Rand, length time.Duration) {
 			defer func() { _ = tx.Rollback(ctx) }()
 			for _, lock := range []string{
 				`SELECT FROM jobs WHERE account_id = $1 AND finished_at IS NULL AND $2 > 0 FOR UPDATE`,
-				`SELECT FROM outstanding WHERE account_id = $1 AND report_id <= $2 ORDER BY report_id DESC LIMIT 20 FOR UPDATE`,
+				`SELECT FROM work_items WHERE account_id = $1 AND report_id <= $2 ORDER BY report_id DESC LIMIT 20 FOR UPDATE`,
 				`SELECT FROM invites WHERE account_id = $1 AND report_id <= $2 ORDER BY report_id DESC LIMIT 50 FOR UPDATE`,
 			} {
 				if _, err := tx.Exec(ctx, lock, account.id, last); err != nil {
@@ -237,7 +237,7 @@ func (f *faults) deadlocks(r *rand.Rand, length time.Duration) {
 
 // lockTables keeps the service from a table.
 func (f *faults) lockTables(r *rand.Rand, length time.Duration) {
-	table := []string{"invites", "revocations", "outstanding", "jobs", "notifications"}[r.IntN(5)]
+	table := []string{"invites", "revocations", "work_items", "jobs", "notifications"}[r.IntN(5)]
 	if table == "notifications" {
 		f.unrecorded(f.workers)
 	}

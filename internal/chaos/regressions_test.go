@@ -69,7 +69,7 @@ func TestTerminatedInItsCommit(t *testing.T) {
 		t.Fatal("nothing was committed through the proxy")
 	}
 	var rows int
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM outstanding`).Scan(&rows); err != nil {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM work_items`).Scan(&rows); err != nil {
 		t.Fatal(err)
 	}
 	if rows != 1 || err != nil && revocation.ErrorCode(err) != revocation.CodeOutcomeUnknown {
@@ -81,7 +81,7 @@ func TestTerminatedInItsCommit(t *testing.T) {
 func TestWishAfterTheCall(t *testing.T) {
 	c := startCluster(t, 0, 100)
 	r, remote := rand.New(rand.NewPCG(0, 0)), c.accounts[2]
-	c.platform.Fail(func(call testservers.PlatformCall) testservers.PlatformFault {
+	c.platform.RecordOutcomes(func(call testservers.PlatformCall) testservers.PlatformFault {
 		if call.Nth == 1 {
 			return testservers.PlatformFault{Delay: 3 * time.Second} // carried out when the caller has gone
 		}

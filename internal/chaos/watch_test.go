@@ -112,7 +112,7 @@ const recount = `
 		SELECT count(u.report) AS waiting FROM chunks c CROSS JOIN LATERAL unnest(c.report_ids) AS u(report)
 		WHERE c.account_id = j.account_id AND c.job_id = j.id) AS c
 	CROSS JOIN LATERAL (
-		SELECT count(*) AS retrying FROM outstanding o
+		SELECT count(*) AS retrying FROM work_items o
 		WHERE o.account_id = j.account_id AND o.job_id = j.id AND o.attempt > 0) AS o
 	WHERE (j.total, j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled, j.retrying)
 		IS DISTINCT FROM (r.total + c.waiting, r.revoked, r.already_revoked, r.not_allowed, r.not_found, r.error_revoking, r.invalid, r.cancelled, o.retrying)

@@ -36,7 +36,7 @@ CREATE TRIGGER see AFTER UPDATE ON revocations FOR EACH ROW EXECUTE FUNCTION cha
 CREATE FUNCTION chaos.see_outstanding() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        IF NEW.attempt < OLD.attempt OR NEW.epoch < OLD.epoch AND NEW.attempt = OLD.attempt OR OLD.notify AND NOT NEW.notify THEN
+        IF NEW.attempt < OLD.attempt OR NEW.dispatch_count < OLD.dispatch_count AND NEW.attempt = OLD.attempt OR OLD.notify AND NOT NEW.notify THEN
             INSERT INTO chaos.violations VALUES ('a work row went back', OLD.account_id, OLD.revocation_id::text);
         END IF;
     ELSIF (SELECT r.status FROM revocations r WHERE r.account_id = OLD.account_id AND r.id = OLD.revocation_id)
@@ -45,7 +45,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER see AFTER UPDATE OR DELETE ON outstanding DEFERRABLE INITIALLY DEFERRED
+CREATE CONSTRAINT TRIGGER see AFTER UPDATE OR DELETE ON work_items DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION chaos.see_outstanding();
 
 CREATE FUNCTION chaos.see_notification() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -96,7 +96,7 @@ BEGIN
 END $$;
 CREATE TRIGGER fail BEFORE UPDATE ON invites FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
 CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON revocations FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
-CREATE TRIGGER fail BEFORE INSERT OR UPDATE OR DELETE ON outstanding FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
+CREATE TRIGGER fail BEFORE INSERT OR UPDATE OR DELETE ON work_items FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
 CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON notifications FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
 CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON jobs FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();
 CREATE TRIGGER fail BEFORE INSERT OR UPDATE OR DELETE ON chunks FOR EACH STATEMENT EXECUTE FUNCTION chaos.fail();

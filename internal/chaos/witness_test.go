@@ -31,25 +31,25 @@ func TestWitnesses(t *testing.T) {
 		INSERT INTO accounts (account_id) VALUES ('a');
 		INSERT INTO invites VALUES ('a', 1, 'n', 'n@candidate.example', 'x', now());
 		INSERT INTO revocations (account_id, id, report_id, notify, requested_by) VALUES ('a', `+id+`, 1, true, `+job+`);
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, attempt, error_code, due_at, look_at)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, attempt, error_code, due_at, next_check_at)
 			VALUES ('a', `+id+`, 1, false, true, 2, 'x', now(), now());
 		INSERT INTO jobs (account_id, id, state, requested_by, route, total, revoked) VALUES ('a', `+job+`, 'RUNNING', `+job+`, 'r', 9, 5);`); err != nil {
 		t.Fatal(err)
 	}
 	const ended = `UPDATE revocations SET status = 'REVOKED', completed_at = now() WHERE id = ` + id + `;`
-	const single = `INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, requested_by, look_at)
-		VALUES ('a', ` + job + `, 1, true, true, ` + id + `, now()); DELETE FROM outstanding WHERE single;`
-	const mail = `INSERT INTO notifications (account_id, revocation_id, report_id, status, look_at) VALUES ('a', ` + id + `, 1, `
+	const single = `INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, requested_by, next_check_at)
+		VALUES ('a', ` + job + `, 1, true, true, ` + id + `, now()); DELETE FROM work_items WHERE single;`
+	const mail = `INSERT INTO notifications (account_id, revocation_id, report_id, status, next_check_at) VALUES ('a', ` + id + `, 1, `
 	for _, test := range []struct{ name, do, want string }{
-		{"as it should be", ended + `DELETE FROM outstanding;` + mail + `'PENDING', now());
+		{"as it should be", ended + `DELETE FROM work_items;` + mail + `'PENDING', now());
 			UPDATE notifications SET status = 'CLAIMED'; UPDATE notifications SET status = 'COMMITTED'; UPDATE notifications SET status = 'SENT';
 			UPDATE invites SET revoked_at = now(), revoked_by = ` + id + `; UPDATE jobs SET revoked = 6, state = 'COMPLETED'`, ""},
 		{"a final status changes", ended + `UPDATE revocations SET status = 'CANCELLED'`, "final REVOKED became CANCELLED"},
-		{"attempts fall", `UPDATE outstanding SET attempt = 1`, "a work row went back"},
+		{"attempts fall", `UPDATE work_items SET attempt = 1`, "a work row went back"},
 		{"a single one as it should be", single + `INSERT INTO revocations (account_id, id, report_id, notify, requested_by, status, completed_at)
 			VALUES ('a', ` + job + `, 1, true, ` + id + `, 'REVOKED', now())`, ""},
 		{"a single one is lost", single, "a work row was deleted without an outcome"},
-		{"an outcome is missing", `DELETE FROM outstanding`, "a work row was deleted without an outcome"},
+		{"an outcome is missing", `DELETE FROM work_items`, "a work row was deleted without an outcome"},
 		{
 			"an invite is revoked twice", `UPDATE invites SET revoked_at = now(), revoked_by = ` + id + `; UPDATE invites SET revoked_at = now()`,
 			"a revoked invite was revoked anew or restored",

@@ -110,7 +110,7 @@ func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, 
 
 // KeysByHash returns the keys, valid or not, whose secrets have one of the hashes, in any order.
 func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error) {
-	leave, err := s.keys.enter(ctx)
+	leave, err := s.keyConns.acquire(ctx)
 	if err != nil {
 		return nil, fault("look up keys", err)
 	}

@@ -31,17 +31,17 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 			return nil
 		})
 	}
-	count(revocation.ClassSingle, tally+`
-		SELECT revocation_id FROM outstanding WHERE NOT pulled AND epoch >= 0 LIMIT $1) AS o`)
+	count(revocation.ClassSingle, countWaiting+`
+		SELECT revocation_id FROM work_items WHERE NOT account_scheduled AND dispatch_count >= 0 LIMIT $1) AS o`)
 	for class, upstream := range map[revocation.Class]bool{revocation.ClassItems: false, revocation.ClassUpstream: true} {
-		count(class, waitingOfTurns, upstream)
+		count(class, waitingOfAccountTasks, upstream)
 		count(class, waitingInChunks, upstream)
 	}
-	count(revocation.ClassMail, tally+`
+	count(revocation.ClassMail, countWaiting+`
 		SELECT revocation_id FROM notifications
-		WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND epoch >= 0 AND job_id IS NULL LIMIT $1) AS o`)
-	count(revocation.ClassMail, tally+`
-		SELECT revocation_id FROM notifications AS n WHERE `+pulledMail+` LIMIT $1) AS o`)
+		WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND dispatch_count >= 0 AND job_id IS NULL LIMIT $1) AS o`)
+	count(revocation.ClassMail, countWaiting+`
+		SELECT revocation_id FROM notifications AS n WHERE `+dueJobMail+` LIMIT $1) AS o`)
 	batch.Queue(`
 		SELECT upstream_hold, count(*) FROM accounts
 		WHERE upstream_url IS NOT NULL AND upstream_hold <> '' GROUP BY upstream_hold`).Query(func(rows pgx.Rows) error {
@@ -57,26 +57,26 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 }
 
 const (
-	// tally counts the ids of a sub-select that follows, and finds the oldest. Their text sorts as they do.
-	tally = `SELECT count(*), min(o.revocation_id::text COLLATE "C") FROM (`
+	// countWaiting counts the ids of a sub-select that follows, and finds the oldest. Their text sorts as they do.
+	countWaiting = `SELECT count(*), min(o.revocation_id::text COLLATE "C") FROM (`
 
-	// waitingOfTurns are the rows that are left to turns of accounts with an upstream, or without. It steps from
+	// waitingOfAccountTasks are the rows that are left to turns of accounts with an upstream, or without. It steps from
 	// account to account.
-	waitingOfTurns = `
+	waitingOfAccountTasks = `
 		WITH RECURSIVE a AS (
-			(SELECT o.account_id FROM outstanding o WHERE o.pulled AND o.epoch >= 0
-				ORDER BY o.account_id, o.single, o.look_at LIMIT 1)
+			(SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0
+				ORDER BY o.account_id, o.single, o.next_check_at LIMIT 1)
 			UNION ALL
-			SELECT (SELECT o.account_id FROM outstanding o WHERE o.pulled AND o.epoch >= 0 AND o.account_id > a.account_id
-				ORDER BY o.account_id, o.single, o.look_at LIMIT 1)
+			SELECT (SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0 AND o.account_id > a.account_id
+				ORDER BY o.account_id, o.single, o.next_check_at LIMIT 1)
 			FROM a WHERE a.account_id IS NOT NULL)
-		` + tally + `
+		` + countWaiting + `
 			SELECT o.revocation_id FROM a
 			CROSS JOIN LATERAL (
 				SELECT upstream_url IS NOT NULL AS upstream FROM accounts WHERE account_id = a.account_id OFFSET 0) AS u
 			CROSS JOIN LATERAL (
-				SELECT o.revocation_id FROM outstanding o
-				WHERE u.upstream = $2 AND o.account_id = a.account_id AND o.pulled AND o.epoch >= 0 OFFSET 0) AS o
+				SELECT o.revocation_id FROM work_items o
+				WHERE u.upstream = $2 AND o.account_id = a.account_id AND o.account_scheduled AND o.dispatch_count >= 0 OFFSET 0) AS o
 			LIMIT $1) AS o`
 
 	// waitingInChunks are the items of such accounts that have not had their first pass.

@@ -11,21 +11,21 @@ import (
 
 // ClaimItems implements revocation.BulkStore. Single submissions come first: an account has such ones from the
 // time when it was on an upstream.
-func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.Due, error) {
-	var due []revocation.Due
+func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+	var due []revocation.DueAttempt
 	collect := func(rows pgx.Rows) error {
-		d := revocation.Due{Ref: revocation.Ref{Account: account}}
-		_, err := pgx.ForEachRow(rows, []any{(*uuid)(&d.ID), &d.Attempt, &d.Epoch}, func() error {
+		d := revocation.DueAttempt{Ref: revocation.Ref{Account: account}}
+		_, err := pgx.ForEachRow(rows, []any{(*uuid)(&d.ID), &d.Attempt, &d.DispatchCount}, func() error {
 			due = append(due, d)
 			return nil
 		})
 		return err
 	}
 	const claim = `
-		UPDATE outstanding o SET epoch = o.epoch + 1, claimed = true, look_at = now() +
-			make_interval(secs => ($3::float8[])[least(o.epoch + 2, cardinality($3::float8[]))])
+		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, next_check_at = now() +
+			make_interval(secs => ($3::float8[])[least(o.dispatch_count + 2, cardinality($3::float8[]))])
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.revocation_id, o.attempt, o.epoch`
+		RETURNING o.revocation_id, o.attempt, o.dispatch_count`
 	err := s.tx(ctx, "claim items", func(ctx context.Context, tx *tx) error {
 		batch := &pgx.Batch{}
 		if cancelled {
@@ -36,7 +36,7 @@ func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, 
 						SELECT id FROM jobs WHERE account_id = $1
 							AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' OFFSET 0) AS j
 					CROSS JOIN LATERAL (
-						SELECT ctid AS place FROM outstanding
+						SELECT ctid AS place FROM work_items
 						WHERE account_id = $1 AND revocation_id BETWEEN j.id AND `+lastItem+` AND NOT claimed AND NOT in_doubt
 						ORDER BY revocation_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS o
 					LIMIT $2)`+claim, account, limit, seconds(graces)).Query(collect)
@@ -44,9 +44,9 @@ func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, 
 		}
 		const dueOf = `
 			WITH due AS (
-				SELECT ctid AS place FROM outstanding
-				WHERE account_id = $1 AND single = $4 AND look_at <= now() AND pulled AND epoch >= 0
-				ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED)` + claim
+				SELECT ctid AS place FROM work_items
+				WHERE account_id = $1 AND single = $4 AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
+				ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)` + claim
 		batch.Queue(dueOf, account, limit, seconds(graces), true).Query(collect)
 		if err := tx.send(ctx, batch); err != nil {
 			return err
@@ -66,20 +66,20 @@ func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, 
 // lastItem is the last id that an item of job j can have.
 const lastItem = `overlay(j.id::text PLACING '7fffffff' FROM 29)::uuid`
 
-// Agenda implements revocation.DispatchStore.
-func (s *Store) Agenda(ctx context.Context) (agenda revocation.Agenda, err error) {
-	collect := func(turn revocation.Turn) func(pgx.Rows) error {
+// PendingWork implements revocation.DispatchStore.
+func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork, err error) {
+	collect := func(turn revocation.AccountTask) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
-			w := revocation.Work{Turn: turn}
+			w := revocation.AccountWork{Task: turn}
 			_, err := pgx.ForEachRow(rows, []any{&w.Account}, func() error {
-				agenda.Turns = append(agenda.Turns, w)
+				agenda.AccountTasks = append(agenda.AccountTasks, w)
 				return nil
 			})
 			return err
 		}
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT (SELECT 1 FROM outstanding WHERE ` + dueSingle + ` LIMIT 1) = 1, (SELECT 1 FROM notifications WHERE ` + dueMail + ` LIMIT 1) = 1`).
+	batch.Queue(`SELECT (SELECT 1 FROM work_items WHERE ` + dueSingle + ` LIMIT 1) = 1, (SELECT 1 FROM notifications WHERE ` + dueNotification + ` LIMIT 1) = 1`).
 		QueryRow(func(row pgx.Row) error {
 			var revocations, notifications *bool
 			err := row.Scan(&revocations, &notifications)
@@ -90,46 +90,46 @@ func (s *Store) Agenda(ctx context.Context) (agenda revocation.Agenda, err error
 		SELECT DISTINCT j.account_id FROM jobs j
 		CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE a.account_id = j.account_id OFFSET 0) AS a
 		WHERE j.state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND a.upstream_url IS NULL AND (` + chunkLeft + `
-			OR (SELECT 1 FROM outstanding o WHERE o.account_id = j.account_id AND NOT o.single
-				AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1) = 1
-			OR ` + cancelledLeft + `)`).Query(collect(revocation.TurnJobs))
+			OR (SELECT 1 FROM work_items o WHERE o.account_id = j.account_id AND NOT o.single
+				AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1) = 1
+			OR ` + cancelledLeft + `)`).Query(collect(revocation.JobsTask))
 	batch.Queue(`
 		SELECT a.account_id FROM accounts a
 		WHERE a.upstream_url IS NOT NULL AND (
 			(a.upstream_held_until IS NULL OR a.upstream_held_until <= now()) AND (
-				(SELECT 1 FROM outstanding o WHERE o.account_id = a.account_id AND o.single
-					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1) = 1
-				OR (SELECT 1 FROM outstanding o WHERE o.account_id = a.account_id AND NOT o.single
-					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1) = 1
+				(SELECT 1 FROM work_items o WHERE o.account_id = a.account_id AND o.single
+					AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1) = 1
+				OR (SELECT 1 FROM work_items o WHERE o.account_id = a.account_id AND NOT o.single
+					AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1) = 1
 				OR (SELECT 1 FROM jobs j WHERE j.account_id = a.account_id
 					AND j.state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND ` + chunkLeft + ` LIMIT 1) = 1)
 			OR (SELECT 1 FROM jobs j WHERE j.account_id = a.account_id AND j.state IN ('QUEUED', 'RUNNING', 'CANCELLING')
 				AND (` + cancelledLeft + ` OR j.state = 'CANCELLING' AND ` + chunkLeft + `) LIMIT 1) = 1)`).
-		Query(collect(revocation.TurnUpstream))
+		Query(collect(revocation.UpstreamTask))
 	// What was diverted for an upstream that the account has no more.
 	batch.Queue(`
 		WITH RECURSIVE a AS (
-			(SELECT o.account_id FROM outstanding o WHERE o.pulled AND o.epoch >= 0
-				ORDER BY o.account_id, o.single, o.look_at LIMIT 1)
+			(SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0
+				ORDER BY o.account_id, o.single, o.next_check_at LIMIT 1)
 			UNION ALL
-			SELECT (SELECT o.account_id FROM outstanding o WHERE o.pulled AND o.epoch >= 0 AND o.account_id > a.account_id
-				ORDER BY o.account_id, o.single, o.look_at LIMIT 1)
+			SELECT (SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0 AND o.account_id > a.account_id
+				ORDER BY o.account_id, o.single, o.next_check_at LIMIT 1)
 			FROM a WHERE a.account_id IS NOT NULL)
 		SELECT a.account_id FROM a
 		WHERE (SELECT 1 FROM accounts WHERE account_id = a.account_id AND upstream_url IS NULL) = 1
-			AND (SELECT 1 FROM outstanding o WHERE o.account_id = a.account_id AND o.single
-				AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1) = 1`).Query(collect(revocation.TurnJobs))
+			AND (SELECT 1 FROM work_items o WHERE o.account_id = a.account_id AND o.single
+				AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1) = 1`).Query(collect(revocation.JobsTask))
 	batch.Queue(`
 		WITH RECURSIVE a AS (
-			(SELECT n.account_id FROM notifications n WHERE ` + pulledMail + ` ORDER BY n.account_id, n.look_at LIMIT 1)
+			(SELECT n.account_id FROM notifications n WHERE ` + dueJobMail + ` ORDER BY n.account_id, n.next_check_at LIMIT 1)
 			UNION ALL
-			SELECT (SELECT n.account_id FROM notifications n WHERE ` + pulledMail + ` AND n.account_id > a.account_id
-				ORDER BY n.account_id, n.look_at LIMIT 1)
+			SELECT (SELECT n.account_id FROM notifications n WHERE ` + dueJobMail + ` AND n.account_id > a.account_id
+				ORDER BY n.account_id, n.next_check_at LIMIT 1)
 			FROM a WHERE a.account_id IS NOT NULL)
 		SELECT a.account_id FROM a
 		WHERE (SELECT 1 FROM notifications n
-			WHERE n.account_id = a.account_id AND n.look_at <= now() AND ` + pulledMail + ` LIMIT 1) = 1`).
-		Query(collect(revocation.TurnMails))
+			WHERE n.account_id = a.account_id AND n.next_check_at <= now() AND ` + dueJobMail + ` LIMIT 1) = 1`).
+		Query(collect(revocation.MailTask))
 	return agenda, s.readOnly(ctx, "look for work", batch)
 }
 
@@ -138,10 +138,10 @@ const (
 	// chunkLeft tells that job j has a chunk that was not carried out.
 	chunkLeft = `(SELECT 1 FROM chunks c WHERE c.account_id = j.account_id AND c.job_id = j.id LIMIT 1) = 1`
 	// cancelledLeft tells that job j is being cancelled and has items that wait.
-	cancelledLeft = `j.state = 'CANCELLING' AND (SELECT 1 FROM outstanding o
+	cancelledLeft = `j.state = 'CANCELLING' AND (SELECT 1 FROM work_items o
 		WHERE o.account_id = j.account_id AND o.revocation_id BETWEEN j.id AND ` + lastItem + `
 			AND NOT o.claimed AND NOT o.in_doubt LIMIT 1) = 1`
 )
 
-// pulledMail is the condition of the index notifications_pulled.
-const pulledMail = `n.status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND n.epoch >= 0 AND n.job_id IS NOT NULL`
+// dueJobMail is the condition of the index notifications_job_due.
+const dueJobMail = `n.status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND n.dispatch_count >= 0 AND n.job_id IS NOT NULL`

@@ -58,10 +58,10 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
 		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL,
 			coalesce((SELECT 1 FROM jobs
 					WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' LIMIT 1),
-				(SELECT 1 FROM outstanding o WHERE o.account_id = $1 AND o.single
-					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1),
-				(SELECT 1 FROM outstanding o WHERE o.account_id = $1 AND NOT o.single
-					AND o.look_at <= now() AND o.pulled AND o.epoch >= 0 LIMIT 1)) IS NOT NULL
+				(SELECT 1 FROM work_items o WHERE o.account_id = $1 AND o.single
+					AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1),
+				(SELECT 1 FROM work_items o WHERE o.account_id = $1 AND NOT o.single
+					AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1)) IS NOT NULL
 		FROM (
 			SELECT id FROM jobs
 			WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND (state = 'CANCELLING') = $2
@@ -72,7 +72,7 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
 		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
 		LIMIT 1`, c.Account, c.cancelled).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream, &c.Besides); err != nil {
+			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream, &c.MoreWork); err != nil {
 				return err
 			}
 			c.Done = revocation.JobCount{Account: c.Account, Job: c.Job}
@@ -152,10 +152,10 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 				CASE WHEN status IS NOT NULL THEN now() END
 			FROM outcome
 		), mailed AS (
-			INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at)
+			INSERT INTO notifications (account_id, revocation_id, report_id, job_id, next_check_at)
 			SELECT $1, id, report_id, $2, now() FROM outcome WHERE status = 'REVOKED' AND notify
 		), spilled AS (
-			INSERT INTO outstanding (account_id, revocation_id, report_id, job_id, single, pulled, notify, look_at)
+			INSERT INTO work_items (account_id, revocation_id, report_id, job_id, single, account_scheduled, notify, next_check_at)
 			SELECT $1, id, report_id, $2, false, true, notify, now() FROM outcome WHERE status IS NULL
 		)
 		SELECT coalesce(status, ''), count(*), count(*) FILTER (WHERE notify) FROM outcome GROUP BY status`,
@@ -211,7 +211,7 @@ func queueSpillChunk(batch *pgx.Batch, c *revocation.Chunk) {
 			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id)
 			SELECT $1, id, report_id, notify, client_reference, requested_by, $2 FROM item
 		), spilled AS (
-			INSERT INTO outstanding (account_id, revocation_id, report_id, job_id, single, pulled, notify, look_at)
+			INSERT INTO work_items (account_id, revocation_id, report_id, job_id, single, account_scheduled, notify, next_check_at)
 			SELECT $1, id, report_id, $2, false, true, notify, now() FROM item)
 		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&c.Spilled)

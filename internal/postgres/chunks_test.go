@@ -14,7 +14,7 @@ import (
 func (w *world) upload(from, to int64) revocation.Job {
 	w.t.Helper()
 	job := w.receive(from, to)
-	sealed, err := w.store.SealJob(w.t.Context(), revocation.Seal{NewJob: job, Total: int(to-from) + 2, Invalid: 1, Notify: true})
+	sealed, err := w.store.FinalizeJob(w.t.Context(), revocation.FinalJob{NewJob: job, Total: int(to-from) + 2, Invalid: 1, Notify: true})
 	w.must(err)
 	return sealed
 }
@@ -62,7 +62,7 @@ func (w *world) look(job revocation.Job) {
 	if len(page.Entries) != 1 {
 		w.t.Fatalf("by report: %+v", page)
 	}
-	_, err = w.store.Agenda(ctx)
+	_, err = w.store.PendingWork(ctx)
 	w.must(err)
 	_, err = w.store.Backlog(ctx)
 	w.must(err)
@@ -126,7 +126,7 @@ func TestStore_ChunkPlans(t *testing.T) {
 			ARRAY (SELECT (random() * 1e15)::bigint + n + m FROM generate_series(1, 2500) m) FROM large, generate_series(0, 399) n;
 		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(41, 100000) n;
 		INSERT INTO revocations SELECT 'acme', gen_random_uuid(), n, true, NULL, gen_random_uuid() FROM generate_series(41, 100000) n;
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, pulled, notify, look_at)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, account_scheduled, notify, next_check_at)
 			SELECT account_id, id, report_id, false, true, true, now() + interval '1 day' FROM revocations WHERE report_id > 40`)
 	w.must(err)
 	// A connection adds to the server's counters when it ends.
@@ -162,7 +162,7 @@ func TestStore_ChunkBesides(t *testing.T) {
 		w.upload(1, 3)
 		c, err := w.store.CarryOutChunk(t.Context(), "acme", false)
 		w.must(err)
-		if c.Besides != besides || c.Done.Counts.Sum() != 3 {
+		if c.MoreWork != besides || c.Done.Counts.Sum() != 3 {
 			t.Errorf("%+v", c)
 		}
 		_, err = w.store.ClaimItems(t.Context(), "acme", false, 1, []time.Duration{time.Hour})

@@ -65,7 +65,9 @@ func (*callee) EnqueueRevocations(context.Context, int, []revocation.Ref) error 
 
 func (*callee) EnqueueNotifications(context.Context, []revocation.NotificationRef) error { return nil }
 
-func (*callee) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+func (*callee) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
+	return nil
+}
 
 func (*callee) Publish(context.Context, []revocation.ID) error { return nil }
 
@@ -97,7 +99,7 @@ func TestClock_HoldOfAnUpstream(t *testing.T) {
 			_, err = store.CarryOut(t.Context(), []revocation.Ref{{Account: "acme", ID: id}}, revocation.Decide) // which diverts it
 			must(err)
 			var c callee
-			caller := revocation.NewCaller(revocation.CallerOptions{
+			caller := revocation.NewUpstreamRunner(revocation.UpstreamRunnerOptions{
 				Store: store, Platform: &c, Open: c.open, Queue: &c, Outcomes: &c,
 				Policy:   revocation.RetryPolicy{Base: time.Second, Max: time.Second, MaxAttempts: 3},
 				Stopping: func(context.Context) bool { return false }, Log: slog.New(slog.DiscardHandler),
@@ -105,14 +107,14 @@ func TestClock_HoldOfAnUpstream(t *testing.T) {
 			upstream, err := store.Upstream(t.Context(), "acme")
 			must(err)
 			must(store.HoldUpstream(t.Context(), *upstream, revocation.HoldUnavailable, 10*time.Minute))
-			must(caller.Turn(t.Context(), "acme"))
+			must(caller.RunAccountTask(t.Context(), "acme"))
 			accounts, err := store.Accounts(t.Context())
 			must(err)
 			if c.calls != 0 || !accounts[0].Upstream.Held {
 				t.Errorf("on hold for ten minutes, %d calls were made; listed as held: %t", c.calls, accounts[0].Upstream.Held)
 			}
 			must(store.HoldUpstream(t.Context(), *upstream, revocation.HoldUnavailable, 0))
-			must(caller.Turn(t.Context(), "acme"))
+			must(caller.RunAccountTask(t.Context(), "acme"))
 			accounts, err = store.Accounts(t.Context())
 			must(err)
 			if c.calls != 1 || accounts[0].Upstream.Held {

@@ -96,9 +96,9 @@ const outcomesTable = `unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5:
 // queueSingles puts the final row in the place of the work row.
 func queueSingles(batch *pgx.Batch, ds []revocation.Decision) {
 	exactlyWith(batch, len(ds), `ended AS (
-			DELETE FROM outstanding o USING `+outcomesTable+`
+			DELETE FROM work_items o USING `+outcomesTable+`
 			CROSS JOIN LATERAL (
-				SELECT ctid AS place FROM outstanding o
+				SELECT ctid AS place FROM work_items o
 				WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 			WHERE o.ctid = held.place
 			RETURNING t.*, o.report_id, o.client_reference, o.requested_by),`, `
@@ -122,9 +122,9 @@ func queueItems(batch *pgx.Batch, ds []revocation.Decision) {
 func queueDone(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	exactly(batch, len(ds), `
-		DELETE FROM outstanding o USING unnest($1::text[], $2::uuid[]) AS t(account_id, id)
+		DELETE FROM work_items o USING unnest($1::text[], $2::uuid[]) AS t(account_id, id)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
+			SELECT ctid AS place FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 		WHERE o.ctid = held.place`, accounts, ids)
 }
@@ -138,13 +138,13 @@ func queueRetried(batch *pgx.Batch, ds []revocation.Decision) {
 		codes[i], details[i] = failureColumns(d)
 	}
 	exactly(batch, len(ds), `
-		UPDATE outstanding o SET attempt = o.attempt + 1, updated_at = now(),
-			due_at = now() + make_interval(secs => t.delay), look_at = now() + make_interval(secs => t.delay),
+		UPDATE work_items o SET attempt = o.attempt + 1, updated_at = now(),
+			due_at = now() + make_interval(secs => t.delay), next_check_at = now() + make_interval(secs => t.delay),
 			error_code = t.code, error_detail = t.detail, claimed = false, in_doubt = t.in_doubt
 		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::text[], $5::text[], $6::boolean[])
 			AS t(account_id, id, delay, code, detail, in_doubt)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
+			SELECT ctid AS place FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 		WHERE o.ctid = held.place`,
 		accounts, ids, delays, codes, details, doubts)
@@ -154,15 +154,15 @@ func queuePostponed(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	delays, doubts, diverts := make([]float64, len(ds)), make([]bool, len(ds)), make([]bool, len(ds))
 	for i, d := range ds {
-		delays[i], doubts[i], diverts[i] = d.Delay.Seconds(), d.InDoubt, d.Diverts
+		delays[i], doubts[i], diverts[i] = d.Delay.Seconds(), d.InDoubt, d.RouteUpstream
 	}
 	exactly(batch, len(ds), `
-		UPDATE outstanding o SET look_at = now() + make_interval(secs => t.delay),
-			claimed = false, in_doubt = t.in_doubt, pulled = o.pulled OR t.diverts
+		UPDATE work_items o SET next_check_at = now() + make_interval(secs => t.delay),
+			claimed = false, in_doubt = t.in_doubt, account_scheduled = o.account_scheduled OR t.diverts
 		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::boolean[], $5::boolean[])
 			AS t(account_id, id, delay, in_doubt, diverts)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
+			SELECT ctid AS place FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 		WHERE o.ctid = held.place`, accounts, ids, delays, doubts, diverts)
 }
@@ -178,11 +178,11 @@ func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 	}
 	// Those of a job are not sent to the queue one by one: they are due for whoever has a turn.
 	exactly(batch, len(ds), `
-		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, look_at)
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, next_check_at)
 		SELECT account_id, id, report_id, job_id, status,
 			CASE WHEN job_id IS NULL THEN now() + make_interval(secs => $6) ELSE now() END
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[]) AS t(account_id, id, report_id, job_id, status)`,
-		accounts, ids, reports, jobs, emails, revocation.Grace(0).Seconds())
+		accounts, ids, reports, jobs, emails, revocation.VisibilityTimeout(0).Seconds())
 }
 
 func failureColumns(d revocation.Decision) (code, detail *string) {

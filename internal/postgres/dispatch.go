@@ -14,24 +14,24 @@ import (
 
 // dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
 const (
-	dueSingle = `look_at <= now() AND NOT pulled AND epoch >= 0`
-	dueMail   = `look_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND epoch >= 0 AND job_id IS NULL`
+	dueSingle       = `next_check_at <= now() AND NOT account_scheduled AND dispatch_count >= 0`
+	dueNotification = `next_check_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND dispatch_count >= 0 AND job_id IS NULL`
 )
 
 // ClaimDue implements revocation.DispatchStore.
-func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
-	var due []revocation.Due
+func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+	var due []revocation.DueAttempt
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
-			SELECT ctid AS place FROM outstanding WHERE `+dueSingle+`
-			ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-		UPDATE outstanding o SET epoch = o.epoch + 1, look_at = now() +
-			make_interval(secs => ($2::float8[])[least(o.epoch + 2, cardinality($2::float8[]))])
+			SELECT ctid AS place FROM work_items WHERE `+dueSingle+`
+			ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, next_check_at = now() +
+			make_interval(secs => ($2::float8[])[least(o.dispatch_count + 2, cardinality($2::float8[]))])
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.account_id, o.revocation_id, o.attempt, o.epoch`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
-		var d revocation.Due
-		_, err := pgx.ForEachRow(rows, []any{&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.Epoch}, func() error {
+		RETURNING o.account_id, o.revocation_id, o.attempt, o.dispatch_count`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
+		var d revocation.DueAttempt
+		_, err := pgx.ForEachRow(rows, []any{&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.DispatchCount}, func() error {
 			due = append(due, d)
 			return nil
 		})
@@ -44,23 +44,23 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 }
 
 // Release implements revocation.DispatchStore.
-func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
-	due = slices.SortedFunc(slices.Values(due), func(a, b revocation.Due) int { // see emailsInKeyOrder
+func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {
+	due = slices.SortedFunc(slices.Values(due), func(a, b revocation.DueAttempt) int { // see emailsInKeyOrder
 		return cmp.Or(strings.Compare(a.Account, b.Account), a.ID.Compare(b.ID))
 	})
-	refs, epochs := make([]revocation.Ref, len(due)), make([]int, len(due))
+	refs, dispatchCounts := make([]revocation.Ref, len(due)), make([]int, len(due))
 	for i, d := range due {
-		refs[i], epochs[i] = d.Ref, d.Epoch
+		refs[i], dispatchCounts[i] = d.Ref, d.DispatchCount
 	}
 	accounts, ids, attempts := refColumns(refs)
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE outstanding o SET look_at = now() + make_interval(secs => $5), claimed = false
-		FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) AS t(account_id, id, attempt, epoch)
+		UPDATE work_items o SET next_check_at = now() + make_interval(secs => $5), claimed = false
+		FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) AS t(account_id, id, attempt, dispatch_count)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
-			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt AND o.epoch = t.epoch OFFSET 0) AS held
-		WHERE o.ctid = held.place`, accounts, ids, attempts, epochs, delay.Seconds())
+			SELECT ctid AS place FROM work_items o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt AND o.dispatch_count = t.dispatch_count OFFSET 0) AS held
+		WHERE o.ctid = held.place`, accounts, ids, attempts, dispatchCounts, delay.Seconds())
 	return s.run(ctx, "release revocations", batch)
 }
 
@@ -69,16 +69,16 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
-			SELECT ctid AS place FROM notifications WHERE `+dueMail+`
-			ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-		UPDATE notifications n SET epoch = n.epoch + 1, updated_at = now(),
+			SELECT ctid AS place FROM notifications WHERE `+dueNotification+`
+			ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+		UPDATE notifications n SET dispatch_count = n.dispatch_count + 1, updated_at = now(),
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
-			look_at = now() + make_interval(secs => ($2::float8[])[least(n.epoch + 2, cardinality($2::float8[]))])
+			next_check_at = now() + make_interval(secs => ($2::float8[])[least(n.dispatch_count + 2, cardinality($2::float8[]))])
 		FROM due WHERE n.ctid = due.place
-		RETURNING n.account_id, n.revocation_id, n.claims, n.epoch, n.status`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
+		RETURNING n.account_id, n.revocation_id, n.claims, n.dispatch_count, n.status`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
 		var ref revocation.NotificationRef
 		var status revocation.NotificationStatus
-		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.Revocation), &ref.Claims, &ref.Epoch, &status}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.Revocation), &ref.Claims, &ref.DispatchCount, &status}, func() error {
 			if status == revocation.NotificationPending {
 				due = append(due, ref)
 			} else {
@@ -97,19 +97,19 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 // ReleaseNotifications implements revocation.DispatchStore.
 func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
 	refs = emailsInKeyOrder(refs)
-	accounts, ids, epochs := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
+	accounts, ids, dispatchCounts := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
 	for i, ref := range refs {
-		accounts[i], ids[i], epochs[i] = ref.Account, uuid(ref.Revocation), ref.Epoch
+		accounts[i], ids[i], dispatchCounts[i] = ref.Account, uuid(ref.Revocation), ref.DispatchCount
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE notifications n SET look_at = now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, epoch)
+		UPDATE notifications n SET next_check_at = now() + make_interval(secs => $4)
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, dispatch_count)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM notifications n
-			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.epoch = t.epoch
+			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.dispatch_count = t.dispatch_count
 				AND n.status = 'PENDING' OFFSET 0) AS held
-		WHERE n.ctid = held.place`, accounts, ids, epochs, delay.Seconds())
+		WHERE n.ctid = held.place`, accounts, ids, dispatchCounts, delay.Seconds())
 	return s.run(ctx, "release emails", batch)
 }
 

@@ -11,7 +11,7 @@ import (
 // emails revokes so many invites with a wish for an email each, and returns what tasks would carry.
 func (w *world) emails() []revocation.NotificationRef {
 	w.t.Helper()
-	_, err := w.other.Exec(w.t.Context(), `UPDATE outstanding SET notify = true`)
+	_, err := w.other.Exec(w.t.Context(), `UPDATE work_items SET notify = true`)
 	w.must(err)
 	_, err = w.store.CarryOut(w.t.Context(), w.refs, revocation.Decide)
 	w.must(err)
@@ -76,14 +76,14 @@ func TestStore_OverlappingEmailTasks(t *testing.T) {
 	})
 	t.Run("so are revocations", func(t *testing.T) {
 		w := newWorld(t, emails)
-		var due []revocation.Due
+		var due []revocation.DueAttempt
 		for _, ref := range w.refs {
-			due = append(due, revocation.Due{Ref: ref})
+			due = append(due, revocation.DueAttempt{Ref: ref})
 		}
 		released := make(chan error, 2)
 		other := slices.Clone(due)
 		slices.Reverse(other)
-		for _, task := range [][]revocation.Due{due, other} {
+		for _, task := range [][]revocation.DueAttempt{due, other} {
 			go func() {
 				for range rounds {
 					if err := w.store.Release(t.Context(), task, time.Hour); err != nil {

@@ -12,37 +12,37 @@ import (
 )
 
 // CarryOut implements revocation.ExecutionStore.
-func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.execute(ctx, "carry out", refs, true, decide)
 }
 
-// Fail implements revocation.ExecutionStore.
-func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+// RecordOutcomes implements revocation.ExecutionStore.
+func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.execute(ctx, "record a failed attempt", refs, false, decide)
 }
 
-func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
-	var done revocation.CarriedOut
+func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+	var done revocation.BatchResult
 	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
 		held, busy, err := hold(ctx, tx, refs, invites)
 		if err != nil {
 			return err
 		}
-		done = revocation.CarriedOut{Decisions: decide(held), Busy: busy}
+		done = revocation.BatchResult{Decisions: decide(held), Locked: busy}
 		if len(done.Decisions) == 0 {
 			return nil
 		}
 		return tx.commit(ctx, writeDecisions(done.Decisions, &done.Ended))
 	})
 	if err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	return done, nil
 }
 
 // hold locks the work rows of refs that are not stale, and their invites if it is to, and gives them in the
 // order of their invites. Those whose work row another transaction holds are busy.
-func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (held []revocation.Held, busy []revocation.Ref, err error) {
+func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (held []revocation.LockedRevocation, busy []revocation.Ref, err error) {
 	refs = sortedRefs(refs)
 	accounts, ids, attempts := refColumns(refs)
 	batch := &pgx.Batch{}
@@ -55,10 +55,10 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 	if err := tx.send(ctx, batch); err != nil {
 		return nil, nil, err
 	}
-	slices.SortFunc(held, func(a, b revocation.Held) int {
+	slices.SortFunc(held, func(a, b revocation.LockedRevocation) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
 	})
-	held = slices.CompactFunc(held, func(a, b revocation.Held) bool { return a.Ref == b.Ref }) // a task can name a row twice
+	held = slices.CompactFunc(held, func(a, b revocation.LockedRevocation) bool { return a.Ref == b.Ref }) // a task can name a row twice
 	if invites {
 		if err := fillIn(ctx, tx, held, states, plans); err != nil {
 			return nil, nil, err
@@ -71,20 +71,20 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 }
 
 // queueWork locks the work rows that nobody else holds.
-func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.Held) {
+func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.LockedRevocation) {
 	batch.Queue(`
-		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch, o.job_id, o.in_doubt,
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count, o.job_id, o.in_doubt,
 			o.job_id IS NOT NULL AND NOT o.in_doubt AND coalesce((
 				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = o.account_id AND j.id = o.job_id), false)
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
-			SELECT * FROM outstanding o
+			SELECT * FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
 			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
-		var h revocation.Held
+		var h revocation.LockedRevocation
 		var job *uuid
 		_, err := pgx.ForEachRow(rows, []any{
-			&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch, &job, &h.InDoubt, &h.Cancelled,
+			&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount, &job, &h.InDoubt, &h.Cancelled,
 		}, func() error {
 			h.Job = revocation.ID{}
 			if job != nil {
@@ -111,7 +111,7 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
-			SELECT o.report_id FROM outstanding o
+			SELECT o.report_id FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt OFFSET 0) AS o
 		CROSS JOIN LATERAL (
 			SELECT * FROM invites i WHERE i.account_id = t.account_id AND i.report_id = o.report_id
@@ -141,7 +141,7 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 
 // busyWork gives the work rows that are there and not held: another transaction holds them. One that it is
 // about to delete is found out at the next try.
-func busyWork(ctx context.Context, tx *tx, held []revocation.Held, accounts []string, ids []uuid, attempts []int) (busy []revocation.Ref, err error) {
+func busyWork(ctx context.Context, tx *tx, held []revocation.LockedRevocation, accounts []string, ids []uuid, attempts []int) (busy []revocation.Ref, err error) {
 	seen := make(map[revocation.Ref]bool, len(ids))
 	for _, h := range held {
 		seen[h.Ref] = true
@@ -151,7 +151,7 @@ func busyWork(ctx context.Context, tx *tx, held []revocation.Held, accounts []st
 		SELECT o.account_id, o.revocation_id, o.attempt
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
-			SELECT * FROM outstanding o
+			SELECT * FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt OFFSET 0) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var ref revocation.Ref
 		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
@@ -167,7 +167,7 @@ func busyWork(ctx context.Context, tx *tx, held []revocation.Held, accounts []st
 }
 
 // fillIn adds to held what the rule needs. An invite that is there and could not be locked is contended.
-func fillIn(ctx context.Context, tx *tx, held []revocation.Held, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
+func fillIn(ctx context.Context, tx *tx, held []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
 	var accounts []string
 	var reports []int64
 	for i := range held {
@@ -185,7 +185,7 @@ func fillIn(ctx context.Context, tx *tx, held []revocation.Held, states map[revo
 	return markContended(ctx, tx, held, accounts, reports)
 }
 
-func markContended(ctx context.Context, tx *tx, held []revocation.Held, accounts []string, reports []int64) error {
+func markContended(ctx context.Context, tx *tx, held []revocation.LockedRevocation, accounts []string, reports []int64) error {
 	there := make(map[revocation.InviteKey]bool)
 	batch := &pgx.Batch{}
 	batch.Queue(`

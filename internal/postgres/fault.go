@@ -19,24 +19,24 @@ func fault(name string, err error) error {
 	if _, ok := errors.AsType[*revocation.Error](err); ok {
 		return err
 	}
-	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, discreet(err))}
+	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, redact(err))}
 }
 
-// wordless is an answer of the server without its words.
-type wordless struct{ *pgconn.PgError }
+// redactedError is an answer of the server without its words.
+type redactedError struct{ *pgconn.PgError }
 
 // Error names what the words would be about, as far as it is part of the schema.
-func (e wordless) Error() string {
+func (e redactedError) Error() string {
 	return strings.Join(strings.Fields("SQLSTATE "+e.Code+" "+e.TableName+" "+e.ColumnName+" "+e.ConstraintName), " ")
 }
 
 // Unwrap gives the answer as it came.
-func (e wordless) Unwrap() error { return e.PgError }
+func (e redactedError) Unwrap() error { return e.PgError }
 
-// discreet keeps out of the log what the server says about data: it can quote a row's values, a candidate's name
+// redact keeps out of the log what the server says about data: it can quote a row's values, a candidate's name
 // among them. What it says about itself is kept.
-func discreet(err error) error {
-	if misfit(err) {
+func redact(err error) error {
+	if isEncodeError(err) {
 		return errParameter
 	}
 	answer, ok := errors.AsType[*pgconn.PgError](err)
@@ -45,9 +45,9 @@ func discreet(err error) error {
 	}
 	switch answer.Code[:2] {
 	case "22", "23", "27", "38", "39", "44", "P0": // data, integrity, triggers, functions, views, PL/pgSQL
-		return wordless{answer}
+		return redactedError{answer}
 	default:
-		return advised(err)
+		return withTypes(err)
 	}
 }
 
@@ -76,7 +76,7 @@ func faultCode(err error) revocation.Code {
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
-	case misfit(err):
+	case isEncodeError(err):
 		return revocation.CodeInternal
 	case connecting, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return revocation.CodeUnavailable

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// DropSilentUploads implements revocation.HousekeepingStore.
+// DropSilentUploads implements revocation.JanitorStore.
 func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
@@ -26,7 +26,7 @@ func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) 
 // clearedChunks bounds how many chunks are deleted at once: the text of one can take up hundreds of rows.
 const clearedChunks = 10
 
-// ClearDropped implements revocation.HousekeepingStore.
+// ClearDropped implements revocation.JanitorStore.
 func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
 	err = s.tx(ctx, "delete dropped jobs", func(ctx context.Context, tx *tx) error {
 		var account string
@@ -84,9 +84,9 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 
 // deleteOld deletes the revocations that a statement has named as old, with their work and their emails.
 const deleteOld = `, work AS (
-		DELETE FROM outstanding o USING old
+		DELETE FROM work_items o USING old
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
+			SELECT ctid AS place FROM work_items o
 			WHERE o.account_id = old.account_id AND o.revocation_id = old.id OFFSET 0) AS held
 		WHERE o.ctid = held.place
 	), mails AS (
@@ -101,7 +101,7 @@ const deleteOld = `, work AS (
 
 // queueDeleteJob deletes what is left of a job that has no items any more.
 func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
-	batch.Queue(`DELETE FROM mail_tallies WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
+	batch.Queue(`DELETE FROM job_mail_counts WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
 	batch.Queue(`
 		WITH gone AS (
 			DELETE FROM jobs WHERE account_id = $1 AND id = $2 RETURNING route, idempotency_key)
@@ -110,7 +110,7 @@ func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
 		account, uuid(job))
 }
 
-// Expire implements revocation.HousekeepingStore. An email that is not settled keeps what it belongs to. A key
+// Expire implements revocation.JanitorStore. An email that is not settled keeps what it belongs to. A key
 // goes before what it names: in between, it would name nothing.
 func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error) {
 	err = s.tx(ctx, "delete what is old", func(ctx context.Context, tx *tx) error {
@@ -153,7 +153,7 @@ func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
 		UPDATE jobs SET state = 'DROPPED' WHERE ctid = ANY (ARRAY (
 			SELECT j.ctid FROM jobs j
 			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < $1 AND j.mails <= (
-				SELECT coalesce(sum(m.sent + m.failed + m.unknown), 0) FROM mail_tallies m
+				SELECT coalesce(sum(m.sent + m.failed + m.unknown), 0) FROM job_mail_counts m
 				WHERE m.account_id = j.account_id AND m.job_id = j.id)
 			LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {
 		*expired += int(tag.RowsAffected())

@@ -154,7 +154,7 @@ func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool,
 		return true, nil, s.change(ctx, "free a key", committing(freeKey(job.Account, target, job.Route, job.IdempotencyKey)))
 	}
 	bound = &revocation.Binding{
-		AccountKey: revocation.AccountKey{Account: job.Account, Key: job.IdempotencyKey}, Target: target,
+		IdempotencyKey: revocation.IdempotencyKey{Account: job.Account, Key: job.IdempotencyKey}, Target: target,
 	}
 	copy(bound.Fingerprint[:], fingerprint)
 	return false, bound, nil
@@ -256,8 +256,8 @@ func queueInvalid(batch *pgx.Batch, job revocation.NewJob, items []revocation.It
 		job.Account, uuid(job.RequestedBy), uuid(job.ID), ids, wishes, references, reasons)
 }
 
-// SealJob implements revocation.JobStore.
-func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (job revocation.Job, err error) {
+// FinalizeJob implements revocation.JobStore.
+func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job revocation.Job, err error) {
 	file, err := storedFile(seal.File)
 	if err != nil {
 		return revocation.Job{}, err

@@ -19,13 +19,13 @@ const (
 	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
 		j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 		j.mails, m.sent, m.failed, m.unknown, j.delegated,
-		j.started_at, j.finished_at, clock_timestamp(), j.since, j.since_done
+		j.started_at, j.finished_at, clock_timestamp(), j.older_sample_at, j.older_sample_done
 	FROM `
 	jobFacts = ` AS j
 	CROSS JOIN LATERAL (
 		SELECT coalesce(sum(m.sent), 0) AS sent, coalesce(sum(m.failed), 0) AS failed,
 			coalesce(sum(m.unknown), 0) AS unknown
-		FROM mail_tallies m WHERE m.account_id = j.account_id AND m.job_id = j.id) AS m
+		FROM job_mail_counts m WHERE m.account_id = j.account_id AND m.job_id = j.id) AS m
 	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
 )
 
@@ -142,7 +142,7 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 	for _, c := range counts {
 		if c.Unknown > 0 {
 			batch.Queue(`
-				INSERT INTO mail_tallies AS m (account_id, job_id, slot, unknown) VALUES ($1, $2, 0, $3)
+				INSERT INTO job_mail_counts AS m (account_id, job_id, slot, unknown) VALUES ($1, $2, 0, $3)
 				ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown`,
 				c.Account, uuid(c.Job), c.Unknown)
 		}
@@ -180,12 +180,12 @@ const addCount = `
 			started_at = coalesce(j.started_at, CASE WHEN j.state <> 'CANCELLING' OR $3 > $10 OR $4 > 0 THEN now() END),
 			finished_at = CASE WHEN ` + done + ` = j.total THEN clock_timestamp() END,
 			served_at = clock_timestamp(),
-			since = CASE WHEN j.mark_at IS NULL THEN now()
-				WHEN j.mark_at <= clock_timestamp() - interval '5 s' THEN j.mark_at ELSE j.since END,
-			since_done = CASE WHEN j.mark_at IS NULL THEN j.invalid
-				WHEN j.mark_at <= clock_timestamp() - interval '5 s' THEN j.mark_done ELSE j.since_done END,
-			mark_at = CASE WHEN j.mark_at > clock_timestamp() - interval '5 s' THEN j.mark_at ELSE clock_timestamp() END,
-			mark_done = CASE WHEN j.mark_at > clock_timestamp() - interval '5 s' THEN j.mark_done ELSE ` + done + ` END
+			older_sample_at = CASE WHEN j.newer_sample_at IS NULL THEN now()
+				WHEN j.newer_sample_at <= clock_timestamp() - interval '5 s' THEN j.newer_sample_at ELSE j.older_sample_at END,
+			older_sample_done = CASE WHEN j.newer_sample_at IS NULL THEN j.invalid
+				WHEN j.newer_sample_at <= clock_timestamp() - interval '5 s' THEN j.newer_sample_done ELSE j.older_sample_done END,
+			newer_sample_at = CASE WHEN j.newer_sample_at > clock_timestamp() - interval '5 s' THEN j.newer_sample_at ELSE clock_timestamp() END,
+			newer_sample_done = CASE WHEN j.newer_sample_at > clock_timestamp() - interval '5 s' THEN j.newer_sample_done ELSE ` + done + ` END
 		WHERE j.account_id = $1 AND j.id = $2
 		RETURNING j.finished_at IS NOT NULL AS ended)
 	SELECT 1 / count(*)::int, bool_or(ended) FROM counted`

@@ -132,7 +132,7 @@ func (l revocationList) rows() (string, []any) {
 	if l.underWay() {
 		source := "FROM (" + within.waiting("*") + " LIMIT " + scan + ") AS o WHERE requested_by IS NOT NULL"
 		if report != "" { // there is one at most
-			source = "FROM outstanding WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
+			source = "FROM work_items WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
 		}
 		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+within.rows+newestFirst)
 	}

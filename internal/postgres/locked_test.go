@@ -18,7 +18,9 @@ func (absent) EnqueueRevocations(context.Context, int, []revocation.Ref) error {
 
 func (absent) EnqueueNotifications(context.Context, []revocation.NotificationRef) error { return nil }
 
-func (absent) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+func (absent) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
+	return nil
+}
 
 func (absent) Ready(context.Context) error { return nil }
 
@@ -41,7 +43,7 @@ func TestService_LockedRows(t *testing.T) {
 	asking := func(report int64, notify bool, key string) revocation.Submission {
 		return revocation.Submission{Account: "acme", ReportID: report, Notify: notify, IdempotencyKey: key}
 	}
-	const work = `(account_id, revocation_id, report_id, single, notify, requested_by, look_at)
+	const work = `(account_id, revocation_id, report_id, single, notify, requested_by, next_check_at)
 		VALUES ('acme', gen_random_uuid(), 200, true, false, gen_random_uuid(), now())`
 	for name, c := range map[string]struct {
 		lock    string // what another transaction does and does not commit
@@ -49,19 +51,19 @@ func TestService_LockedRows(t *testing.T) {
 		joined  []revocation.Submission // of the same invite, and yet answered
 	}{
 		"a work row that is locked": {
-			`SELECT FROM outstanding WHERE report_id = 1 FOR UPDATE`, asking(1, true, ""),
+			`SELECT FROM work_items WHERE report_id = 1 FOR UPDATE`, asking(1, true, ""),
 			[]revocation.Submission{asking(1, false, ""), asking(1, false, "k")},
 		},
 		"a work row whose outcome is not committed": {
-			`DELETE FROM outstanding WHERE report_id = 1`, asking(1, true, "k"),
+			`DELETE FROM work_items WHERE report_id = 1`, asking(1, true, "k"),
 			[]revocation.Submission{asking(1, false, ""), asking(1, false, "j")},
 		},
 		"many work rows whose outcomes are not committed": {
-			`DELETE FROM outstanding WHERE report_id < 90`, asking(1, true, ""),
+			`DELETE FROM work_items WHERE report_id < 90`, asking(1, true, ""),
 			[]revocation.Submission{asking(2, false, ""), asking(3, false, "")},
 		},
 		"a work row that is not committed": {
-			`INSERT INTO outstanding ` + work, asking(200, false, ""), nil,
+			`INSERT INTO work_items ` + work, asking(200, false, ""), nil,
 		},
 		"an idempotency key that is not committed": {
 			`INSERT INTO idempotency_keys VALUES ('acme', 'revoke', 'k', sha256(''), gen_random_uuid())`, asking(200, false, "k"), nil,
@@ -112,7 +114,7 @@ func TestService_LockedRows(t *testing.T) {
 	t.Run("who needs the lock for too long is told, and nothing was written", func(t *testing.T) {
 		w := newWorld(t, 1)
 		service := w.service()
-		release := w.hold(`SELECT FROM outstanding WHERE report_id = 1 FOR UPDATE`)
+		release := w.hold(`SELECT FROM work_items WHERE report_id = 1 FOR UPDATE`)
 		_, err := service.Submit(t.Context(), asking(1, true, "k"), 0)
 		if revocation.ErrorCode(err) != revocation.CodeLockTimeout {
 			t.Errorf("error %v", err)

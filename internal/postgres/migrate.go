@@ -19,7 +19,16 @@ import (
 )
 
 //go:embed migrations/*.sql
-var files embed.FS
+var embedded embed.FS
+
+// files are the migrations, from 1 on without a gap.
+var files = func() fs.FS {
+	dir, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		panic(err) // the directory is part of the program
+	}
+	return dir
+}()
 
 // ErrNotMigrated tells that the database lacks tables that this program needs.
 var ErrNotMigrated = errors.New("the database's tables are not up to date: run the migrate command")
@@ -36,10 +45,11 @@ const (
 
 // Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
 // once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
-// not to a pooler of transactions. Processes of the version before can work meanwhile, but for steps 4 and 5: end them
-// before these. A step that does not get its tables soon gives way and is tried again, for up to 20 minutes.
-func Migrate(ctx context.Context, url string) (steps int, err error) {
-	db, provider, err := migrations(url)
+// not to a pooler of transactions. Processes of the version before can work meanwhile. A step that does not get its tables soon gives way and is tried again, for up to 20 minutes.
+func Migrate(ctx context.Context, url string) (steps int, err error) { return migrate(ctx, url, files) }
+
+func migrate(ctx context.Context, url string, files fs.FS) (steps int, err error) {
+	db, provider, err := migrations(url, files)
 	if err != nil {
 		return 0, err
 	}
@@ -67,7 +77,7 @@ func Migrate(ctx context.Context, url string) (steps int, err error) {
 // CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is taken for one
 // that is being upgraded: steps only add, or their comments say what has to be ended before them.
 func (s *Store) CheckSchema(ctx context.Context) error {
-	steps, err := files.ReadDir("migrations")
+	steps, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return err
 	}
@@ -81,7 +91,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return fault("check the schema", err)
 }
 
-func migrations(url string) (*sql.DB, *goose.Provider, error) {
+func migrations(url string, files fs.FS) (*sql.DB, *goose.Provider, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, nil, fmt.Errorf("DATABASE_URL is not a valid postgres:// URL")
@@ -89,16 +99,12 @@ func migrations(url string) (*sql.DB, *goose.Provider, error) {
 	config.ConnectTimeout = connectTimeout
 	preferWritable(config, url)
 	config.RuntimeParams["lock_timeout"] = migrationLockTimeout
-	dir, err := fs.Sub(files, "migrations")
-	if err != nil {
-		return nil, nil, err
-	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return nil, nil, err
 	}
 	db := stdlib.OpenDB(*config)
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}

@@ -3,7 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +19,7 @@ const patience = 30 * time.Second
 
 func TestMigrate(t *testing.T) {
 	t.Run("with a table in use, it gives way to others and goes on when the table is free", func(t *testing.T) {
-		url := firstVersion(t)
+		url := migrated(t)
 		report, others := connect(t, url), connect(t, url)
 		reading, err := report.Begin(t.Context())
 		must(t, err)
@@ -29,7 +32,7 @@ func TestMigrate(t *testing.T) {
 		}
 		migrated := make(chan result, 1)
 		go func() {
-			steps, err := Migrate(t.Context(), url)
+			steps, err := migrate(t.Context(), url, withNextStep(t))
 			migrated <- result{steps, err}
 		}()
 		for range 2 { // it tries more than once
@@ -54,7 +57,7 @@ func TestMigrate(t *testing.T) {
 		default:
 		}
 		must(t, reading.Rollback(t.Context()))
-		if r := <-migrated; r.err != nil || r.steps == 0 {
+		if r := <-migrated; r.err != nil || r.steps != 1 {
 			t.Errorf("%+v", r)
 		}
 		var kept int
@@ -63,33 +66,69 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("%d rows of the version before", kept)
 		}
 	})
-	t.Run("on tables of the version before a process does not start", func(t *testing.T) {
-		if err := open(t, firstVersion(t)).CheckSchema(t.Context()); !errors.Is(err, ErrNotMigrated) {
-			t.Errorf("error %v", err)
+	t.Run("a process does not start without tables, or on those of the version before", func(t *testing.T) {
+		url := testservers.Postgres(t)
+		if err := open(t, url).CheckSchema(t.Context()); !errors.Is(err, ErrNotMigrated) {
+			t.Errorf("no tables: %v", err)
 		}
-	})
-	t.Run("on tables that are ahead it starts", func(t *testing.T) {
-		url := firstVersion(t)
 		_, err := Migrate(t.Context(), url)
 		must(t, err)
-		_, err = connect(t, url).Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+		_, err = connect(t, url).Exec(t.Context(), `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
+		must(t, err)
+		if err := open(t, url).CheckSchema(t.Context()); !errors.Is(err, ErrNotMigrated) {
+			t.Errorf("a step is missing: %v", err)
+		}
+	})
+	t.Run("a process starts on tables that are ahead", func(t *testing.T) {
+		url := testservers.Postgres(t)
+		_, err := migrate(t.Context(), url, withNextStep(t))
 		must(t, err)
 		must(t, open(t, url).CheckSchema(t.Context()))
 		if steps, err := Migrate(t.Context(), url); err != nil || steps != 0 {
 			t.Errorf("another migration: %d steps, %v", steps, err)
 		}
 	})
+	t.Run("down and up again", func(t *testing.T) {
+		url := migrated(t)
+		db, provider, err := migrations(url, files)
+		must(t, err)
+		_, err = provider.DownTo(t.Context(), 0)
+		must(t, errors.Join(err, db.Close()))
+		var left int
+		must(t, connect(t, url).QueryRow(t.Context(), `SELECT count(*) FROM pg_tables
+			WHERE schemaname = 'public' AND tablename <> 'goose_db_version'`).Scan(&left))
+		if left != 0 {
+			t.Errorf("%d tables are left", left)
+		}
+		_, err = Migrate(t.Context(), url)
+		must(t, err)
+	})
 }
 
-// firstVersion makes a database with the tables of the first version.
-func firstVersion(t *testing.T) (url string) {
+// migrated returns the URL of a new database with the tables of this version.
+func migrated(t *testing.T) (url string) {
 	t.Helper()
 	url = testservers.Postgres(t)
-	db, provider, err := migrations(url)
+	_, err := Migrate(t.Context(), url)
 	must(t, err)
-	_, err = provider.UpTo(t.Context(), 1)
-	must(t, errors.Join(err, db.Close()))
 	return url
+}
+
+// withNextStep returns the migrations and one more, as the next version may bring it.
+func withNextStep(t *testing.T) fs.FS {
+	t.Helper()
+	steps, err := fs.ReadDir(files, ".")
+	must(t, err)
+	next := make(fstest.MapFS, len(steps)+1)
+	for _, step := range steps {
+		content, err := fs.ReadFile(files, step.Name())
+		must(t, err)
+		next[step.Name()] = &fstest.MapFile{Data: content}
+	}
+	next[fmt.Sprintf("%05d_next.sql", len(steps)+1)] = &fstest.MapFile{Data: []byte(`-- +goose Up
+ALTER TABLE revocations ADD COLUMN tomorrow integer NOT NULL DEFAULT 0;
+`)}
+	return next
 }
 
 func open(t *testing.T, url string) *Store {

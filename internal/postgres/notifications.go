@@ -22,7 +22,7 @@ func (s *Store) ClaimNotifications(ctx context.Context, sender string, refs []re
 	}
 	emails, _, err := s.claimEmails(ctx, sender, `
 		UPDATE notifications n SET status = 'CLAIMED', claims = n.claims + 1, updated_at = now(),
-			look_at = now() + make_interval(secs => $5)
+			next_check_at = now() + make_interval(secs => $5)
 		FROM unnest($2::text[], $3::uuid[], $4::int[]) AS t(account_id, id, claims)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM notifications n
@@ -45,11 +45,11 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account strin
 	return s.claimEmails(ctx, sender, `
 		UPDATE notifications n SET claims = n.claims + 1, updated_at = now(),
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'CLAIMED' END,
-			look_at = now() + make_interval(secs => $4)
+			next_check_at = now() + make_interval(secs => $4)
 		FROM (
 			SELECT ctid AS place FROM notifications n
-			WHERE n.account_id = $2 AND n.look_at <= now() AND `+pulledMail+`
-			ORDER BY n.look_at LIMIT $3 FOR UPDATE SKIP LOCKED) AS due
+			WHERE n.account_id = $2 AND n.next_check_at <= now() AND `+dueJobMail+`
+			ORDER BY n.next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED) AS due
 		WHERE n.ctid = due.place`, account, limit, lease.Seconds())
 }
 
@@ -62,7 +62,7 @@ func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...
 			RETURNING n.account_id, n.revocation_id, n.report_id, n.job_id, n.claims, n.attempts, n.status,
 				n.deferred_since, n.blamed_at
 		), tallied AS (
-			INSERT INTO mail_tallies AS m (account_id, job_id, slot, unknown)
+			INSERT INTO job_mail_counts AS m (account_id, job_id, slot, unknown)
 			SELECT account_id, job_id, 0, count(*) FROM claimed WHERE status = 'UNKNOWN'
 			GROUP BY account_id, job_id ORDER BY account_id, job_id
 			ON CONFLICT (account_id, job_id, slot) DO UPDATE SET unknown = m.unknown + excluded.unknown
@@ -107,8 +107,8 @@ func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, 
 	var held bool
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE notifications SET status = 'COMMITTED', updated_at = now(), look_at = now() + make_interval(secs => $4)
-		WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status = 'CLAIMED' AND look_at > now()`,
+		UPDATE notifications SET status = 'COMMITTED', updated_at = now(), next_check_at = now() + make_interval(secs => $4)
+		WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status = 'CLAIMED' AND next_check_at > now()`,
 		email.Account, uuid(email.Revocation), email.Claims, lease.Seconds()).Exec(func(tag pgconn.CommandTag) error {
 		held = tag.RowsAffected() == 1
 		return nil
@@ -122,18 +122,18 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 	batch.Queue(`
 		WITH settled AS (
 			UPDATE notifications SET status = $4, attempts = $5, updated_at = now(),
-				look_at = now() + make_interval(secs => $6),
+				next_check_at = now() + make_interval(secs => $6),
 				deferred_since = coalesce(deferred_since, CASE WHEN $8 THEN blamed_at END, CASE WHEN $9 = 'email' THEN now() END),
 				blamed_at = CASE WHEN $9 = 'server' THEN now() WHEN $9 = '' AND NOT $8 THEN blamed_at END
 			WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status IN ('CLAIMED', 'COMMITTED')
 			RETURNING job_id, status)
-		INSERT INTO mail_tallies AS m (account_id, job_id, slot, sent, failed, unknown)
+		INSERT INTO job_mail_counts AS m (account_id, job_id, slot, sent, failed, unknown)
 		SELECT $1, job_id, $7, (status = 'SENT')::int, (status = 'FAILED')::int, (status = 'UNKNOWN')::int
 		FROM settled WHERE job_id IS NOT NULL AND status <> 'PENDING'
 		ON CONFLICT (account_id, job_id, slot) DO UPDATE SET
 			sent = m.sent + excluded.sent, failed = m.failed + excluded.failed, unknown = m.unknown + excluded.unknown`,
 		email.Account, uuid(email.Revocation), email.Claims, settled.Status, settled.Attempts, settled.Delay.Seconds(),
-		email.Revocation[len(email.Revocation)-1]%tallySlots, email.ServerCleared, settled.About)
+		email.Revocation[len(email.Revocation)-1]%mailCountSlots, email.ServerCleared, settled.About)
 	switch {
 	case settled.Status == revocation.NotificationSent:
 		// Nothing is written unless the server was blamed since it last accepted a message.
@@ -146,5 +146,5 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 	return s.run(ctx, "settle an email", batch)
 }
 
-// tallySlots is how many rows the tally of a job's emails has, so that many can be settled at once.
-const tallySlots = 8
+// mailCountSlots is how many rows the tally of a job's emails has, so that many can be settled at once.
+const mailCountSlots = 8

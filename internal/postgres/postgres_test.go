@@ -114,7 +114,7 @@ func TestStore_Contention(t *testing.T) {
 			t.Errorf("contention was counted as an attempt: %+v", r)
 		}
 		release()
-		var due []revocation.Due
+		var due []revocation.DueAttempt
 		for deadline := time.Now().Add(30 * time.Second); len(due) == 0 && time.Now().Before(deadline); {
 			due, err = w.store.ClaimDue(t.Context(), 10, []time.Duration{time.Minute})
 			w.must(err)
@@ -130,8 +130,8 @@ func TestStore_Contention(t *testing.T) {
 	})
 	t.Run("what another transaction holds is passed over by the rule, and left as it is", func(t *testing.T) {
 		w := newWorld(t, 5)
-		release := w.hold(`SELECT FROM invites WHERE report_id = 3 FOR UPDATE`, `SELECT FROM outstanding WHERE report_id = 4 FOR UPDATE`)
-		done, err := w.store.CarryOutByRule(t.Context(), w.refs)
+		release := w.hold(`SELECT FROM invites WHERE report_id = 3 FOR UPDATE`, `SELECT FROM work_items WHERE report_id = 4 FOR UPDATE`)
+		done, err := w.store.RevokeFast(t.Context(), w.refs)
 		w.must(err)
 		release()
 		if len(done.Decisions) != 3 {
@@ -145,10 +145,10 @@ func TestStore_Contention(t *testing.T) {
 	})
 	t.Run("a work row that another transaction holds is busy", func(t *testing.T) {
 		w := newWorld(t, 3)
-		release := w.hold(`SELECT FROM outstanding WHERE report_id = 2 FOR UPDATE`)
+		release := w.hold(`SELECT FROM work_items WHERE report_id = 2 FOR UPDATE`)
 		done, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
 		w.must(err)
-		if len(done.Decisions) != 2 || len(done.Busy) != 1 || done.Busy[0] != w.refs[1] {
+		if len(done.Decisions) != 2 || len(done.Locked) != 1 || done.Locked[0] != w.refs[1] {
 			t.Errorf("done: %+v", done)
 		}
 		release()
@@ -161,7 +161,7 @@ func TestStore_Contention(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		policy := revocation.RetryPolicy{Base: time.Second, Max: time.Second, MaxAttempts: 2}
-		done, err := w.store.Fail(t.Context(), w.refs, func(held []revocation.Held) []revocation.Decision {
+		done, err := w.store.RecordOutcomes(t.Context(), w.refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 			return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeLockTimeout, Detail: "held"}, policy)
 		})
 		w.must(err)
@@ -201,7 +201,7 @@ func TestStore_Faults(t *testing.T) {
 	}
 	t.Run("a connection that is cut under a transaction is told, and nothing of it stays", func(t *testing.T) {
 		w := newWorld(t, 2)
-		_, err := w.store.CarryOut(t.Context(), w.refs, func(held []revocation.Held) []revocation.Decision {
+		_, err := w.store.CarryOut(t.Context(), w.refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 			terminate(w)
 			return revocation.Decide(held)
 		})
@@ -266,7 +266,7 @@ func TestStore_Plans(t *testing.T) {
 		_, err := w.store.Submit(t.Context(), flush)
 		w.must(err)
 		policy := revocation.RetryPolicy{MaxAttempts: 9}
-		_, err = w.store.Fail(t.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+		_, err = w.store.RecordOutcomes(t.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 			return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeDeadlock}, policy)
 		})
 		w.must(err)
@@ -276,7 +276,7 @@ func TestStore_Plans(t *testing.T) {
 			refs[i] = d.Ref
 		}
 		half := len(refs) / 2
-		ruled, err := w.store.CarryOutByRule(t.Context(), refs[:half])
+		ruled, err := w.store.RevokeFast(t.Context(), refs[:half])
 		w.must(err)
 		done, err := w.store.CarryOut(t.Context(), refs[half:], revocation.Decide)
 		w.must(err)
@@ -317,11 +317,11 @@ func TestStore_Plans(t *testing.T) {
 			items = append(items, revocation.Item{Row: len(items) + 1, ReportID: report})
 		}
 		w.must(w.store.AddItems(t.Context(), fresh, items, time.Minute))
-		sealed, err := w.store.SealJob(t.Context(), revocation.Seal{NewJob: fresh, Total: len(items), Notify: true})
+		sealed, err := w.store.FinalizeJob(t.Context(), revocation.FinalJob{NewJob: fresh, Total: len(items), Notify: true})
 		w.must(err)
-		agenda, err := w.store.Agenda(t.Context())
+		agenda, err := w.store.PendingWork(t.Context())
 		w.must(err)
-		if len(agenda.Turns) == 0 {
+		if len(agenda.AccountTasks) == 0 {
 			t.Fatal("no work for a job")
 		}
 		w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: fresh.ID, First: 1, Last: len(items)}))
@@ -364,14 +364,15 @@ func TestStore_Plans(t *testing.T) {
 	_, err = w.other.Exec(t.Context(), `
 		ALTER TABLE invites SET (autovacuum_enabled = false);
 		ALTER TABLE revocations SET (autovacuum_enabled = false);
-		ALTER TABLE outstanding SET (autovacuum_enabled = false);
+		ALTER TABLE work_items SET (autovacuum_enabled = false);
 		ALTER TABLE notifications SET (autovacuum_enabled = false);
 		ALTER TABLE idempotency_keys SET (autovacuum_enabled = false);
 		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(41, 100000) n;
 		INSERT INTO revocations SELECT 'acme', gen_random_uuid(), n, true, NULL, gen_random_uuid() FROM generate_series(41, 100000) n;
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, requested_by, look_at)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, requested_by, next_check_at)
 			SELECT account_id, gen_random_uuid(), report_id, true, true, id, now() + interval '1 day' FROM revocations WHERE report_id > 40;
-		INSERT INTO notifications SELECT account_id, id, report_id, 'PENDING', 0, 0, 0, now() + interval '1 day' FROM revocations WHERE report_id > 40;
+		INSERT INTO notifications (account_id, revocation_id, report_id, next_check_at)
+			SELECT account_id, id, report_id, now() + interval '1 day' FROM revocations WHERE report_id > 40;
 		INSERT INTO idempotency_keys SELECT 'acme', 'revoke', n, sha256(''), gen_random_uuid() FROM generate_series(41, 100000) n`)
 	w.must(err)
 	// A connection adds to the server's counters when it ends.
@@ -385,7 +386,7 @@ func TestStore_Plans(t *testing.T) {
 	w.must(w.store.Close())
 	for table, blocks := range w.touched(5, `
 		SELECT relname, heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables
-		WHERE relname IN ('invites', 'revocations', 'outstanding', 'notifications', 'idempotency_keys') AND idx_blks_hit > 0`) {
+		WHERE relname IN ('invites', 'revocations', 'work_items', 'notifications', 'idempotency_keys') AND idx_blks_hit > 0`) {
 		if perRow := blocks / 10; perRow > 600 { // reading the table once would be many times that
 			t.Errorf("%s: %d pages were touched for each of 10 rows among 100,000", table, perRow)
 		}

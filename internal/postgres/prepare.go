@@ -29,7 +29,7 @@ func (t *tx) prepare(ctx context.Context, batch *pgx.Batch) error {
 	return t.exchange(ctx, t.opened(&pgx.Batch{}))
 }
 
-// exchange sends a batch, and keeps in mind that its statements are prepared now. After an error they may have to be
+// requestContext sends a batch, and keeps in mind that its statements are prepared now. After an error they may have to be
 // prepared again.
 func (t *tx) exchange(ctx context.Context, batch *pgx.Batch) error {
 	err := t.conn.SendBatch(ctx, batch).Close()
@@ -52,14 +52,14 @@ func (t *tx) exchange(ctx context.Context, batch *pgx.Batch) error {
 // errParameter stands for the driver's error about a parameter, which quotes the value.
 var errParameter = errors.New("a parameter of a statement does not fit its type")
 
-// misfit tells that a parameter could not be encoded. Its statement was not sent, nor any that follows.
-func misfit(err error) bool {
+// isEncodeError tells that a parameter could not be encoded. Its statement was not sent, nor any that follows.
+func isEncodeError(err error) bool {
 	batch, ok := errors.AsType[pgx.ErrPreprocessingBatch](err)
 	return ok && strings.HasPrefix(batch.Error(), "error preprocessing batch (build)")
 }
 
-// advised adds to an error about prepared statements what to do: somebody between has changed the session.
-func advised(err error) error {
+// withTypes adds to an error about prepared statements what to do: somebody between has changed the session.
+func withTypes(err error) error {
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && (answer.Code == "26000" || answer.Code == "42P05") {
 		return fmt.Errorf("%w: behind a pooler of transactions, add default_query_exec_mode=cache_describe to the query of DATABASE_URL", err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTx_Prepare(t *testing.T) {
-	url := firstVersion(t)
+	url := migrated(t)
 	s, other := open(t, url), connect(t, url)
 	insert := func() error {
 		batch := &pgx.Batch{}
@@ -35,7 +35,7 @@ func TestTx_Prepare(t *testing.T) {
 // A parameter that cannot be encoded is a mistake in the program: nothing of its transaction was sent, and the outcome
 // is known.
 func TestTx_Misfit(t *testing.T) {
-	url := firstVersion(t)
+	url := migrated(t)
 	s := open(t, url)
 	for _, known := range []bool{false, true} { // on a connection that has prepared the statement before
 		batch := &pgx.Batch{}

@@ -31,7 +31,7 @@ const (
 	FROM `
 	storedFacts = ` AS r
 	LEFT JOIN LATERAL (
-		SELECT * FROM outstanding o
+		SELECT * FROM work_items o
 		WHERE o.account_id = r.account_id AND o.revocation_id = r.id AND r.completed_at IS NULL OFFSET 0) AS o ON true
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
@@ -40,7 +40,7 @@ const (
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
 	WHERE r.account_id ` + ofAccount + ` AND (r.job_id IS NULL OR j.visible)`
 
-	selectUnderWay = underWayColumns + `FROM outstanding WHERE account_id ` + ofAccount + ` AND requested_by IS NOT NULL`
+	selectUnderWay = underWayColumns + `FROM work_items WHERE account_id ` + ofAccount + ` AND requested_by IS NOT NULL`
 
 	underWayColumns = `
 	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,

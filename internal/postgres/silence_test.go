@@ -9,7 +9,7 @@ import (
 
 // A process that is stopped in a transaction keeps no rows for longer than a transaction may take.
 func TestTx_Silence(t *testing.T) {
-	s := open(t, firstVersion(t))
+	s := open(t, migrated(t))
 	var limit time.Duration
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT current_setting('idle_in_transaction_session_timeout')::interval`).

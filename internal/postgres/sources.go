@@ -42,7 +42,7 @@ func (r idRange) stored(columns, report string) string {
 
 // waiting selects the work rows that are read at most.
 func (r idRange) waiting(columns string) string {
-	return `SELECT ` + columns + ` FROM outstanding WHERE account_id ` + ofAccount +
+	return `SELECT ` + columns + ` FROM work_items WHERE account_id ` + ofAccount +
 		strings.ReplaceAll(r.rows, " id ", " revocation_id ") + ` ORDER BY revocation_id ` + r.order
 }
 

@@ -27,7 +27,7 @@ var (
 	_ revocation.NotificationStore = (*Store)(nil)
 	_ revocation.BulkStore         = (*Store)(nil)
 	_ revocation.CallStore         = (*Store)(nil)
-	_ revocation.HousekeepingStore = (*Store)(nil)
+	_ revocation.JanitorStore      = (*Store)(nil)
 )
 
 // Store is the database. It is safe for concurrent use.
@@ -37,7 +37,7 @@ type Store struct {
 	cautious atomic.Int64
 	lookups  *batch.Batcher[*lookup]
 
-	looks, changes, keys lane
+	readConns, writeConns, keyConns connLimit
 }
 
 const (
@@ -59,7 +59,7 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 		config.ConnConfig.Tracer = multitracer.New(tracers...)
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	s := &Store{looks: make(lane, maxLooks), changes: make(lane, maxChanges), keys: make(lane, maxKeys)}
+	s := &Store{readConns: make(connLimit, maxReadConns), writeConns: make(connLimit, maxWriteConns), keyConns: make(connLimit, maxKeyConns)}
 	s.lookups = batch.New(lookupBatches, s.lookUp)
 	preferWritable(config.ConnConfig, url)
 	giveUpUseless(config.ConnConfig, func() { s.pool.Reset() })

@@ -68,7 +68,7 @@ const known = `
 // for an email may change, unless they are locked already.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
-		Bound:    make(map[revocation.AccountKey]revocation.Binding),
+		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
 		Invites:  make(map[revocation.InviteKey]bool, len(flush)),
 		UnderWay: make(map[revocation.InviteKey]revocation.UnderWay),
 	}
@@ -96,7 +96,7 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 					return err
 				}
 				copy(b.Fingerprint[:], fingerprint)
-				facts.Bound[b.AccountKey] = b
+				facts.Bound[b.IdempotencyKey] = b
 			}
 			return rows.Err()
 		})
@@ -107,10 +107,10 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 		FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS t(account_id, report_id, notify)
 		CROSS JOIN LATERAL (`+known+`) AS i
 		LEFT JOIN LATERAL (
-			SELECT o.revocation_id, o.notify FROM outstanding o
+			SELECT o.revocation_id, o.notify FROM work_items o
 			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true
 		LEFT JOIN LATERAL (
-			SELECT h.ctid AS place FROM outstanding h
+			SELECT h.ctid AS place FROM work_items h
 			WHERE h.account_id = t.account_id AND h.revocation_id = o.revocation_id AND t.notify AND NOT o.notify
 			FOR UPDATE SKIP LOCKED) AS held ON true`,
 		accounts, reports, notify).Query(func(rows pgx.Rows) error {
@@ -138,17 +138,17 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 // was. All flushes take their rows in the same order, so they wait for each other but never in a circle.
 func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 	batch := &pgx.Batch{}
-	if n := len(plan.Wish); n > 0 {
+	if n := len(plan.EnableNotify); n > 0 {
 		// An upstream that may have been called already was told what to do about the email.
 		accounts, ids := make([]string, n), make([]uuid, n)
-		for i, w := range plan.Wish {
+		for i, w := range plan.EnableNotify {
 			accounts[i], ids[i] = w.Account, uuid(w.ID)
 		}
 		exactly(batch, n, `
-			UPDATE outstanding o SET notify = o.notify OR NOT o.in_doubt
+			UPDATE work_items o SET notify = o.notify OR NOT o.in_doubt
 			FROM unnest($1::text[], $2::uuid[]) AS t(account_id, id)
 			CROSS JOIN LATERAL (
-				SELECT ctid AS place FROM outstanding o
+				SELECT ctid AS place FROM work_items o
 				WHERE o.account_id = t.account_id AND o.revocation_id = t.id
 				FOR UPDATE) AS held
 			WHERE o.ctid = held.place`, accounts, ids)
@@ -182,12 +182,12 @@ func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 		notify[i], references[i], requested[i] = s.Notify, s.ClientReference, uuid(s.RequestedBy)
 	}
 	exactly(batch, n, `
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, client_reference, requested_by, look_at)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, client_reference, requested_by, next_check_at)
 		SELECT t.account_id, t.id, t.report_id, true, t.notify, t.client_reference, t.requested_by,
 			clock_timestamp() + make_interval(secs => $7)
 		FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[], $5::text[], $6::uuid[])
 			AS t(account_id, id, report_id, notify, client_reference, requested_by)
 		CROSS JOIN LATERAL (`+known+`) AS i
 		ON CONFLICT (account_id, report_id) WHERE single DO NOTHING`,
-		accounts, ids, reports, notify, references, requested, revocation.Grace(0).Seconds())
+		accounts, ids, reports, notify, references, requested, revocation.VisibilityTimeout(0).Seconds())
 }

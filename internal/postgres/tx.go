@@ -93,7 +93,7 @@ func (s *Store) transact(ctx context.Context, t *tx, fn func(context.Context, *t
 func (s *Store) change(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
-	leave, err := s.changes.enter(ctx)
+	leave, err := s.writeConns.acquire(ctx)
 	if err != nil {
 		return fault(name, err)
 	}
@@ -107,7 +107,7 @@ func (s *Store) change(ctx context.Context, name string, fn func(context.Context
 func (s *Store) look(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	waiting, stopWaiting := context.WithTimeout(ctx, readTimeout)
 	defer stopWaiting()
-	leave, err := s.looks.enter(waiting)
+	leave, err := s.readConns.acquire(waiting)
 	if err != nil {
 		return fault(name, err)
 	}

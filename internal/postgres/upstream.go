@@ -35,27 +35,27 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH singles AS MATERIALIZED (
-			SELECT ctid AS place, in_doubt, false AS cancelled FROM outstanding
-			WHERE account_id = $1 AND single = true AND look_at <= now() AND pulled AND epoch >= 0
-			ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
+			SELECT ctid AS place, in_doubt, false AS cancelled FROM work_items
+			WHERE account_id = $1 AND single = true AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
+			ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED
 		), items AS MATERIALIZED (
 			SELECT ctid AS place, in_doubt, NOT in_doubt AND coalesce((
 				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = $1 AND j.id = o.job_id), false) AS cancelled
-			FROM outstanding o
-			WHERE account_id = $1 AND single = false AND look_at <= now() AND pulled AND epoch >= 0
-			ORDER BY look_at LIMIT least($3, $2 - (SELECT count(*) FROM singles)) FOR UPDATE SKIP LOCKED
+			FROM work_items o
+			WHERE account_id = $1 AND single = false AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
+			ORDER BY next_check_at LIMIT least($3, $2 - (SELECT count(*) FROM singles)) FOR UPDATE SKIP LOCKED
 		), due AS (
 			SELECT * FROM singles UNION ALL SELECT * FROM items
 		)
-		UPDATE outstanding o SET epoch = o.epoch + 1, claimed = true, in_doubt = NOT due.cancelled,
-			look_at = now() + make_interval(secs => $4)
+		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, in_doubt = NOT due.cancelled,
+			next_check_at = now() + make_interval(secs => $4)
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.revocation_id, o.attempt, o.epoch, o.report_id, o.notify, o.job_id, due.in_doubt, due.cancelled`,
+		RETURNING o.revocation_id, o.attempt, o.dispatch_count, o.report_id, o.notify, o.job_id, due.in_doubt, due.cancelled`,
 		account, limit, items, lease.Seconds()).Query(func(rows pgx.Rows) error {
 		var call revocation.Call
 		var job *uuid
 		_, err := pgx.ForEachRow(rows, []any{
-			(*uuid)(&call.ID), &call.Attempt, &call.Epoch, &call.ReportID, &call.Notify, &job, &call.InDoubt, &call.Cancelled,
+			(*uuid)(&call.ID), &call.Attempt, &call.DispatchCount, &call.ReportID, &call.Notify, &job, &call.InDoubt, &call.Cancelled,
 		}, func() error {
 			call.Account, call.Job = account, revocation.ID{}
 			if job != nil {
@@ -74,19 +74,19 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 
 // ExtendCalls implements revocation.CallStore.
 func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
-	accounts, ids, epochs := make([]string, len(calls)), make([]uuid, len(calls)), make([]int, len(calls))
+	accounts, ids, dispatchCounts := make([]string, len(calls)), make([]uuid, len(calls)), make([]int, len(calls))
 	for i, call := range calls {
-		accounts[i], ids[i], epochs[i] = call.Account, uuid(call.ID), call.Epoch
+		accounts[i], ids[i], dispatchCounts[i] = call.Account, uuid(call.ID), call.DispatchCount
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE outstanding o SET look_at = now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, epoch)
+		UPDATE work_items o SET next_check_at = now() + make_interval(secs => $4)
+		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, dispatch_count)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place FROM outstanding o
-			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.epoch = t.epoch AND o.claimed
+			SELECT ctid AS place FROM work_items o
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.dispatch_count = t.dispatch_count AND o.claimed
 			FOR UPDATE SKIP LOCKED) AS held
-		WHERE o.ctid = held.place`, accounts, ids, epochs, lease.Seconds())
+		WHERE o.ctid = held.place`, accounts, ids, dispatchCounts, lease.Seconds())
 	return s.run(ctx, "extend calls", batch)
 }
 

@@ -50,7 +50,7 @@ func TestRedisAway(t *testing.T) {
 					return client.EnqueueNotifications(ctx, []revocation.NotificationRef{{Account: "acme", Revocation: ref(2).ID}})
 				},
 				"EnqueueTurns": func(ctx context.Context) error {
-					return client.EnqueueTurns(ctx, revocation.TurnJobs, []string{"acme"})
+					return client.EnqueueAccountTasks(ctx, revocation.JobsTask, []string{"acme"})
 				},
 				"Ready": client.Ready,
 			} {
@@ -62,7 +62,7 @@ func TestRedisAway(t *testing.T) {
 					t.Errorf("%s took %s to fail", what, took)
 				}
 			}
-			if client.Yield(revocation.TurnJobs)(t.Context()) {
+			if client.Yield(revocation.JobsTask)(t.Context()) {
 				t.Error("a turn ends though nobody is known to wait")
 			}
 			if got := client.Health(t.Context()).State; got != queue.StateAway {

@@ -24,14 +24,14 @@ func BenchmarkPickUp(b *testing.B) {
 func BenchmarkPickUpBesideTurns(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
 		client := queue.NewClient(r)
-		yield := client.Yield(revocation.TurnJobs)
+		yield := client.Yield(revocation.JobsTask)
 		go func() {
 			for b.Context().Err() == nil {
-				_ = client.EnqueueTurns(b.Context(), revocation.TurnJobs, accounts(10))
+				_ = client.EnqueueAccountTasks(b.Context(), revocation.JobsTask, accounts(10))
 				time.Sleep(250 * time.Millisecond)
 			}
 		}()
-		pickUp(b, r, turns{revocation.TurnJobs: func(ctx context.Context, _ string) error {
+		pickUp(b, r, turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
 			for {
 				time.Sleep(20 * time.Millisecond)
 				if yield(ctx) {
@@ -44,7 +44,7 @@ func BenchmarkPickUpBesideTurns(b *testing.B) {
 
 func pickUp(b *testing.B, r *redis.Client, turns turns) {
 	begun := make(chan time.Time, 1)
-	start(b, queue.WorkerOptions{Redis: r, Turns: turns, CarryOut: func(context.Context, []revocation.Ref) error {
+	start(b, queue.WorkerOptions{Redis: r, AccountTasks: turns, CarryOut: func(context.Context, []revocation.Ref) error {
 		begun <- time.Now()
 		return nil
 	}})
@@ -78,14 +78,14 @@ func BenchmarkEnqueueTurns(b *testing.B) {
 				client := queue.NewClient(r)
 				for name, empty := range map[string]bool{"there": false, "lost": true} {
 					b.Run(name, func(b *testing.B) {
-						giveTurns(b, client, revocation.TurnJobs, accounts(n)...)
+						giveTurns(b, client, revocation.JobsTask, accounts(n)...)
 						for b.Loop() {
 							if empty {
 								b.StopTimer()
 								r.FlushAll(b.Context())
 								b.StartTimer()
 							}
-							giveTurns(b, client, revocation.TurnJobs, accounts(n)...)
+							giveTurns(b, client, revocation.JobsTask, accounts(n)...)
 						}
 					})
 				}
@@ -106,8 +106,8 @@ func accounts(n int) []string {
 func BenchmarkIdle(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
 		nothing := func(context.Context, string) error { return nil }
-		start(b, queue.WorkerOptions{Redis: r, Turns: turns{
-			revocation.TurnJobs: nothing, revocation.TurnUpstream: nothing, revocation.TurnMails: nothing,
+		start(b, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+			revocation.JobsTask: nothing, revocation.UpstreamTask: nothing, revocation.MailTask: nothing,
 		}})
 		time.Sleep(time.Second) // it has started
 		var spent, passed time.Duration

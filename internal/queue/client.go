@@ -3,7 +3,7 @@
 //
 // What was submitted singly goes in batches of ids. Of bulk jobs there is in Redis only whose turn it is: a task names
 // an account, and whoever carries it out finds in the database what there is to do. An account has a few such tasks
-// at most, whatever the size of its jobs, and accounts come one after the other; see EnqueueTurns.
+// at most, whatever the size of its jobs, and accounts come one after the other; see EnqueueAccountTasks.
 //
 // Beside the tasks, two kinds of messages go through Redis's pub/sub, which keeps nothing: a wake-up for a
 // queue's idle workers, so that they need not poll, and the ids of revocations whose outcome was written.
@@ -38,20 +38,20 @@ var (
 func NewClient(r *redis.Client) *Client {
 	// The same pool of connections under a client of its own, so that the hook stays with the tasks.
 	enqueueing := r.WithTimeout(opTimeout)
-	enqueueing.AddHook(announce{client: r})
+	enqueueing.AddHook(publishWake{client: r})
 	return &Client{redis: r, tasks: asynq.NewClientFromRedisClient(enqueueing)}
 }
 
 // sendTimeout bounds the few commands that send one task.
 const sendTimeout = 3 * time.Second
 
-// EnqueueRevocations sends one batch as one task, named by the first Ref and epoch; a task of that name which
+// EnqueueRevocations sends one batch as one task, named by the first Ref and dispatch count; a task of that name which
 // is already there is as good as sent. It returns within sendTimeout, also when ctx has no deadline.
-func (c *Client) EnqueueRevocations(ctx context.Context, epoch int, batch []revocation.Ref) error {
+func (c *Client) EnqueueRevocations(ctx context.Context, dispatchCount int, batch []revocation.Ref) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	task, err := revocationsTask(revocation.Origin(ctx), epoch, batch)
+	task, err := revocationsTask(revocation.TraceParent(ctx), dispatchCount, batch)
 	if err != nil {
 		return fmt.Errorf("enqueue revocations: %w", err)
 	}
@@ -66,7 +66,7 @@ func (c *Client) EnqueueNotifications(ctx context.Context, batch []revocation.No
 	if len(batch) == 0 {
 		return nil
 	}
-	task, err := notificationsTask(revocation.Origin(ctx), batch)
+	task, err := notificationsTask(revocation.TraceParent(ctx), batch)
 	if err != nil {
 		return fmt.Errorf("enqueue emails: %w", err)
 	}

@@ -12,32 +12,32 @@ import (
 
 // failures tells of the tries that failed: those that handle saw, and those that asynq ended because their time or
 // their lease was over. A task's are few. Turns that fail come again as often as the dispatcher looks, so that of each
-// account's turns of a kind one is told in complaintInterval, with the number of those left out before it.
+// account's turns of a kind one is told in logInterval, with the number of those left out before it.
 type failures struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
-	told  map[turnKey]complaint
+	told  map[accountTaskKey]logged
 	swept time.Time // when told was last looked through
 }
 
-type turnKey struct{ task, account string }
+type accountTaskKey struct{ task, account string }
 
-// complaint is when it was made, and how many were not made since.
-type complaint struct {
+// logged is when it was made, and how many were not made since.
+type logged struct {
 	at      time.Time
 	leftOut int
 }
 
 func newFailures(log *slog.Logger) *failures {
-	return &failures{log: log, told: make(map[turnKey]complaint)}
+	return &failures{log: log, told: make(map[accountTaskKey]logged)}
 }
 
 // HandleError implements asynq.ErrorHandler.
 func (f *failures) HandleError(ctx context.Context, task *asynq.Task, err error) {
 	leftOut, tell := 0, true
-	if isTurn(task.Type()) {
-		leftOut, tell = f.pass(turnKey{task.Type(), string(task.Payload())}, time.Now())
+	if isAccountTask(task.Type()) {
+		leftOut, tell = f.pass(accountTaskKey{task.Type(), string(task.Payload())}, time.Now())
 	}
 	if !tell {
 		return
@@ -61,28 +61,28 @@ func (f *failures) HandleError(ctx context.Context, task *asynq.Task, err error)
 }
 
 // pass tells whether a turn's failure is told, and how many were not since the last that was.
-func (f *failures) pass(turn turnKey, now time.Time) (leftOut int, ok bool) {
+func (f *failures) pass(turn accountTaskKey, now time.Time) (leftOut int, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last, known := f.told[turn]
-	if known && now.Sub(last.at) < complaintInterval {
+	if known && now.Sub(last.at) < logInterval {
 		last.leftOut++
 		f.told[turn] = last
 		return 0, false
 	}
 	f.forget(now)
-	f.told[turn] = complaint{at: now}
+	f.told[turn] = logged{at: now}
 	return last.leftOut, true
 }
 
 // forget drops, now and then, what has not failed for long, so that no number of accounts adds up.
 func (f *failures) forget(now time.Time) {
-	if now.Sub(f.swept) < complaintInterval {
+	if now.Sub(f.swept) < logInterval {
 		return
 	}
 	f.swept = now
 	for turn, last := range f.told {
-		if now.Sub(last.at) >= 2*complaintInterval {
+		if now.Sub(last.at) >= 2*logInterval {
 			delete(f.told, turn)
 		}
 	}

@@ -11,7 +11,7 @@ func TestFailures(t *testing.T) {
 	f := newFailures(slog.New(slog.DiscardHandler))
 	now := time.Unix(1_800_000_000, 0)
 	pass := func(account string) (leftOut int, ok bool) {
-		return f.pass(turnKey{"turn-jobs:v1", account}, now)
+		return f.pass(accountTaskKey{"turn-jobs:v1", account}, now)
 	}
 	told := func(account string, want int) {
 		t.Helper()
@@ -26,15 +26,15 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	told("globex", 0)
-	now = now.Add(complaintInterval)
+	now = now.Add(logInterval)
 	told("acme", 16)
-	now = now.Add(complaintInterval)
+	now = now.Add(logInterval)
 	told("acme", 0)
 
 	for i := range 1000 {
 		pass(fmt.Sprint("account-", i))
 	}
-	now = now.Add(2 * complaintInterval)
+	now = now.Add(2 * logInterval)
 	told("acme", 0)
 	if n := len(f.told); n != 1 {
 		t.Errorf("%d accounts are remembered that have not failed since", n)

@@ -30,9 +30,9 @@ func unreadable(why error) error {
 
 var errType = errors.New("the type of the task is unknown: it is another version's")
 
-// foreign is a task of another version. It goes back as often as it may be retried, so that a worker of that version
+// otherVersion is a task of another version. It goes back as often as it may be retried, so that a worker of that version
 // gets it; where none does, it is as good as unreadable.
-func foreign(ctx context.Context) error {
+func otherVersion(ctx context.Context) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	if most, _ := asynq.GetMaxRetry(ctx); retried >= most {
 		return unreadable(errType)
@@ -49,7 +49,7 @@ func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut
 			}
 		}()
 		if task.Type() != taskType {
-			return foreign(ctx)
+			return otherVersion(ctx)
 		}
 		work, err := read(task.Payload())
 		if err != nil {
@@ -64,19 +64,19 @@ func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut
 	})
 }
 
-// following has a batch carried out under the origin of its task.
-func following[Ref any](carryOut func(context.Context, []Ref) error) func(context.Context, work[Ref]) error {
+// withTraceParent has a batch carried out under the origin of its task.
+func withTraceParent[Ref any](carryOut func(context.Context, []Ref) error) func(context.Context, work[Ref]) error {
 	return func(ctx context.Context, w work[Ref]) error {
-		return carryOut(revocation.WithOrigin(ctx, w.origin), w.batch)
+		return carryOut(revocation.WithTraceParent(ctx, w.traceParent), w.batch)
 	}
 }
 
-// handleTurn makes a handler of turns of one kind. One that failed leaves nothing in Redis, so that the account can
+// handleAccountTask makes a handler of turns of one kind. One that failed leaves nothing in Redis, so that the account can
 // have another in its place.
-func handleTurn(kind revocation.Turn, turn func(ctx context.Context, account string) error) asynq.Handler {
-	handler := handle(turnType(kind), readTurn, turn)
+func handleAccountTask(kind revocation.AccountTask, turn func(ctx context.Context, account string) error) asynq.Handler {
+	handler := handle(accountTaskType(kind), readAccountTask, turn)
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
-		ctx = revocation.WithOrigin(ctx, task.Headers()[originHeader])
+		ctx = revocation.WithTraceParent(ctx, task.Headers()[traceParentHeader])
 		if err := handler.ProcessTask(ctx, task); err != nil {
 			return fmt.Errorf("%w: %w", err, asynq.RevokeTask)
 		}

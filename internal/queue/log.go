@@ -10,9 +10,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// complaintInterval keeps the loops of asynq and go-redis, which complain up to ten times a second each while
+// logInterval keeps the loops of asynq and go-redis, which complain up to ten times a second each while
 // Redis is away, from filling the log.
-const complaintInterval = 10 * time.Second
+const logInterval = 10 * time.Second
 
 // serverLog gives what asynq has to say to slog. Of tasks it names the ids and never the payloads.
 type serverLog struct {
@@ -21,7 +21,7 @@ type serverLog struct {
 }
 
 func newServerLog(log *slog.Logger) *serverLog {
-	return &serverLog{log: log, sometimes: rate.Sometimes{Interval: complaintInterval}}
+	return &serverLog{log: log, sometimes: rate.Sometimes{Interval: logInterval}}
 }
 
 func (l *serverLog) Debug(args ...any) { l.log.Debug(fmt.Sprint(args...)) }
@@ -38,7 +38,7 @@ func (l *serverLog) Fatal(args ...any) { l.Error(args...) }
 // LogRedis makes go-redis give its complaints, about connections that it could not make for the most part, to
 // log. It holds for the whole process and belongs before its first client.
 func LogRedis(log *slog.Logger) {
-	redis.SetLogger(&redisLog{log: log, sometimes: rate.Sometimes{Interval: complaintInterval}})
+	redis.SetLogger(&redisLog{log: log, sometimes: rate.Sometimes{Interval: logInterval}})
 }
 
 type redisLog struct {

@@ -34,8 +34,8 @@ var taskStates = map[string]func(redis.Pipeliner, context.Context, string) *redi
 // queueNames are the queues of all classes.
 func queueNames() []string {
 	names := []string{queueSingle, queueMail}
-	for _, kind := range []revocation.Turn{revocation.TurnJobs, revocation.TurnUpstream, revocation.TurnMails} {
-		names = append(names, turnClasses[kind].queue)
+	for _, kind := range []revocation.AccountTask{revocation.JobsTask, revocation.UpstreamTask, revocation.MailTask} {
+		names = append(names, taskClasses[kind].queue)
 	}
 	return names
 }

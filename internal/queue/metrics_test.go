@@ -21,7 +21,7 @@ func TestLook(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := client.EnqueueTurns(t.Context(), revocation.TurnUpstream, []string{"acme"}); err != nil {
+			if err := client.EnqueueAccountTasks(t.Context(), revocation.UpstreamTask, []string{"acme"}); err != nil {
 				t.Fatal(err)
 			}
 			look, err := client.Look(t.Context())

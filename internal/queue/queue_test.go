@@ -149,7 +149,7 @@ func TestTasks(t *testing.T) {
 		t.Run("emails arrive as they were sent", func(t *testing.T) {
 			sent := []revocation.NotificationRef{
 				{Account: "acme", Revocation: ref(1).ID},
-				{Account: "acme", Revocation: ref(2).ID, Claims: 3, Epoch: 4},
+				{Account: "acme", Revocation: ref(2).ID, Claims: 3, DispatchCount: 4},
 			}
 			if err := client.EnqueueNotifications(t.Context(), sent); err != nil {
 				t.Fatal(err)
@@ -221,8 +221,8 @@ func TestIdleWorkerDoesNotPoll(t *testing.T) {
 	r := connect(t, testservers.Redis(t))
 	batches := make(chan []revocation.Ref, 1)
 	nothing := func(context.Context, string) error { return nil }
-	start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), Turns: turns{
-		revocation.TurnJobs: nothing, revocation.TurnUpstream: nothing, revocation.TurnMails: nothing,
+	start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: turns{
+		revocation.JobsTask: nothing, revocation.UpstreamTask: nothing, revocation.MailTask: nothing,
 	}})
 	enqueue(t, queue.NewClient(r), ref(1))
 	await(t, batches)

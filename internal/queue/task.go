@@ -13,7 +13,7 @@ import (
 )
 
 // The classes of work. Each has a queue of its own, and in a worker a server with its own slots. Those that accounts
-// take turns in are turnClasses.
+// take turns in are taskClasses.
 const (
 	queueSingle = "single"
 	queueMail   = "mail"
@@ -27,11 +27,13 @@ const (
 	typeNotifications = "notifications:v1"
 )
 
-const turnPrefix = "turn-"
+const accountTaskPrefix = "turn-"
 
-func turnType(kind revocation.Turn) string { return turnPrefix + string(kind) + ":v1" }
+func accountTaskType(kind revocation.AccountTask) string {
+	return accountTaskPrefix + string(kind) + ":v1"
+}
 
-func isTurn(taskType string) bool { return strings.HasPrefix(taskType, turnPrefix) }
+func isAccountTask(taskType string) bool { return strings.HasPrefix(taskType, accountTaskPrefix) }
 
 const (
 	// maxRetry bounds asynq's own retries. They are for what could not even be recorded, mostly because the
@@ -57,8 +59,8 @@ func wakeChannel(queue string) string { return "rescind:wake:" + queue }
 // payload is what a task carries: its items grouped by account, so that an account's id is written once. Origin is
 // what the task follows from, for those who trace; a worker that does not know it does without.
 type payload[Item any] struct {
-	Origin   string               `json:"origin,omitempty"`
-	Accounts []accountItems[Item] `json:"accounts"`
+	TraceParent string               `json:"origin,omitempty"`
+	Accounts    []accountItems[Item] `json:"accounts"`
 }
 
 type accountItems[Item any] struct {
@@ -80,7 +82,7 @@ type notificationItem struct {
 var errPayload = errors.New("the payload cannot be read")
 
 // revocationsTask makes the task of a batch that is not empty.
-func revocationsTask(origin string, epoch int, batch []revocation.Ref) (*asynq.Task, error) {
+func revocationsTask(origin string, dispatchCount int, batch []revocation.Ref) (*asynq.Task, error) {
 	data, err := write(origin, batch, func(r revocation.Ref) (string, revocationItem) {
 		return r.Account, revocationItem{ID: r.ID.String(), Attempt: r.Attempt}
 	})
@@ -89,7 +91,7 @@ func revocationsTask(origin string, epoch int, batch []revocation.Ref) (*asynq.T
 	}
 	return asynq.NewTask(typeRevocations, data,
 		asynq.Queue(queueSingle), asynq.MaxRetry(maxRetry), asynq.Timeout(revocationsTimeout),
-		asynq.TaskID(fmt.Sprintf("%s:%d:%d", batch[0].ID, batch[0].Attempt, epoch))), nil
+		asynq.TaskID(fmt.Sprintf("%s:%d:%d", batch[0].ID, batch[0].Attempt, dispatchCount))), nil
 }
 
 func readRevocations(data []byte) (work[revocation.Ref], error) {
@@ -102,7 +104,7 @@ func readRevocations(data []byte) (work[revocation.Ref], error) {
 // notificationsTask makes the task of a batch that is not empty.
 func notificationsTask(origin string, batch []revocation.NotificationRef) (*asynq.Task, error) {
 	data, err := write(origin, batch, func(r revocation.NotificationRef) (string, notificationItem) {
-		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, Epoch: r.Epoch}
+		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, Epoch: r.DispatchCount}
 	})
 	if err != nil {
 		return nil, err
@@ -110,20 +112,20 @@ func notificationsTask(origin string, batch []revocation.NotificationRef) (*asyn
 	first := batch[0]
 	return asynq.NewTask(typeNotifications, data,
 		asynq.Queue(queueMail), asynq.MaxRetry(maxRetry), asynq.Timeout(notificationsTimeout),
-		asynq.TaskID(fmt.Sprintf("%s:%d:%d", first.Revocation, first.Claims, first.Epoch))), nil
+		asynq.TaskID(fmt.Sprintf("%s:%d:%d", first.Revocation, first.Claims, first.DispatchCount))), nil
 }
 
 func readNotifications(data []byte) (work[revocation.NotificationRef], error) {
 	return read(data, func(account string, item notificationItem) (revocation.NotificationRef, bool) {
 		id, ok := revocation.ParseID(item.Revocation)
 		return revocation.NotificationRef{
-			Account: account, Revocation: id, Claims: item.Claims, Epoch: item.Epoch,
+			Account: account, Revocation: id, Claims: item.Claims, DispatchCount: item.Epoch,
 		}, ok
 	})
 }
 
 func write[Ref, Item any](origin string, batch []Ref, split func(Ref) (account string, item Item)) ([]byte, error) {
-	p := payload[Item]{Origin: origin}
+	p := payload[Item]{TraceParent: origin}
 	at := make(map[string]int)
 	for _, ref := range batch {
 		account, item := split(ref)
@@ -140,8 +142,8 @@ func write[Ref, Item any](origin string, batch []Ref, split func(Ref) (account s
 
 // work is what was read of a task.
 type work[Ref any] struct {
-	batch  []Ref
-	origin string
+	batch       []Ref
+	traceParent string
 }
 
 // read gives the batch of a payload, its accounts one after the other. Its error never quotes the payload.
@@ -150,7 +152,7 @@ func read[Ref, Item any](data []byte, join func(account string, item Item) (Ref,
 	if err := json.Unmarshal(data, &p); err != nil {
 		return work[Ref]{}, errPayload
 	}
-	w := work[Ref]{origin: p.Origin}
+	w := work[Ref]{traceParent: p.TraceParent}
 	for _, group := range p.Accounts {
 		for _, item := range group.Items {
 			ref, ok := join(group.Account, item)

@@ -32,7 +32,7 @@ func TestFailedTurn(t *testing.T) {
 				log := &buffer{}
 				start(t, queue.WorkerOptions{
 					Redis: r, Log: slog.New(slog.NewTextHandler(log, nil)),
-					Turns: turns{revocation.TurnJobs: func(_ context.Context, account string) error {
+					AccountTasks: turns{revocation.JobsTask: func(_ context.Context, account string) error {
 						if failing.Load() {
 							return fail()
 						}
@@ -40,9 +40,9 @@ func TestFailedTurn(t *testing.T) {
 						return nil
 					}},
 				})
-				giveTurns(t, client, revocation.TurnJobs, "acme")
+				giveTurns(t, client, revocation.JobsTask, "acme")
 				until(t, "nothing is left of them", func() bool { return len(tokens(t, r)) == 0 })
-				giveTurns(t, client, revocation.TurnJobs, "globex")
+				giveTurns(t, client, revocation.JobsTask, "globex")
 				until(t, "nothing is left of the others", func() bool { return len(tokens(t, r)) == 0 })
 				for _, account := range []string{"acme", "globex"} { // of four turns that failed
 					if n := log.count("task failed", "task=turn-jobs:v1", "task_id=jobs:"+account+":", "no such table"); n != 1 {
@@ -50,7 +50,7 @@ func TestFailedTurn(t *testing.T) {
 					}
 				}
 				failing.Store(false)
-				giveTurns(t, client, revocation.TurnJobs, "acme")
+				giveTurns(t, client, revocation.JobsTask, "acme")
 				for range 4 {
 					await(t, went)
 				}
@@ -99,9 +99,9 @@ func TestTurnsComeBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, r *redis.Client) {
 				client := queue.NewClient(r)
-				giveTurns(t, client, revocation.TurnJobs, "acme")
+				giveTurns(t, client, revocation.JobsTask, "acme")
 				lose(t, r)
-				giveTurns(t, client, revocation.TurnJobs, "acme")
+				giveTurns(t, client, revocation.JobsTask, "acme")
 				if n := pending(t, r, "bulk"); n != 4 {
 					t.Errorf("%d turns wait, want 4", n)
 				}
@@ -109,8 +109,8 @@ func TestTurnsComeBack(t *testing.T) {
 					t.Errorf("%d turns are archived", n)
 				}
 				went := make(chan string, 100)
-				start(t, queue.WorkerOptions{Redis: r, Turns: turns{
-					revocation.TurnJobs: func(_ context.Context, account string) error {
+				start(t, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+					revocation.JobsTask: func(_ context.Context, account string) error {
 						went <- account
 						return nil
 					},

@@ -29,8 +29,8 @@ func hang(redisURL string) {
 		panic(err)
 	}
 	err = queue.NewWorker(queue.WorkerOptions{
-		Redis: client, Log: quiet, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 4},
-		Turns: turns{revocation.TurnJobs: func(context.Context, string) error {
+		Redis: client, Log: quiet, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
+		AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
 			fmt.Println("begun")
 			select {}
 		}},
@@ -73,7 +73,7 @@ func TestTurnsOfAKilledWorker(t *testing.T) {
 	r := connect(t, redisURL)
 	client := queue.NewClient(r)
 	begun, kill := startVictim(t, redisURL)
-	giveTurns(t, client, revocation.TurnJobs, "acme")
+	giveTurns(t, client, revocation.JobsTask, "acme")
 	for range 4 {
 		await(t, begun)
 	}
@@ -81,14 +81,14 @@ func TestTurnsOfAKilledWorker(t *testing.T) {
 	killed := time.Now()
 
 	went := make(chan string, 100)
-	start(t, queue.WorkerOptions{Redis: r, Turns: turns{
-		revocation.TurnJobs: func(_ context.Context, account string) error {
+	start(t, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+		revocation.JobsTask: func(_ context.Context, account string) error {
 			went <- account
 			return nil
 		},
 	}})
 	until(t, "another worker gets a turn", func() bool {
-		giveTurns(t, client, revocation.TurnJobs, "acme")
+		giveTurns(t, client, revocation.JobsTask, "acme")
 		return len(went) > 0
 	})
 	took := time.Since(killed)
@@ -105,15 +105,15 @@ func TestTurnOfALivingWorkerIsLeftAlone(t *testing.T) {
 	client := queue.NewClient(r)
 	begun, release := make(chan struct{}, 100), make(chan struct{})
 	start(t, queue.WorkerOptions{
-		Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 8},
-		Turns: turns{revocation.TurnJobs: func(context.Context, string) error {
+		Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 8},
+		AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
 			begun <- struct{}{}
 			<-release
 			return nil
 		}},
 	})
 	defer close(release)
-	giveTurns(t, client, revocation.TurnJobs, "acme")
+	giveTurns(t, client, revocation.JobsTask, "acme")
 	for range 4 {
 		await(t, begun)
 	}
@@ -121,7 +121,7 @@ func TestTurnOfALivingWorkerIsLeftAlone(t *testing.T) {
 	// Longer than what counts as silence.
 	first := lease()
 	until(t, "the worker has given three signs of life", func() bool {
-		giveTurns(t, client, revocation.TurnJobs, "acme")
+		giveTurns(t, client, revocation.JobsTask, "acme")
 		return lease() >= first+14
 	})
 	if len(begun) > 0 {

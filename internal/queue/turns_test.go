@@ -16,11 +16,11 @@ import (
 )
 
 // turns is what a worker does in the turns of each kind.
-type turns = map[revocation.Turn]func(context.Context, string) error
+type turns = map[revocation.AccountTask]func(context.Context, string) error
 
-func giveTurns(t testing.TB, c *queue.Client, kind revocation.Turn, accounts ...string) {
+func giveTurns(t testing.TB, c *queue.Client, kind revocation.AccountTask, accounts ...string) {
 	t.Helper()
-	if err := c.EnqueueTurns(t.Context(), kind, accounts); err != nil {
+	if err := c.EnqueueAccountTasks(t.Context(), kind, accounts); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -52,7 +52,7 @@ func TestTurnsAreBounded(t *testing.T) {
 			client := queue.NewClient(r)
 			callers.Go(func() {
 				for range 250 {
-					if err := client.EnqueueTurns(t.Context(), revocation.TurnJobs, []string{"acme", "globex", "acme"}); err != nil {
+					if err := client.EnqueueAccountTasks(t.Context(), revocation.JobsTask, []string{"acme", "globex", "acme"}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -77,8 +77,8 @@ func TestTurnsAreBounded(t *testing.T) {
 
 		begun, release := make(chan struct{}, 8), make(chan struct{})
 		start(t, queue.WorkerOptions{
-			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 8},
-			Turns: turns{revocation.TurnJobs: func(context.Context, string) error {
+			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 8},
+			AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
 				begun <- struct{}{}
 				<-release
 				return nil
@@ -88,7 +88,7 @@ func TestTurnsAreBounded(t *testing.T) {
 		for range 8 {
 			await(t, begun)
 		}
-		giveTurns(t, queue.NewClient(r), revocation.TurnJobs, "acme", "globex")
+		giveTurns(t, queue.NewClient(r), revocation.JobsTask, "acme", "globex")
 		if n := pending(t, r, "bulk"); n != 0 {
 			t.Errorf("%d turns were added to those under way", n)
 		}
@@ -101,7 +101,7 @@ func TestTurnsOfManyAccounts(t *testing.T) {
 		client := queue.NewClient(r)
 		for range 2 {
 			until(t, "there was time enough for all", func() bool {
-				return client.EnqueueTurns(t.Context(), revocation.TurnMails, accounts) == nil
+				return client.EnqueueAccountTasks(t.Context(), revocation.MailTask, accounts) == nil
 			})
 		}
 		waiting, err := asynq.NewInspectorFromRedisClient(r).ListPendingTasks("bulkmail", asynq.PageSize(10_000))
@@ -130,14 +130,14 @@ func TestTurnsOfManyAccounts(t *testing.T) {
 func TestAccountsAlternate(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
-		yield := client.Yield(revocation.TurnJobs)
-		giveTurns(t, client, revocation.TurnJobs, "acme", "globex")
+		yield := client.Yield(revocation.JobsTask)
+		giveTurns(t, client, revocation.JobsTask, "acme", "globex")
 		// The only slot carries out their steps, and neither account is in want of work before the end.
 		rest := map[string]int{"acme": 4, "globex": 4}
 		steps := make(chan string, 8)
 		start(t, queue.WorkerOptions{
-			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 1},
-			Turns: turns{revocation.TurnJobs: func(ctx context.Context, account string) error {
+			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 1},
+			AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, account string) error {
 				for rest[account] > 0 {
 					rest[account]--
 					steps <- account
@@ -161,12 +161,12 @@ func TestAccountsAlternate(t *testing.T) {
 func TestEndlessTurnEndsForOthers(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
-		yield := client.Yield(revocation.TurnMails)
+		yield := client.Yield(revocation.MailTask)
 		begun := make(chan string, 100)
-		giveTurns(t, client, revocation.TurnMails, "acme")
+		giveTurns(t, client, revocation.MailTask, "acme")
 		start(t, queue.WorkerOptions{
-			Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnMails: 1},
-			Turns: turns{revocation.TurnMails: func(ctx context.Context, account string) error {
+			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.MailTask: 1},
+			AccountTasks: turns{revocation.MailTask: func(ctx context.Context, account string) error {
 				begun <- account
 				for !yield(ctx) {
 					if err := ctx.Err(); err != nil {
@@ -180,7 +180,7 @@ func TestEndlessTurnEndsForOthers(t *testing.T) {
 			await(t, begun)
 		}
 		// The fourth waits for nobody.
-		giveTurns(t, client, revocation.TurnMails, "globex")
+		giveTurns(t, client, revocation.MailTask, "globex")
 		if got := await(t, begun); got != "globex" {
 			t.Errorf("the next turn is %s's", got)
 		}
@@ -193,13 +193,13 @@ func TestTurnsHoldUpNothingElse(t *testing.T) {
 		begun, release := make(chan struct{}, 100), make(chan struct{})
 		mails := make(chan string, 1)
 		batches := make(chan []revocation.Ref, 1)
-		start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), Turns: turns{
-			revocation.TurnJobs: func(context.Context, string) error {
+		start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: turns{
+			revocation.JobsTask: func(context.Context, string) error {
 				begun <- struct{}{}
 				<-release
 				return nil
 			},
-			revocation.TurnMails: func(_ context.Context, account string) error {
+			revocation.MailTask: func(_ context.Context, account string) error {
 				select {
 				case mails <- account:
 				default:
@@ -208,10 +208,10 @@ func TestTurnsHoldUpNothingElse(t *testing.T) {
 			},
 		}})
 		defer close(release)
-		giveTurns(t, client, revocation.TurnJobs, "acme", "globex")
+		giveTurns(t, client, revocation.JobsTask, "acme", "globex")
 		await(t, begun)
 		await(t, begun) // all slots of the class
-		giveTurns(t, client, revocation.TurnMails, "acme")
+		giveTurns(t, client, revocation.MailTask, "acme")
 		await(t, mails)
 		enqueue(t, client, ref(1))
 		await(t, batches)
@@ -219,7 +219,7 @@ func TestTurnsHoldUpNothingElse(t *testing.T) {
 }
 
 func TestTurnOfUnknownKind(t *testing.T) {
-	if err := queue.NewClient(embed(t)).EnqueueTurns(t.Context(), "breakfast", []string{"acme"}); err == nil {
+	if err := queue.NewClient(embed(t)).EnqueueAccountTasks(t.Context(), "breakfast", []string{"acme"}); err == nil {
 		t.Error("it was enqueued")
 	}
 }

@@ -61,12 +61,12 @@ func TestVersions(t *testing.T) {
 			// Under the name that the turn would have here.
 			send(t, r, asynq.NewTask("turn-jobs:v9", []byte("acme")), asynq.Queue("bulk"), asynq.MaxRetry(0), asynq.TaskID("jobs:acme:0"))
 			var turns atomic.Int32
-			start(t, queue.WorkerOptions{Redis: r, Turns: map[revocation.Turn]func(context.Context, string) error{
-				revocation.TurnJobs: func(context.Context, string) error { turns.Add(1); return nil },
+			start(t, queue.WorkerOptions{Redis: r, AccountTasks: map[revocation.AccountTask]func(context.Context, string) error{
+				revocation.JobsTask: func(context.Context, string) error { turns.Add(1); return nil },
 			}})
 			c := queue.NewClient(r)
 			until(t, "the old turn is gone", func() bool { return r.Exists(t.Context(), "asynq:{bulk}:t:jobs:acme:0").Val() == 0 })
-			if err := c.EnqueueTurns(t.Context(), revocation.TurnJobs, []string{"acme"}); err != nil {
+			if err := c.EnqueueAccountTasks(t.Context(), revocation.JobsTask, []string{"acme"}); err != nil {
 				t.Fatal(err)
 			}
 			until(t, "the account has had all its turns", func() bool { return turns.Load() == 4 })

@@ -44,13 +44,13 @@ type WorkerOptions struct {
 	SingleSlots int
 	// MailSlots is how many batches of emails are sent at once; 0 means 4.
 	MailSlots int
-	// Turns carries out the turns of each kind: whatever there is to do for an account, until Client.Yield says that
-	// the turn should end. A turn that fails is logged and given up; EnqueueTurns gives the account another. A kind
+	// AccountTasks carries out the turns of each kind: whatever there is to do for an account, until Client.Yield says that
+	// the turn should end. A turn that fails is logged and given up; EnqueueAccountTasks gives the account another. A kind
 	// that is missing here is left to other workers.
-	Turns map[revocation.Turn]func(ctx context.Context, account string) error
-	// TurnSlots is how many turns of each kind are carried out at once; 0 means 2 of jobs, 64 of upstreams and
+	AccountTasks map[revocation.AccountTask]func(ctx context.Context, account string) error
+	// AccountTaskSlots is how many turns of each kind are carried out at once; 0 means 2 of jobs, 64 of upstreams and
 	// 4 of emails.
-	TurnSlots map[revocation.Turn]int
+	AccountTaskSlots map[revocation.AccountTask]int
 	// ShutdownTimeout is how long Run waits for what is under way when it is told to stop; 0 means 20 s.
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
@@ -65,21 +65,21 @@ const (
 
 	// retryInterval is how late a retry can come. Turns are not tried again by themselves, and asynq looks for them
 	// all the same.
-	retryInterval   = time.Second
-	turnInterval    = time.Minute
-	firstRetryDelay = time.Second
-	maxRetryDelay   = 30 * time.Second
+	retryInterval       = time.Second
+	accountTaskInterval = time.Minute
+	firstRetryDelay     = time.Second
+	maxRetryDelay       = 30 * time.Second
 )
 
 // NewWorker makes a Worker.
 func NewWorker(o WorkerOptions) *Worker {
 	classes := []class{
-		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, following(o.CarryOut)), retryInterval},
-		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, following(o.Send)), retryInterval},
+		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, withTraceParent(o.CarryOut)), retryInterval},
+		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, withTraceParent(o.Send)), retryInterval},
 	}
-	for kind, c := range turnClasses {
-		if turn := o.Turns[kind]; turn != nil {
-			classes = append(classes, class{c.queue, cmp.Or(o.TurnSlots[kind], c.slots), handleTurn(kind, turn), turnInterval})
+	for kind, c := range taskClasses {
+		if turn := o.AccountTasks[kind]; turn != nil {
+			classes = append(classes, class{c.queue, cmp.Or(o.AccountTaskSlots[kind], c.slots), handleAccountTask(kind, turn), accountTaskInterval})
 		}
 	}
 	return &Worker{
@@ -111,7 +111,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return nil
 	})
 	work.Go(func() error {
-		tidy(working, w.redis, queues)
+		cleanQueueList(working, w.redis, queues)
 		return nil
 	})
 

@@ -38,8 +38,8 @@ func stopped(stop <-chan struct{}) bool {
 // Yield makes a function that tells a turn of a kind, which gives its context, whether to end before its next step:
 // because others wait for a turn, its worker stops, or it has gone on for long enough. Without an answer of Redis
 // nobody waits. It may be asked between the smallest of steps: that nobody waits is believed for a moment.
-func (c *Client) Yield(kind revocation.Turn) func(context.Context) bool {
-	class := turnClasses[kind]
+func (c *Client) Yield(kind revocation.AccountTask) func(context.Context) bool {
+	class := taskClasses[kind]
 	pending := asynqKey(class.queue, "pending")
 	var again atomic.Int64 // when to ask Redis again, in nanoseconds since began
 	began := time.Now()

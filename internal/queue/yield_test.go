@@ -14,9 +14,9 @@ import (
 func TestYield(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
-		yield := client.Yield(revocation.TurnJobs)
+		yield := client.Yield(revocation.JobsTask)
 		t.Run("nobody waits", func(t *testing.T) {
-			giveTurns(t, client, revocation.TurnMails, "acme") // of another kind
+			giveTurns(t, client, revocation.MailTask, "acme") // of another kind
 			if yield(t.Context()) {
 				t.Error("a turn ends for nobody")
 			}
@@ -25,14 +25,14 @@ func TestYield(t *testing.T) {
 			begun, release := make(chan context.Context, 4), make(chan struct{})
 			defer close(release)
 			start(t, queue.WorkerOptions{
-				Redis: r, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 4},
-				Turns: turns{revocation.TurnJobs: func(ctx context.Context, _ string) error {
+				Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
+				AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
 					begun <- ctx
 					<-release
 					return nil
 				}},
 			})
-			giveTurns(t, client, revocation.TurnJobs, "acme")
+			giveTurns(t, client, revocation.JobsTask, "acme")
 			for range 3 {
 				await(t, begun)
 			}
@@ -53,12 +53,12 @@ func TestYield(t *testing.T) {
 func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
-		yield := client.Yield(revocation.TurnJobs)
+		yield := client.Yield(revocation.JobsTask)
 		begun, ended := make(chan struct{}, 100), make(chan error, 100)
 		// The test would time out before the worker does.
 		stop := start(t, queue.WorkerOptions{
-			Redis: r, ShutdownTimeout: time.Hour, TurnSlots: map[revocation.Turn]int{revocation.TurnJobs: 4},
-			Turns: turns{revocation.TurnJobs: func(ctx context.Context, _ string) error {
+			Redis: r, ShutdownTimeout: time.Hour, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
+			AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
 				begun <- struct{}{}
 				for !yield(ctx) {
 					time.Sleep(time.Millisecond)
@@ -67,7 +67,7 @@ func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 				return nil
 			}},
 		})
-		giveTurns(t, client, revocation.TurnJobs, "acme")
+		giveTurns(t, client, revocation.JobsTask, "acme")
 		for range 4 {
 			await(t, begun)
 		}

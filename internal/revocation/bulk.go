@@ -5,17 +5,17 @@ import (
 	"log/slog"
 )
 
-// Turn carries out what is left to the account's turns, mostly its jobs' items, until there is nothing to do
+// RunAccountTask carries out what is left to the account's turns, mostly its jobs' items, until there is nothing to do
 // now, turns of others wait, or ctx ends: a chunk, and then, if there is such, what is cancelled and what failed before
 // and is due, so that none holds up the others. The error that it returns is a failure that could not be recorded; the
 // dispatcher gives the account another turn.
-func (e *Executor) Turn(ctx context.Context, account string) error {
+func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
 	upstream, err := e.store.Upstream(ctx, account)
 	if err != nil {
 		return err
 	}
 	if upstream != nil {
-		e.enqueueTurns(ctx, TurnUpstream, []string{account})
+		e.enqueueTurns(ctx, UpstreamTask, []string{account})
 		return nil
 	}
 	for ctx.Err() == nil {
@@ -29,7 +29,7 @@ func (e *Executor) Turn(ctx context.Context, account string) error {
 
 // step tells whether it found anything to do.
 func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
-	end := e.singles.giveWay()
+	end := e.singles.acquire()
 	found, besides, err := e.chunk(ctx, account)
 	end()
 	if err != nil || !besides {
@@ -47,7 +47,7 @@ func (e *Executor) step(ctx context.Context, account string) (found bool, err er
 func (e *Executor) dueItems(ctx context.Context, account string) (found bool, err error) {
 	claiming, cancel := finishing(ctx)
 	defer cancel()
-	due, err := e.store.ClaimItems(claiming, account, false, maxBatch, graces)
+	due, err := e.store.ClaimItems(claiming, account, false, maxBatch, visibilityTimeouts)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -62,7 +62,7 @@ func (e *Executor) dueItems(ctx context.Context, account string) (found bool, er
 	return true, err
 }
 
-func refsOf(due []Due) []Ref {
+func refsOf(due []DueAttempt) []Ref {
 	refs := make([]Ref, len(due))
 	for i, d := range due {
 		refs[i] = d.Ref
@@ -78,8 +78,8 @@ func (e *Executor) chunk(ctx context.Context, account string) (found, besides bo
 	case err == nil && chunk.Job.IsZero():
 		return false, true, nil
 	case err == nil:
-		e.tellChunk(ctx, chunk)
-		return true, chunk.Besides, nil
+		e.afterChunk(ctx, chunk)
+		return true, chunk.MoreWork, nil
 	case chunk.Job.IsZero() || ctx.Err() != nil || !blamesOneRow(err):
 		return false, true, err
 	default:
@@ -91,7 +91,7 @@ func (e *Executor) chunk(ctx context.Context, account string) (found, besides bo
 
 // canceller ends what is not carried out yet of jobs that are being cancelled.
 type canceller struct {
-	messenger
+	publisher
 	store interface {
 		ExecutionStore
 		BulkStore
@@ -102,29 +102,29 @@ type canceller struct {
 func (c canceller) cancel(ctx context.Context, account string) (found bool, err error) {
 	ctx, end := finishing(ctx)
 	defer end()
-	waiting, err := c.store.ClaimItems(ctx, account, true, maxBatch, graces)
+	waiting, err := c.store.ClaimItems(ctx, account, true, maxBatch, visibilityTimeouts)
 	if err != nil {
 		return false, err
 	}
 	if len(waiting) > 0 {
-		done, err := c.store.Fail(ctx, refsOf(waiting), decideCancelled)
+		done, err := c.store.RecordOutcomes(ctx, refsOf(waiting), decideCancelled)
 		if err != nil {
 			return false, err
 		}
-		c.tell(ctx, done)
+		c.afterCommit(ctx, done)
 	}
 	chunk, err := c.store.CarryOutChunk(ctx, account, true)
 	if err != nil {
 		return false, err
 	}
 	if !chunk.Job.IsZero() {
-		c.tellChunk(ctx, chunk)
+		c.afterChunk(ctx, chunk)
 	}
 	return len(waiting) > 0 || !chunk.Job.IsZero(), nil
 }
 
 // decideCancelled ends items that are cancelled, and gives back any other.
-func decideCancelled(held []Held) []Decision {
+func decideCancelled(held []LockedRevocation) []Decision {
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
 		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt}
@@ -136,8 +136,8 @@ func decideCancelled(held []Held) []Decision {
 	return decisions
 }
 
-// tellChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
-func (m messenger) tellChunk(ctx context.Context, chunk Chunk) {
+// afterChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
+func (m publisher) afterChunk(ctx context.Context, chunk Chunk) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	m.observer.ChunkEnded(chunk)
@@ -148,6 +148,6 @@ func (m messenger) tellChunk(ctx context.Context, chunk Chunk) {
 		m.publish(ctx, []ID{chunk.Job})
 	}
 	if chunk.Done.Mails > 0 {
-		m.enqueueTurns(ctx, TurnMails, []string{chunk.Account})
+		m.enqueueTurns(ctx, MailTask, []string{chunk.Account})
 	}
 }

@@ -6,41 +6,41 @@ import (
 	"time"
 )
 
-// Due is a revocation that the dispatcher has to enqueue: its next attempt is due, or its task was lost.
-type Due struct {
+// DueAttempt is a revocation that the dispatcher has to enqueue: its next attempt is due, or its task was lost.
+type DueAttempt struct {
 	Ref
-	// Epoch counts how often it has been enqueued by a dispatcher, this time included.
-	Epoch int
+	// DispatchCount counts how often it has been enqueued by a dispatcher, this time included.
+	DispatchCount int
 }
 
-// Work is something to do for an account, in a turn of its kind.
-type Work struct {
-	Turn    Turn
+// AccountWork is something to do for an account, in a turn of its kind.
+type AccountWork struct {
+	Task    AccountTask
 	Account string
 }
 
-// Agenda is what there is to do now.
-type Agenda struct {
+// PendingWork is what there is to do now.
+type PendingWork struct {
 	// Revocations and Notifications tell that ClaimDue and ClaimDueNotifications have something to take.
 	Revocations   bool
 	Notifications bool
-	Turns         []Work
+	AccountTasks  []AccountWork
 }
 
 // DispatchStore finds what has to be enqueued. The database's clock decides what is due.
 type DispatchStore interface {
-	// Agenda looks, and changes nothing: mostly there is nothing to do.
-	Agenda(ctx context.Context) (Agenda, error)
+	// PendingWork looks, and changes nothing: mostly there is nothing to do.
+	PendingWork(ctx context.Context) (PendingWork, error)
 	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
-	// another transaction holds. A row enqueued for the n-th time counts as lost after graces[n], or the
+	// another transaction holds. A row enqueued for the n-th time counts as lost after visibilityTimeouts[n], or the
 	// last of them.
-	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]Due, error)
+	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]DueAttempt, error)
 	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
 	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
 	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
 	// Release gives up claims: their rows are due again after delay. It leaves alone what has moved on since it was
 	// claimed.
-	Release(ctx context.Context, due []Due, delay time.Duration) error
+	Release(ctx context.Context, due []DueAttempt, delay time.Duration) error
 	// ReleaseNotifications does the same with emails.
 	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
 }
@@ -54,7 +54,7 @@ type Dispatcher struct {
 	observer Observer
 	interval time.Duration
 	away     bool                 // the queue, when something was last due
-	told     map[string]time.Time // when the last complaint about each was made
+	logged   map[string]time.Time // when the last complaint about each was made
 }
 
 // DispatcherOptions are a Dispatcher's parts.
@@ -78,11 +78,11 @@ const (
 	maxMailBatch = 16
 	// releaseDelay is the pause after a failure to enqueue.
 	releaseDelay = time.Second
-	// complaintInterval is between two complaints about the same.
-	complaintInterval = 10 * time.Second
+	// logInterval is between two complaints about the same.
+	logInterval = 10 * time.Second
 )
 
-var graces = []time.Duration{Grace(0), Grace(1), Grace(2), Grace(3)}
+var visibilityTimeouts = []time.Duration{VisibilityTimeout(0), VisibilityTimeout(1), VisibilityTimeout(2), VisibilityTimeout(3)}
 
 // NewDispatcher makes a Dispatcher.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
@@ -91,7 +91,7 @@ func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	}
 	return &Dispatcher{
 		store: o.Store, queue: o.Queue, log: o.Log, observer: observing(o.Observer), interval: o.Interval,
-		told: make(map[string]time.Time),
+		logged: make(map[string]time.Time),
 	}
 }
 
@@ -100,7 +100,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	tick := time.NewTicker(d.interval)
 	defer tick.Stop()
 	for {
-		d.look(ctx)
+		d.refresh(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -109,18 +109,18 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-func (d *Dispatcher) look(ctx context.Context) {
-	agenda, err := d.store.Agenda(ctx)
-	d.complain(ctx, "look for what is due: tried again at the next look", err)
-	if !agenda.Revocations && !agenda.Notifications && len(agenda.Turns) == 0 || !d.ready(ctx) {
+func (d *Dispatcher) refresh(ctx context.Context) {
+	agenda, err := d.store.PendingWork(ctx)
+	d.logOnce(ctx, "look for what is due: tried again at the next look", err)
+	if !agenda.Revocations && !agenda.Notifications && len(agenda.AccountTasks) == 0 || !d.ready(ctx) {
 		return
 	}
 	if agenda.Revocations {
-		d.complain(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
+		d.logOnce(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
 	}
-	d.complain(ctx, "dispatch turns: tried again at the next look", d.turns(ctx, agenda.Turns))
+	d.logOnce(ctx, "dispatch turns: tried again at the next look", d.accountTasks(ctx, agenda.AccountTasks))
 	if agenda.Notifications {
-		d.complain(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
+		d.logOnce(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
 	}
 }
 
@@ -137,13 +137,13 @@ func (d *Dispatcher) ready(ctx context.Context) bool {
 	return !d.away
 }
 
-// complain tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails
+// logOnce tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails
 // them all.
-func (d *Dispatcher) complain(ctx context.Context, message string, err error) {
-	if err == nil || ctx.Err() != nil || time.Since(d.told[message]) < complaintInterval {
+func (d *Dispatcher) logOnce(ctx context.Context, message string, err error) {
+	if err == nil || ctx.Err() != nil || time.Since(d.logged[message]) < logInterval {
 		return
 	}
-	d.told[message] = time.Now()
+	d.logged[message] = time.Now()
 	d.log.Error(message, "error", err)
 }
 
@@ -161,7 +161,7 @@ func (d *Dispatcher) revocations(ctx context.Context) error {
 func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err error) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
-	due, err := d.store.ClaimDue(ctx, claimLimit, graces)
+	due, err := d.store.ClaimDue(ctx, claimLimit, visibilityTimeouts)
 	if err != nil {
 		return 0, err
 	}
@@ -171,7 +171,7 @@ func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err err
 		for i := range refs {
 			refs[i] = rest[i].Ref
 		}
-		if err := d.queue.EnqueueRevocations(ctx, rest[0].Epoch, refs); err != nil {
+		if err := d.queue.EnqueueRevocations(ctx, rest[0].DispatchCount, refs); err != nil {
 			ctx, cancel := finishing(ctx)
 			defer cancel()
 			return 0, firstError(err, d.store.Release(ctx, rest, releaseDelay))
@@ -195,11 +195,11 @@ func (d *Dispatcher) notifications(ctx context.Context) error {
 func (d *Dispatcher) claimNotifications(ctx context.Context) (claimed int, err error) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
-	due, unknown, err := d.store.ClaimDueNotifications(ctx, claimLimit, graces)
+	due, unknown, err := d.store.ClaimDueNotifications(ctx, claimLimit, visibilityTimeouts)
 	if err != nil {
 		return 0, err
 	}
-	tellUnknown(ctx, d.log, d.observer, unknown)
+	reportUnknown(ctx, d.log, d.observer, unknown)
 	for rest := due; len(rest) > 0; {
 		n := min(len(rest), maxMailBatch)
 		if err := d.queue.EnqueueNotifications(ctx, rest[:n]); err != nil {
@@ -213,13 +213,13 @@ func (d *Dispatcher) claimNotifications(ctx context.Context) (claimed int, err e
 	return len(due), nil
 }
 
-func (d *Dispatcher) turns(ctx context.Context, work []Work) (err error) {
-	accounts := make(map[Turn][]string)
+func (d *Dispatcher) accountTasks(ctx context.Context, work []AccountWork) (err error) {
+	accounts := make(map[AccountTask][]string)
 	for _, w := range work {
-		accounts[w.Turn] = append(accounts[w.Turn], w.Account)
+		accounts[w.Task] = append(accounts[w.Task], w.Account)
 	}
 	for turn, accounts := range accounts {
-		err = firstError(err, d.queue.EnqueueTurns(ctx, turn, accounts))
+		err = firstError(err, d.queue.EnqueueAccountTasks(ctx, turn, accounts))
 	}
 	return err
 }

@@ -24,17 +24,17 @@ type away struct {
 
 var errAway = errors.New("away")
 
-func (a *away) Agenda(context.Context) (revocation.Agenda, error) {
+func (a *away) PendingWork(context.Context) (revocation.PendingWork, error) {
 	if a.looks++; a.looks == 100 {
 		a.stop()
 	}
 	if a.looks%2 == 0 {
-		return revocation.Agenda{}, errAway
+		return revocation.PendingWork{}, errAway
 	}
-	return revocation.Agenda{Revocations: true, Notifications: true}, nil
+	return revocation.PendingWork{Revocations: true, Notifications: true}, nil
 }
 
-func (*away) ClaimDue(context.Context, int, []time.Duration) ([]revocation.Due, error) {
+func (*away) ClaimDue(context.Context, int, []time.Duration) ([]revocation.DueAttempt, error) {
 	return nil, errAway
 }
 
@@ -65,7 +65,7 @@ type stopping struct {
 	released []error
 }
 
-func (s *stopping) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
+func (s *stopping) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
 	defer s.stop()
 	return s.Store.ClaimDue(ctx, limit, graces)
 }
@@ -75,14 +75,14 @@ func (s *stopping) ClaimDueNotifications(ctx context.Context, limit int, graces 
 	return s.Store.ClaimDueNotifications(ctx, limit, graces)
 }
 
-func (s *stopping) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.Due, error) {
+func (s *stopping) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
 	if !cancelled {
 		defer s.stop()
 	}
 	return s.Store.ClaimItems(ctx, account, cancelled, limit, graces)
 }
 
-func (s *stopping) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
+func (s *stopping) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {
 	err := s.Store.Release(ctx, due, delay)
 	s.released = append(s.released, err)
 	return err
@@ -102,11 +102,11 @@ type strict struct {
 
 func (q strict) Ready(context.Context) error { return nil }
 
-func (q strict) EnqueueRevocations(ctx context.Context, epoch int, batch []revocation.Ref) error {
+func (q strict) EnqueueRevocations(ctx context.Context, dispatchCount int, batch []revocation.Ref) error {
 	if err := ctx.Err(); err != nil || q.full {
 		return cmp.Or(err, errAway)
 	}
-	return q.world.EnqueueRevocations(ctx, epoch, batch)
+	return q.world.EnqueueRevocations(ctx, dispatchCount, batch)
 }
 
 func (q strict) EnqueueNotifications(ctx context.Context, batch []revocation.NotificationRef) error {
@@ -155,13 +155,13 @@ func TestExecutor_StopReleasesItems(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	store := &stopping{Store: w.store, stop: stop}
-	if err := w.executor(store).Turn(ctx, "acme"); err == nil {
+	if err := w.executor(store).RunAccountTask(ctx, "acme"); err == nil {
 		t.Error("the turn ended as if it had carried out what it claimed")
 	}
 	if len(store.released) != 1 || store.released[0] != nil {
 		t.Fatalf("released: %v", store.released)
 	}
-	w.must(w.executor(w.store).Turn(t.Context(), "acme"))
+	w.must(w.executor(w.store).RunAccountTask(t.Context(), "acme"))
 	if got, err := w.store.Job(t.Context(), "acme", job); err != nil || got.Counts.Revoked != 3 {
 		t.Errorf("the next turn did not carry out what was released: %+v, %v", got.Counts, err)
 	}

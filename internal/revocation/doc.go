@@ -42,7 +42,7 @@
 // The transaction that begins calls takes due rows, puts them in doubt, and reads the wish for an email: until it
 // commits, nothing has gone out and a later wish counts; after that, a worker that finds the row because the first one
 // died assumes that the call was made. The session renews the leases of its calls until they have ended, whatever has
-// closed it, also a change of the account's platform. Attempt and epoch fence a worker that comes late. What is in doubt
+// closed it, also a change of the account's platform. Attempt and dispatch count fence a worker that comes late. What is in doubt
 // when the account has left its upstream is revoked on the database platform, and not emailed from here.
 //
 // A session is a state machine, upstreamSession, that performs no I/O; sessionLoop performs its effects.

@@ -33,7 +33,7 @@ func (s *Service) enqueue(ctx context.Context) {
 	for t := range s.tasks {
 		s.gather(&t, taskPause-time.Since(sent))
 		sent = time.Now()
-		if err := s.queue.EnqueueRevocations(WithOrigin(ctx, t.origin), 0, t.refs); err != nil {
+		if err := s.queue.EnqueueRevocations(WithTraceParent(ctx, t.origin), 0, t.refs); err != nil {
 			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(t.refs), "error", err)
 		}
 	}

@@ -10,29 +10,29 @@ import (
 
 // ExecutionStore carries batches through one transaction each.
 type ExecutionStore interface {
-	// CarryOutByRule applies Rule to those of refs that nothing stands in the way of, and writes the outcomes. It may
+	// RevokeFast applies Rule to those of refs that nothing stands in the way of, and writes the outcomes. It may
 	// pass over any: those that are stale, that it cannot tell about at once, or all because one was not as it seemed.
 	// An error as of CarryOut.
-	CarryOutByRule(ctx context.Context, refs []Ref) (CarriedOut, error)
+	RevokeFast(ctx context.Context, refs []Ref) (BatchResult, error)
 	// CarryOut locks the work rows of refs that are not stale and their invites, in the order of their keys
 	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
 	// error means that nothing was written, or, after a broken connection, that this is not known.
-	CarryOut(ctx context.Context, refs []Ref, decide func([]Held) []Decision) (CarriedOut, error)
-	// Fail does the same without looking at the invites, which may be what cannot be reached.
-	Fail(ctx context.Context, refs []Ref, decide func([]Held) []Decision) (CarriedOut, error)
+	CarryOut(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
+	// RecordOutcomes does the same without looking at the invites, which may be what cannot be reached.
+	RecordOutcomes(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
 }
 
-// CarriedOut is what a transaction did.
-type CarriedOut struct {
+// BatchResult is what a transaction did.
+type BatchResult struct {
 	Decisions []Decision
 	// Ended are the jobs that ended with it.
 	Ended []ID
-	// Busy are those whose work row another transaction held: nothing was decided about them.
-	Busy []Ref
+	// Locked are those whose work row another transaction held: nothing was decided about them.
+	Locked []Ref
 }
 
 // passedOver are those of refs that nothing was decided about.
-func (c *CarriedOut) passedOver(refs []Ref) (left []Ref) {
+func (c *BatchResult) passedOver(refs []Ref) (left []Ref) {
 	decided := make(map[Ref]struct{}, len(c.Decisions))
 	for _, d := range c.Decisions {
 		decided[d.Ref] = struct{}{}
@@ -52,7 +52,7 @@ type Executor struct {
 	policy RetryPolicy
 	// othersWait ends a turn early.
 	othersWait func(context.Context) bool
-	singles    courtesy
+	singles    singleFirst
 }
 
 // ExecutorStore is what an Executor needs of a store.
@@ -61,7 +61,7 @@ type ExecutorStore interface {
 	BulkStore
 	CallStore
 	// Release is as DispatchStore's.
-	Release(ctx context.Context, due []Due, delay time.Duration) error
+	Release(ctx context.Context, due []DueAttempt, delay time.Duration) error
 }
 
 // ExecutorOptions are an Executor's parts. All are needed, but for OthersWait and the Observer.
@@ -70,7 +70,7 @@ type ExecutorOptions struct {
 	Queue    Queue
 	Outcomes Outcomes
 	Policy   RetryPolicy
-	// OthersWait tells whether turns of TurnJobs are waiting to begin; nil: never.
+	// OthersWait tells whether turns of JobsTask are waiting to begin; nil: never.
 	OthersWait func(context.Context) bool
 	Log        *slog.Logger
 	Observer   Observer
@@ -82,14 +82,14 @@ func NewExecutor(o ExecutorOptions) *Executor {
 		o.OthersWait = func(context.Context) bool { return false }
 	}
 	return &Executor{
-		canceller: canceller{messenger{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
+		canceller: canceller{publisher{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
 		store:     o.Store, policy: o.Policy, othersWait: o.OthersWait,
 	}
 }
 
-// busyPauses are the waits before a batch's busy rows are looked at again. A submission that joins a
+// lockedPauses are the waits before a batch's busy rows are looked at again. A submission that joins a
 // revocation holds its work row for a moment; a worker that holds it longer ends it, or the dispatcher does.
-var busyPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
+var lockedPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
 
 // maxSplits bounds how often a task's batch is halved in search of the row to blame: enough to find one among
 // maxBatch, and few enough that a table which is locked as a whole does not take the task all its time.
@@ -101,10 +101,10 @@ const maxSplits = 12
 // recorded: the task must come again.
 func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 	e.observer.BatchCarriedOut(ClassSingle, len(refs))
-	e.singles.came()
+	e.singles.noteSingle()
 	// What fails here is told apart below.
-	if done, err := e.store.CarryOutByRule(ctx, refs); err == nil {
-		e.tell(ctx, done)
+	if done, err := e.store.RevokeFast(ctx, refs); err == nil {
+		e.afterCommit(ctx, done)
 		if refs = done.passedOver(refs); len(refs) == 0 {
 			return nil
 		}
@@ -113,7 +113,7 @@ func (e *Executor) CarryOut(ctx context.Context, refs []Ref) error {
 }
 
 func (e *Executor) carryOut(ctx context.Context, refs []Ref) error {
-	for _, pause := range busyPauses {
+	for _, pause := range lockedPauses {
 		busy, err := e.attempt(ctx, refs)
 		if err != nil || len(busy) == 0 {
 			return err
@@ -134,8 +134,8 @@ func (e *Executor) attempt(ctx context.Context, refs []Ref) (busy []Ref, err err
 	carryOut := func(refs []Ref) error {
 		done, err := e.store.CarryOut(ctx, refs, Decide)
 		if err == nil {
-			e.tell(ctx, done)
-			busy = append(busy, done.Busy...)
+			e.afterCommit(ctx, done)
+			busy = append(busy, done.Locked...)
 		}
 		return err
 	}
@@ -147,12 +147,12 @@ func (e *Executor) attempt(ctx context.Context, refs []Ref) (busy []Ref, err err
 		}
 		e.log.Warn("attempt failed", "count", len(refs), "error", err)
 		failure := failureOf(err)
-		done, err := e.store.Fail(ctx, refs, func(held []Held) []Decision {
+		done, err := e.store.RecordOutcomes(ctx, refs, func(held []LockedRevocation) []Decision {
 			return DecideFailed(held, failure, e.policy)
 		})
 		if err == nil {
-			e.tell(ctx, done)
-			busy = append(busy, done.Busy...)
+			e.afterCommit(ctx, done)
+			busy = append(busy, done.Locked...)
 		}
 		return err
 	}

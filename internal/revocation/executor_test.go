@@ -17,14 +17,14 @@ type faulty struct {
 	fail func([]revocation.Ref) error
 }
 
-// CarryOutByRule leaves all to CarryOut.
-func (f faulty) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
-	return revocation.CarriedOut{}, nil
+// RevokeFast leaves all to CarryOut.
+func (f faulty) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, nil
 }
 
-func (f faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+func (f faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if err := f.fail(refs); err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	return f.Store.CarryOut(ctx, refs, decide)
 }
@@ -193,25 +193,25 @@ func TestExecutor_CarryOut_byRule(t *testing.T) {
 // half decides about every other by the rule.
 type half struct{ *sqlite.Store }
 
-func (s half) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
-	return s.Store.CarryOutByRule(ctx, refs[:len(refs)/2])
+func (s half) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
+	return s.Store.RevokeFast(ctx, refs[:len(refs)/2])
 }
 
 // silent decides, and does not say so.
 type silent struct{ *sqlite.Store }
 
-func (s silent) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
-	if _, err := s.Store.CarryOutByRule(ctx, refs); err != nil {
-		return revocation.CarriedOut{}, err
+func (s silent) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
+	if _, err := s.Store.RevokeFast(ctx, refs); err != nil {
+		return revocation.BatchResult{}, err
 	}
-	return revocation.CarriedOut{}, &revocation.Error{Code: revocation.CodeOutcomeUnknown}
+	return revocation.BatchResult{}, &revocation.Error{Code: revocation.CodeOutcomeUnknown}
 }
 
 // failing decides nothing.
 type failing struct{ *sqlite.Store }
 
-func (failing) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
-	return revocation.CarriedOut{}, &revocation.Error{Code: revocation.CodeDeadlock}
+func (failing) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, &revocation.Error{Code: revocation.CodeDeadlock}
 }
 
 // dead cannot even record a failure.
@@ -220,8 +220,8 @@ type dead struct {
 	err error
 }
 
-func (d dead) Fail(context.Context, []revocation.Ref, func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
-	return revocation.CarriedOut{}, d.err
+func (d dead) RecordOutcomes(context.Context, []revocation.Ref, func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, d.err
 }
 
 // shy finds the second half of a batch busy, a few times.
@@ -230,18 +230,18 @@ type shy struct {
 	left int
 }
 
-// CarryOutByRule leaves all to CarryOut.
-func (s *shy) CarryOutByRule(context.Context, []revocation.Ref) (revocation.CarriedOut, error) {
-	return revocation.CarriedOut{}, nil
+// RevokeFast leaves all to CarryOut.
+func (s *shy) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, nil
 }
 
-func (s *shy) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+func (s *shy) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if s.left == 0 {
 		return s.Store.CarryOut(ctx, refs, decide)
 	}
 	s.left--
 	done, err := s.Store.CarryOut(ctx, refs[:len(refs)/2], decide)
-	done.Busy = refs[len(refs)/2:]
+	done.Locked = refs[len(refs)/2:]
 	return done, err
 }
 
@@ -272,7 +272,7 @@ func TestDispatcher(t *testing.T) {
 		stop()
 		due, err := w.store.ClaimDue(t.Context(), 10, []time.Duration{0, 0})
 		w.must(err)
-		if len(due) != 3 || due[0].Epoch != 1 {
+		if len(due) != 3 || due[0].DispatchCount != 1 {
 			t.Fatalf("left for others: %+v", due)
 		}
 		w.must(w.store.Release(t.Context(), due, 0))

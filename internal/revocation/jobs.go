@@ -53,7 +53,7 @@ func (s *Service) Results(ctx context.Context, f ResultFilter) (Page[Revocation]
 func (s *Service) CancelJob(ctx context.Context, account string, id ID) (Job, error) {
 	job, err := s.store.CancelJob(ctx, account, id)
 	if err == nil {
-		s.takeUp(ctx, account)
+		s.startJobs(ctx, account)
 	}
 	return job, err
 }
@@ -93,11 +93,11 @@ func (s *Service) RetryJob(ctx context.Context, of ID, job NewJob, permit func()
 	if err := s.copyFailed(ctx, in, of); err != nil {
 		return Job{}, whyEnded(ctx, err)
 	}
-	return in.Seal(ctx, JobValues{Label: failed.Label}, fingerprint)
+	return in.Finalize(ctx, JobValues{Label: failed.Label}, fingerprint)
 }
 
 // copyFailed adds the items of a job that ended as ERROR_REVOKING.
-func (s *Service) copyFailed(ctx context.Context, in *Intake, of ID) error {
+func (s *Service) copyFailed(ctx context.Context, in *JobUpload, of ID) error {
 	f := ResultFilter{Account: in.job.Account, Job: of, Statuses: StatusFilter{StatusErrorRevoking}, Limit: retryPage}
 	for {
 		page, err := s.store.Results(ctx, f)

@@ -21,9 +21,9 @@ type JobStore interface {
 	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
 	// follow on those that are there. CodeJobEnded when it was given up.
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
-	// SealJob makes a received job QUEUED, visible and ready to be carried out, and binds its key, whose age
+	// FinalizeJob makes a received job QUEUED, visible and ready to be carried out, and binds its key, whose age
 	// counts from then on; a job without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
-	SealJob(ctx context.Context, seal Seal) (Job, error)
+	FinalizeJob(ctx context.Context, seal FinalJob) (Job, error)
 	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
 	DropJob(ctx context.Context, account string, id ID) error
 
@@ -80,8 +80,8 @@ func (i *Item) size() int {
 	return n
 }
 
-// Seal is what is known of a job at the end of its upload.
-type Seal struct {
+// FinalJob is what is known of a job at the end of its upload.
+type FinalJob struct {
 	NewJob
 	Label *string
 	// File is what was recognised of the file that it came in; nil for one that came in another form.
@@ -130,8 +130,8 @@ type BulkStore interface {
 	SpillChunk(ctx context.Context, chunk Chunk) error
 	// ClaimItems takes at most limit work rows of the account that were left to its turns and are due; with
 	// cancelled, those of jobs that are being cancelled, due or not, that nobody has in hand and that are not
-	// in doubt. graces as for DispatchStore.ClaimDue.
-	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]Due, error)
+	// in doubt. visibilityTimeouts as for DispatchStore.ClaimDue.
+	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]DueAttempt, error)
 }
 
 // Chunk is a range of a job's rows, and what became of them. What cannot be read need not be in any.
@@ -146,17 +146,17 @@ type Chunk struct {
 	Spilled int
 	// Ended tells that this made the job end.
 	Ended bool
-	// Besides tells that the account's turns may have something else to do than chunks: what is due, and what is
+	// MoreWork tells that the account's turns may have something else to do than chunks: what is due, and what is
 	// cancelled. Without, they had nothing when the chunk was taken up.
-	Besides bool
+	MoreWork bool
 }
 
 // IDSkew is how far the clock of a process that makes ids may be ahead of the database's. What is kept for a time is found
 // by its id first; the id of a clock that is further ahead is found that much later.
 const IDSkew = 2 * time.Hour
 
-// HousekeepingStore deletes what is not kept any more, in small steps.
-type HousekeepingStore interface {
+// JanitorStore deletes what is not kept any more, in small steps.
+type JanitorStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
 	// ClearDropped deletes at most limit items of jobs that were dropped, or chunks of them where a store keeps them

@@ -48,7 +48,7 @@ func (k *keeper) close() {
 }
 
 func (k *keeper) run(ctx context.Context) {
-	beat := time.NewTicker(uploadBeat)
+	beat := time.NewTicker(uploadHeartbeat)
 	defer beat.Stop()
 	renewed := time.Now()
 	draining := k.service.drained
@@ -82,7 +82,7 @@ func (k *keeper) beat(ctx context.Context, renewed *time.Time) error {
 		*renewed = began
 		return nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, uploadBeat)
+	bounded, cancel := context.WithTimeout(ctx, uploadHeartbeat)
 	defer cancel()
 	switch err := k.service.store.RenewUpload(bounded, k.job, uploadLease); {
 	case err == nil:

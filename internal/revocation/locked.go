@@ -39,8 +39,8 @@ func (l *locked) take() []*pending {
 	return taken
 }
 
-// locked reports whether another transaction has locked what the submission needs.
-func (a Accepted) locked() bool { return a.Err != nil && ErrorCode(a.Err) == CodeLockTimeout }
+// isLocked reports whether another transaction has locked what the submission needs.
+func (a Accepted) isLocked() bool { return a.Err != nil && ErrorCode(a.Err) == CodeLockTimeout }
 
 // postpone takes out of submissions, and of the answers to them, those that wait for a lock. They wait as long as a flush may
 // take, from their first one on; after that they get the answer that they have. Of those whose callers have left, nothing
@@ -52,7 +52,7 @@ func (s *Service) postpone(ctx context.Context, submissions []*pending, accepted
 		if p.deadline.IsZero() {
 			p.deadline, _ = ctx.Deadline()
 		}
-		if accepted[i].locked() && time.Now().Before(p.deadline) && !p.taken.Load() {
+		if accepted[i].isLocked() && time.Now().Before(p.deadline) && !p.taken.Load() {
 			waiting = append(waiting, p)
 			continue
 		}

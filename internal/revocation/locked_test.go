@@ -28,7 +28,7 @@ type locking struct {
 func (l *locking) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	accepted := make([]revocation.Accepted, len(flush))
 	for i, s := range flush {
-		accepted[i] = revocation.Accepted{ID: s.ID, Fresh: true}
+		accepted[i] = revocation.Accepted{ID: s.ID, Created: true}
 		if s.ReportID != l.report {
 			continue
 		}

@@ -14,8 +14,8 @@ type NotificationRef struct {
 	// Claims counts how often a worker had claimed the email when the Ref was made; a Ref is stale after
 	// the next.
 	Claims int
-	// Epoch counts how often it has been enqueued by a dispatcher.
-	Epoch int
+	// DispatchCount counts how often it has been enqueued by a dispatcher.
+	DispatchCount int
 }
 
 // NotificationStore keeps the emails' states: PENDING → CLAIMED → COMMITTED → SENT, FAILED or UNKNOWN, and
@@ -80,7 +80,7 @@ type NotifierOptions struct {
 	Mailer Mailer
 	// Pace waits until one more message may be sent; nil: at once.
 	Pace func(context.Context) error
-	// OthersWait tells whether turns of TurnMails are waiting to begin; nil: never.
+	// OthersWait tells whether turns of MailTask are waiting to begin; nil: never.
 	OthersWait func(context.Context) bool
 	// Policy says when a temporary refusal is tried again; its MaxAttempts does not count here.
 	Policy RetryPolicy
@@ -143,8 +143,8 @@ func (n *Notifier) Send(ctx context.Context, refs []NotificationRef) error {
 	return n.sendAll(ctx, began, emails)
 }
 
-// Turn sends emails of the account's jobs until none is due, others wait for their turn, or ctx ends.
-func (n *Notifier) Turn(ctx context.Context, account string) error {
+// RunAccountTask sends emails of the account's jobs until none is due, others wait for their turn, or ctx ends.
+func (n *Notifier) RunAccountTask(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
 		if wait := n.outage.wait(); wait > 0 {
 			// Without claiming and handing back what waits, over and over.
@@ -164,7 +164,7 @@ func (n *Notifier) Turn(ctx context.Context, account string) error {
 		if err != nil {
 			return err
 		}
-		tellUnknown(ctx, n.log, n.observer, unknown)
+		reportUnknown(ctx, n.log, n.observer, unknown)
 		if len(emails) == 0 {
 			return nil
 		}
@@ -178,8 +178,8 @@ func (n *Notifier) Turn(ctx context.Context, account string) error {
 	return nil
 }
 
-// tellUnknown tells of emails whose worker had committed them and never said more, mostly because it was killed.
-func tellUnknown(ctx context.Context, log *slog.Logger, observer Observer, count int) {
+// reportUnknown tells of emails whose worker had committed them and never said more, mostly because it was killed.
+func reportUnknown(ctx context.Context, log *slog.Logger, observer Observer, count int) {
 	if count == 0 {
 		return
 	}
@@ -259,7 +259,7 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s 
 	}
 	n.outage.learn(n.policy, began, failure)
 	n.observer.DeliveryFailed(failure.Reason)
-	n.complain(ctx, email, failure, err)
+	n.logFailure(ctx, email, failure, err)
 	var age time.Duration
 	if email.Deferred > 0 {
 		age = email.Deferred + time.Since(claimed)
@@ -267,9 +267,9 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email Email) (s 
 	return n.settlement(email, age, failure), true
 }
 
-// complain tells the operator why a delivery failed: a mail server that refuses the password, or that has
+// logFailure tells the operator why a delivery failed: a mail server that refuses the password, or that has
 // been away for long, is theirs to mend.
-func (n *Notifier) complain(ctx context.Context, email Email, failure *DeliveryError, err error) {
+func (n *Notifier) logFailure(ctx context.Context, email Email, failure *DeliveryError, err error) {
 	attrs := []slog.Attr{
 		slog.String("account_id", email.Account), slog.String("revocation_id", email.Revocation.String()),
 		slog.Any("error", err), slog.String("reason", string(failure.Reason)),

@@ -19,7 +19,7 @@ type Observer interface {
 	// DeliveryFailed tells why a delivery of an email failed.
 	DeliveryFailed(reason Reason)
 	// Swept tells what a dispatcher found due or lost, and has enqueued.
-	Swept(due []Due)
+	Swept(due []DueAttempt)
 	// SweptEmails tells the same of emails.
 	SweptEmails(refs []NotificationRef)
 }
@@ -51,7 +51,7 @@ func (unobserved) Decided([]Decision)             {}
 func (unobserved) ChunkEnded(Chunk)               {}
 func (unobserved) Settled(Settlement)             {}
 func (unobserved) DeliveryFailed(Reason)          {}
-func (unobserved) Swept([]Due)                    {}
+func (unobserved) Swept([]DueAttempt)             {}
 func (unobserved) SweptEmails([]NotificationRef)  {}
 
 // observing gives an Observer that can be called.

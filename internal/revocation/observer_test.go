@@ -53,7 +53,7 @@ func (r *recorder) Settled(s revocation.Settlement) { r.tell("settled "+string(s
 
 func (r *recorder) DeliveryFailed(reason revocation.Reason) { r.tell("failed by "+string(reason), 1) }
 
-func (r *recorder) Swept(due []revocation.Due) {
+func (r *recorder) Swept(due []revocation.DueAttempt) {
 	for _, d := range due {
 		r.tell("swept "+[]string{"lost", "due"}[min(d.Attempt, 1)], 1)
 	}
@@ -127,7 +127,7 @@ func TestObserver(t *testing.T) {
 	n = revocation.NewNotifier(revocation.NotifierOptions{
 		Store: unsettled{w.store}, Mailer: refusing{}, Policy: policy, Log: w.log, Observer: told,
 	})
-	w.must(n.Turn(t.Context(), "acme"))
+	w.must(n.RunAccountTask(t.Context(), "acme"))
 	want("emails of jobs that nobody settles", "settled UNKNOWN", "settled UNKNOWN")
 }
 

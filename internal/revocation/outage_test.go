@@ -33,7 +33,7 @@ func TestNotifier_Outage(t *testing.T) {
 			t.Errorf("%d emails were tried", man.tried)
 		}
 		w.must(n.Send(t.Context(), w.mails))
-		w.must(n.Turn(t.Context(), "acme")) // claims nothing
+		w.must(n.RunAccountTask(t.Context(), "acme")) // claims nothing
 		if man.tried != 1 {
 			t.Errorf("%d emails were tried before the pause was over", man.tried)
 		}

@@ -37,12 +37,12 @@ func doubled(base time.Duration, times int, limit time.Duration) time.Duration {
 }
 
 const (
-	firstGrace = 10 * time.Second
-	maxGrace   = 80 * time.Second
+	firstVisibility = 10 * time.Second
+	maxVisibility   = 80 * time.Second
 )
 
-// Grace is how long a task that was enqueued for the n-th time, n from 0, is left alone before its rows
+// VisibilityTimeout is how long a task that was enqueued for the n-th time, n from 0, is left alone before its rows
 // count as lost and are enqueued again. It doubles, so that a backlog is not enqueued anew at every look,
 // and it is bounded, so that a Redis that was emptied delays nothing for longer than that. Enqueueing too
 // early is harmless: the second task finds the work done.
-func Grace(n int) time.Duration { return doubled(firstGrace, n, maxGrace) }
+func VisibilityTimeout(n int) time.Duration { return doubled(firstVisibility, n, maxVisibility) }

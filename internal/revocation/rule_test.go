@@ -82,7 +82,7 @@ func TestRetryPolicy(t *testing.T) {
 	})
 	t.Run("the grace doubles up to its bound", func(t *testing.T) {
 		for n, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 80 * time.Second} {
-			if got := Grace(n); got != want {
+			if got := VisibilityTimeout(n); got != want {
 				t.Errorf("Grace(%d) = %s, want %s", n, got, want)
 			}
 		}

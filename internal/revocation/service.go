@@ -27,30 +27,30 @@ type ServiceStore interface {
 
 // Queue carries work to the workers. It may lose everything: the dispatcher finds what was lost.
 type Queue interface {
-	// EnqueueRevocations sends one batch. Its task is named by the first Ref and epoch, so that sending it
+	// EnqueueRevocations sends one batch. Its task is named by the first Ref and dispatch count, so that sending it
 	// twice is the same as once.
-	EnqueueRevocations(ctx context.Context, epoch int, batch []Ref) error
+	EnqueueRevocations(ctx context.Context, dispatchCount int, batch []Ref) error
 	// EnqueueNotifications sends one batch of emails, named likewise.
 	EnqueueNotifications(ctx context.Context, batch []NotificationRef) error
-	// EnqueueTurns gives each account its turns of a kind, a few that can go on side by side. One that is
+	// EnqueueAccountTasks gives each account its turns of a kind, a few that can go on side by side. One that is
 	// queued or under way already is not added, so that what a job holds in the queue is bounded whatever its
 	// size, and every account gets its fair share.
-	EnqueueTurns(ctx context.Context, kind Turn, accounts []string) error
+	EnqueueAccountTasks(ctx context.Context, kind AccountTask, accounts []string) error
 	// Ready tells why nothing can be enqueued now; nil when it can.
 	Ready(ctx context.Context) error
 }
 
-// Turn is a kind of work that accounts take turns in: whoever carries out a turn finds in the database what
+// AccountTask is a kind of work that accounts take turns in: whoever carries out a turn finds in the database what
 // there is to do for the account.
-type Turn string
+type AccountTask string
 
 const (
-	// TurnJobs carries out the items of the account's jobs.
-	TurnJobs Turn = "jobs"
-	// TurnUpstream makes the account's calls to its upstream.
-	TurnUpstream Turn = "upstream"
-	// TurnMails sends the emails of its jobs.
-	TurnMails Turn = "mails"
+	// JobsTask carries out the items of the account's jobs.
+	JobsTask AccountTask = "jobs"
+	// UpstreamTask makes the account's calls to its upstream.
+	UpstreamTask AccountTask = "upstream"
+	// MailTask sends the emails of its jobs.
+	MailTask AccountTask = "mails"
 )
 
 // Service accepts revocations and tells how far they have come. Make it with NewService and keep Run going
@@ -65,7 +65,7 @@ type Service struct {
 	submissions *batch.Batcher[*pending]
 	locked      *locked
 	tasks       chan task
-	turns       chan demand
+	accountWork chan accountWork
 	waiters     *waiters
 	watches     *watches
 	drain       func() // closes drained, once
@@ -86,8 +86,8 @@ type ServiceOptions struct {
 
 const (
 	// waitingTasks bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
-	waitingTasks = 1024
-	waitingTurns = 64
+	waitingTasks       = 1024
+	waitingAccountWork = 64
 	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
 	lastEnqueue = 2 * time.Second
 )
@@ -97,13 +97,13 @@ func NewService(o ServiceOptions) *Service {
 	drained := make(chan struct{})
 	s := &Service{
 		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: observing(o.Observer),
-		locked:  newLocked(),
-		tasks:   make(chan task, waitingTasks),
-		turns:   make(chan demand, waitingTurns),
-		waiters: newWaiters(),
-		watches: &watches{jobs: make(map[ID]*watch)},
-		drain:   sync.OnceFunc(func() { close(drained) }),
-		drained: drained,
+		locked:      newLocked(),
+		tasks:       make(chan task, waitingTasks),
+		accountWork: make(chan accountWork, waitingAccountWork),
+		waiters:     newWaiters(),
+		watches:     &watches{jobs: make(map[ID]*watch)},
+		drain:       sync.OnceFunc(func() { close(drained) }),
+		drained:     drained,
 	}
 	s.submissions = batch.New(submissionBatches, s.flush)
 	return s

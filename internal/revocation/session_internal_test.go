@@ -34,7 +34,7 @@ func (s *script) same(what string, want, got any) {
 
 // single and item are the n-th call.
 func single(n byte) Call {
-	return Call{Ref: Ref{Account: "acme", ID: ID{n}}, Epoch: 1, ReportID: int64(n)}
+	return Call{Ref: Ref{Account: "acme", ID: ID{n}}, DispatchCount: 1, ReportID: int64(n)}
 }
 
 func item(n byte) Call {

@@ -10,7 +10,7 @@ import (
 // sessionLoop performs the effects of one session, each in a goroutine of its own, and hands it the events. Nothing of
 // the session's state is shared with them.
 type sessionLoop struct {
-	*Caller
+	*UpstreamRunner
 	upstream Upstream
 	target   Target
 	// work is the context of what has begun: a stop does not break it off.
@@ -22,11 +22,11 @@ type sessionLoop struct {
 }
 
 // run runs a session to its end.
-func (c *Caller) run(ctx context.Context, upstream Upstream, target Target) error {
+func (c *UpstreamRunner) run(ctx context.Context, upstream Upstream, target Target) error {
 	work := context.WithoutCancel(ctx)
 	waiting, endWaiting := context.WithCancel(work)
 	l := &sessionLoop{
-		Caller: c, upstream: upstream, target: target, work: work, waiting: waiting,
+		UpstreamRunner: c, upstream: upstream, target: target, work: work, waiting: waiting,
 		events: make(chan any, target.Concurrency),
 	}
 	defer l.effects.Wait()
@@ -185,17 +185,17 @@ func (l *sessionLoop) record(group []endedCall, verdict judgement) outcomesRecor
 		refs[i], ended[e.call.Ref] = e.call.Ref, e
 	}
 	l.observer.BatchCarriedOut(ClassUpstream, len(refs))
-	decide := func(held []Held) []Decision { return decideCalled(held, ended, l.policy) }
-	done, err := l.store.Fail(l.work, refs, decide)
+	decide := func(held []LockedRevocation) []Decision { return decideCalled(held, ended, l.policy) }
+	done, err := l.store.RecordOutcomes(l.work, refs, decide)
 	for _, pause := range settlePauses {
 		if err == nil {
 			break
 		}
 		time.Sleep(pause)
-		done, err = l.store.Fail(l.work, refs, decide)
+		done, err = l.store.RecordOutcomes(l.work, refs, decide)
 	}
 	if err == nil {
-		l.tell(l.work, done)
+		l.afterCommit(l.work, done)
 	}
-	return outcomesRecorded{group, done.Busy, err}
+	return outcomesRecorded{group, done.Locked, err}
 }

@@ -44,8 +44,8 @@ func (s *Submission) Fingerprint() Fingerprint {
 type Accepted struct {
 	// ID is the revocation that the submission is now part of.
 	ID ID
-	// Fresh tells that this submission made it; otherwise it was joined or replayed.
-	Fresh bool
+	// Created tells that this submission made it; otherwise it was joined or replayed.
+	Created bool
 	// Err is CodeNotFound, CodeIdempotencyMismatch or CodeLockTimeout when this submission, alone of its flush, was
 	// not accepted.
 	Err error
@@ -83,8 +83,8 @@ const (
 var submissionBatches = batch.Options{MaxSize: maxFlush, MaxRunning: 4, MaxWait: 20 * time.Millisecond}
 
 type pending struct {
-	submission Submission
-	origin     string
+	submission  Submission
+	traceParent string
 	// wait asks for a waiter to be registered before the task can be enqueued, so that no wake-up is missed.
 	wait bool
 	// taken is set once: by the flush, which then sends the result, or by the caller that leaves without one. So a
@@ -120,7 +120,7 @@ type flushed struct {
 // revocation as it stands. A caller that leaves (ctx) does not take back what was accepted.
 func (s *Service) Submit(ctx context.Context, submission Submission, wait time.Duration) (Revocation, error) {
 	submission.ID = s.newID()
-	p := &pending{submission: submission, origin: Origin(ctx), wait: wait > 0, result: make(chan flushed, 1)}
+	p := &pending{submission: submission, traceParent: TraceParent(ctx), wait: wait > 0, result: make(chan flushed, 1)}
 	if !s.submissions.Add(p) {
 		return Revocation{}, &Error{Code: CodeUnavailable, Err: errStopped}
 	}
@@ -137,7 +137,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission, wait time.D
 	if err := firstError(f.err, f.accepted.Err); err != nil {
 		return Revocation{}, err
 	}
-	if f.accepted.Fresh {
+	if f.accepted.Created {
 		r := submission.asRevocation()
 		if wait <= 0 {
 			return r, nil
@@ -200,7 +200,7 @@ func (s *Service) commit(ctx context.Context, submissions []*pending) error {
 	for i, p := range submissions {
 		flush[i] = p.submission
 	}
-	accepted, err := s.store.Submit(WithOrigin(ctx, originOf(submissions)), flush)
+	accepted, err := s.store.Submit(WithTraceParent(ctx, originOf(submissions)), flush)
 	if err == nil {
 		s.answer(ctx, submissions, accepted)
 	}
@@ -209,14 +209,14 @@ func (s *Service) commit(ctx context.Context, submissions []*pending) error {
 
 // answer answers submissions and hands over one task for those that are new. Those that wait for a lock are tried again.
 func (s *Service) answer(ctx context.Context, submissions []*pending, accepted []Accepted) {
-	if slices.ContainsFunc(accepted, Accepted.locked) {
+	if slices.ContainsFunc(accepted, Accepted.isLocked) {
 		submissions, accepted = s.postpone(ctx, submissions, accepted)
 	}
 	s.observer.Flushed(len(submissions), accepted, nil)
 	created := make([]Ref, 0, len(submissions))
 	for i, p := range submissions {
 		a := accepted[i]
-		if a.Fresh {
+		if a.Created {
 			created = append(created, Ref{Account: p.submission.Account, ID: a.ID})
 		}
 		p.answer(flushed{accepted: a}, s.waiters)
@@ -229,8 +229,8 @@ func (s *Service) answer(ctx context.Context, submissions []*pending, accepted [
 // originOf returns the first origin of submissions, for the trace of the task that they become together.
 func originOf(submissions []*pending) string {
 	for _, p := range submissions {
-		if p.origin != "" {
-			return p.origin
+		if p.traceParent != "" {
+			return p.traceParent
 		}
 	}
 	return ""

@@ -101,8 +101,8 @@ type Reply struct {
 	Hold time.Duration
 }
 
-// Platform calls upstreams.
-type Platform interface {
+// UpstreamClient calls upstreams.
+type UpstreamClient interface {
 	// Admit waits until the account's rate allows a call. An error means that ctx ended first.
 	Admit(ctx context.Context, target Target) error
 	// Revoke makes at most one call, within a time of its own; ending ctx breaks it off. With no call made, because the account's breaker is
@@ -135,10 +135,10 @@ type CallStore interface {
 // Call is a call to an upstream that has begun.
 type Call struct {
 	Ref
-	// Epoch fences it: what its worker writes does not count after another worker has begun a call for the same row.
-	Epoch    int
-	Job      ID
-	ReportID int64
+	// DispatchCount fences it: what its worker writes does not count after another worker has begun a call for the same row.
+	DispatchCount int
+	Job           ID
+	ReportID      int64
 	// Notify is the wish for an email, as it stood when the call began.
 	Notify bool
 	// InDoubt tells that an earlier attempt may have been carried out without our knowing.
@@ -149,11 +149,11 @@ type Call struct {
 
 // decideCalled turns what came of calls into decisions. A row for which another worker has begun a call since is left
 // to that worker.
-func decideCalled(held []Held, ended map[Ref]endedCall, policy RetryPolicy) []Decision {
+func decideCalled(held []LockedRevocation, ended map[Ref]endedCall, policy RetryPolicy) []Decision {
 	decisions := make([]Decision, 0, len(held))
 	for _, h := range held {
 		e, ok := ended[h.Ref]
-		if !ok || e.call.Epoch != h.Epoch {
+		if !ok || e.call.DispatchCount != h.DispatchCount {
 			continue
 		}
 		d := Decision{

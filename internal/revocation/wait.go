@@ -48,7 +48,7 @@ func (w *waiter) close() {
 // Wake tells the requests of this process that wait for one of ids, or watch it, to look again.
 func (s *Service) Wake(ids []ID) {
 	for _, id := range ids {
-		s.watches.look(id)
+		s.watches.refresh(id)
 	}
 	s.waiters.mu.Lock()
 	defer s.waiters.mu.Unlock()

@@ -23,7 +23,7 @@ func (g gated) Submit(_ context.Context, flush []revocation.Submission) ([]revoc
 	<-g.open
 	accepted := make([]revocation.Accepted, len(flush))
 	for i, s := range flush {
-		accepted[i] = revocation.Accepted{ID: s.ID, Fresh: true}
+		accepted[i] = revocation.Accepted{ID: s.ID, Created: true}
 	}
 	return accepted, nil
 }

@@ -68,7 +68,7 @@ func (s *Service) follow(w *watch) {
 		ctx, cancel := context.WithTimeout(context.Background(), watchTimeout)
 		job, err := s.store.Job(ctx, w.account, w.id)
 		cancel()
-		if !s.watches.tell(w, job, err) {
+		if !s.watches.publish(w, job, err) {
 			return
 		}
 		select {
@@ -81,8 +81,8 @@ func (s *Service) follow(w *watch) {
 	}
 }
 
-// tell hands a reading to all who follow; false when that was the last.
-func (ws *watches) tell(w *watch, job Job, err error) bool {
+// publish hands a reading to all who follow; false when that was the last.
+func (ws *watches) publish(w *watch, job Job, err error) bool {
 	gone := ErrorCode(err) == CodeNotFound && err != nil
 	ws.mu.Lock()
 	for f := range w.followers {
@@ -119,8 +119,8 @@ func (ws *watches) end(w *watch) {
 	clear(w.followers)
 }
 
-// look has a job that somebody watches read at once.
-func (ws *watches) look(id ID) {
+// refresh has a job that somebody watches read at once.
+func (ws *watches) refresh(id ID) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if w := ws.jobs[id]; w != nil {

@@ -153,12 +153,14 @@ func (w *world) read(id revocation.ID) revocation.Revocation {
 	return r
 }
 
-func (w *world) EnqueueTurns(context.Context, revocation.Turn, []string) error { return nil }
+func (w *world) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
+	return nil
+}
 
 // job is a job of the first n invites.
 func (w *world) job(n int, notify bool) revocation.Job {
 	w.t.Helper()
-	seal := revocation.Seal{
+	seal := revocation.FinalJob{
 		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.key, Route: revocation.RouteJobs},
 		Notify: notify, Total: n,
 	}
@@ -169,7 +171,7 @@ func (w *world) job(n int, notify bool) revocation.Job {
 	_, err := w.store.BeginJob(w.t.Context(), seal.NewJob, time.Hour)
 	w.must(err)
 	w.must(w.store.AddItems(w.t.Context(), seal.NewJob, items, time.Hour))
-	job, err := w.store.SealJob(w.t.Context(), seal)
+	job, err := w.store.FinalizeJob(w.t.Context(), seal)
 	w.must(err)
 	return job
 }

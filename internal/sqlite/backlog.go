@@ -49,44 +49,44 @@ var backlogParts = []struct {
 	class     revocation.Class
 	statement string
 }{
-	{revocation.ClassSingle, tally + `
-		SELECT revocation_id FROM outstanding INDEXED BY outstanding_look WHERE NOT pulled LIMIT :limit)`},
-	{revocation.ClassItems, waitingOfTurns},
+	{revocation.ClassSingle, countWaiting + `
+		SELECT revocation_id FROM work_items INDEXED BY work_items_due WHERE NOT account_scheduled LIMIT :limit)`},
+	{revocation.ClassItems, waitingOfAccountTasks},
 	{revocation.ClassItems, waitingInChunks},
-	{revocation.ClassUpstream, waitingOfTurns},
+	{revocation.ClassUpstream, waitingOfAccountTasks},
 	{revocation.ClassUpstream, waitingInChunks},
-	{revocation.ClassMail, tally + `
-		SELECT revocation_id FROM notifications INDEXED BY notifications_look
+	{revocation.ClassMail, countWaiting + `
+		SELECT revocation_id FROM notifications INDEXED BY notifications_due
 		WHERE ` + unsettled + ` AND job_id IS NULL LIMIT :limit)`},
-	{revocation.ClassMail, tally + `
-		SELECT revocation_id FROM notifications INDEXED BY notifications_pulled
+	{revocation.ClassMail, countWaiting + `
+		SELECT revocation_id FROM notifications INDEXED BY notifications_job_due
 		WHERE ` + unsettled + ` AND job_id IS NOT NULL LIMIT :limit)`},
 }
 
 const (
-	// tally counts the ids of a sub-select that follows, and finds the oldest.
-	tally = `SELECT count(*), min(revocation_id) FROM (`
+	// countWaiting counts the ids of a sub-select that follows, and finds the oldest.
+	countWaiting = `SELECT count(*), min(revocation_id) FROM (`
 
-	// waitingOfTurns are the rows that are left to turns of accounts with an upstream, or without. It steps from
+	// waitingOfAccountTasks are the rows that are left to turns of accounts with an upstream, or without. It steps from
 	// account to account.
-	waitingOfTurns = `
+	waitingOfAccountTasks = `
 		WITH RECURSIVE pulling (account_id) AS (
-			SELECT (SELECT account_id FROM outstanding INDEXED BY outstanding_pulled
-			        WHERE pulled ORDER BY account_id LIMIT 1)
+			SELECT (SELECT account_id FROM work_items INDEXED BY work_items_account_due
+			        WHERE account_scheduled ORDER BY account_id LIMIT 1)
 			UNION ALL
-			SELECT (SELECT o.account_id FROM outstanding AS o INDEXED BY outstanding_pulled
-			        WHERE o.pulled AND o.account_id > pulling.account_id ORDER BY o.account_id LIMIT 1)
+			SELECT (SELECT o.account_id FROM work_items AS o INDEXED BY work_items_account_due
+			        WHERE o.account_scheduled AND o.account_id > pulling.account_id ORDER BY o.account_id LIMIT 1)
 			FROM pulling WHERE pulling.account_id IS NOT NULL)
-		` + tally + `
+		` + countWaiting + `
 			SELECT o.revocation_id FROM pulling
 			CROSS JOIN accounts AS a ON a.account_id = pulling.account_id
-			CROSS JOIN outstanding AS o INDEXED BY outstanding_pulled ON o.account_id = a.account_id AND o.pulled
+			CROSS JOIN work_items AS o INDEXED BY work_items_account_due ON o.account_id = a.account_id AND o.account_scheduled
 			WHERE (a.upstream_url IS NOT NULL) = :upstream LIMIT :limit)`
 
 	// waitingInChunks are the items of such accounts that have not had their first pass.
 	waitingInChunks = `
-		SELECT coalesce(sum(last_row - first_row + 1), 0), min(job_id) FROM (
-			SELECT c.first_row, c.last_row, c.job_id
+		SELECT coalesce(sum(end_row - first_row + 1), 0), min(job_id) FROM (
+			SELECT c.first_row, c.end_row, c.job_id
 			FROM jobs AS j INDEXED BY jobs_active
 			CROSS JOIN accounts AS a ON a.account_id = j.account_id
 			CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id

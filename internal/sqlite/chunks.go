@@ -40,18 +40,18 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled boo
 			return err
 		}
 		chunk.Done, chunk.Spilled, chunk.Ended = done, spilled, len(ended) > 0
-		chunk.Besides = true // it is cheap to look
+		chunk.MoreWork = true // it is cheap to look
 		return nil
 	})
 	if err != nil {
-		chunk.Done, chunk.Spilled, chunk.Ended, chunk.Besides = revocation.JobCount{}, 0, false, false
+		chunk.Done, chunk.Spilled, chunk.Ended, chunk.MoreWork = revocation.JobCount{}, 0, false, false
 	}
 	return chunk, err
 }
 
 // nextChunk looks at one chunk a job, however many there are. A job that was not served yet comes first.
 const nextChunk = `
-	SELECT c.account_id, c.job_id, c.first_row, c.last_row, a.upstream_url IS NOT NULL, a.plan_changed_at
+	SELECT c.account_id, c.job_id, c.first_row, c.end_row, a.upstream_url IS NOT NULL, a.plan_changed_at
 	FROM jobs AS j INDEXED BY jobs_active
 	CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id AND c.first_row = (
 		SELECT min(first_row) FROM chunks WHERE account_id = j.account_id AND job_id = j.id)
@@ -115,7 +115,7 @@ func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 
 func spillChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk) (spilled int, err error) {
 	changed, err := change(ctx, tx, `
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at, job_id, pulled)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at, job_id, account_scheduled)
 		SELECT r.account_id, r.id, r.report_id, 0, coalesce(r.notify, j.notify), :now, j.id, 1`+pendingOfChunk+`
 		ON CONFLICT (account_id, revocation_id) DO NOTHING`,
 		append(itemsOf(chunk), sql.Named("now", micros(now)))...)

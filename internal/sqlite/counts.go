@@ -21,7 +21,7 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 		c := count.Counts
 		if count.Unknown > 0 {
 			if err := exec(ctx, tx, `
-				INSERT INTO mail_tallies (account_id, job_id, slot, unknown) VALUES (?1, ?2, 0, ?3)`+addToTally,
+				INSERT INTO job_mail_counts (account_id, job_id, slot, unknown) VALUES (?1, ?2, 0, ?3)`+addToMailCount,
 				count.Account, count.Job.String(), count.Unknown); err != nil {
 				return nil, err
 			}
@@ -65,23 +65,23 @@ const addCount = `
 	    finished_at = CASE WHEN p.done = j.total THEN :now END,
 	    started_at = coalesce(j.started_at, iif(j.state <> 'CANCELLING' OR :sum > :cancelled OR :retrying > 0, :began, NULL)),
 	    served_at = :now,
-	    since = CASE WHEN j.mark_at IS NULL THEN :began WHEN j.mark_at <= :old THEN j.mark_at ELSE j.since END,
-	    since_done = CASE WHEN j.mark_at IS NULL THEN j.invalid WHEN j.mark_at <= :old THEN j.mark_done ELSE j.since_done END,
-	    mark_at = iif(j.mark_at > :old, j.mark_at, :now),
-	    mark_done = iif(j.mark_at > :old, j.mark_done, p.done)
+	    older_sample_at = CASE WHEN j.newer_sample_at IS NULL THEN :began WHEN j.newer_sample_at <= :old THEN j.newer_sample_at ELSE j.older_sample_at END,
+	    older_sample_done = CASE WHEN j.newer_sample_at IS NULL THEN j.invalid WHEN j.newer_sample_at <= :old THEN j.newer_sample_done ELSE j.older_sample_done END,
+	    newer_sample_at = iif(j.newer_sample_at > :old, j.newer_sample_at, :now),
+	    newer_sample_done = iif(j.newer_sample_at > :old, j.newer_sample_done, p.done)
 	FROM (SELECT revoked + already_revoked + not_allowed + not_found + error_revoking + invalid + cancelled + :sum AS done
 	      FROM jobs WHERE account_id = :account AND id = :job) AS p
 	WHERE j.account_id = :account AND j.id = :job AND j.state IN ` + activeStates + `
 	RETURNING finished_at IS NOT NULL`
 
-// addTally counts an email of a job that was settled: as SENT, FAILED or UNKNOWN.
-func addTally(ctx context.Context, tx *sql.Tx, account, job string, status revocation.NotificationStatus) error {
+// addMailCount counts an email of a job that was settled: as SENT, FAILED or UNKNOWN.
+func addMailCount(ctx context.Context, tx *sql.Tx, account, job string, status revocation.NotificationStatus) error {
 	return exec(ctx, tx, `
-		INSERT INTO mail_tallies (account_id, job_id, slot, sent, failed, unknown)
-		VALUES (?1, ?2, 0, ?3 = 'SENT', ?3 = 'FAILED', ?3 = 'UNKNOWN')`+addToTally,
+		INSERT INTO job_mail_counts (account_id, job_id, slot, sent, failed, unknown)
+		VALUES (?1, ?2, 0, ?3 = 'SENT', ?3 = 'FAILED', ?3 = 'UNKNOWN')`+addToMailCount,
 		account, job, string(status))
 }
 
-const addToTally = `
+const addToMailCount = `
 	ON CONFLICT (account_id, job_id, slot) DO UPDATE
 	SET sent = sent + excluded.sent, failed = failed + excluded.failed, unknown = unknown + excluded.unknown`

@@ -11,27 +11,27 @@ import (
 // claimRow is a row that a dispatcher claims or releases, in a statement's parameter.
 type claimRow struct {
 	rowKey
-	Attempt int   `json:"attempt"`
-	Claims  int   `json:"claims"`
-	Epoch   int   `json:"epoch"`
-	LookAt  int64 `json:"look_at"`
+	Attempt       int   `json:"attempt"`
+	Claims        int   `json:"claims"`
+	DispatchCount int   `json:"dispatch_count"`
+	NextCheckAt   int64 `json:"next_check_at"`
 }
 
 // dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
 const (
-	dueSingle = `NOT pulled AND look_at <= :now`
-	dueMail   = `look_at <= :now AND ` + unsettled + ` AND job_id IS NULL`
+	dueSingle = `NOT account_scheduled AND next_check_at <= :now`
+	dueMail   = `next_check_at <= :now AND ` + unsettled + ` AND job_id IS NULL`
 )
 
 // ClaimDue takes the work rows of single revocations that are due, oldest first. Like all of the dispatcher's
 // looks, it goes across the accounts.
-func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.Due, error) {
-	var due []revocation.Due
+func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+	var due []revocation.DueAttempt
 	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
 		var err error
 		due, err = query(ctx, tx, scanDue, `
-			SELECT account_id, revocation_id, attempt, epoch + 1 FROM outstanding
-			WHERE `+dueSingle+` ORDER BY look_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
+			SELECT account_id, revocation_id, attempt, dispatch_count + 1 FROM work_items
+			WHERE `+dueSingle+` ORDER BY next_check_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
 		if err != nil {
 			return err
 		}
@@ -45,22 +45,22 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 
 // stampDue writes down that the rows were claimed, and when they count as lost. Those that go to the queue are in
 // nobody's hand yet.
-func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.Due, graces []time.Duration) error {
+func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.DueAttempt, graces []time.Duration) error {
 	if len(due) == 0 {
 		return nil
 	}
 	rows := make([]claimRow, len(due))
 	for i, d := range due {
-		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Epoch: d.Epoch, LookAt: lostAt(now, d.Epoch, graces)}
+		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), DispatchCount: d.DispatchCount, NextCheckAt: lostAt(now, d.DispatchCount, graces)}
 	}
 	return exec(ctx, tx, `
-		UPDATE outstanding AS o SET epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at', claimed = o.pulled
+		UPDATE work_items AS o SET dispatch_count = p.value ->> 'dispatch_count', next_check_at = p.value ->> 'next_check_at', claimed = o.account_scheduled
 		FROM json_each(?1) AS p
 		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`, parameter(rows))
 }
 
-func scanDue(rows *sql.Rows) (d revocation.Due, err error) {
-	err = rows.Scan(&d.Account, scannedID{&d.ID}, &d.Attempt, &d.Epoch)
+func scanDue(rows *sql.Rows) (d revocation.DueAttempt, err error) {
+	err = rows.Scan(&d.Account, scannedID{&d.ID}, &d.Attempt, &d.DispatchCount)
 	return d, err
 }
 
@@ -70,17 +70,17 @@ func lostAt(now time.Time, n int, graces []time.Duration) int64 {
 }
 
 // Release makes claimed work rows due again after delay, unless they have moved on since.
-func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Duration) error {
+func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {
 	rows := make([]claimRow, len(due))
 	for i, d := range due {
-		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Attempt: d.Attempt, Epoch: d.Epoch}
+		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), Attempt: d.Attempt, DispatchCount: d.DispatchCount}
 	}
 	return s.write(ctx, "release revocations", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `
-			UPDATE outstanding AS o SET look_at = ?1, claimed = 0
+			UPDATE work_items AS o SET next_check_at = ?1, claimed = 0
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'
-			  AND o.attempt = p.value ->> 'attempt' AND o.epoch = p.value ->> 'epoch'`,
+			  AND o.attempt = p.value ->> 'attempt' AND o.dispatch_count = p.value ->> 'dispatch_count'`,
 			micros(now.Add(delay)), parameter(rows))
 	})
 }
@@ -90,14 +90,14 @@ func (s *Store) Release(ctx context.Context, due []revocation.Due, delay time.Du
 func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (refs []revocation.NotificationRef, unknown int, err error) {
 	err = s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
 		found, err := query(ctx, tx, scanDueNotification, `
-			SELECT account_id, revocation_id, claims, epoch + 1, status FROM notifications
-			WHERE `+dueMail+` ORDER BY look_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
+			SELECT account_id, revocation_id, claims, dispatch_count + 1, status FROM notifications
+			WHERE `+dueMail+` ORDER BY next_check_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		rows := make([]claimRow, len(found))
 		for i, n := range found {
-			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), Epoch: n.Epoch, LookAt: lostAt(now, n.Epoch, graces)}
+			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), DispatchCount: n.DispatchCount, NextCheckAt: lostAt(now, n.DispatchCount, graces)}
 			if n.status != revocation.NotificationCommitted {
 				refs = append(refs, n.NotificationRef)
 			} else {
@@ -107,7 +107,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 		return exec(ctx, tx, `
 			UPDATE notifications AS n
 			SET status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
-			    epoch = p.value ->> 'epoch', look_at = p.value ->> 'look_at', updated_at = ?1
+			    dispatch_count = p.value ->> 'dispatch_count', next_check_at = p.value ->> 'next_check_at', updated_at = ?1
 			FROM json_each(?2) AS p
 			WHERE n.account_id = p.value ->> 'account' AND n.revocation_id = p.value ->> 'id'`,
 			micros(now), parameter(rows))
@@ -124,7 +124,7 @@ type dueNotification struct {
 }
 
 func scanDueNotification(rows *sql.Rows) (n dueNotification, err error) {
-	err = rows.Scan(&n.Account, scannedID{&n.Revocation}, &n.Claims, &n.Epoch, &n.status)
+	err = rows.Scan(&n.Account, scannedID{&n.Revocation}, &n.Claims, &n.DispatchCount, &n.status)
 	return n, err
 }
 
@@ -132,14 +132,14 @@ func scanDueNotification(rows *sql.Rows) (n dueNotification, err error) {
 func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
 	rows := make([]claimRow, len(refs))
 	for i, ref := range refs {
-		rows[i] = claimRow{rowKey: keyOf(ref.Account, ref.Revocation), Claims: ref.Claims, Epoch: ref.Epoch}
+		rows[i] = claimRow{rowKey: keyOf(ref.Account, ref.Revocation), Claims: ref.Claims, DispatchCount: ref.DispatchCount}
 	}
 	return s.write(ctx, "release emails", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `
-			UPDATE notifications AS n SET look_at = ?1
+			UPDATE notifications AS n SET next_check_at = ?1
 			FROM json_each(?2) AS p
 			WHERE n.account_id = p.value ->> 'account' AND n.revocation_id = p.value ->> 'id'
-			  AND n.status = 'PENDING' AND n.claims = p.value ->> 'claims' AND n.epoch = p.value ->> 'epoch'`,
+			  AND n.status = 'PENDING' AND n.claims = p.value ->> 'claims' AND n.dispatch_count = p.value ->> 'dispatch_count'`,
 			micros(now.Add(delay)), parameter(rows))
 	})
 }

@@ -9,26 +9,26 @@ import (
 	"rescind/internal/revocation"
 )
 
-// CarryOutByRule implements revocation.ExecutionStore.
-func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+// RevokeFast implements revocation.ExecutionStore.
+func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	return s.CarryOut(ctx, refs, revocation.Decide)
 }
 
 // CarryOut decides on the refs that are not stale and writes the outcomes. Nothing is ever contended or busy
 // here.
-func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.attempt(ctx, "carry out", refs, true, decide)
 }
 
-// Fail does the same without looking at the invites.
-func (s *Store) Fail(ctx context.Context, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
+// RecordOutcomes does the same without looking at the invites.
+func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.attempt(ctx, "record a failure", refs, false, decide)
 }
 
 func (s *Store) attempt(
-	ctx context.Context, doing string, refs []revocation.Ref, invites bool, decide func([]revocation.Held) []revocation.Decision,
-) (revocation.CarriedOut, error) {
-	var done revocation.CarriedOut
+	ctx context.Context, doing string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision,
+) (revocation.BatchResult, error) {
+	var done revocation.BatchResult
 	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
 		held, err := hold(ctx, tx, refs, invites)
 		if err != nil || len(held) == 0 {
@@ -42,7 +42,7 @@ func (s *Store) attempt(
 		return err
 	})
 	if err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	return done, nil
 }
@@ -53,16 +53,16 @@ type refRow struct {
 }
 
 // hold reads the facts about the refs that are not stale, in the order of their invites' keys.
-func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) ([]revocation.Held, error) {
+func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) ([]revocation.LockedRevocation, error) {
 	rows := make([]refRow, len(refs))
 	for i, ref := range refs {
 		rows[i] = refRow{keyOf(ref.Account, ref.ID), ref.Attempt}
 	}
 	return query(ctx, tx, scanHeld, `
-		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.epoch,
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count,
 		       o.job_id, coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt, o.in_doubt,
 		       a.upstream_url IS NOT NULL, a.plan_changed_at, i.sent_at, i.revoked_at IS NOT NULL
-		FROM outstanding AS o
+		FROM work_items AS o
 		JOIN accounts AS a ON a.account_id = o.account_id
 		LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
 		LEFT JOIN invites AS i ON ?1 AND i.account_id = o.account_id AND i.report_id = o.report_id
@@ -72,12 +72,12 @@ func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) 
 		invites, parameter(rows))
 }
 
-func scanHeld(rows *sql.Rows) (h revocation.Held, err error) {
+func scanHeld(rows *sql.Rows) (h revocation.LockedRevocation, err error) {
 	var (
 		planChangedAt, sentAt sql.Null[int64]
 		revoked               bool
 	)
-	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.Epoch,
+	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount,
 		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &sentAt, &revoked)
 	h.PlanChangedAt = moment(planChangedAt)
 	if sentAt.Valid {
@@ -89,26 +89,26 @@ func scanHeld(rows *sql.Rows) (h revocation.Held, err error) {
 // outcomeRow is a decision in a statement's parameter. Times are in microseconds.
 type outcomeRow struct {
 	rowKey
-	ReportID    int64   `json:"report_id"`
-	Status      string  `json:"status"`
-	Attempts    int     `json:"attempts"`
-	Timestamp   *string `json:"timestamp"`
-	ErrorCode   *string `json:"error_code"`
-	ErrorDetail *string `json:"error_detail"`
-	Notify      bool    `json:"notify"`
-	LookAt      int64   `json:"look_at"`
-	Job         *string `json:"job"`
-	Diverts     bool    `json:"diverts"`
-	InDoubt     bool    `json:"in_doubt"`
-	Inferred    bool    `json:"inferred"`
-	Email       string  `json:"email"`
+	ReportID      int64   `json:"report_id"`
+	Status        string  `json:"status"`
+	Attempts      int     `json:"attempts"`
+	Timestamp     *string `json:"timestamp"`
+	ErrorCode     *string `json:"error_code"`
+	ErrorDetail   *string `json:"error_detail"`
+	Notify        bool    `json:"notify"`
+	NextCheckAt   int64   `json:"next_check_at"`
+	Job           *string `json:"job"`
+	RouteUpstream bool    `json:"diverts"`
+	InDoubt       bool    `json:"in_doubt"`
+	Inferred      bool    `json:"inferred"`
+	Email         string  `json:"email"`
 }
 
 func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 	row := outcomeRow{
 		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempts(),
-		Notify: d.Notify, LookAt: micros(now.Add(d.Delay)), Job: optionalText(d.Job),
-		Diverts: d.Diverts, InDoubt: d.InDoubt, Inferred: d.Inferred, Email: string(d.Email),
+		Notify: d.Notify, NextCheckAt: micros(now.Add(d.Delay)), Job: optionalText(d.Job),
+		RouteUpstream: d.RouteUpstream, InDoubt: d.InDoubt, Inferred: d.Inferred, Email: string(d.Email),
 	}
 	if d.Timestamp != "" {
 		row.Timestamp = &d.Timestamp
@@ -155,7 +155,7 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 			continue
 		}
 		if err := changeAll(ctx, tx, len(part.rows), part.statement,
-			sql.Named("now", micros(now)), sql.Named("grace", revocation.Grace(0).Microseconds()),
+			sql.Named("now", micros(now)), sql.Named("grace", revocation.VisibilityTimeout(0).Microseconds()),
 			sql.Named("rows", parameter(part.rows))); err != nil {
 			return err
 		}
@@ -175,15 +175,15 @@ func changeAll(ctx context.Context, tx *sql.Tx, want int, statement string, args
 
 const (
 	postpone = `
-		UPDATE outstanding AS o
-		SET look_at = p.value ->> 'look_at', claimed = 0, in_doubt = p.value ->> 'in_doubt',
-		    pulled = o.pulled OR p.value ->> 'diverts'
+		UPDATE work_items AS o
+		SET next_check_at = p.value ->> 'next_check_at', claimed = 0, in_doubt = p.value ->> 'in_doubt',
+		    account_scheduled = o.account_scheduled OR p.value ->> 'diverts'
 		FROM json_each(:rows) AS p
 		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
 
 	retry = `
-		UPDATE outstanding AS o
-		SET attempt = p.value ->> 'attempts', due_at = p.value ->> 'look_at', look_at = p.value ->> 'look_at',
+		UPDATE work_items AS o
+		SET attempt = p.value ->> 'attempts', due_at = p.value ->> 'next_check_at', next_check_at = p.value ->> 'next_check_at',
 		    error_code = p.value ->> 'error_code', error_detail = p.value ->> 'error_detail', updated_at = :now,
 		    claimed = 0, in_doubt = p.value ->> 'in_doubt'
 		FROM json_each(:rows) AS p
@@ -196,7 +196,7 @@ const (
 
 	// Nobody enqueues the emails of jobs one by one, so they are due at once.
 	addNotifications = `
-		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, look_at, updated_at)
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, next_check_at, updated_at)
 		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job', value ->> 'email',
 		       iif(value ->> 'job' IS NULL, :now + :grace, :now), :now
 		FROM json_each(:rows)`
@@ -210,6 +210,6 @@ const (
 		WHERE r.account_id = p.value ->> 'account' AND r.id = p.value ->> 'id' AND r.status = 'PENDING'`
 
 	deleteWork = `
-		DELETE FROM outstanding
+		DELETE FROM work_items
 		WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(:rows))`
 )

@@ -23,9 +23,9 @@ func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChun
 }
 
 // holdChunk reads the facts about the items of a chunk, in the order of the input.
-func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.Held, error) {
-	scan := func(rows *sql.Rows) (revocation.Held, error) {
-		h := revocation.Held{
+func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.LockedRevocation, error) {
+	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
+		h := revocation.LockedRevocation{
 			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, PlanChangedAt: chunk.planChangedAt,
 		}
 		var sentAt sql.Null[int64]
@@ -93,7 +93,7 @@ const (
 		WHERE i.account_id = r.account_id AND i.report_id = r.report_id AND i.revoked_at IS NULL`
 
 	notifyChunk = `
-		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, look_at, updated_at)
+		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, next_check_at, updated_at)
 		SELECT r.account_id, r.id, r.report_id, j.id, :now, :now
 		FROM jobs AS j
 		CROSS JOIN revocations AS r

@@ -81,7 +81,7 @@ func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted i
 	}
 	for _, statement := range []string{
 		`DELETE FROM notifications WHERE account_id = ?1 AND revocation_id > ?2 AND revocation_id <= ?3`,
-		`DELETE FROM outstanding WHERE account_id = ?1 AND revocation_id > ?2 AND revocation_id <= ?3`,
+		`DELETE FROM work_items WHERE account_id = ?1 AND revocation_id > ?2 AND revocation_id <= ?3`,
 		`DELETE FROM revocations WHERE account_id = ?1 AND id > ?2 AND id <= ?3`,
 	} {
 		if err := exec(ctx, tx, statement, job.Account, job.ID, last.V); err != nil {
@@ -95,7 +95,7 @@ func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted i
 		return 0, err
 	}
 	for _, statement := range []string{
-		`DELETE FROM mail_tallies WHERE account_id = ?1 AND job_id = ?2`,
+		`DELETE FROM job_mail_counts WHERE account_id = ?1 AND job_id = ?2`,
 		`DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2`,
 		`DELETE FROM jobs WHERE account_id = ?1 AND id = ?2`,
 	} {
@@ -136,7 +136,7 @@ func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) 
 const (
 	expireKeys = `
 		DELETE FROM idempotency_keys WHERE (account_id, route, key) IN (
-			SELECT account_id, route, key FROM idempotency_keys AS k INDEXED BY idempotency_keys_created
+			SELECT account_id, route, key FROM idempotency_keys AS k INDEXED BY idempotency_keys_age
 			WHERE k.created_at < ?1 AND NOT EXISTS (
 				SELECT 1 FROM jobs AS j
 				WHERE j.account_id = k.account_id AND j.id = k.target_id AND j.state = 'RECEIVING')
@@ -145,7 +145,7 @@ const (
 	expireJobs = `
 		UPDATE jobs SET state = 'DROPPED' WHERE (account_id, id) IN (
 			SELECT j.account_id, j.id FROM jobs AS j
-			LEFT JOIN mail_tallies AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
+			LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
 			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < ?1
 			  AND j.mails = coalesce(t.sent + t.failed + t.unknown, 0)
 			LIMIT ?2)`

@@ -202,8 +202,8 @@ func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until ti
 	return err
 }
 
-// SealJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.
-func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (revocation.Job, error) {
+// FinalizeJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.
+func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
 	var file any // NULL without one
 	if seal.File != nil {
 		stored, err := json.Marshal(seal.File)
@@ -249,11 +249,11 @@ func (s *Store) SealJob(ctx context.Context, seal revocation.Seal) (revocation.J
 	return job, err
 }
 
-func addChunks(ctx context.Context, tx *sql.Tx, seal revocation.Seal) error {
+func addChunks(ctx context.Context, tx *sql.Tx, seal revocation.FinalJob) error {
 	return exec(ctx, tx, `
 		WITH RECURSIVE chunk (first_row) AS (
 			SELECT 1 UNION ALL SELECT first_row + ?1 FROM chunk WHERE first_row + ?1 <= ?2)
-		INSERT INTO chunks (account_id, job_id, first_row, last_row)
+		INSERT INTO chunks (account_id, job_id, first_row, end_row)
 		SELECT ?3, ?4, first_row, min(first_row + ?1 - 1, ?2) FROM chunk`,
 		revocation.ChunkSize, seal.Total, seal.Account, seal.ID.String())
 }

@@ -28,9 +28,9 @@ const selectJob = `
 	SELECT j.account_id, j.id, j.label, j.file, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
 	       j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
-	       j.started_at, j.finished_at, j.since, j.since_done
+	       j.started_at, j.finished_at, j.older_sample_at, j.older_sample_done
 	FROM jobs AS j
-	LEFT JOIN mail_tallies AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
+	LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
 	WHERE j.account_id = ?1 AND j.state NOT IN ` + hiddenStates
 
 // Job gives one by its id.

@@ -12,13 +12,18 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// migrate applies the migrations that the file has not seen yet, each in a transaction of its own.
-func migrate(ctx context.Context, db *sql.DB) error {
-	migrations, err := fs.Sub(embedded, "migrations")
+// files are the migrations, from 1 on without a gap.
+var files = func() fs.FS {
+	dir, err := fs.Sub(embedded, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the directory is part of the program
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations, goose.WithDisableGlobalRegistry(true))
+	return dir
+}()
+
+// migrate applies the migrations that the file has not seen yet, each in a transaction of its own.
+func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}

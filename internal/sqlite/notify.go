@@ -83,7 +83,7 @@ func claim(ctx context.Context, tx *sql.Tx, now time.Time, sender string, emails
 		claimed[i] = keyOf(email.Account, email.Revocation)
 	}
 	return exec(ctx, tx, `
-		UPDATE notifications SET status = 'CLAIMED', claims = claims + 1, look_at = ?1, updated_at = ?2
+		UPDATE notifications SET status = 'CLAIMED', claims = claims + 1, next_check_at = ?1, updated_at = ?2
 		WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?3))`,
 		micros(now.Add(lease)), micros(now), parameter(claimed))
 }
@@ -98,10 +98,10 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account strin
 		// None that can be sent does not mean that none is due: all that were found may have become UNKNOWN.
 		for full := true; full && len(emails) == 0; {
 			due, err := query(ctx, tx, scan, emailColumns+`, n.status, n.job_id
-				FROM (SELECT * FROM notifications INDEXED BY notifications_pulled
-				      WHERE account_id = :account AND look_at <= :now AND `+unsettled+` AND job_id IS NOT NULL
-				      ORDER BY look_at LIMIT :limit) AS n`+emailJoins+`
-				ORDER BY n.look_at, n.revocation_id`,
+				FROM (SELECT * FROM notifications INDEXED BY notifications_job_due
+				      WHERE account_id = :account AND next_check_at <= :now AND `+unsettled+` AND job_id IS NOT NULL
+				      ORDER BY next_check_at LIMIT :limit) AS n`+emailJoins+`
+				ORDER BY n.next_check_at, n.revocation_id`,
 				sql.Named("sender", sender), sql.Named("account", account), sql.Named("now", micros(now)), sql.Named("limit", limit))
 			if err != nil {
 				return err
@@ -139,15 +139,15 @@ func loseEmail(ctx context.Context, tx *sql.Tx, now time.Time, d dueEmail) error
 		micros(now), d.Account, d.Revocation.String()); err != nil {
 		return err
 	}
-	return addTally(ctx, tx, d.Account, d.job, revocation.NotificationUnknown)
+	return addMailCount(ctx, tx, d.Account, d.job, revocation.NotificationUnknown)
 }
 
 // CommitNotification marks a claimed email COMMITTED, if the claim still holds.
 func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, lease time.Duration) (held bool, err error) {
 	err = s.write(ctx, "commit email", func(tx *sql.Tx, now time.Time) error {
 		changed, err := change(ctx, tx, `
-			UPDATE notifications SET status = 'COMMITTED', look_at = ?1, updated_at = ?2
-			WHERE account_id = ?3 AND revocation_id = ?4 AND claims = ?5 AND status = 'CLAIMED' AND look_at > ?2`,
+			UPDATE notifications SET status = 'COMMITTED', next_check_at = ?1, updated_at = ?2
+			WHERE account_id = ?3 AND revocation_id = ?4 AND claims = ?5 AND status = 'CLAIMED' AND next_check_at > ?2`,
 			micros(now.Add(lease)), micros(now), email.Account, email.Revocation.String(), email.Claims)
 		held = changed == 1
 		return err
@@ -163,7 +163,7 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 		}
 		var job sql.Null[string]
 		err := tx.QueryRowContext(ctx, `
-			UPDATE notifications SET status = ?1, attempts = ?2, look_at = ?3, updated_at = ?4,
+			UPDATE notifications SET status = ?1, attempts = ?2, next_check_at = ?3, updated_at = ?4,
 			    deferred_since = coalesce(deferred_since, iif(?8, blamed_at, NULL), iif(?9 = 'email', ?4, NULL)),
 			    blamed_at = CASE WHEN ?9 = 'server' THEN ?4 WHEN ?9 = '' AND NOT ?8 THEN blamed_at END
 			WHERE account_id = ?5 AND revocation_id = ?6 AND claims = ?7 AND status IN ('CLAIMED', 'COMMITTED')
@@ -177,7 +177,7 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 		case err != nil || !job.Valid || settled.Status == revocation.NotificationPending:
 			return err
 		default:
-			return addTally(ctx, tx, email.Account, job.V, settled.Status)
+			return addMailCount(ctx, tx, email.Account, job.V, settled.Status)
 		}
 	})
 }

@@ -23,7 +23,7 @@ const (
 
 	shownJoins = `
 		LEFT JOIN jobs AS j ON j.account_id = r.account_id AND j.id = r.job_id
-		LEFT JOIN outstanding AS o ON o.account_id = r.account_id AND o.revocation_id = r.id
+		LEFT JOIN work_items AS o ON o.account_id = r.account_id AND o.revocation_id = r.id
 		LEFT JOIN notifications AS n ON n.account_id = r.account_id AND n.revocation_id = r.id
 		WHERE r.account_id = ?`
 

@@ -78,7 +78,7 @@ func TestStore_Resume(t *testing.T) {
 		seed(t, store, 1, 3)
 		refs := submit(t, store, 1, 3)
 		for i, delay := range []time.Duration{0, 2 * time.Hour} {
-			if _, err := store.Fail(t.Context(), refs[i:i+1], func(held []revocation.Held) []revocation.Decision {
+			if _, err := store.RecordOutcomes(t.Context(), refs[i:i+1], func(held []revocation.LockedRevocation) []revocation.Decision {
 				policy := revocation.RetryPolicy{Base: delay, Max: delay, MaxAttempts: 9}
 				return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeDeadlock}, policy)
 			}); err != nil {
@@ -157,7 +157,7 @@ func TestStore_Resume(t *testing.T) {
 			t.Fatalf("due before, with their attempts (-want +got):\n%s", diff)
 		}
 		waits := revocation.Ref{Account: "acme", ID: job.ID.Item(2)}
-		if _, err := store.Fail(t.Context(), []revocation.Ref{waits}, func(held []revocation.Held) []revocation.Decision {
+		if _, err := store.RecordOutcomes(t.Context(), []revocation.Ref{waits}, func(held []revocation.LockedRevocation) []revocation.Decision {
 			policy := revocation.RetryPolicy{Base: time.Hour, Max: time.Hour, MaxAttempts: 9}
 			return revocation.DecideFailed(held, revocation.Failure{Code: revocation.CodeDeadlock}, policy)
 		}); err != nil {

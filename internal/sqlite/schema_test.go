@@ -22,7 +22,7 @@ func TestSchema_refusesWhatCannotBe(t *testing.T) {
 	if err := store.AddItems(t.Context(), seal.NewJob, []revocation.Item{{Row: 2, Invalid: "Why."}}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.SealJob(t.Context(), seal); err != nil {
+	if _, err := store.FinalizeJob(t.Context(), seal); err != nil {
 		t.Fatal(err)
 	}
 	db := openRaw(t, path)
@@ -45,12 +45,12 @@ func TestSchema_refusesWhatCannotBe(t *testing.T) {
 		"an end of a job that runs":                      `UPDATE jobs SET finished_at = 1`,
 		"an upload without a lease":                      `UPDATE jobs SET state = 'RECEIVING'`,
 		"a job whose id leaves no room for its items":    `UPDATE jobs SET id = '0198c2f0-0000-7000-8000-000000000001'`,
-		"a chunk that ends before it begins":             `UPDATE chunks SET last_row = 0`,
+		"a chunk that ends before it begins":             `UPDATE chunks SET end_row = 0`,
 		"an upstream without a key":                      `UPDATE accounts SET upstream_url = 'https://platform.example'`,
 		"a hold without its end":                         `UPDATE accounts SET upstream_hold = 'upstream_unavailable'`,
-		"a second single one under way":                  `INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at) VALUES ('acme', 'x', 3, 1, 0, 0)`,
-		"a failed attempt without its reason":            `UPDATE outstanding SET attempt = 1, due_at = 1, updated_at = 1`,
-		"a due time without an attempt":                  `UPDATE outstanding SET due_at = 1`,
+		"a second single one under way":                  `INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at) VALUES ('acme', 'x', 3, 1, 0, 0)`,
+		"a failed attempt without its reason":            `UPDATE work_items SET attempt = 1, due_at = 1, updated_at = 1`,
+		"a due time without an attempt":                  `UPDATE work_items SET due_at = 1`,
 		"an email of an unknown status":                  `UPDATE notifications SET status = 'LOST'`,
 		"a negative count of claims":                     `UPDATE notifications SET claims = -1`,
 		"a report_id of zero":                            `UPDATE invites SET report_id = 0 WHERE report_id = 1`,

@@ -46,7 +46,7 @@ var (
 	_ revocation.JobStore          = (*Store)(nil)
 	_ revocation.BulkStore         = (*Store)(nil)
 	_ revocation.CallStore         = (*Store)(nil)
-	_ revocation.HousekeepingStore = (*Store)(nil)
+	_ revocation.JanitorStore      = (*Store)(nil)
 )
 
 // Open opens the file at path, creates it when it is absent, and brings its tables up to date. Its directory
@@ -71,7 +71,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fault("open database", err)
 	}
-	if err := migrate(ctx, writer); err != nil {
+	if err := migrate(ctx, writer, files); err != nil {
 		return nil, errors.Join(fault("migrate database", err), writer.Close())
 	}
 	reading, err := open(path, readers, url.Values{"_query_only": {"1"}})
@@ -110,24 +110,24 @@ func (s *Store) Close() error {
 func (s *Store) Resume(ctx context.Context) error {
 	return s.write(ctx, "resume", func(tx *sql.Tx, now time.Time) error {
 		if err := exec(ctx, tx, `
-			UPDATE outstanding SET look_at = max(coalesce(due_at, ?1), ?1), claimed = 0`, micros(now)); err != nil {
+			UPDATE work_items SET next_check_at = max(coalesce(due_at, ?1), ?1), claimed = 0`, micros(now)); err != nil {
 			return err
 		}
 		if _, err := dropUploads(ctx, tx, endOfTime); err != nil {
 			return err
 		}
 		if err := exec(ctx, tx, `
-			INSERT INTO mail_tallies (account_id, job_id, slot, unknown)
+			INSERT INTO job_mail_counts (account_id, job_id, slot, unknown)
 			SELECT account_id, job_id, 0, count(*) FROM notifications
 			WHERE `+unsettled+` AND job_id IS NOT NULL AND status = 'COMMITTED'
-			GROUP BY account_id, job_id`+addToTally); err != nil {
+			GROUP BY account_id, job_id`+addToMailCount); err != nil {
 			return err
 		}
 		for _, index := range []string{`job_id IS NULL`, `job_id IS NOT NULL`} {
 			if err := exec(ctx, tx, `
 				UPDATE notifications
 				SET status = CASE status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
-				    look_at = ?1, updated_at = ?1
+				    next_check_at = ?1, updated_at = ?1
 				WHERE `+unsettled+` AND `+index, micros(now)); err != nil {
 				return err
 			}

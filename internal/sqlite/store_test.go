@@ -82,7 +82,7 @@ func submit(t testing.TB, store *sqlite.Store, first, n int) []revocation.Ref {
 		t.Fatal(err)
 	}
 	for _, a := range accepted {
-		if a.Err != nil || !a.Fresh {
+		if a.Err != nil || !a.Created {
 			t.Fatalf("got %+v, want a fresh one", a)
 		}
 	}
@@ -90,9 +90,9 @@ func submit(t testing.TB, store *sqlite.Store, first, n int) []revocation.Ref {
 }
 
 // begin begins the upload of a job.
-func begin(t testing.TB, store *sqlite.Store) revocation.Seal {
+func begin(t testing.TB, store *sqlite.Store) revocation.FinalJob {
 	t.Helper()
-	seal := revocation.Seal{Notify: true}
+	seal := revocation.FinalJob{Notify: true}
 	seal.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
 	if _, err := store.BeginJob(t.Context(), seal.NewJob, time.Hour); err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func begin(t testing.TB, store *sqlite.Store) revocation.Seal {
 }
 
 // add uploads n items, of the invites from first on.
-func add(t testing.TB, store *sqlite.Store, seal *revocation.Seal, first, n int) {
+func add(t testing.TB, store *sqlite.Store, seal *revocation.FinalJob, first, n int) {
 	t.Helper()
 	items := make([]revocation.Item, n)
 	for i := range items {
@@ -118,7 +118,7 @@ func bulk(t testing.TB, store *sqlite.Store, first, n int) revocation.Job {
 	t.Helper()
 	seal := begin(t, store)
 	add(t, store, &seal, first, n)
-	job, err := store.SealJob(t.Context(), seal)
+	job, err := store.FinalizeJob(t.Context(), seal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,9 +211,9 @@ func TestOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := openRaw(t, path).ExecContext(t.Context(), `
-			DROP TABLE notifications; DROP TABLE idempotency_keys; DROP TABLE outstanding; DROP TABLE revocations;
+			DROP TABLE notifications; DROP TABLE idempotency_keys; DROP TABLE work_items; DROP TABLE revocations;
 			DROP TABLE invites; DROP TABLE api_keys; DROP TABLE accounts;
-			DROP TABLE jobs; DROP TABLE chunks; DROP TABLE mail_tallies;
+			DROP TABLE jobs; DROP TABLE chunks; DROP TABLE job_mail_counts; DROP TABLE mail_senders;
 			DELETE FROM goose_db_version WHERE version_id > 0`); err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ type inviteRow struct {
 // there is no other writer.
 func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
-		Bound:    make(map[revocation.AccountKey]revocation.Binding),
+		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
 		Invites:  make(map[revocation.InviteKey]bool, len(flush)),
 		UnderWay: make(map[revocation.InviteKey]revocation.UnderWay),
 	}
@@ -66,7 +66,7 @@ func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) 
 			return facts, err
 		}
 		for _, b := range bound {
-			facts.Bound[b.AccountKey] = b
+			facts.Bound[b.IdempotencyKey] = b
 		}
 	}
 	// An upstream alone knows its invites.
@@ -75,7 +75,7 @@ func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) 
 		FROM json_each(?1) AS p
 		CROSS JOIN accounts AS a ON a.account_id = p.value ->> 'account'
 		LEFT JOIN invites AS i ON i.account_id = a.account_id AND i.report_id = p.value ->> 'report_id'
-		LEFT JOIN outstanding AS o ON o.account_id = a.account_id AND o.report_id = p.value ->> 'report_id' AND o.single
+		LEFT JOIN work_items AS o ON o.account_id = a.account_id AND o.report_id = p.value ->> 'report_id' AND o.single
 		WHERE i.report_id IS NOT NULL OR a.upstream_url IS NOT NULL`,
 		parameter(invites))
 	if err != nil {
@@ -127,13 +127,13 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan revocation.F
 			return err
 		}
 	}
-	if len(plan.Wish) > 0 {
-		wishes := make([]rowKey, len(plan.Wish))
-		for i, w := range plan.Wish {
+	if len(plan.EnableNotify) > 0 {
+		wishes := make([]rowKey, len(plan.EnableNotify))
+		for i, w := range plan.EnableNotify {
 			wishes[i] = keyOf(w.Account, w.ID)
 		}
 		if err := exec(ctx, tx, `
-			UPDATE outstanding SET notify = notify OR NOT in_doubt
+			UPDATE work_items SET notify = notify OR NOT in_doubt
 			WHERE (account_id, revocation_id) IN (SELECT value ->> 'account', value ->> 'id' FROM json_each(?1))`,
 			parameter(wishes)); err != nil {
 			return err
@@ -171,7 +171,7 @@ func insert(ctx context.Context, tx *sql.Tx, now time.Time, submissions []revoca
 		return err
 	}
 	return exec(ctx, tx, `
-		INSERT INTO outstanding (account_id, revocation_id, report_id, single, notify, look_at)
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at)
 		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', 1, value ->> 'notify', ?1
-		FROM json_each(?2)`, micros(now.Add(revocation.Grace(0))), added)
+		FROM json_each(?2)`, micros(now.Add(revocation.VisibilityTimeout(0))), added)
 }

@@ -11,25 +11,25 @@ import (
 // unsettled is the condition of the indexes on emails, to the letter: otherwise SQLite does not use them.
 const unsettled = `status IN ('PENDING', 'CLAIMED', 'COMMITTED')`
 
-// Agenda implements revocation.DispatchStore.
-func (s *Store) Agenda(ctx context.Context) (agenda revocation.Agenda, err error) {
+// PendingWork implements revocation.DispatchStore.
+func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork, err error) {
 	now := sql.Named("now", micros(time.Now()))
 	err = s.readers.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM outstanding WHERE `+dueSingle+`), EXISTS (SELECT 1 FROM notifications WHERE `+dueMail+`)`, now).
+		SELECT EXISTS (SELECT 1 FROM work_items WHERE `+dueSingle+`), EXISTS (SELECT 1 FROM notifications WHERE `+dueMail+`)`, now).
 		Scan(&agenda.Revocations, &agenda.Notifications)
 	if err != nil {
-		return revocation.Agenda{}, fault("look for work", err)
+		return revocation.PendingWork{}, fault("look for work", err)
 	}
-	scan := func(rows *sql.Rows) (w revocation.Work, err error) {
-		err = rows.Scan(&w.Turn, &w.Account)
+	scan := func(rows *sql.Rows) (w revocation.AccountWork, err error) {
+		err = rows.Scan(&w.Task, &w.Account)
 		return w, err
 	}
 	for _, statement := range []string{workOnItems, workOnMails} {
 		found, err := query(ctx, s.readers, scan, statement, now)
 		if err != nil {
-			return revocation.Agenda{}, fault("look for work", err)
+			return revocation.PendingWork{}, fault("look for work", err)
 		}
-		agenda.Turns = append(agenda.Turns, found...)
+		agenda.AccountTasks = append(agenda.AccountTasks, found...)
 	}
 	return agenda, nil
 }
@@ -39,11 +39,11 @@ const (
 	// its end. It steps from account to account, however many rows each has.
 	workOnItems = `
 		WITH RECURSIVE pulling (account_id) AS (
-			SELECT (SELECT account_id FROM outstanding INDEXED BY outstanding_pulled
-			        WHERE pulled ORDER BY account_id LIMIT 1)
+			SELECT (SELECT account_id FROM work_items INDEXED BY work_items_account_due
+			        WHERE account_scheduled ORDER BY account_id LIMIT 1)
 			UNION ALL
-			SELECT (SELECT o.account_id FROM outstanding AS o INDEXED BY outstanding_pulled
-			        WHERE o.pulled AND o.account_id > pulling.account_id ORDER BY o.account_id LIMIT 1)
+			SELECT (SELECT o.account_id FROM work_items AS o INDEXED BY work_items_account_due
+			        WHERE o.account_scheduled AND o.account_id > pulling.account_id ORDER BY o.account_id LIMIT 1)
 			FROM pulling WHERE pulling.account_id IS NOT NULL),
 		found (account_id, cancels) AS (
 			SELECT account_id, 0 FROM pulling
@@ -52,15 +52,15 @@ const (
 			SELECT j.account_id, j.state = 'CANCELLING' FROM jobs AS j INDEXED BY jobs_active
 			WHERE j.state IN ` + activeStates + ` AND (
 				EXISTS (SELECT 1 FROM chunks AS c WHERE c.account_id = j.account_id AND c.job_id = j.id)
-				OR j.state = 'CANCELLING' AND EXISTS (SELECT 1 FROM outstanding AS o WHERE ` + waitsOfJob + `)))
-		SELECT DISTINCT iif(a.upstream_url IS NULL, '` + string(revocation.TurnJobs) + `', '` + string(revocation.TurnUpstream) + `'),
+				OR j.state = 'CANCELLING' AND EXISTS (SELECT 1 FROM work_items AS o WHERE ` + waitsOfJob + `)))
+		SELECT DISTINCT iif(a.upstream_url IS NULL, '` + string(revocation.JobsTask) + `', '` + string(revocation.UpstreamTask) + `'),
 		       a.account_id
 		FROM found CROSS JOIN accounts AS a ON a.account_id = found.account_id
 		WHERE found.cancels OR a.upstream_held_until IS NULL OR a.upstream_held_until <= :now`
 
 	dueOfAccount = `
-		SELECT 1 FROM outstanding AS o INDEXED BY outstanding_pulled
-		WHERE o.account_id = pulling.account_id AND o.pulled AND o.look_at <= :now`
+		SELECT 1 FROM work_items AS o INDEXED BY work_items_account_due
+		WHERE o.account_id = pulling.account_id AND o.account_scheduled AND o.next_check_at <= :now`
 
 	// What of job j can be cancelled, by the range of its ids.
 	waitsOfJob = `o.account_id = j.account_id AND o.revocation_id > j.id
@@ -68,28 +68,28 @@ const (
 
 	workOnMails = `
 		WITH RECURSIVE mailing (account_id) AS (
-			SELECT (SELECT account_id FROM notifications INDEXED BY notifications_pulled
+			SELECT (SELECT account_id FROM notifications INDEXED BY notifications_job_due
 			        WHERE ` + unsettled + ` AND job_id IS NOT NULL ORDER BY account_id LIMIT 1)
 			UNION ALL
-			SELECT (SELECT n.account_id FROM notifications AS n INDEXED BY notifications_pulled
+			SELECT (SELECT n.account_id FROM notifications AS n INDEXED BY notifications_job_due
 			        WHERE n.account_id > mailing.account_id AND ` + unsettled + ` AND job_id IS NOT NULL
 			        ORDER BY n.account_id LIMIT 1)
 			FROM mailing WHERE mailing.account_id IS NOT NULL)
-		SELECT '` + string(revocation.TurnMails) + `', account_id FROM mailing
-		WHERE EXISTS (SELECT 1 FROM notifications AS n INDEXED BY notifications_pulled
-		              WHERE n.account_id = mailing.account_id AND n.look_at <= :now AND ` + unsettled + ` AND job_id IS NOT NULL)`
+		SELECT '` + string(revocation.MailTask) + `', account_id FROM mailing
+		WHERE EXISTS (SELECT 1 FROM notifications AS n INDEXED BY notifications_job_due
+		              WHERE n.account_id = mailing.account_id AND n.next_check_at <= :now AND ` + unsettled + ` AND job_id IS NOT NULL)`
 )
 
 // ClaimItems takes work rows that were left to the account's turns, the oldest and what was submitted singly
 // first; or those that have only to be cancelled.
-func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.Due, error) {
-	var due []revocation.Due
+func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+	var due []revocation.DueAttempt
 	err := s.write(ctx, "claim items", func(tx *sql.Tx, now time.Time) error {
 		var err error
 		if cancelled {
 			due, err = query(ctx, tx, scanDue, rowsToCancel, account, limit)
 		} else {
-			due, err = dueOfTurns(ctx, tx, account, limit, now)
+			due, err = dueOfAccountTasks(ctx, tx, account, limit, now)
 		}
 		if err != nil {
 			return err
@@ -103,18 +103,18 @@ func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, 
 }
 
 const rowsToCancel = `
-	SELECT o.account_id, o.revocation_id, o.attempt, o.epoch + 1
+	SELECT o.account_id, o.revocation_id, o.attempt, o.dispatch_count + 1
 	FROM jobs AS j INDEXED BY jobs_active
-	CROSS JOIN outstanding AS o ON ` + waitsOfJob + `
+	CROSS JOIN work_items AS o ON ` + waitsOfJob + `
 	WHERE j.account_id = ?1 AND j.state IN ` + activeStates + ` AND j.state = 'CANCELLING'
 	LIMIT ?2`
 
-func dueOfTurns(ctx context.Context, tx *sql.Tx, account string, limit int, now time.Time) (due []revocation.Due, err error) {
+func dueOfAccountTasks(ctx context.Context, tx *sql.Tx, account string, limit int, now time.Time) (due []revocation.DueAttempt, err error) {
 	for _, single := range []bool{true, false} {
 		found, err := query(ctx, tx, scanDue, `
-			SELECT account_id, revocation_id, attempt, epoch + 1 FROM outstanding INDEXED BY outstanding_pulled
-			WHERE account_id = ?1 AND single = ?2 AND pulled AND look_at <= ?3
-			ORDER BY look_at LIMIT ?4`, account, single, micros(now), limit-len(due))
+			SELECT account_id, revocation_id, attempt, dispatch_count + 1 FROM work_items INDEXED BY work_items_account_due
+			WHERE account_id = ?1 AND single = ?2 AND account_scheduled AND next_check_at <= ?3
+			ORDER BY next_check_at LIMIT ?4`, account, single, micros(now), limit-len(due))
 		if err != nil {
 			return nil, err
 		}

@@ -67,12 +67,12 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 				most = min(items, limit-len(calls))
 			}
 			found, err := query(ctx, tx, scanCall, `
-				SELECT o.account_id, o.revocation_id, o.attempt, o.epoch + 1, o.job_id, o.report_id, o.notify, o.in_doubt,
+				SELECT o.account_id, o.revocation_id, o.attempt, o.dispatch_count + 1, o.job_id, o.report_id, o.notify, o.in_doubt,
 				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt
-				FROM outstanding AS o INDEXED BY outstanding_pulled
+				FROM work_items AS o INDEXED BY work_items_account_due
 				LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
-				WHERE o.account_id = ?1 AND o.single = ?2 AND o.pulled AND o.look_at <= ?3
-				ORDER BY o.look_at LIMIT ?4`, account, single, micros(now), most)
+				WHERE o.account_id = ?1 AND o.single = ?2 AND o.account_scheduled AND o.next_check_at <= ?3
+				ORDER BY o.next_check_at LIMIT ?4`, account, single, micros(now), most)
 			if err != nil {
 				return err
 			}
@@ -82,8 +82,8 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 			return nil
 		}
 		return exec(ctx, tx, `
-			UPDATE outstanding AS o
-			SET epoch = p.value ->> 'epoch', look_at = ?1, claimed = 1, in_doubt = NOT (p.value ->> 'cancelled')
+			UPDATE work_items AS o
+			SET dispatch_count = p.value ->> 'dispatch_count', next_check_at = ?1, claimed = 1, in_doubt = NOT (p.value ->> 'cancelled')
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`,
 			micros(now.Add(lease)), parameter(callRows(calls)))
@@ -95,7 +95,7 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 }
 
 func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
-	err = rows.Scan(&c.Account, scannedID{&c.ID}, &c.Attempt, &c.Epoch, optionalID{&c.Job}, &c.ReportID, &c.Notify,
+	err = rows.Scan(&c.Account, scannedID{&c.ID}, &c.Attempt, &c.DispatchCount, optionalID{&c.Job}, &c.ReportID, &c.Notify,
 		&c.InDoubt, &c.Cancelled)
 	return c, err
 }
@@ -103,14 +103,14 @@ func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
 // callRow is a call in a statement's parameter.
 type callRow struct {
 	rowKey
-	Epoch     int  `json:"epoch"`
+	Epoch     int  `json:"dispatch_count"`
 	Cancelled bool `json:"cancelled"`
 }
 
 func callRows(calls []revocation.Call) []callRow {
 	rows := make([]callRow, len(calls))
 	for i, c := range calls {
-		rows[i] = callRow{keyOf(c.Account, c.ID), c.Epoch, c.Cancelled}
+		rows[i] = callRow{keyOf(c.Account, c.ID), c.DispatchCount, c.Cancelled}
 	}
 	return rows
 }
@@ -119,10 +119,10 @@ func callRows(calls []revocation.Call) []callRow {
 func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
 	return s.write(ctx, "extend calls", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `
-			UPDATE outstanding AS o SET look_at = ?1
+			UPDATE work_items AS o SET next_check_at = ?1
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'
-			  AND o.epoch = p.value ->> 'epoch' AND o.claimed`,
+			  AND o.dispatch_count = p.value ->> 'dispatch_count' AND o.claimed`,
 			micros(now.Add(lease)), parameter(callRows(calls)))
 	})
 }

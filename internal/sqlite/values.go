@@ -63,7 +63,7 @@ func optionalText(id revocation.ID) *string {
 	return &text
 }
 
-// rowKey names a row of revocations, outstanding or notifications in a statement's parameter.
+// rowKey names a row of revocations, work_items or notifications in a statement's parameter.
 type rowKey struct {
 	Account string `json:"account"`
 	ID      string `json:"id"`

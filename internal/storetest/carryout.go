@@ -72,7 +72,7 @@ var carryOutTests = []test{
 	{"other final outcomes are kept, and leave the invite alone", func(f *fixture) {
 		for status, attempts := range map[revocation.Status]int{revocation.StatusNotFound: 1, revocation.StatusCancelled: 0} {
 			ref := f.fresh(request(1))[0]
-			f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision {
+			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
 				return revocation.Decision{Status: status, Final: true}
 			}), ref)
 			f.final(ref, revocation.Revocation{
@@ -91,16 +91,16 @@ var carryOutTests = []test{
 		f.attemptFails(0, refs[2])
 		refs[2].Attempt = 1
 		f.same("due", 1, len(f.claimDue(time.Hour)))
-		var seen []revocation.Held
-		f.carryOutBy(func(held []revocation.Held) []revocation.Decision {
+		var seen []revocation.LockedRevocation
+		f.carryOutBy(func(held []revocation.LockedRevocation) []revocation.Decision {
 			seen = slices.Clone(held)
 			return postponed(time.Hour)(held)
 		}, refs...)
 		unrevoked := &revocation.InviteState{SentAt: sentAt}
-		f.same("held", []revocation.Held{
+		f.same("held", []revocation.LockedRevocation{
 			{Ref: refs[4], ReportID: 2, Invite: unrevoked},
 			{Ref: refs[0], ReportID: 3, Invite: &revocation.InviteState{SentAt: sentAt, Revoked: true}},
-			{Ref: refs[2], ReportID: 10, Invite: unrevoked, Epoch: 1},
+			{Ref: refs[2], ReportID: 10, Invite: unrevoked, DispatchCount: 1},
 			{Ref: refs[3], ReportID: 1, Invite: unrevoked, Notify: true, PlanChangedAt: planChange},
 			{Ref: refs[1], ReportID: 2, Invite: unrevoked, PlanChangedAt: planChange},
 		}, seen)

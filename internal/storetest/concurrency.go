@@ -31,7 +31,7 @@ func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error)
 		if err != nil {
 			return revoked, err
 		}
-		refs = done.Busy
+		refs = done.Locked
 		for _, d := range done.Decisions {
 			switch d.Status {
 			case revocation.StatusRevoked:
@@ -57,7 +57,7 @@ var concurrencyTests = []test{
 		ids, fresh := make(map[revocation.ID]bool), 0
 		for _, a := range accepted {
 			ids[a.ID] = true
-			if a.Fresh {
+			if a.Created {
 				fresh++
 			}
 		}

@@ -17,7 +17,7 @@ func (f *fixture) claimDue(graces ...time.Duration) []revocation.Ref {
 	return refs
 }
 
-func (f *fixture) claimAtMost(limit int, graces ...time.Duration) []revocation.Due {
+func (f *fixture) claimAtMost(limit int, graces ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
 	due, err := f.ClaimDue(f.Context(), limit, graces)
 	f.must(err)
@@ -28,9 +28,9 @@ var dispatchTests = []test{
 	{"the agenda tells what there is to take", func(f *fixture) {
 		agenda := func(when string, revocations, notifications bool) {
 			f.Helper()
-			got, err := f.Agenda(f.Context())
+			got, err := f.PendingWork(f.Context())
 			f.must(err)
-			f.same("agenda "+when, revocation.Agenda{Revocations: revocations, Notifications: notifications}, got)
+			f.same("agenda "+when, revocation.PendingWork{Revocations: revocations, Notifications: notifications}, got)
 		}
 		refs := f.fresh(request(1, withNotify), request(2))
 		agenda("at first", false, false)
@@ -70,19 +70,19 @@ var dispatchTests = []test{
 		ref := f.fresh(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
 		graces := []time.Duration{time.Hour, 0, 0, time.Hour}
-		for epoch := 1; epoch <= 3; epoch++ {
-			f.same("due", []revocation.Due{{Ref: ref, Epoch: epoch}}, f.claimAtMost(9, graces...))
+		for dispatchCount := 1; dispatchCount <= 3; dispatchCount++ {
+			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, graces...))
 		}
 		f.same("in the third epoch", 0, len(f.claimAtMost(9, graces...)))
 	}},
 	{"the last grace is for all epochs after it", func(f *fixture) {
 		ref := f.fresh(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
-		for epoch := 1; epoch <= 5; epoch++ {
-			f.same("due", []revocation.Due{{Ref: ref, Epoch: epoch}}, f.claimAtMost(9, time.Hour, 0))
+		for dispatchCount := 1; dispatchCount <= 5; dispatchCount++ {
+			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, time.Hour, 0))
 		}
 		f.carryOutBy(postponed(0), ref)
-		f.same("with one grace alone", []revocation.Due{{Ref: ref, Epoch: 6}}, f.claimAtMost(9, time.Hour))
+		f.same("with one grace alone", []revocation.DueAttempt{{Ref: ref, DispatchCount: 6}}, f.claimAtMost(9, time.Hour))
 		f.same("after it", 0, len(f.claimDue(0)))
 	}},
 	{"a claim takes the oldest first and no more than asked for", func(f *fixture) {
@@ -91,7 +91,7 @@ var dispatchTests = []test{
 			f.carryOutBy(postponed(0), ref)
 		}
 		for _, ref := range refs {
-			f.same("due", []revocation.Due{{Ref: ref, Epoch: 1}}, f.claimAtMost(1, time.Hour))
+			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: 1}}, f.claimAtMost(1, time.Hour))
 		}
 		f.same("left", 0, len(f.claimDue(0)))
 	}},
@@ -101,7 +101,7 @@ var dispatchTests = []test{
 		due := f.claimAtMost(9, time.Hour)
 		f.must(f.Release(f.Context(), due[:1], 0))
 		f.must(f.Release(f.Context(), due[1:], time.Hour))
-		f.same("due", []revocation.Due{{Ref: due[0].Ref, Epoch: 2}}, f.claimAtMost(9, time.Hour))
+		f.same("due", []revocation.DueAttempt{{Ref: due[0].Ref, DispatchCount: 2}}, f.claimAtMost(9, time.Hour))
 	}},
 	{"a release that comes late changes nothing", func(f *fixture) {
 		ref := f.fresh(request(1))[0]
@@ -136,9 +136,9 @@ var dispatchTests = []test{
 		}
 		refs, _, err := f.ClaimDueNotifications(f.Context(), 1, []time.Duration{time.Hour, 0, time.Hour})
 		f.must(err)
-		f.same("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, Epoch: 1}}, refs)
+		f.same("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, DispatchCount: 1}}, refs)
 		f.same("all", 2, len(f.dueEmails(0, 0, time.Hour)))
-		f.same("the younger again", []revocation.NotificationRef{{Account: acme, Revocation: two.ID, Claims: 1, Epoch: 2}},
+		f.same("the younger again", []revocation.NotificationRef{{Account: acme, Revocation: two.ID, Claims: 1, DispatchCount: 2}},
 			f.dueEmails(0, 0, time.Hour))
 		f.same("none", 0, len(f.dueEmails(0)))
 	}},
@@ -159,6 +159,6 @@ var dispatchTests = []test{
 			f.must(f.ReleaseNotifications(f.Context(), refs[i:i+1], delay))
 		}
 		f.must(f.ReleaseNotifications(f.Context(), nil, 0))
-		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, Epoch: 2}}, f.dueEmails(time.Hour))
+		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 2}}, f.dueEmails(time.Hour))
 	}},
 }

@@ -73,7 +73,7 @@ var housekeepingTests = []test{
 		f.hidden(begun)
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), silent.NewJob, []revocation.Item{{Row: 3, ReportID: 1}}, time.Hour))
 		f.code(revocation.CodeJobEnded, f.RenewUpload(f.Context(), silent.NewJob, time.Hour))
-		_, err = f.SealJob(f.Context(), silent)
+		_, err = f.FinalizeJob(f.Context(), silent)
 		f.code(revocation.CodeJobEnded, err)
 		f.add(&alive, item(5))
 		f.end(f.seal(alive))
@@ -86,7 +86,7 @@ var housekeepingTests = []test{
 		alive := f.upload(items(1, 2))
 		dropped := f.upload(append(slices.Repeat([]revocation.Item{invalid("no")}, 10), unknown(10)...), underKey("k"))
 		other := f.upload([]revocation.Item{invalid("no")}, zeniths)
-		for _, s := range []revocation.Seal{dropped, other} {
+		for _, s := range []revocation.FinalJob{dropped, other} {
 			f.must(f.DropJob(f.Context(), s.Account, s.ID))
 		}
 		steps := f.clear(3)
@@ -138,7 +138,7 @@ var housekeepingTests = []test{
 		f.same("jobs that are kept no more", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 	}},
 	{"a job that ended long ago is no more", func(f *fixture) {
-		seals := []revocation.Seal{
+		seals := []revocation.FinalJob{
 			f.upload([]revocation.Item{item(1, wishing(true)), invalid("no"), item(invites + 1)}, underKey("k")),
 			f.upload(items(1), zeniths),
 		}

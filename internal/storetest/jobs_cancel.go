@@ -145,8 +145,8 @@ var cancelTests = []test{
 		f.spill(other)
 		f.cancel(job)
 		var seen []bool
-		knows := func(decide func([]revocation.Held) []revocation.Decision) func([]revocation.Held) []revocation.Decision {
-			return func(held []revocation.Held) []revocation.Decision {
+		knows := func(decide func([]revocation.LockedRevocation) []revocation.Decision) func([]revocation.LockedRevocation) []revocation.Decision {
+			return func(held []revocation.LockedRevocation) []revocation.Decision {
 				for _, h := range held {
 					seen = append(seen, h.Cancelled)
 				}
@@ -154,7 +154,7 @@ var cancelTests = []test{
 			}
 		}
 		f.carryOutBy(knows(revocation.Decide), rowOf(other, 1), rowOf(job, 1))
-		_, err := f.Fail(f.Context(), []revocation.Ref{rowOf(other, 2), rowOf(job, 2)}, knows(cancelAll))
+		_, err := f.RecordOutcomes(f.Context(), []revocation.Ref{rowOf(other, 2), rowOf(job, 2)}, knows(cancelAll))
 		f.must(err)
 		f.same("cancelled", []bool{true, false, true, false}, seen)
 		f.same("outcomes", []revocation.Status{cancelled, cancelled, revoked, revocation.StatusPending},
@@ -171,7 +171,7 @@ var cancelTests = []test{
 		f.attemptFails(time.Hour, refs[1])
 		f.state(job, revocation.JobCancelling)
 		f.same("retrying", 1, f.look(job).Retrying)
-		f.same("work", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.carryOutBy(postponed(time.Hour), refs[2])
 		f.end(job)
 		f.same("outcomes", slices.Repeat([]revocation.Status{cancelled}, 3), f.outcomes(job))
@@ -181,7 +181,7 @@ var cancelTests = []test{
 		f.spill(job)
 		f.claimItems(acme, 9, 0)
 		f.cancel(job)
-		f.same("work", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.end(job)
 		f.same("outcomes", []revocation.Status{cancelled}, f.outcomes(job))
 	}},

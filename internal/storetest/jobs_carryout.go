@@ -143,7 +143,7 @@ var bulkTests = []test{
 			f.bulk(items(1))
 			c, err := f.CarryOutChunk(f.Context(), acme, false)
 			f.must(err)
-			f.same(what, true, c.Besides)
+			f.same(what, true, c.MoreWork)
 		}
 		job := f.bulk(items(1, 2))
 		f.spill(job)
@@ -153,7 +153,7 @@ var bulkTests = []test{
 		besides("one that is due again")
 		f.carryOut(next(rowOf(job, 1)), rowOf(job, 2))
 		single := f.fresh(request(3))[0]
-		f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision { return revocation.Decision{Diverts: true} }), single)
+		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{RouteUpstream: true} }), single)
 		besides("a single one that was diverted")
 		f.carryOut(single)
 		f.cancel(f.bulk(items(4)))

@@ -7,7 +7,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// pieceSize is how many items the fixture writes at once.
+// uploadBatchSize is how many items the fixture writes at once.
 const pieceSize = 5000
 
 // item is a row that can be read, changed by with.
@@ -48,17 +48,17 @@ func unknown(n int) []revocation.Item {
 	return all
 }
 
-func notifyAll(s *revocation.Seal) { s.Notify = true }
+func notifyAll(s *revocation.FinalJob) { s.Notify = true }
 
-func zeniths(s *revocation.Seal) { s.Account = zenith }
+func zeniths(s *revocation.FinalJob) { s.Account = zenith }
 
-func underKey(key string) func(*revocation.Seal) {
-	return func(s *revocation.Seal) { s.IdempotencyKey = key }
+func underKey(key string) func(*revocation.FinalJob) {
+	return func(s *revocation.FinalJob) { s.IdempotencyKey = key }
 }
 
 // newSeal is a job of acme's, changed by with, whose items are not there yet.
-func newSeal(with ...func(*revocation.Seal)) revocation.Seal {
-	s := revocation.Seal{Fingerprint: revocation.Fingerprint{7}}
+func newSeal(with ...func(*revocation.FinalJob)) revocation.FinalJob {
+	s := revocation.FinalJob{Fingerprint: revocation.Fingerprint{7}}
 	s.NewJob = revocation.NewJob{
 		ID: revocation.JobID(uuidv7.New()), Account: acme, RequestedBy: apiKey, Route: revocation.RouteJobs,
 	}
@@ -69,7 +69,7 @@ func newSeal(with ...func(*revocation.Seal)) revocation.Seal {
 }
 
 // begin begins the upload of a job whose key is free.
-func (f *fixture) begin(s revocation.Seal) {
+func (f *fixture) begin(s revocation.FinalJob) {
 	f.Helper()
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.must(err)
@@ -79,7 +79,7 @@ func (f *fixture) begin(s revocation.Seal) {
 }
 
 // add writes items as the next rows, and counts them.
-func (f *fixture) add(s *revocation.Seal, items ...revocation.Item) {
+func (f *fixture) add(s *revocation.FinalJob, items ...revocation.Item) {
 	f.Helper()
 	for len(items) > 0 {
 		piece := append([]revocation.Item(nil), items[:min(len(items), pieceSize)]...)
@@ -98,7 +98,7 @@ func (f *fixture) add(s *revocation.Seal, items ...revocation.Item) {
 }
 
 // upload writes a job that is still to be sealed.
-func (f *fixture) upload(items []revocation.Item, with ...func(*revocation.Seal)) revocation.Seal {
+func (f *fixture) upload(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.FinalJob {
 	f.Helper()
 	s := newSeal(with...)
 	f.begin(s)
@@ -106,15 +106,15 @@ func (f *fixture) upload(items []revocation.Item, with ...func(*revocation.Seal)
 	return s
 }
 
-func (f *fixture) seal(s revocation.Seal) revocation.Job {
+func (f *fixture) seal(s revocation.FinalJob) revocation.Job {
 	f.Helper()
-	job, err := f.SealJob(f.Context(), s)
+	job, err := f.FinalizeJob(f.Context(), s)
 	f.must(err)
 	return job
 }
 
 // bulk makes a job that is ready to be carried out.
-func (f *fixture) bulk(items []revocation.Item, with ...func(*revocation.Seal)) revocation.Job {
+func (f *fixture) bulk(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.Job {
 	f.Helper()
 	return f.seal(f.upload(items, with...))
 }

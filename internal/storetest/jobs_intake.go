@@ -13,7 +13,7 @@ import (
 )
 
 // hidden fails the test if anything of a job can be read.
-func (f *fixture) hidden(s revocation.Seal) {
+func (f *fixture) hidden(s revocation.FinalJob) {
 	f.Helper()
 	ctx := f.Context()
 	_, err := f.Job(ctx, s.Account, s.ID)
@@ -42,7 +42,7 @@ func (f *fixture) hidden(s revocation.Seal) {
 }
 
 // unseen fails the test if anything of a job can be read or carried out. Nothing else is to be done.
-func (f *fixture) unseen(s revocation.Seal) {
+func (f *fixture) unseen(s revocation.FinalJob) {
 	f.Helper()
 	f.hidden(s)
 	f.idle("for a job that nobody sees")
@@ -89,7 +89,7 @@ var intakeTests = []test{
 		label, of := "März, 2. Teil", before.ID
 		s := f.upload([]revocation.Item{
 			item(1, wishing(true), referring("r")), invalid("report_id is missing."), item(math.MaxInt64),
-		}, func(s *revocation.Seal) {
+		}, func(s *revocation.FinalJob) {
 			s.Label, s.File, s.RetryOf, s.Route = &label, file, of, revocation.RouteRetry
 		})
 		want := revocation.Job{
@@ -124,7 +124,7 @@ var intakeTests = []test{
 		f.same("one by one", results, []revocation.Revocation{
 			f.read(rowOf(sealed, 1)), f.read(rowOf(sealed, 2)), f.read(rowOf(sealed, 3)),
 		})
-		f.same("work", []revocation.Work{{Turn: revocation.TurnJobs, Account: acme}}, f.turns())
+		f.same("work", []revocation.AccountWork{{Task: revocation.JobsTask, Account: acme}}, f.turns())
 	}},
 	{"the times of an item that waits, and of one that cannot be read", func(f *fixture) {
 		job := f.bulk([]revocation.Item{item(1), invalid("no")})
@@ -140,7 +140,7 @@ var intakeTests = []test{
 			all = append(all, item(1, referring(reference)), revocation.Item{Invalid: "a reason: " + reference})
 		}
 		label := all[9].Invalid
-		job := f.bulk(all, func(s *revocation.Seal) { s.Label = &label })
+		job := f.bulk(all, func(s *revocation.FinalJob) { s.Label = &label })
 		f.same("label", &label, f.look(job).Label)
 		for i, r := range f.results(job) {
 			f.same("reference", all[i].ClientReference, r.ClientReference)
@@ -188,7 +188,7 @@ var intakeTests = []test{
 	{"the default is the wish of items that have none of their own", func(f *fixture) {
 		rows := []revocation.Item{item(1), item(2, wishing(true)), item(3, wishing(false)), item(invites + 1), invalid("no")}
 		for _, byDefault := range []bool{false, true} {
-			job := f.bulk(rows, func(s *revocation.Seal) {
+			job := f.bulk(rows, func(s *revocation.FinalJob) {
 				s.Notify = byDefault
 				if byDefault {
 					s.Account = zenith
@@ -215,7 +215,7 @@ var intakeTests = []test{
 		for range 2 {
 			f.must(f.DropJob(f.Context(), acme, s.ID))
 			f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 3, ReportID: 1}}, time.Hour))
-			_, err := f.SealJob(f.Context(), s)
+			_, err := f.FinalizeJob(f.Context(), s)
 			f.code(revocation.CodeJobEnded, err)
 			f.unseen(s)
 		}
@@ -231,7 +231,7 @@ var intakeTests = []test{
 			if f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 2, ReportID: 2}}, time.Hour) == nil {
 				f.Error("an item was added")
 			}
-			if _, err := f.SealJob(f.Context(), s); err == nil {
+			if _, err := f.FinalizeJob(f.Context(), s); err == nil {
 				f.Error("it was sealed again")
 			}
 			f.alike("job", was, f.look(job))
@@ -246,7 +246,7 @@ var intakeTests = []test{
 		foreign := s
 		foreign.Account = zenith
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), foreign.NewJob, []revocation.Item{{Row: 2, ReportID: 2}}, time.Hour))
-		_, err := f.SealJob(f.Context(), foreign)
+		_, err := f.FinalizeJob(f.Context(), foreign)
 		f.code(revocation.CodeJobEnded, err)
 		f.code(revocation.CodeJobEnded, f.RenewUpload(f.Context(), foreign.NewJob, time.Hour))
 		f.must(f.DropJob(f.Context(), zenith, s.ID))

@@ -7,7 +7,7 @@ import (
 )
 
 // busy fails the test unless a job cannot begin because an upload with its key still runs.
-func (f *fixture) busy(s revocation.Seal) {
+func (f *fixture) busy(s revocation.FinalJob) {
 	f.Helper()
 	const code = revocation.CodeUploadInProgress
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
@@ -19,11 +19,11 @@ func (f *fixture) busy(s revocation.Seal) {
 }
 
 // replays fails the test unless a job is not made, because its key is bound to that of sealed.
-func (f *fixture) replays(sealed, s revocation.Seal) {
+func (f *fixture) replays(sealed, s revocation.FinalJob) {
 	f.Helper()
 	want := &revocation.Binding{
-		AccountKey:  revocation.AccountKey{Account: sealed.Account, Key: sealed.IdempotencyKey},
-		Fingerprint: sealed.Fingerprint, Target: sealed.ID,
+		IdempotencyKey: revocation.IdempotencyKey{Account: sealed.Account, Key: sealed.IdempotencyKey},
+		Fingerprint:    sealed.Fingerprint, Target: sealed.ID,
 	}
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.must(err)
@@ -34,11 +34,11 @@ func (f *fixture) replays(sealed, s revocation.Seal) {
 	f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 }
 
-func viaRetry(s *revocation.Seal) { s.Route = revocation.RouteRetry }
+func viaRetry(s *revocation.FinalJob) { s.Route = revocation.RouteRetry }
 
 var jobKeyTests = []test{
 	{"a key gives its job again, also after the job's end", func(f *fixture) {
-		s := f.upload(items(1), underKey("k"), func(s *revocation.Seal) { s.Fingerprint = revocation.Fingerprint{1, 2, 31: 3} })
+		s := f.upload(items(1), underKey("k"), func(s *revocation.FinalJob) { s.Fingerprint = revocation.Fingerprint{1, 2, 31: 3} })
 		job := f.seal(s)
 		f.replays(s, newSeal(underKey("k")))
 		f.end(job)
@@ -94,7 +94,7 @@ var jobKeyTests = []test{
 		f.must(err)
 		next := f.upload(items(2), underKey("k"))
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
-		_, err = f.SealJob(f.Context(), s)
+		_, err = f.FinalizeJob(f.Context(), s)
 		f.code(revocation.CodeJobEnded, err)
 		f.must(f.DropJob(f.Context(), acme, s.ID))
 		f.busy(newSeal(underKey("k")))
@@ -104,13 +104,13 @@ var jobKeyTests = []test{
 	}},
 	{"a key counts for its account and its route", func(f *fixture) {
 		single := f.fresh(request(1, withKey("k")))[0]
-		var seals []revocation.Seal
-		for _, with := range [][]func(*revocation.Seal){{}, {zeniths}, {viaRetry}, {viaRetry, zeniths}} {
+		var seals []revocation.FinalJob
+		for _, with := range [][]func(*revocation.FinalJob){{}, {zeniths}, {viaRetry}, {viaRetry, zeniths}} {
 			seals = append(seals, f.upload(items(2), append(with, underKey("k"))...))
 		}
 		for _, s := range seals {
 			f.seal(s)
-			f.replays(s, newSeal(underKey("k"), func(again *revocation.Seal) { again.Account, again.Route = s.Account, s.Route }))
+			f.replays(s, newSeal(underKey("k"), func(again *revocation.FinalJob) { again.Account, again.Route = s.Account, s.Route }))
 		}
 		f.same("the single submission's", []revocation.Accepted{{ID: single.ID}}, f.submit(request(1, withKey("k"))))
 		f.fresh(request(1, withKey("k"), ofZenith))
@@ -127,7 +127,7 @@ var jobKeyTests = []test{
 		f.same("jobs", 2, len(f.jobList(revocation.JobFilter{})))
 	}},
 	{"of many uploads under one key at once one begins", func(f *fixture) {
-		begin := func(int) (*revocation.Seal, error) {
+		begin := func(int) (*revocation.FinalJob, error) {
 			s := newSeal(underKey("k"))
 			bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 			switch {
@@ -140,7 +140,7 @@ var jobKeyTests = []test{
 		}
 		all, err := together(16, begin)
 		f.must(err)
-		var begun []revocation.Seal
+		var begun []revocation.FinalJob
 		for _, s := range all {
 			if s != nil {
 				begun = append(begun, *s)
@@ -156,7 +156,7 @@ var jobKeyTests = []test{
 		all, err = together(16, begin)
 		f.must(err)
 		for _, again := range all {
-			f.same("begun after it", (*revocation.Seal)(nil), again)
+			f.same("begun after it", (*revocation.FinalJob)(nil), again)
 		}
 		f.replays(s, newSeal(underKey("k")))
 	}},

@@ -11,7 +11,7 @@ import (
 
 // modelledJob is a job as it must be.
 type modelledJob struct {
-	seal  revocation.Seal
+	seal  revocation.FinalJob
 	items []revocation.Item
 	// stage is RECEIVING, QUEUED for all that is sealed, or DROPPED.
 	stage revocation.JobState
@@ -149,25 +149,25 @@ func (m *model) checkResults(t *rapid.T) {
 
 // checkWork looks whether the account has the turns that it needs, and no others.
 func (m *model) checkWork(t *rapid.T) {
-	want, got := make(map[revocation.Turn]bool), make(map[revocation.Turn]bool)
+	want, got := make(map[revocation.AccountTask]bool), make(map[revocation.AccountTask]bool)
 	for _, j := range m.jobs {
 		if j.chunk {
-			want[revocation.TurnJobs] = true
+			want[revocation.JobsTask] = true
 		}
 	}
 	for _, r := range m.all {
 		if r.job != nil && r.work && (r.due || r.job.cancelled && !r.claimed) {
-			want[revocation.TurnJobs] = true
+			want[revocation.JobsTask] = true
 		}
 		if r.mailDue {
-			want[revocation.TurnMails] = true
+			want[revocation.MailTask] = true
 		}
 	}
-	agenda, err := m.store.Agenda(m.f.Context())
+	agenda, err := m.store.PendingWork(m.f.Context())
 	m.must(t, err)
-	for _, w := range agenda.Turns {
+	for _, w := range agenda.AccountTasks {
 		if w.Account == m.account {
-			got[w.Turn] = true
+			got[w.Task] = true
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

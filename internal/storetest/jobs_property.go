@@ -151,7 +151,7 @@ func (m *model) sealUp(t *rapid.T, j *modelledJob) {
 			j.seal.Invalid++
 		}
 	}
-	_, err := m.store.SealJob(m.f.Context(), j.seal)
+	_, err := m.store.FinalizeJob(m.f.Context(), j.seal)
 	if m.gone(t, j, err); j.stage != revocation.JobReceiving {
 		return
 	}

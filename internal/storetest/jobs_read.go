@@ -27,8 +27,8 @@ func (f *fixture) jobList(filter revocation.JobFilter) []revocation.ID {
 }
 
 // made is when a job is made that is told from others by its age alone.
-func made(at time.Time) func(*revocation.Seal) {
-	return func(s *revocation.Seal) { s.ID = revocation.JobID(idAt(at)) }
+func made(at time.Time) func(*revocation.FinalJob) {
+	return func(s *revocation.FinalJob) { s.ID = revocation.JobID(idAt(at)) }
 }
 
 var jobReadTests = []test{
@@ -61,7 +61,7 @@ var jobReadTests = []test{
 		label := "l"
 		ended := f.bulk([]revocation.Item{item(1), invalid("no")}, notifyAll)
 		f.chunk(acme)
-		running := f.bulk(items(2, 3, 4), func(s *revocation.Seal) { s.Label = &label })
+		running := f.bulk(items(2, 3, 4), func(s *revocation.FinalJob) { s.Label = &label })
 		f.spill(running)
 		f.carryOut(rowOf(running, 1))
 		f.attemptFails(time.Hour, rowOf(running, 2))

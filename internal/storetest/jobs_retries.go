@@ -7,12 +7,12 @@ import (
 )
 
 // retrying makes a job a retry of another.
-func retrying(of revocation.Job) func(*revocation.Seal) {
-	return func(s *revocation.Seal) { s.Route, s.RetryOf = revocation.RouteRetry, of.ID }
+func retrying(of revocation.Job) func(*revocation.FinalJob) {
+	return func(s *revocation.FinalJob) { s.Route, s.RetryOf = revocation.RouteRetry, of.ID }
 }
 
 // retryRuns fails the test unless s cannot begin because live has not ended, and nothing of s is there.
-func (f *fixture) retryRuns(live, s revocation.Seal) {
+func (f *fixture) retryRuns(live, s revocation.FinalJob) {
 	f.Helper()
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.code(revocation.CodeRetryRunning, err)
@@ -59,7 +59,7 @@ var jobRetryTests = []test{
 		_, err := f.BeginJob(f.Context(), silent.NewJob, 0)
 		f.must(err)
 		next := f.upload(items(3), retrying(job))
-		_, err = f.SealJob(f.Context(), silent)
+		_, err = f.FinalizeJob(f.Context(), silent)
 		f.code(revocation.CodeJobEnded, err)
 		f.retryRuns(next, newSeal(retrying(job)))
 		f.upload(items(3), underKey("k"), viaRetry) // whose key is free
@@ -77,7 +77,7 @@ var jobRetryTests = []test{
 	{"an idempotency key is looked at before the live retry", func(f *fixture) {
 		job := f.bulk(items(1))
 		f.end(job)
-		same := func() revocation.Seal { return newSeal(retrying(job), underKey("k")) }
+		same := func() revocation.FinalJob { return newSeal(retrying(job), underKey("k")) }
 		s := f.upload(items(2), retrying(job), underKey("k"))
 		f.busy(same())
 		f.retryRuns(s, newSeal(retrying(job), underKey("l")))
@@ -87,7 +87,7 @@ var jobRetryTests = []test{
 	{"of many retries at once one begins", func(f *fixture) {
 		job := f.bulk(items(1))
 		f.end(job)
-		all, err := together(16, func(int) (*revocation.Seal, error) {
+		all, err := together(16, func(int) (*revocation.FinalJob, error) {
 			s := newSeal(retrying(job))
 			_, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 			if revocation.ErrorCode(err) == revocation.CodeRetryRunning && err != nil {
@@ -96,7 +96,7 @@ var jobRetryTests = []test{
 			return &s, err
 		})
 		f.must(err)
-		var begun []revocation.Seal
+		var begun []revocation.FinalJob
 		for _, s := range all {
 			if s != nil {
 				begun = append(begun, *s)

@@ -47,7 +47,7 @@ func ruled(t *rapid.T, f *fixture, account string) {
 			changed = moment.Draw(t, "changed")
 		}
 		ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
-		s := newSeal(func(s *revocation.Seal) { s.Account = account })
+		s := newSeal(func(s *revocation.FinalJob) { s.Account = account })
 		s.Notify = rapid.Bool().Draw(t, "notify all")
 		var want []revocation.Revocation
 		var rows []revocation.Item
@@ -75,7 +75,7 @@ func ruled(t *rapid.T, f *fixture, account string) {
 		_, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 		ok(err)
 		ok(f.AddItems(f.Context(), s.NewJob, rows, time.Hour))
-		job, err := f.SealJob(f.Context(), s)
+		job, err := f.FinalizeJob(f.Context(), s)
 		ok(err)
 		if rapid.IntRange(0, 3).Draw(t, "spilled") == 0 {
 			ok(f.SpillChunk(f.Context(), chunkOf(job, 0)))

@@ -13,7 +13,7 @@ var spillTests = []test{
 		job := f.bulk(rows)
 		f.spill(job)
 		f.same("its counters", []any{5, revocation.Counts{Invalid: 1}}, []any{f.look(job).Pending(), f.look(job).Counts})
-		f.same("work", []revocation.Work{{Turn: revocation.TurnJobs, Account: acme}}, f.turns())
+		f.same("work", []revocation.AccountWork{{Task: revocation.JobsTask, Account: acme}}, f.turns())
 		f.same("no chunk", revocation.Chunk{}, f.chunk(acme))
 		whole := f.bulk(rows, zeniths)
 		f.end(job)
@@ -28,17 +28,17 @@ var spillTests = []test{
 		f.spill(job)
 		refs := refsOf(f.claimItems(acme, 9, time.Hour))
 		single := f.fresh(request(1))[0]
-		var seen []revocation.Held
-		f.carryOutBy(func(held []revocation.Held) []revocation.Decision {
+		var seen []revocation.LockedRevocation
+		f.carryOutBy(func(held []revocation.LockedRevocation) []revocation.Decision {
 			seen = slices.Clone(held)
 			return postponed(time.Hour)(held)
 		}, append(refs, single)...)
 		invite := &revocation.InviteState{SentAt: sentAt}
-		want := []revocation.Held{
-			{Ref: rowOf(job, 2), ReportID: 1, Epoch: 1, Job: job.ID, Invite: invite, PlanChangedAt: planChange},
+		want := []revocation.LockedRevocation{
+			{Ref: rowOf(job, 2), ReportID: 1, DispatchCount: 1, Job: job.ID, Invite: invite, PlanChangedAt: planChange},
 			{Ref: single, ReportID: 1, Invite: invite, PlanChangedAt: planChange},
-			{Ref: rowOf(job, 1), ReportID: 2, Epoch: 1, Job: job.ID, Notify: true, Invite: invite, PlanChangedAt: planChange},
-			{Ref: rowOf(job, 3), ReportID: invites + 1, Epoch: 1, Job: job.ID, Notify: true, PlanChangedAt: planChange},
+			{Ref: rowOf(job, 1), ReportID: 2, DispatchCount: 1, Job: job.ID, Notify: true, Invite: invite, PlanChangedAt: planChange},
+			{Ref: rowOf(job, 3), ReportID: invites + 1, DispatchCount: 1, Job: job.ID, Notify: true, PlanChangedAt: planChange},
 		}
 		f.same("held", want, seen)
 		f.same("pending", 3, f.look(job).Pending())
@@ -84,8 +84,8 @@ var spillTests = []test{
 		job := f.bulk(items(1))
 		f.spill(job)
 		graces := []time.Duration{time.Hour, 0, 0, time.Hour}
-		for epoch := 1; epoch <= 3; epoch++ {
-			f.same("due", []revocation.Due{{Ref: rowOf(job, 1), Epoch: epoch}}, f.claimItems(acme, 9, graces...))
+		for dispatchCount := 1; dispatchCount <= 3; dispatchCount++ {
+			f.same("due", []revocation.DueAttempt{{Ref: rowOf(job, 1), DispatchCount: dispatchCount}}, f.claimItems(acme, 9, graces...))
 		}
 		f.same("in the third epoch", 0, len(f.claimItems(acme, 9, graces...)))
 	}},
@@ -104,7 +104,7 @@ var spillTests = []test{
 		job := f.bulk(items(1, 2))
 		f.spill(job)
 		singles := f.fresh(request(3), request(4))
-		f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision { return revocation.Decision{Diverts: true} }), singles...)
+		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{RouteUpstream: true} }), singles...)
 		f.same("due", 0, len(f.claimDue(0)))
 		f.same("first", singles[:1], refsOf(f.claimItems(acme, 1, time.Hour)))
 		f.same("then", 2, len(f.claimItems(acme, 2, time.Hour)))
@@ -152,7 +152,7 @@ var spillTests = []test{
 		for attempt := range 3 {
 			f.same("retrying", min(attempt, 1), f.look(job).Retrying)
 			f.state(job, revocation.JobRunning)
-			done, err := f.Fail(f.Context(), []revocation.Ref{ref}, func(held []revocation.Held) []revocation.Decision {
+			done, err := f.RecordOutcomes(f.Context(), []revocation.Ref{ref}, func(held []revocation.LockedRevocation) []revocation.Decision {
 				return revocation.DecideFailed(held, outage, revocation.RetryPolicy{MaxAttempts: 3})
 			})
 			f.must(err)

@@ -6,7 +6,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-var jobsOfAcme = revocation.Work{Turn: revocation.TurnJobs, Account: acme}
+var jobsOfAcme = revocation.AccountWork{Task: revocation.JobsTask, Account: acme}
 
 var jobStateTests = []test{
 	{"a job is queued, runs and is completed", func(f *fixture) {
@@ -69,36 +69,36 @@ var jobStateTests = []test{
 		f.idle("for single submissions")
 		job := f.bulk(items(1, 2))
 		f.bulk(items(1, 2))
-		f.same("chunks", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("chunks", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.bulk(items(1), zeniths)
-		f.same("chunks of two", []revocation.Work{jobsOfAcme, {Turn: revocation.TurnJobs, Account: zenith}}, f.turns())
+		f.same("chunks of two", []revocation.AccountWork{jobsOfAcme, {Task: revocation.JobsTask, Account: zenith}}, f.turns())
 		f.chunk(zenith)
 		f.spill(job)
 		f.chunk(acme)
-		f.same("spilled items", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("spilled items", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.claimItems(acme, 9, time.Hour)
 		f.idle("for claimed items")
 		f.attemptFails(time.Hour, rowOf(job, 1))
 		f.idle("for an item that waits")
 		f.attemptFails(0, rowOf(job, 2))
-		f.same("a due item", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("a due item", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.carryOut(next(rowOf(job, 2)))
 		f.idle("when the last due item is carried out")
 		_, err := f.CancelJob(f.Context(), acme, job.ID)
 		f.must(err)
-		f.same("an item of a job that is being cancelled", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("an item of a job that is being cancelled", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.end(job)
 		f.idle("at the end")
 	}},
 	{"there is work where emails of jobs are due", func(f *fixture) {
-		mailsOfAcme := revocation.Work{Turn: revocation.TurnMails, Account: acme}
+		mailsOfAcme := revocation.AccountWork{Task: revocation.MailTask, Account: acme}
 		f.carryOut(f.fresh(request(3, withNotify))...)
 		f.idle("for a single submission's email")
 		f.bulk(items(1), notifyAll)
 		f.chunk(acme)
-		f.same("an email", []revocation.Work{mailsOfAcme}, f.turns())
+		f.same("an email", []revocation.AccountWork{mailsOfAcme}, f.turns())
 		f.bulk(items(2, 1))
-		f.same("an email and a chunk", []revocation.Work{jobsOfAcme, mailsOfAcme}, f.turns())
+		f.same("an email and a chunk", []revocation.AccountWork{jobsOfAcme, mailsOfAcme}, f.turns())
 		f.chunk(acme)
 		email := f.jobEmail(acme, time.Hour)
 		f.idle("for a claimed email")
@@ -108,12 +108,12 @@ var jobStateTests = []test{
 		f.chunk(acme)
 		email = f.jobEmail(acme, time.Hour)
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationPending})
-		f.same("one that is due again", []revocation.Work{mailsOfAcme}, f.turns())
+		f.same("one that is due again", []revocation.AccountWork{mailsOfAcme}, f.turns())
 		f.jobEmail(acme, 0)
-		f.same("one whose claim ran out", []revocation.Work{mailsOfAcme}, f.turns())
+		f.same("one whose claim ran out", []revocation.AccountWork{mailsOfAcme}, f.turns())
 		email = f.jobEmail(acme, time.Hour)
 		f.same("committed", true, f.commit(email, 0))
-		f.same("one that was never settled", []revocation.Work{mailsOfAcme}, f.turns())
+		f.same("one that was never settled", []revocation.AccountWork{mailsOfAcme}, f.turns())
 		f.same("claimed", 0, len(f.jobEmails(acme, 9, time.Hour)))
 		f.idle("when it is unknown")
 	}},

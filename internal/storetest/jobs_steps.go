@@ -43,7 +43,7 @@ func (m *model) carryOutChunk(t *rapid.T) {
 	cancelled := rapid.IntRange(0, 3).Draw(t, "cancelled") == 3
 	c, err := m.store.CarryOutChunk(m.f.Context(), m.account, cancelled)
 	m.must(t, err)
-	c.Besides = false
+	c.MoreWork = false
 	var j *modelledJob
 	for _, some := range m.jobs {
 		if some.chunk && some.cancelled == cancelled {

@@ -123,11 +123,11 @@ var togetherTests = []test{
 				if err != nil {
 					return told, err
 				}
-				var done revocation.CarriedOut
+				var done revocation.BatchResult
 				if i%2 == 0 {
 					done, err = f.CarryOut(ctx, refsOf(due), impatient)
 				} else {
-					done, err = f.Fail(ctx, refsOf(due), func(held []revocation.Held) []revocation.Decision {
+					done, err = f.RecordOutcomes(ctx, refsOf(due), func(held []revocation.LockedRevocation) []revocation.Decision {
 						return revocation.DecideFailed(held, outage, policy)
 					})
 				}
@@ -178,7 +178,7 @@ var togetherTests = []test{
 				if i == 0 {
 					return false, f.DropJob(f.Context(), acme, s.ID)
 				}
-				_, err := f.SealJob(f.Context(), s)
+				_, err := f.FinalizeJob(f.Context(), s)
 				if err != nil && revocation.ErrorCode(err) == revocation.CodeJobEnded {
 					return false, nil
 				}

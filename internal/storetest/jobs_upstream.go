@@ -42,34 +42,34 @@ func (f *fixture) called(items ...revocation.Item) revocation.Job {
 }
 
 // answered writes what the upstream has said of calls.
-func (f *fixture) answered(calls []revocation.Call, decide func(revocation.Held) revocation.Decision) revocation.CarriedOut {
+func (f *fixture) answered(calls []revocation.Call, decide func(revocation.LockedRevocation) revocation.Decision) revocation.BatchResult {
 	f.Helper()
 	refs := make([]revocation.Ref, len(calls))
 	for i, c := range calls {
 		refs[i] = c.Ref
 	}
-	done, err := f.Fail(f.Context(), refs, decideAll(decide))
+	done, err := f.RecordOutcomes(f.Context(), refs, decideAll(decide))
 	f.must(err)
 	return done
 }
 
-var callsOfAcme = revocation.Work{Turn: revocation.TurnUpstream, Account: acme}
+var callsOfAcme = revocation.AccountWork{Task: revocation.UpstreamTask, Account: acme}
 
 var jobUpstreamTests = []test{
 	{"the items of an account on an upstream go on as calls", func(f *fixture) {
 		f.toUpstream(upstreamURL)
 		job := f.bulk([]revocation.Item{item(1), invalid("no"), item(invites+1, wishing(true))})
-		f.same("work", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{callsOfAcme}, f.turns())
 		chunk := f.chunk(acme)
 		f.same("chunk", revocation.Chunk{
 			Account: acme, Job: job.ID, First: 1, Last: 3, Spilled: 2, Done: revocation.JobCount{Account: acme, Job: job.ID},
 		}, chunk)
 		f.same("no other", revocation.Chunk{}, f.chunk(acme))
 		f.same("pending", 2, f.look(job).Pending())
-		f.same("work", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{callsOfAcme}, f.turns())
 		f.same("calls", []revocation.Call{
-			{Ref: rowOf(job, 1), Epoch: 1, Job: job.ID, ReportID: 1},
-			{Ref: rowOf(job, 3), Epoch: 1, Job: job.ID, ReportID: invites + 1, Notify: true},
+			{Ref: rowOf(job, 1), DispatchCount: 1, Job: job.ID, ReportID: 1},
+			{Ref: rowOf(job, 3), DispatchCount: 1, Job: job.ID, ReportID: invites + 1, Notify: true},
 		}, f.calls(9, time.Hour))
 		f.same("calls of another account", 0, len(f.claimItems(zenith, 9, 0)))
 		f.idle("for calls that somebody has in hand")
@@ -107,7 +107,7 @@ var jobUpstreamTests = []test{
 		f.same("wishes", map[int64]bool{1: true, 2: false}, wishes)
 		f.same("joined", refs[1].ID, f.submit(request(2, withNotify))[0].ID)
 		f.same("after it began", false, f.read(refs[1]).Notify)
-		f.answered(calls, func(revocation.Held) revocation.Decision { return revocation.Decision{} }) // no call was made
+		f.answered(calls, func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{} }) // no call was made
 		f.submit(request(2, withNotify))
 		for _, c := range f.calls(9, time.Hour) {
 			f.same("in doubt, with the wish", []bool{false, true}, []bool{c.InDoubt, c.Notify})
@@ -118,26 +118,26 @@ var jobUpstreamTests = []test{
 		lost := f.calls(9, 0)
 		f.same("in doubt", false, lost[0].InDoubt)
 		again := f.calls(9, 0)
-		f.same("again", []revocation.Call{{Ref: rowOf(job, 1), Epoch: 2, Job: job.ID, ReportID: 1, InDoubt: true}}, again)
+		f.same("again", []revocation.Call{{Ref: rowOf(job, 1), DispatchCount: 2, Job: job.ID, ReportID: 1, InDoubt: true}}, again)
 		f.must(f.ExtendCalls(f.Context(), lost, time.Hour))
 		owned := f.calls(9, 0)
-		f.same("what was taken over is not extended", 3, owned[0].Epoch)
+		f.same("what was taken over is not extended", 3, owned[0].DispatchCount)
 		f.must(f.ExtendCalls(f.Context(), owned, time.Hour))
 		f.same("extended", 0, len(f.calls(9, time.Hour)))
-		var seen []revocation.Held
-		f.answered(owned, func(h revocation.Held) revocation.Decision {
+		var seen []revocation.LockedRevocation
+		f.answered(owned, func(h revocation.LockedRevocation) revocation.Decision {
 			h.Upstream = false // which does not matter here
 			seen = append(seen, h)
 			return revocation.Decision{InDoubt: true}
 		})
-		f.same("held", []revocation.Held{{Ref: rowOf(job, 1), ReportID: 1, Epoch: 3, Job: job.ID, InDoubt: true}}, seen)
+		f.same("held", []revocation.LockedRevocation{{Ref: rowOf(job, 1), ReportID: 1, DispatchCount: 3, Job: job.ID, InDoubt: true}}, seen)
 		f.same("still in doubt", true, f.calls(9, time.Hour)[0].InDoubt)
-		f.answered(owned, func(revocation.Held) revocation.Decision { return revocation.Decision{} })
+		f.answered(owned, func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{} })
 		f.same("cleared", false, f.calls(9, time.Hour)[0].InDoubt)
 	}},
 	{"what an upstream answered is counted, and its emails are its own", func(f *fixture) {
 		job := f.called(item(1, wishing(true)), item(2, wishing(true)), item(3), item(4))
-		done := f.answered(f.calls(9, time.Hour), func(h revocation.Held) revocation.Decision {
+		done := f.answered(f.calls(9, time.Hour), func(h revocation.LockedRevocation) revocation.Decision {
 			switch h.ReportID {
 			case 1:
 				return revocation.Decision{Status: revoked, Final: true, Email: revocation.NotificationDelegated}
@@ -172,11 +172,11 @@ var jobUpstreamTests = []test{
 		f.cancel(job)
 		waiting := f.claimCancelled(acme, 9, time.Hour)
 		f.same("to be cancelled", 4-len(inHand)-1, len(waiting))
-		done, err := f.Fail(f.Context(), refsOf(waiting), cancelAll)
+		done, err := f.RecordOutcomes(f.Context(), refsOf(waiting), cancelAll)
 		f.must(err)
 		f.same("ended", 0, len(done.Ended))
 		f.same("nothing else", 0, len(f.claimCancelled(acme, 9, time.Hour)))
-		f.same("given back", 0, len(f.answered(inHand, func(revocation.Held) revocation.Decision { return revocation.Decision{} }).Ended))
+		f.same("given back", 0, len(f.answered(inHand, func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{} }).Ended))
 		f.same("to be cancelled", len(inHand), len(f.claimCancelled(acme, 9, time.Hour)))
 	}},
 	{"what is in doubt gets its attempt although its job is being cancelled", func(f *fixture) {
@@ -184,13 +184,13 @@ var jobUpstreamTests = []test{
 		f.calls(9, 0)
 		f.cancel(job)
 		f.same("to be cancelled", 0, len(f.claimCancelled(acme, 9, time.Hour)))
-		f.same("work", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{callsOfAcme}, f.turns())
 		calls := f.calls(9, time.Hour)
 		for _, c := range calls {
 			f.same("in doubt, cancelled", []bool{true, false}, []bool{c.InDoubt, c.Cancelled})
 		}
 		var knows []bool
-		done := f.answered(calls, func(h revocation.Held) revocation.Decision {
+		done := f.answered(calls, func(h revocation.LockedRevocation) revocation.Decision {
 			knows = append(knows, h.Cancelled)
 			return revocation.Decision{Status: revoked, Final: true}
 		})
@@ -201,7 +201,7 @@ var jobUpstreamTests = []test{
 	}},
 	{"what failed in doubt waits for its attempt although its job is being cancelled", func(f *fixture) {
 		job := f.called(items(1)...)
-		f.answered(f.calls(9, time.Hour), func(revocation.Held) revocation.Decision {
+		f.answered(f.calls(9, time.Hour), func(revocation.LockedRevocation) revocation.Decision {
 			return revocation.Decision{Status: revocation.StatusErrorRevoking, Failure: &outage, Delay: time.Hour, InDoubt: true}
 		})
 		f.cancel(job)
@@ -212,8 +212,8 @@ var jobUpstreamTests = []test{
 	{"an item whose job is being cancelled is not in doubt, because it is not called", func(f *fixture) {
 		job := f.called(items(1)...)
 		f.cancel(job)
-		for epoch := 1; epoch <= 2; epoch++ {
-			f.same("calls", []revocation.Call{{Ref: rowOf(job, 1), Epoch: epoch, Job: job.ID, ReportID: 1, Cancelled: true}}, f.calls(9, 0))
+		for dispatchCount := 1; dispatchCount <= 2; dispatchCount++ {
+			f.same("calls", []revocation.Call{{Ref: rowOf(job, 1), DispatchCount: dispatchCount, Job: job.ID, ReportID: 1, Cancelled: true}}, f.calls(9, 0))
 		}
 	}},
 	{"a hold leaves the account's calls alone, but not what is to be cancelled", func(f *fixture) {
@@ -223,20 +223,20 @@ var jobUpstreamTests = []test{
 		waiting := f.bulk(items(3))
 		f.idle("on hold, with a chunk")
 		f.must(f.ReleaseUpstream(f.Context(), f.upstream(acme)))
-		f.same("released", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("released", []revocation.AccountWork{callsOfAcme}, f.turns())
 		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnauthorized, time.Hour))
 		f.cancel(job)
-		f.same("items to be cancelled", []revocation.Work{callsOfAcme}, f.turns())
-		_, err := f.Fail(f.Context(), refsOf(f.claimCancelled(acme, 9, time.Hour)), cancelAll)
+		f.same("items to be cancelled", []revocation.AccountWork{callsOfAcme}, f.turns())
+		_, err := f.RecordOutcomes(f.Context(), refsOf(f.claimCancelled(acme, 9, time.Hour)), cancelAll)
 		f.must(err)
 		f.state(job, revocation.JobCancelled)
 		f.idle("when they are")
 		f.cancel(waiting)
-		f.same("a chunk to be cancelled", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("a chunk to be cancelled", []revocation.AccountWork{callsOfAcme}, f.turns())
 		f.same("cancelled", true, f.cancelledChunk(acme).Ended)
 		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnavailable, 0))
 		f.bulk(items(4))
-		f.same("when the hold is over", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("when the hold is over", []revocation.AccountWork{callsOfAcme}, f.turns())
 	}},
 	{"what is found out about an upstream does not count for the one that has replaced it", func(f *fixture) {
 		f.called(items(1)...)
@@ -259,7 +259,7 @@ var jobUpstreamTests = []test{
 		job := f.called(items(1, 2)...)
 		later := f.bulk(items(2, 3))
 		f.toUpstream("")
-		f.same("work", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.work(acme)
 		for _, j := range []revocation.Job{job, later} {
 			f.state(j, revocation.JobCompleted)
@@ -291,9 +291,9 @@ var jobUpstreamTests = []test{
 		f.toUpstream(upstreamURL)
 		single := f.fresh(request(1))[0]
 		f.carryOut(single)
-		f.same("work", []revocation.Work{callsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{callsOfAcme}, f.turns())
 		f.toUpstream("")
-		f.same("work", []revocation.Work{jobsOfAcme}, f.turns())
+		f.same("work", []revocation.AccountWork{jobsOfAcme}, f.turns())
 		f.work(acme)
 		f.status(single, revoked, true)
 		f.idle("at the end")

@@ -15,7 +15,7 @@ func (f *fixture) chunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, false)
 	f.must(err)
-	c.Besides = false // which is looked at by itself
+	c.MoreWork = false // which is looked at by itself
 	return c
 }
 
@@ -24,7 +24,7 @@ func (f *fixture) cancelledChunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, true)
 	f.must(err)
-	c.Besides = false
+	c.MoreWork = false
 	return c
 }
 
@@ -43,29 +43,29 @@ func (f *fixture) spill(job revocation.Job) {
 }
 
 // claimItems claims what is due of the account's jobs, at most limit, in the order of the ids.
-func (f *fixture) claimItems(account string, limit int, graces ...time.Duration) []revocation.Due {
+func (f *fixture) claimItems(account string, limit int, graces ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
 	return f.claim(account, false, limit, graces)
 }
 
 // claimCancelled does the same with what is only to be cancelled.
-func (f *fixture) claimCancelled(account string, limit int, graces ...time.Duration) []revocation.Due {
+func (f *fixture) claimCancelled(account string, limit int, graces ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
 	return f.claim(account, true, limit, graces)
 }
 
-func (f *fixture) claim(account string, cancelled bool, limit int, graces []time.Duration) []revocation.Due {
+func (f *fixture) claim(account string, cancelled bool, limit int, graces []time.Duration) []revocation.DueAttempt {
 	f.Helper()
 	due, err := f.ClaimItems(f.Context(), account, cancelled, limit, graces)
 	f.must(err)
 	if len(due) > limit {
 		f.Errorf("%d claimed, want at most %d", len(due), limit)
 	}
-	slices.SortFunc(due, func(a, b revocation.Due) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(due, func(a, b revocation.DueAttempt) int { return a.ID.Compare(b.ID) })
 	return due
 }
 
-func refsOf(due []revocation.Due) []revocation.Ref {
+func refsOf(due []revocation.DueAttempt) []revocation.Ref {
 	refs := make([]revocation.Ref, len(due))
 	for i, d := range due {
 		refs[i] = d.Ref
@@ -102,16 +102,16 @@ func (f *fixture) turn(ctx context.Context, account string) (ended []revocation.
 				return ended, err
 			}
 			for refs := refsOf(due); len(refs) > 0; {
-				var done revocation.CarriedOut
+				var done revocation.BatchResult
 				if cancelled {
-					done, err = f.Fail(ctx, refs, cancelAll)
+					done, err = f.RecordOutcomes(ctx, refs, cancelAll)
 				} else {
 					done, err = f.CarryOut(ctx, refs, impatient)
 				}
 				if err != nil {
 					return ended, err
 				}
-				ended, refs = append(ended, done.Ended...), done.Busy
+				ended, refs = append(ended, done.Ended...), done.Locked
 			}
 			c, err := f.CarryOutChunk(ctx, account, cancelled)
 			if err != nil {
@@ -129,8 +129,8 @@ func (f *fixture) turn(ctx context.Context, account string) (ended []revocation.
 }
 
 // cancelAll ends what is to be cancelled, and gives back the rest.
-func cancelAll(held []revocation.Held) []revocation.Decision {
-	return decideAll(func(h revocation.Held) revocation.Decision {
+func cancelAll(held []revocation.LockedRevocation) []revocation.Decision {
+	return decideAll(func(h revocation.LockedRevocation) revocation.Decision {
 		if h.Cancelled {
 			return revocation.Decision{Status: revocation.StatusCancelled, Final: true}
 		}
@@ -139,7 +139,7 @@ func cancelAll(held []revocation.Held) []revocation.Decision {
 }
 
 // impatient is the rule, but that what is contended comes again at once.
-func impatient(held []revocation.Held) []revocation.Decision {
+func impatient(held []revocation.LockedRevocation) []revocation.Decision {
 	decisions := revocation.Decide(held)
 	for i := range decisions {
 		decisions[i].Delay = 0
@@ -159,14 +159,14 @@ func (f *fixture) end(job revocation.Job) {
 }
 
 // turns are the accounts for which there is something to do.
-func (f *fixture) turns() []revocation.Work {
+func (f *fixture) turns() []revocation.AccountWork {
 	f.Helper()
-	agenda, err := f.Agenda(f.Context())
+	agenda, err := f.PendingWork(f.Context())
 	f.must(err)
-	slices.SortFunc(agenda.Turns, func(a, b revocation.Work) int {
-		return cmp.Or(cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.Account, b.Account))
+	slices.SortFunc(agenda.AccountTasks, func(a, b revocation.AccountWork) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Account, b.Account))
 	})
-	return agenda.Turns
+	return agenda.AccountTasks
 }
 
 // idle fails the test if there is something to do.

@@ -96,7 +96,7 @@ func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, c
 }
 
 // decided takes over what was decided, after a look at whether it could be.
-func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation.CarriedOut) {
+func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation.BatchResult) {
 	over := make(map[revocation.ID]bool)
 	for _, d := range done.Decisions {
 		r := m.all[d.ID]
@@ -120,8 +120,8 @@ func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation
 		}
 		delete(over, id)
 	}
-	if len(over) > 0 || len(done.Busy) > 0 {
-		t.Fatalf("jobs %v ended, and %v are busy", over, done.Busy)
+	if len(over) > 0 || len(done.Locked) > 0 {
+		t.Fatalf("jobs %v ended, and %v are busy", over, done.Locked)
 	}
 }
 

@@ -147,7 +147,7 @@ var notificationTests = []test{
 		f.settle(f.claimEmail(now, time.Hour), revocation.Settlement{Status: revocation.NotificationPending, Attempts: 1})
 		f.settle(f.claimEmail(later, time.Hour), revocation.Settlement{Status: revocation.NotificationPending, Attempts: 1, Delay: time.Hour})
 		refs := f.dueEmails(time.Hour)
-		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, Epoch: 1}}, refs)
+		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 1}}, refs)
 		emails := f.claimEmails(time.Hour, refs...)
 		f.same("emails", 1, len(emails))
 		f.same("claims and attempts", []int{2, 1}, []int{emails[0].Claims, emails[0].Attempts})
@@ -171,7 +171,7 @@ var notificationTests = []test{
 		ref := f.revokedWithEmail(1)
 		lost := f.claimEmail(ref, 0)
 		refs := f.dueEmails(time.Hour)
-		f.same("taken back", []revocation.NotificationRef{{Account: acme, Revocation: ref.ID, Claims: 1, Epoch: 1}}, refs)
+		f.same("taken back", []revocation.NotificationRef{{Account: acme, Revocation: ref.ID, Claims: 1, DispatchCount: 1}}, refs)
 		f.settle(lost, revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
 		f.same("held while nobody has it", false, f.commit(lost, time.Hour))
 		owner := f.claimEmails(time.Hour, refs...)[0]

@@ -65,7 +65,7 @@ func (m *model) submit(t *rapid.T) {
 	accepted, err := m.store.Submit(m.f.Context(), flush)
 	m.must(t, err)
 	for _, a := range accepted {
-		g := answer{ID: a.ID, Fresh: a.Fresh}
+		g := answer{ID: a.ID, Fresh: a.Created}
 		if a.Err != nil {
 			g.Code = revocation.ErrorCode(a.Err)
 		}
@@ -107,7 +107,7 @@ func (m *model) carryOut(t *rapid.T) {
 
 // carryOutAs has each of refs meet its fate, and the rule without one.
 func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocation.ID]bool, fates map[revocation.ID]string) {
-	done, err := m.store.CarryOut(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+	done, err := m.store.CarryOut(m.f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 		held = slices.Clone(held)
 		for i := range held {
 			held[i].Contended = fates[held[i].ID] == "contended" || fates[held[i].ID] == "failed"
@@ -130,7 +130,7 @@ func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocatio
 func (m *model) fail(t *rapid.T) {
 	refs, live := m.drawRefs(t)
 	cancels := len(m.jobs) > 0 && rapid.Bool().Draw(t, "cancels")
-	done, err := m.store.Fail(m.f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+	done, err := m.store.RecordOutcomes(m.f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 		if cancels {
 			return cancelAll(held)
 		}

@@ -86,7 +86,7 @@ var readTests = []test{
 		f.carryOut(already)
 		end := func(status revocation.Status, report int64) revocation.Ref {
 			ref := f.fresh(request(report))[0]
-			f.carryOutBy(decideAll(func(revocation.Held) revocation.Decision {
+			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
 				return revocation.Decision{Status: status, Final: true}
 			}), ref)
 			return ref

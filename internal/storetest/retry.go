@@ -38,7 +38,7 @@ var retryTests = []test{
 		ref := f.fresh(request(1))[0]
 		f.attemptFails(0, ref)
 		other := revocation.Failure{Code: revocation.CodeDeadlock, Detail: ""}
-		_, err := f.Fail(f.Context(), []revocation.Ref{next(ref)}, func(held []revocation.Held) []revocation.Decision {
+		_, err := f.RecordOutcomes(f.Context(), []revocation.Ref{next(ref)}, func(held []revocation.LockedRevocation) []revocation.Decision {
 			return revocation.DecideFailed(held, other, revocation.RetryPolicy{MaxAttempts: 9})
 		})
 		f.must(err)
@@ -72,13 +72,13 @@ var retryTests = []test{
 	}},
 	{"a failure is recorded without a look at the invites", func(f *fixture) {
 		refs := f.fresh(request(2), request(1, withNotify))
-		var seen []revocation.Held
-		_, err := f.Fail(f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+		var seen []revocation.LockedRevocation
+		_, err := f.RecordOutcomes(f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 			seen = slices.Clone(held)
 			return revocation.DecideFailed(held, outage, revocation.RetryPolicy{MaxAttempts: 2})
 		})
 		f.must(err)
-		f.same("held", []revocation.Held{
+		f.same("held", []revocation.LockedRevocation{
 			{Ref: refs[1], ReportID: 1, Notify: true}, {Ref: refs[0], ReportID: 2},
 		}, seen)
 	}},
@@ -97,7 +97,7 @@ var retryTests = []test{
 	}},
 	{"some of a batch end, some wait, some are kept from it", func(f *fixture) {
 		refs := f.fresh(request(1, withNotify), request(2), request(3), request(4))
-		f.carryOutBy(func(held []revocation.Held) []revocation.Decision {
+		f.carryOutBy(func(held []revocation.LockedRevocation) []revocation.Decision {
 			all := revocation.Decide(held)
 			all[1] = revocation.DecideFailed(held[1:2], outage, revocation.RetryPolicy{MaxAttempts: 2})[0]
 			all[2] = postponed(0)(held[2:3])[0]

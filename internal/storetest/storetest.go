@@ -24,7 +24,7 @@ type Store interface {
 	revocation.NotificationStore
 	revocation.BulkStore
 	revocation.CallStore
-	revocation.HousekeepingStore
+	revocation.JanitorStore
 	revocation.BacklogStore
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
@@ -196,7 +196,7 @@ func (f *fixture) fresh(flush ...revocation.Submission) []revocation.Ref {
 	accepted := f.submit(flush...)
 	refs := make([]revocation.Ref, len(flush))
 	for i, s := range flush {
-		f.same("answer", revocation.Accepted{ID: s.ID, Fresh: true}, accepted[i])
+		f.same("answer", revocation.Accepted{ID: s.ID, Created: true}, accepted[i])
 		refs[i] = revocation.Ref{Account: s.Account, ID: s.ID}
 	}
 	if f.Failed() {
@@ -225,14 +225,14 @@ func (f *fixture) carryOut(refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
 	done, err := f.applyRule(refs)
 	f.must(err)
-	if len(done.Busy) > 0 {
-		f.Fatalf("busy without anybody else: %v", done.Busy)
+	if len(done.Locked) > 0 {
+		f.Fatalf("busy without anybody else: %v", done.Locked)
 	}
 	return done.Decisions
 }
 
 // applyRule applies it in the fixture's way.
-func (f *fixture) applyRule(refs []revocation.Ref) (revocation.CarriedOut, error) {
+func (f *fixture) applyRule(refs []revocation.Ref) (revocation.BatchResult, error) {
 	if !f.byRule {
 		return f.CarryOut(f.Context(), refs, revocation.Decide)
 	}
@@ -240,10 +240,10 @@ func (f *fixture) applyRule(refs []revocation.Ref) (revocation.CarriedOut, error
 }
 
 // ruledFirst does at once what can be done so, and decides about the others.
-func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.Held) []revocation.Decision) (revocation.CarriedOut, error) {
-	first, err := store.CarryOutByRule(ctx, refs)
+func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+	first, err := store.RevokeFast(ctx, refs)
 	if err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	left := slices.DeleteFunc(slices.Clone(refs), func(ref revocation.Ref) bool {
 		return slices.ContainsFunc(first.Decisions, func(d revocation.Decision) bool { return d.Ref == ref })
@@ -256,12 +256,12 @@ func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide 
 	return done, err
 }
 
-func (f *fixture) carryOutBy(decide func([]revocation.Held) []revocation.Decision, refs ...revocation.Ref) {
+func (f *fixture) carryOutBy(decide func([]revocation.LockedRevocation) []revocation.Decision, refs ...revocation.Ref) {
 	f.Helper()
 	done, err := f.CarryOut(f.Context(), refs, decide)
 	f.must(err)
-	if len(done.Busy) > 0 {
-		f.Fatalf("busy without anybody else: %v", done.Busy)
+	if len(done.Locked) > 0 {
+		f.Fatalf("busy without anybody else: %v", done.Locked)
 	}
 }
 
@@ -273,7 +273,7 @@ func (f *fixture) attemptFails(delay time.Duration, refs ...revocation.Ref) []re
 
 func (f *fixture) failBy(policy revocation.RetryPolicy, refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
-	done, err := f.Fail(f.Context(), refs, func(held []revocation.Held) []revocation.Decision {
+	done, err := f.RecordOutcomes(f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
 		return revocation.DecideFailed(held, outage, policy)
 	})
 	f.must(err)
@@ -281,8 +281,8 @@ func (f *fixture) failBy(policy revocation.RetryPolicy, refs ...revocation.Ref) 
 }
 
 // decideAll makes the same of everything.
-func decideAll(decide func(h revocation.Held) revocation.Decision) func([]revocation.Held) []revocation.Decision {
-	return func(held []revocation.Held) []revocation.Decision {
+func decideAll(decide func(h revocation.LockedRevocation) revocation.Decision) func([]revocation.LockedRevocation) []revocation.Decision {
+	return func(held []revocation.LockedRevocation) []revocation.Decision {
 		var all []revocation.Decision
 		for _, h := range held {
 			d := decide(h)
@@ -294,6 +294,6 @@ func decideAll(decide func(h revocation.Held) revocation.Decision) func([]revoca
 }
 
 // postponed is no attempt: it comes again after delay.
-func postponed(delay time.Duration) func([]revocation.Held) []revocation.Decision {
-	return decideAll(func(revocation.Held) revocation.Decision { return revocation.Decision{Delay: delay} })
+func postponed(delay time.Duration) func([]revocation.LockedRevocation) []revocation.Decision {
+	return decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{Delay: delay} })
 }

@@ -126,13 +126,13 @@ var flushTests = []test{
 			accepted[i] = revocation.Accepted{}
 		}
 		f.same("answers", []revocation.Accepted{
-			{ID: first.ID, Fresh: true},
+			{ID: first.ID, Created: true},
 			{ID: first.ID},
 			{ID: first.ID},
 			{},
 			{},
-			{ID: other.ID, Fresh: true},
-			{ID: zeniths.ID, Fresh: true},
+			{ID: other.ID, Created: true},
+			{ID: zeniths.ID, Created: true},
 			{ID: first.ID},
 			{},
 		}, accepted)
@@ -145,7 +145,7 @@ var flushTests = []test{
 		old := f.fresh(request(1, withKey("k")))[0]
 		f.carryOut(old)
 		newer := request(1)
-		f.same("answers", []revocation.Accepted{{ID: old.ID}, {ID: newer.ID, Fresh: true}, {ID: old.ID}, {ID: newer.ID}},
+		f.same("answers", []revocation.Accepted{{ID: old.ID}, {ID: newer.ID, Created: true}, {ID: old.ID}, {ID: newer.ID}},
 			f.submit(request(1, withKey("k")), newer, request(1, withKey("k")), request(1, withKey("l"))))
 	}},
 	{"some are joined to what was there, with their wishes", func(f *fixture) {

@@ -48,8 +48,8 @@ func ending(span trace.Span) End {
 
 const traceparent = "traceparent"
 
-// Origin names the span that ctx is under, for Begin elsewhere; empty under none.
-func Origin(ctx context.Context) string {
+// TraceParent names the span that ctx is under, for Begin elsewhere; empty under none.
+func TraceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return carrier[traceparent]

@@ -36,7 +36,7 @@ const (
 	endpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	// flushTimeout bounds the sending of what is left at the end.
 	flushTimeout = 3 * time.Second
-	// complaintInterval keeps a collector that is away from filling the log.
+	// logInterval keeps a collector that is away from filling the log.
 	complaintInterval = time.Minute
 )
 
@@ -63,7 +63,7 @@ func StartTracing(ctx context.Context, service string, log *slog.Logger) (*Traci
 	if err != nil {
 		return nil, errEndpoint
 	}
-	return newTracing(sdktrace.WithBatcher(discreet{exporter}), sdktrace.WithResource(about)), nil
+	return newTracing(sdktrace.WithBatcher(redact{exporter}), sdktrace.WithResource(about)), nil
 }
 
 func newTracing(options ...sdktrace.TracerProviderOption) *Tracing {

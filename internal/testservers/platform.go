@@ -76,8 +76,8 @@ func (p *PlatformServer) SetKey(key string) {
 	p.key = key
 }
 
-// Fail has fault decide about each call from now on; nil: none fails.
-func (p *PlatformServer) Fail(fault func(PlatformCall) PlatformFault) {
+// RecordOutcomes has fault decide about each call from now on; nil: none fails.
+func (p *PlatformServer) RecordOutcomes(fault func(PlatformCall) PlatformFault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = fault

@@ -17,7 +17,7 @@ const (
 
 // account is what the platform remembers of an account between its calls. It belongs to the Platform's lock.
 type account struct {
-	lanes *lanes
+	limiter *limiter
 	// What has shown itself under one URL and key.
 	identity identity
 	breaker  *breaker
@@ -30,13 +30,13 @@ type account struct {
 // visit is an account as one call finds it: a change of the account does not touch the call.
 type visit struct {
 	account *account
-	lanes   *lanes
+	limiter *limiter
 	breaker *breaker
 }
 
 // enter finds or makes the state of target's account and brings it up to date with target. A changed URL or
 // key has nothing against it.
-func (p *Platform) enter(target revocation.Target) visit {
+func (p *Client) enter(target revocation.Target) visit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -52,22 +52,22 @@ func (p *Platform) enter(target revocation.Target) visit {
 		a.identity, a.refused = id, time.Time{}
 		a.breaker = newBreaker(target.Account, p.breakerOpen, p.log)
 	}
-	if a.lanes == nil || !a.lanes.fit(target) {
-		a.lanes = newLanes(target)
+	if a.limiter == nil || !a.limiter.fit(target) {
+		a.limiter = newLimiter(target)
 	}
 	a.visits++
-	return visit{account: a, lanes: a.lanes, breaker: a.breaker}
+	return visit{account: a, limiter: a.limiter, breaker: a.breaker}
 }
 
-func (p *Platform) leave(v visit) {
+func (p *Client) leave(v visit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v.account.visits--
 	v.account.used = p.now()
 }
 
-// learn notes whether the key was refused, unless the account has changed since the call began.
-func (p *Platform) learn(v visit, r revocation.Reply) {
+// record notes whether the key was refused, unless the account has changed since the call began.
+func (p *Client) record(v visit, r revocation.Reply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -80,17 +80,17 @@ func (p *Platform) learn(v visit, r revocation.Reply) {
 }
 
 // sweep forgets accounts that have not been called for long.
-func (p *Platform) sweep(now time.Time) {
+func (p *Client) sweep(now time.Time) {
 	p.swept = now
 	for id, a := range p.accounts {
-		if a.visits == 0 && now.Sub(a.used) >= idleAccount && a.lanes.rested() {
+		if a.visits == 0 && now.Sub(a.used) >= idleAccount && a.limiter.rested() {
 			delete(p.accounts, id)
 		}
 	}
 }
 
 // count is the number of accounts that are so at the time now.
-func (p *Platform) count(so func(a *account, now time.Time) bool) (n int) {
+func (p *Client) count(so func(a *account, now time.Time) bool) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()

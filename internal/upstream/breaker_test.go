@@ -57,7 +57,7 @@ func (m *moody) wantServed(t *testing.T, want int64) {
 }
 
 // withBreaker makes a platform whose breakers stay open for a time.
-func withBreaker(t *testing.T, open time.Duration, log *logged) *Platform {
+func withBreaker(t *testing.T, open time.Duration, log *logged) *Client {
 	t.Helper()
 	p := newTestPlatform(t, Options{Log: log.logger(), Timeout: 500 * time.Millisecond}, testDialer())
 	p.breakerOpen = open
@@ -65,13 +65,13 @@ func withBreaker(t *testing.T, open time.Duration, log *logged) *Platform {
 }
 
 // stateOf is the state of an account's breaker.
-func stateOf(p *Platform, account string) gobreaker.State {
+func stateOf(p *Client, account string) gobreaker.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.accounts[account].breaker.State()
 }
 
-func wantState(t *testing.T, p *Platform, want gobreaker.State) {
+func wantState(t *testing.T, p *Client, want gobreaker.State) {
 	t.Helper()
 	if got := stateOf(p, "acme"); got != want {
 		t.Errorf("the breaker is %s, want %s", got, want)
@@ -89,7 +89,7 @@ func wantHeld(t *testing.T, r revocation.Reply, most time.Duration) revocation.R
 }
 
 // trip has calls fail until the breaker is open.
-func trip(t *testing.T, p *Platform, to revocation.Target) {
+func trip(t *testing.T, p *Client, to revocation.Target) {
 	t.Helper()
 	for range breakerConsecutive - 1 {
 		want(t, p.Revoke(t.Context(), to, 1, false), failedWith("500"))
@@ -234,7 +234,7 @@ func TestPlatform_BreaksOff(t *testing.T) {
 
 func TestPlatform_TriesAgainAfterBreakingOff(t *testing.T) {
 	// next is the reply of the next call that is made.
-	next := func(t *testing.T, p *Platform, to revocation.Target) (got revocation.Reply) {
+	next := func(t *testing.T, p *Client, to revocation.Target) (got revocation.Reply) {
 		t.Helper()
 		eventually(t, "a call is let through", func() bool {
 			got = p.Revoke(t.Context(), to, 1, false)

@@ -18,7 +18,7 @@ import (
 )
 
 // shortly is a platform whose calls time out soon.
-func shortly(t *testing.T) *Platform {
+func shortly(t *testing.T) *Client {
 	t.Helper()
 	return newTestPlatform(t, Options{Timeout: time.Second}, testDialer())
 }
@@ -362,7 +362,7 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 }
 
 // newOn makes a platform that connects by conns, one after the other.
-func newOn(t *testing.T, conns ...*faultyConn) (p *Platform, dialled *atomic.Int64) {
+func newOn(t *testing.T, conns ...*faultyConn) (p *Client, dialled *atomic.Int64) {
 	t.Helper()
 	p, dialled = newDefault(t), new(atomic.Int64)
 	dial := p.transport.DialContext

@@ -34,7 +34,7 @@ type answer struct {
 	body []byte
 }
 
-// exchange follows a request to the connection that it is sent on. When the transport finds that a kept
+// requestContext follows a request to the connection that it is sent on. When the transport finds that a kept
 // connection was closed before anything was written, it takes another; the last one counts.
 type exchange struct {
 	wire *wire
@@ -51,7 +51,7 @@ func (x *exchange) sent() bool { return x.wire != nil && x.wire.end(x.mark) }
 // call sends one request and reads its answer, both within the platform's timeout. net/http sends a POST
 // again by itself only when it knows that nothing of it was written, so at most one request goes out. A
 // redirect is not followed: RoundTrip never does, and the key stays with the host that it is for.
-func (p *Platform) call(ctx context.Context, endpoint, key string, r request) answer {
+func (p *Client) call(ctx context.Context, endpoint, key string, r request) answer {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return answer{err: err}

@@ -54,7 +54,7 @@ func (g *gate) let(t *testing.T, n int) {
 }
 
 // revokeAll makes n calls at once, each when it is admitted, and tells what became of them.
-func revokeAll(ctx context.Context, t *testing.T, p *Platform, target revocation.Target, n int) <-chan revocation.Reply {
+func revokeAll(ctx context.Context, t *testing.T, p *Client, target revocation.Target, n int) <-chan revocation.Reply {
 	t.Helper()
 	replies := make(chan revocation.Reply, n)
 	for i := range n {
@@ -148,14 +148,14 @@ func TestPlatform_LimitsRate(t *testing.T) {
 		_, _ = io.WriteString(w, `{"status": "REVOKED"}`)
 	})
 	// spent is a platform that has made the only call of a long time.
-	spent := func(t *testing.T) (*Platform, revocation.Target) {
+	spent := func(t *testing.T) (*Client, revocation.Target) {
 		t.Helper()
 		p, to := newDefault(t), target(url)
 		to.Rate = 0.001
 		wantAll(t, revokeAll(t.Context(), t, p, to, 1), 1, revoked)
 		return p, to
 	}
-	wantWaiting := func(t *testing.T, p *Platform, to revocation.Target) {
+	wantWaiting := func(t *testing.T, p *Client, to revocation.Target) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()

@@ -48,7 +48,7 @@ func (c *fakeClock) advance(d time.Duration) {
 func testDialer() *dialer { return &dialer{dialTimeout: dialTimeout, tlsTimeout: tlsTimeout} }
 
 // newTestPlatform makes a Platform of o that ends with the test.
-func newTestPlatform(t *testing.T, o Options, d *dialer) *Platform {
+func newTestPlatform(t *testing.T, o Options, d *dialer) *Client {
 	t.Helper()
 	if o.Log == nil {
 		o.Log = discard()
@@ -58,7 +58,7 @@ func newTestPlatform(t *testing.T, o Options, d *dialer) *Platform {
 	return p
 }
 
-func newDefault(t *testing.T) *Platform {
+func newDefault(t *testing.T) *Client {
 	t.Helper()
 	return newTestPlatform(t, Options{}, testDialer())
 }

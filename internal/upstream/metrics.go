@@ -13,7 +13,7 @@ type metrics struct {
 }
 
 // newMetrics registers them, unless to is nil.
-func newMetrics(to prometheus.Registerer, p *Platform) *metrics {
+func newMetrics(to prometheus.Registerer, p *Client) *metrics {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_upstream_calls_total",

@@ -31,9 +31,9 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Platform revokes invites through the APIs of upstreams. Any number of goroutines may use it at once, for
+// Client revokes invites through the APIs of upstreams. Any number of goroutines may use it at once, for
 // any number of accounts. What it remembers of an account goes when it is not called for some minutes.
-type Platform struct {
+type Client struct {
 	timeout   time.Duration
 	log       *slog.Logger
 	metrics   *metrics
@@ -47,18 +47,18 @@ type Platform struct {
 	swept    time.Time
 }
 
-var _ revocation.Platform = (*Platform)(nil)
+var _ revocation.UpstreamClient = (*Client)(nil)
 
 // New makes a Platform. It connects to nobody yet.
-func New(o Options) *Platform {
+func New(o Options) *Client {
 	return newPlatform(o, &dialer{dialTimeout: dialTimeout, tlsTimeout: tlsTimeout})
 }
 
-func newPlatform(o Options, d *dialer) *Platform {
+func newPlatform(o Options, d *dialer) *Client {
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
-	p := &Platform{
+	p := &Client{
 		timeout: o.Timeout, log: o.Log, transport: d.transport(),
 		now: time.Now, breakerOpen: breakerOpen, accounts: make(map[string]*account),
 	}
@@ -67,31 +67,31 @@ func newPlatform(o Options, d *dialer) *Platform {
 }
 
 // Close closes the connections that are kept. Calls may follow, on new ones.
-func (p *Platform) Close() { p.transport.CloseIdleConnections() }
+func (p *Client) Close() { p.transport.CloseIdleConnections() }
 
 // Admit waits until one more call of the account may begin; see revocation.Platform. While the account's
 // breaker is open it does not wait, and nothing is counted: Revoke will say how long to hold the calls.
-func (p *Platform) Admit(ctx context.Context, target revocation.Target) error {
+func (p *Client) Admit(ctx context.Context, target revocation.Target) error {
 	v := p.enter(target)
 	defer p.leave(v)
 	if _, open := v.breaker.isOpen(); open {
 		return ctx.Err()
 	}
-	return v.lanes.pace(ctx)
+	return v.limiter.pace(ctx)
 }
 
 // Revoke makes one call; see revocation.Platform. It sends at most one request, after a wait for one of the
 // account's slots. The reply's Status is empty when nothing was sent because the breaker is open or ctx ended;
 // its Hold stands also with the failure that has opened the breaker. Its Failure holds nothing of what the
 // upstream said but the HTTP status.
-func (p *Platform) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
+func (p *Client) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
 	endpoint, err := endpointOf(target)
 	if err != nil {
 		return failed(revocation.CodeUpstreamUnavailable, "The account's upstream cannot be called: its URL or its key is not valid.")
 	}
 	v := p.enter(target)
 	defer p.leave(v)
-	leave, err := v.lanes.enter(ctx)
+	leave, err := v.limiter.enter(ctx)
 	if err != nil {
 		return revocation.Reply{}
 	}
@@ -114,6 +114,6 @@ func (p *Platform) Revoke(ctx context.Context, target revocation.Target, reportI
 		reply.Hold = hold
 	}
 	p.metrics.observe(outcome(reply), time.Since(began))
-	p.learn(v, reply)
+	p.record(v, reply)
 	return reply
 }

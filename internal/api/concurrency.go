@@ -25,9 +25,9 @@ func newSlots[Who comparable](name string, each, all int) *slots[Who] {
 	return &slots[Who]{each: each, all: all, name: name, taken: make(map[Who]int)}
 }
 
-// enter takes a slot for who. The caller must call leave once, when the request has ended. When there is no slot,
+// acquire takes a slot for who. The caller must call leave once, when the request has ended. When there is no slot,
 // leave is nil and full says why: rate_limited when who has as many as it can have, unavailable when the process has.
-func (s *slots[Who]) enter(who Who) (leave func(), full *problem) {
+func (s *slots[Who]) acquire(who Who) (leave func(), full *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -35,14 +35,14 @@ func (s *slots[Who]) enter(who Who) (leave func(), full *problem) {
 		return nil, s.refuse()
 	case s.total >= s.all:
 		return nil, newProblem(revocation.CodeUnavailable).
-			says("The service has as many " + s.name + " under way as it can have. Nothing was accepted.")
+			withDetail("The service has as many " + s.name + " under way as it can have. Nothing was accepted.")
 	}
 	s.taken[who]++
 	s.total++
-	return func() { s.leave(who) }, nil
+	return func() { s.release(who) }, nil
 }
 
-func (s *slots[Who]) leave(who Who) {
+func (s *slots[Who]) release(who Who) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
@@ -52,9 +52,9 @@ func (s *slots[Who]) leave(who Who) {
 }
 
 // within has a handler run in a slot of the caller's account.
-func within(s *slots[string], handle func(*exchange) error) func(*exchange) error {
-	return func(x *exchange) error {
-		leave, full := s.enter(x.key.Account)
+func within(s *slots[string], handle func(*requestContext) error) func(*requestContext) error {
+	return func(x *requestContext) error {
+		leave, full := s.acquire(x.key.Account)
 		if full != nil {
 			return full
 		}
@@ -64,9 +64,9 @@ func within(s *slots[string], handle func(*exchange) error) func(*exchange) erro
 }
 
 // waiting has a handler run in a slot of the caller's account when the request prefers to wait.
-func (a *API) waiting(handle func(*exchange) error) func(*exchange) error {
+func (a *API) waiting(handle func(*requestContext) error) func(*requestContext) error {
 	inSlot := within(a.waits, handle)
-	return func(x *exchange) error {
+	return func(x *requestContext) error {
 		if pollPreference(x).wait > 0 {
 			return inSlot(x)
 		}
@@ -80,7 +80,7 @@ const slotRetry = 1
 // refuse tells of this limit in the RateLimit fields, in place of the one for requests a second.
 func (s *slots[Who]) refuse() *problem {
 	p := newProblem(codeRateLimited).
-		says("As many " + s.name + " are under way as there can be at once for this API key's account.")
+		withDetail("As many " + s.name + " are under way as there can be at once for this API key's account.")
 	p.retryAfter = slotRetry
 	limit, wait := strconv.Itoa(s.each), strconv.Itoa(slotRetry)
 	p.header = http.Header{

@@ -54,14 +54,14 @@ func (w *world) onUpstream(change revocation.UpstreamChange) {
 }
 
 // calling runs acme's account task on store, and returns what it ends with.
-func (w *world) calling(ctx context.Context, store revocation.CallerStore, l *line) (ended chan error) {
-	caller := revocation.NewCaller(revocation.CallerOptions{
+func (w *world) calling(ctx context.Context, store revocation.UpstreamRunnerStore, l *line) (ended chan error) {
+	caller := revocation.NewUpstreamRunner(revocation.UpstreamRunnerOptions{
 		Store: store, Platform: l, Queue: w, Outcomes: w, Policy: policy, Log: w.log,
 		Open:     func(context.Context, revocation.Upstream) (revocation.Secret, error) { return "key", nil },
 		Stopping: func(context.Context) bool { return false },
 	})
 	ended = make(chan error, 1)
-	go func() { ended <- caller.Turn(ctx, "acme") }()
+	go func() { ended <- caller.RunAccountTask(ctx, "acme") }()
 	return ended
 }
 
@@ -73,7 +73,7 @@ func (w *world) divert(report int64, notify bool) revocation.ID {
 	s.ID = uuidv7.New()
 	accepted, err := w.store.Submit(w.t.Context(), []revocation.Submission{s})
 	w.must(err)
-	if accepted[0].Fresh {
+	if accepted[0].Created {
 		_, err = w.store.CarryOut(w.t.Context(), []revocation.Ref{{Account: "acme", ID: s.ID}}, revocation.Decide)
 		w.must(err)
 	}
@@ -190,7 +190,7 @@ func TestCaller_Turn(t *testing.T) {
 
 // refreshes is a store that tells a test that waits for it of each read of an upstream.
 type refreshes struct {
-	revocation.CallerStore
+	revocation.UpstreamRunnerStore
 	read chan struct{}
 }
 
@@ -199,17 +199,17 @@ func (r refreshes) Upstream(ctx context.Context, account string) (*revocation.Up
 	case r.read <- struct{}{}:
 	default: // nobody waits for it
 	}
-	return r.CallerStore.Upstream(ctx, account)
+	return r.UpstreamRunnerStore.Upstream(ctx, account)
 }
 
 // renewals is a store that counts the leases that are renewed.
 type renewals struct {
-	revocation.CallerStore
+	revocation.UpstreamRunnerStore
 	renewed chan int
 }
 
 func (r renewals) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
-	err := r.CallerStore.ExtendCalls(ctx, calls, lease)
+	err := r.UpstreamRunnerStore.ExtendCalls(ctx, calls, lease)
 	r.renewed <- len(calls)
 	return err
 }
@@ -235,7 +235,7 @@ func TestCaller_AccountChanged(t *testing.T) {
 			t.Fatal("the lease is not renewed")
 		}
 	}
-	w.must(w.executor(w.store).Turn(t.Context(), "acme"))
+	w.must(w.executor(w.store).RunAccountTask(t.Context(), "acme"))
 	if r := w.read(id); r.HasOutcome() {
 		t.Errorf("it is %s while the call is under way", r.Status)
 	}

@@ -13,25 +13,25 @@ type Outcomes interface {
 	Publish(ctx context.Context, ids []ID) error
 }
 
-// messenger passes on what a transaction has done.
-type messenger struct {
+// publisher passes on what a transaction has done.
+type publisher struct {
 	queue    Queue
 	outcomes Outcomes
 	log      *slog.Logger
 	observer Observer
 }
 
-// tell wakes those who wait, first of all, and sends on their way the emails and what others have to do. All of it may
+// afterCommit wakes those who wait, first of all, and sends on their way the emails and what others have to do. All of it may
 // fail: the rows are written. The end of ctx does not break it off.
-func (m messenger) tell(ctx context.Context, done CarriedOut) {
+func (m publisher) afterCommit(ctx context.Context, done BatchResult) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	ids := slices.Clone(done.Ended)
 	var mails []NotificationRef
-	turns := make(map[Turn]map[string]struct{}, 2) // accounts
+	turns := make(map[AccountTask]map[string]struct{}, 2) // accounts
 	for _, d := range done.Decisions {
-		if d.Diverts {
-			add(turns, TurnUpstream, d.Account)
+		if d.RouteUpstream {
+			add(turns, UpstreamTask, d.Account)
 		}
 		if d.Status == "" {
 			continue
@@ -42,7 +42,7 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 		case d.Job.IsZero():
 			mails = append(mails, NotificationRef{Account: d.Account, Revocation: d.ID})
 		default:
-			add(turns, TurnMails, d.Account)
+			add(turns, MailTask, d.Account)
 		}
 	}
 	m.publish(ctx, ids)
@@ -62,14 +62,14 @@ func (m messenger) tell(ctx context.Context, done CarriedOut) {
 	}
 }
 
-func add(turns map[Turn]map[string]struct{}, turn Turn, account string) {
+func add(turns map[AccountTask]map[string]struct{}, turn AccountTask, account string) {
 	if turns[turn] == nil {
 		turns[turn] = make(map[string]struct{})
 	}
 	turns[turn][account] = struct{}{}
 }
 
-func (m messenger) publish(ctx context.Context, ids []ID) {
+func (m publisher) publish(ctx context.Context, ids []ID) {
 	if len(ids) == 0 {
 		return
 	}
@@ -78,8 +78,8 @@ func (m messenger) publish(ctx context.Context, ids []ID) {
 	}
 }
 
-func (m messenger) enqueueTurns(ctx context.Context, turn Turn, accounts []string) {
-	if err := m.queue.EnqueueTurns(ctx, turn, accounts); err != nil {
+func (m publisher) enqueueTurns(ctx context.Context, turn AccountTask, accounts []string) {
+	if err := m.queue.EnqueueAccountTasks(ctx, turn, accounts); err != nil {
 		m.log.Warn("turns not enqueued: left to the dispatcher", "kind", string(turn), "count", len(accounts), "error", err)
 	}
 }

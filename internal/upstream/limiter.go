@@ -8,21 +8,21 @@ import (
 	"rescind/internal/revocation"
 )
 
-// lanes hold an account's calls to its limits: how many at once, and how many a second.
-type lanes struct {
+// limiter hold an account's calls to its limits: how many at once, and how many a second.
+type limiter struct {
 	concurrency int
 	rate        float64
 
-	slots   chan struct{}
-	limiter *rate.Limiter // nil: no limit
+	slots     chan struct{}
+	rateLimit *rate.Limiter // nil: no limit
 }
 
-func newLanes(target revocation.Target) *lanes {
-	l := &lanes{concurrency: concurrencyOf(target), rate: target.Rate}
+func newLimiter(target revocation.Target) *limiter {
+	l := &limiter{concurrency: concurrencyOf(target), rate: target.Rate}
 	l.slots = make(chan struct{}, l.concurrency)
 	if l.rate > 0 {
 		// Calls are spread evenly. The few that may come together make up for wake-ups that come late.
-		l.limiter = rate.NewLimiter(rate.Limit(l.rate), max(1, int(l.rate/20)))
+		l.rateLimit = rate.NewLimiter(rate.Limit(l.rate), max(1, int(l.rate/20)))
 	}
 	return l
 }
@@ -35,12 +35,12 @@ func concurrencyOf(target revocation.Target) int {
 }
 
 // fit tells whether the lanes have target's limits.
-func (l *lanes) fit(target revocation.Target) bool {
+func (l *limiter) fit(target revocation.Target) bool {
 	return l.concurrency == concurrencyOf(target) && l.rate == target.Rate
 }
 
 // enter waits for a slot. leave gives it back.
-func (l *lanes) enter(ctx context.Context) (leave func(), err error) {
+func (l *limiter) enter(ctx context.Context) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -53,14 +53,14 @@ func (l *lanes) enter(ctx context.Context) (leave func(), err error) {
 }
 
 // pace waits until one more call may begin.
-func (l *lanes) pace(ctx context.Context) error {
-	if l.limiter == nil {
+func (l *limiter) pace(ctx context.Context) error {
+	if l.rateLimit == nil {
 		return ctx.Err()
 	}
-	return l.limiter.Wait(ctx)
+	return l.rateLimit.Wait(ctx)
 }
 
 // rested tells whether nothing of the pace would be forgotten with the lanes.
-func (l *lanes) rested() bool {
-	return l.limiter == nil || l.limiter.Tokens() >= float64(l.limiter.Burst())
+func (l *limiter) rested() bool {
+	return l.rateLimit == nil || l.rateLimit.Tokens() >= float64(l.rateLimit.Burst())
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// announce is a hook on the go-redis client of the enqueueing side: it sends the wake-up in the same round trip
+// publishWake is a hook on the go-redis client of the enqueueing side: it sends the wake-up in the same round trip
 // as the task, right behind it. Like wakeUp it knows asynq's script by its keys; were they to change, idle
 // workers would see a task up to a second late, and the tests here would fail.
-type announce struct {
+type publishWake struct {
 	client *redis.Client // without the hook
 }
 
 // ProcessHook sends an enqueue together with its wake-up.
-func (a announce) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (a publishWake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		queue := enqueued(cmd)
 		if queue == "" {
@@ -32,10 +32,10 @@ func (a announce) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 // DialHook changes nothing.
-func (announce) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (publishWake) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessPipelineHook changes nothing: asynq enqueues outside of pipelines.
-func (announce) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (publishWake) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 

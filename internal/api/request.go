@@ -22,8 +22,8 @@ const (
 	mediaProblem = "application/problem+json"
 )
 
-// exchange is one request and its answer, with what the layers tell each other about it.
-type exchange struct {
+// requestContext is one request and its answer, with what the layers tell each other about it.
+type requestContext struct {
 	echo.Context
 	// id is the request's, as it stands in X-Request-Id and in the log.
 	id string
@@ -46,12 +46,12 @@ var (
 	varyPrefer = []string{"Prefer"}
 )
 
-// edge is the outermost layer: the headers that every answer has, the recovery from panics, problems, the
+// middleware is the outermost layer: the headers that every answer has, the recovery from panics, problems, the
 // log line and the metrics.
-func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
+func (a *API) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
-		x := &exchange{Context: c, id: requestID(c.Request().Header)}
+		x := &requestContext{Context: c, id: requestID(c.Request().Header)}
 		h := c.Response().Header()
 		h["X-Request-Id"] = []string{x.id}
 		h["X-Content-Type-Options"] = noSniff
@@ -76,7 +76,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // recovered runs the rest and turns a panic into an error, whose place goes to the log at once.
-func (a *API) recovered(x *exchange, next echo.HandlerFunc) (err error) {
+func (a *API) recovered(x *requestContext, next echo.HandlerFunc) (err error) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -95,13 +95,13 @@ func (a *API) recovered(x *exchange, next echo.HandlerFunc) (err error) {
 }
 
 // fail notes why the request failed, for the log, and says how to tell the caller.
-func (x *exchange) fail(err error) *problem {
+func (x *requestContext) fail(err error) *problem {
 	x.err = err
 	return problemOf(err)
 }
 
 // write answers with a problem.
-func (x *exchange) write(p *problem) {
+func (x *requestContext) write(p *problem) {
 	maps.Copy(x.Response().Header(), p.header)
 	if p.retryAfter > 0 {
 		x.Response().Header()["Retry-After"] = []string{strconv.Itoa(p.retryAfter)}
@@ -110,7 +110,7 @@ func (x *exchange) write(p *problem) {
 }
 
 // respond answers with a whole body. An error of the connection is nobody's to handle: the caller is gone.
-func (x *exchange) respond(status int, media string, body []byte) {
+func (x *requestContext) respond(status int, media string, body []byte) {
 	x.Response().Header()["Content-Type"] = []string{media}
 	x.Response().WriteHeader(status)
 	_, _ = x.Response().Write(body)
@@ -120,7 +120,7 @@ func (x *exchange) respond(status int, media string, body []byte) {
 const clientClosedRequest = 499
 
 // record writes the request's log line and counts it.
-func (a *API) record(x *exchange, took time.Duration) {
+func (a *API) record(x *requestContext, took time.Duration) {
 	r := x.Request()
 	status := x.Response().Status
 	if r.Context().Err() != nil {

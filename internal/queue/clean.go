@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	tidyInterval = time.Minute
+	cleanInterval = time.Minute
 	// knownQueues is asynq's set of the queues that exist.
 	knownQueues = "asynq:queues"
 )
 
-// tidy keeps in order, until ctx ends, what asynq leaves behind in Redis. It deletes the archived tasks, of
+// cleanQueueList keeps in order, until ctx ends, what asynq leaves behind in Redis. It deletes the archived tasks, of
 // which asynq would keep 10,000 a queue for 90 days: their rows say all there is to say, and the dispatcher
 // sends them again under other names. And it registers the queues, which a client does only once in its life,
 // so that they would remain unknown to asynq's tools after Redis was emptied.
 //
 // It fails only when Redis is away, which others tell; the next round makes up for it.
-func tidy(ctx context.Context, client *redis.Client, queues []string) {
+func cleanQueueList(ctx context.Context, client *redis.Client, queues []string) {
 	inspector := asynq.NewInspectorFromRedisClient(client)
-	tick := time.NewTicker(tidyInterval)
+	tick := time.NewTicker(cleanInterval)
 	defer tick.Stop()
 	for {
 		_ = client.SAdd(ctx, knownQueues, queues).Err()

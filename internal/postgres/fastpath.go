@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// CarryOutByRule implements revocation.ExecutionStore in one statement, and so in one round trip: what nearly every
+// RevokeFast implements revocation.ExecutionStore in one statement, and so in one round trip: what nearly every
 // revocation that was submitted singly needs is known beforehand, and a row that travels to the program and back costs
 // the database more than its outcome. It is revocation.Rule once more, in SQL; the stores' conformance suite holds both
 // to the same outcomes.
@@ -17,11 +17,11 @@ import (
 // It passes over what another transaction holds, and whatever is not ordinary: an invite that is gone, an account on an
 // upstream, an item of a job, a call that is in doubt. An invite has one single revocation under way at most, so that
 // no two rows here are about the same.
-func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revocation.CarriedOut, error) {
+func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	accounts, ids, attempts := refColumns(slices.Compact(sortedRefs(refs))) // a task can name a row twice
-	var done revocation.CarriedOut
+	var done revocation.BatchResult
 	batch := &pgx.Batch{}
-	batch.Queue(carryOutByRule, accounts, ids, attempts, revocation.Grace(0).Seconds()).Query(func(rows pgx.Rows) error {
+	batch.Queue(revokeFast, accounts, ids, attempts, revocation.VisibilityTimeout(0).Seconds()).Query(func(rows pgx.Rows) error {
 		d := revocation.Decision{Final: true}
 		var one int
 		_, err := pgx.ForEachRow(rows, []any{
@@ -40,24 +40,24 @@ func (s *Store) CarryOutByRule(ctx context.Context, refs []revocation.Ref) (revo
 	err := s.run(ctx, "carry out", batch)
 	if miscounted(err) {
 		// A row was changed between the look at it and its lock.
-		return revocation.CarriedOut{}, nil
+		return revocation.BatchResult{}, nil
 	}
 	if err != nil {
-		return revocation.CarriedOut{}, err
+		return revocation.BatchResult{}, err
 	}
 	return done, nil
 }
 
-// carryOutByRule locks the rows as hold does. That requested_by is known says that a row was submitted singly; see
+// revokeFast locks the rows as hold does. That requested_by is known says that a row was submitted singly; see
 // selectUnderWay. Every change is of a row that is locked; one that finds less than that aborts the transaction, as
 // with exactly.
-const carryOutByRule = `
+const revokeFast = `
 	WITH work AS MATERIALIZED (
 		SELECT o.*
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place, account_id, revocation_id AS id, attempt, report_id, notify, client_reference, requested_by
-			FROM outstanding o
+			FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
 				AND o.requested_by IS NOT NULL AND NOT o.in_doubt
 			FOR UPDATE SKIP LOCKED) AS o
@@ -79,14 +79,14 @@ const carryOutByRule = `
 		FROM (SELECT invite, id FROM outcome WHERE status = 'REVOKED' OFFSET 0) AS o
 		WHERE i.ctid = o.invite RETURNING 1
 	), ended AS (
-		DELETE FROM outstanding w USING (SELECT place FROM outcome OFFSET 0) AS o WHERE w.ctid = o.place RETURNING 1
+		DELETE FROM work_items w USING (SELECT place FROM outcome OFFSET 0) AS o WHERE w.ctid = o.place RETURNING 1
 	), written AS (
 		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
 			status, attempts, timestamp, completed_at)
 		SELECT account_id, id, report_id, notify, client_reference, requested_by,
 			status, attempt + 1, timestamp, now() FROM outcome
 	), mailed AS (
-		INSERT INTO notifications (account_id, revocation_id, report_id, look_at)
+		INSERT INTO notifications (account_id, revocation_id, report_id, next_check_at)
 		SELECT account_id, id, report_id, now() + make_interval(secs => $4) FROM outcome
 		WHERE status = 'REVOKED' AND notify
 	)

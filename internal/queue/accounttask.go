@@ -14,8 +14,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// turnClass is a class of work that accounts take turns in.
-type turnClass struct {
+// taskClass is a class of work that accounts take turns in.
+type taskClass struct {
 	queue string
 	// tokens is how many turns an account has in Redis at most, waiting and under way together.
 	tokens int
@@ -26,20 +26,20 @@ type turnClass struct {
 	length, ending time.Duration
 }
 
-var turnClasses = map[revocation.Turn]turnClass{
+var taskClasses = map[revocation.AccountTask]taskClass{
 	// A step is a batch of due items and a chunk.
-	revocation.TurnJobs: {queue: "bulk", tokens: 4, slots: 2, length: turnLength, ending: 2 * revocationsTimeout},
+	revocation.JobsTask: {queue: "bulk", tokens: 4, slots: 2, length: accountTaskLength, ending: 2 * revocationsTimeout},
 	// A step is a group of calls. One turn at a time keeps an account's limits for all workers together, and the
 	// turns of those whose upstream is slow must not be in the way of others. No call begins from the end of a turn's
 	// time until the last of its calls has ended, so that time is long.
-	revocation.TurnUpstream: {queue: "upstream", tokens: 1, slots: 64, length: 10 * time.Minute, ending: revocationsTimeout},
+	revocation.UpstreamTask: {queue: "upstream", tokens: 1, slots: 64, length: 10 * time.Minute, ending: revocationsTimeout},
 	// A step is a batch of emails.
-	revocation.TurnMails: {queue: "bulkmail", tokens: 4, slots: 4, length: turnLength, ending: notificationsTimeout},
+	revocation.MailTask: {queue: "bulkmail", tokens: 4, slots: 4, length: accountTaskLength, ending: notificationsTimeout},
 }
 
 const (
-	// turnLength is the length of a turn where a step is short.
-	turnLength = 30 * time.Second
+	// accountTaskLength is the length of a turn where a step is short.
+	accountTaskLength = 30 * time.Second
 
 	// tokenSilence is how long the worker of a turn must have given no sign of life to count as dead. asynq gives
 	// one every 5 s.
@@ -53,7 +53,7 @@ const (
 	tokenSenders = 8
 )
 
-// vacant finds among the ids of a class those that can be enqueued, and gives their indexes. Those that are there
+// missingTasks finds among the ids of a class those that can be enqueued, and gives their indexes. Those that are there
 // already wait, or are under way; but two kinds of them would only be in the way of their account, and are deleted:
 //
 //   - What asynq has archived, because its time or its lease was over.
@@ -63,7 +63,7 @@ const (
 //
 // If the worker was only cut off, or its clock is far behind, its turn goes on beside the new one, which costs some
 // fairness and no more.
-var vacant = redis.NewScript(`
+var missingTasks = redis.NewScript(`
 local active, lease, archived = KEYS[1], KEYS[2], KEYS[3]
 local prefix, dead = ARGV[1], tonumber(ARGV[2])
 local found = {}
@@ -89,11 +89,11 @@ end
 return found
 `)
 
-// EnqueueTurns sees to it that each account has all its turns of a kind waiting or under way: a few tasks of fixed
+// EnqueueAccountTasks sees to it that each account has all its turns of a kind waiting or under way: a few tasks of fixed
 // names, so that those which are there are not added, however often it is called; finding them costs one round trip
 // for up to a thousand. Accounts alternate in the queue. It returns within sendTimeout, also when ctx has no deadline.
-func (c *Client) EnqueueTurns(ctx context.Context, kind revocation.Turn, accounts []string) error {
-	class, ok := turnClasses[kind]
+func (c *Client) EnqueueAccountTasks(ctx context.Context, kind revocation.AccountTask, accounts []string) error {
+	class, ok := taskClasses[kind]
 	if !ok {
 		return fmt.Errorf("enqueue turns: no queue for the kind %q", kind)
 	}
@@ -106,7 +106,7 @@ func (c *Client) EnqueueTurns(ctx context.Context, kind revocation.Turn, account
 }
 
 // fill enqueues the turns that are not there: the first ones of all accounts, then the second ones, and so on.
-func (c *Client) fill(ctx context.Context, kind revocation.Turn, class turnClass, accounts []string) error {
+func (c *Client) fill(ctx context.Context, kind revocation.AccountTask, class taskClass, accounts []string) error {
 	// The last turns in the queue go on until more are enqueued, and that should befall all accounts alike.
 	accounts = slices.Clone(accounts)
 	rand.Shuffle(len(accounts), func(i, j int) { accounts[i], accounts[j] = accounts[j], accounts[i] })
@@ -118,7 +118,7 @@ func (c *Client) fill(ctx context.Context, kind revocation.Turn, class turnClass
 	}
 	missing := make([][]int, class.tokens) // of each row of tokens, indexes of ids
 	for first := 0; first < len(ids); first += tokenBatch {
-		found, err := c.vacant(ctx, class.queue, ids[first:min(first+tokenBatch, len(ids))])
+		found, err := c.missingTasks(ctx, class.queue, ids[first:min(first+tokenBatch, len(ids))])
 		if err != nil {
 			return err
 		}
@@ -127,12 +127,14 @@ func (c *Client) fill(ctx context.Context, kind revocation.Turn, class turnClass
 			missing[i/len(accounts)] = append(missing[i/len(accounts)], i)
 		}
 	}
-	origin := revocation.Origin(ctx)
+	origin := revocation.TraceParent(ctx)
 	for _, row := range missing {
 		sending, ctx := errgroup.WithContext(ctx)
 		sending.SetLimit(tokenSenders)
 		for _, i := range row {
-			sending.Go(func() error { return c.send(ctx, turnTask(origin, kind, class, accounts[i%len(accounts)], ids[i])) })
+			sending.Go(func() error {
+				return c.send(ctx, newAccountTask(origin, kind, class, accounts[i%len(accounts)], ids[i]))
+			})
 		}
 		if err := sending.Wait(); err != nil {
 			return err
@@ -141,7 +143,7 @@ func (c *Client) fill(ctx context.Context, kind revocation.Turn, class turnClass
 	return nil
 }
 
-func (c *Client) vacant(ctx context.Context, queue string, ids []string) ([]int64, error) {
+func (c *Client) missingTasks(ctx context.Context, queue string, ids []string) ([]int64, error) {
 	dead := time.Now().Add(leaseLength - tokenSilence).Unix()
 	args := make([]any, 0, 2+len(ids))
 	args = append(args, asynqKey(queue, "t:"), dead)
@@ -149,23 +151,23 @@ func (c *Client) vacant(ctx context.Context, queue string, ids []string) ([]int6
 		args = append(args, id)
 	}
 	keys := []string{asynqKey(queue, "active"), asynqKey(queue, "lease"), asynqKey(queue, "archived")}
-	return vacant.Run(ctx, c.redis, keys, args...).Int64Slice()
+	return missingTasks.Run(ctx, c.redis, keys, args...).Int64Slice()
 }
 
-// originHeader says what a turn follows from, for those who trace; a worker that does not know it does without.
-const originHeader = "origin"
+// traceParentHeader says what a turn follows from, for those who trace; a worker that does not know it does without.
+const traceParentHeader = "origin"
 
-// turnTask makes the task of a turn. It is not retried: the dispatcher gives the account another.
-func turnTask(origin string, kind revocation.Turn, class turnClass, account, id string) *asynq.Task {
+// newAccountTask makes the task of a turn. It is not retried: the dispatcher gives the account another.
+func newAccountTask(origin string, kind revocation.AccountTask, class taskClass, account, id string) *asynq.Task {
 	var headers map[string]string
 	if origin != "" {
-		headers = map[string]string{originHeader: origin}
+		headers = map[string]string{traceParentHeader: origin}
 	}
-	return asynq.NewTaskWithHeaders(turnType(kind), []byte(account), headers,
+	return asynq.NewTaskWithHeaders(accountTaskType(kind), []byte(account), headers,
 		asynq.Queue(class.queue), asynq.MaxRetry(0), asynq.Timeout(class.length+class.ending), asynq.TaskID(id))
 }
 
-func readTurn(data []byte) (account string, err error) {
+func readAccountTask(data []byte) (account string, err error) {
 	if len(data) == 0 {
 		return "", errPayload
 	}

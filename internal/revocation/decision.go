@@ -14,14 +14,14 @@ type Ref struct {
 	Attempt int
 }
 
-// Held is a revocation whose work row, and mostly whose invite, a store holds locked for the length of one
+// LockedRevocation is a revocation whose work row, and mostly whose invite, a store holds locked for the length of one
 // transaction, with the facts that the decision needs.
-type Held struct {
+type LockedRevocation struct {
 	Ref
 	ReportID int64
 	Notify   bool
-	// Epoch counts how often it was enqueued.
-	Epoch int
+	// DispatchCount counts how often it was enqueued.
+	DispatchCount int
 	// Job is the one that it is an item of; zero for one that was submitted singly.
 	Job ID
 	// Cancelled tells that the job is being cancelled, and no call of this item is in doubt.
@@ -54,8 +54,8 @@ type Decision struct {
 	// Email is the state in which the store adds the notification: PENDING for an email that is to be sent from here,
 	// DELEGATED for one that the upstream sends, UNKNOWN for one that an upstream may have sent. Empty for none.
 	Email NotificationStatus
-	// Diverts leaves the work row to the account's turns at its upstream.
-	Diverts bool
+	// RouteUpstream leaves the work row to the account's turns at its upstream.
+	RouteUpstream bool
 	// Inferred tells that REVOKED was concluded; InDoubt, that a call to the upstream may have been carried out
 	// without our knowing.
 	Inferred bool
@@ -95,7 +95,7 @@ const (
 // second finds it revoked by the first, as if they had come one after the other. A contended invite is no
 // attempt: it comes again shortly and holds up nobody. An item of a job that is being cancelled is not tried. What is
 // in doubt is revoked, but its email is not sent: an upstream may have sent it.
-func Decide(held []Held) []Decision {
+func Decide(held []LockedRevocation) []Decision {
 	type invite struct {
 		account  string
 		reportID int64
@@ -109,10 +109,10 @@ func Decide(held []Held) []Decision {
 		case h.Cancelled:
 			d.Status = StatusCancelled
 		case h.Upstream:
-			d.Final, d.Diverts = false, true
+			d.Final, d.RouteUpstream = false, true
 		case h.Contended:
 			d.Final = false
-			d.Delay = doubled(firstContention, h.Epoch, maxContention)
+			d.Delay = doubled(firstContention, h.DispatchCount, maxContention)
 		case h.Invite == nil:
 			d.Status = StatusNotFound
 		default:
@@ -142,7 +142,7 @@ func Decide(held []Held) []Decision {
 
 // DecideFailed turns a failed attempt on a batch into another one later, or into the final ERROR_REVOKING
 // after the last.
-func DecideFailed(held []Held, failure Failure, policy RetryPolicy) []Decision {
+func DecideFailed(held []LockedRevocation, failure Failure, policy RetryPolicy) []Decision {
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
 		ended := h.Attempt + 1

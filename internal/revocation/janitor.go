@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Housekeeper deletes what is not kept any more: uploads that broke off, and what ended long ago. Any number of
+// Janitor deletes what is not kept any more: uploads that broke off, and what ended long ago. Any number of
 // them work side by side.
-type Housekeeper struct {
-	store     HousekeepingStore
+type Janitor struct {
+	store     JanitorStore
 	retention time.Duration
 	log       *slog.Logger
 }
 
-// HousekeeperOptions are a Housekeeper's parts.
-type HousekeeperOptions struct {
-	Store HousekeepingStore
+// JanitorOptions are a Janitor's parts.
+type JanitorOptions struct {
+	Store JanitorStore
 	// Retention is how long what has ended is kept; 0: for good.
 	Retention time.Duration
 	Log       *slog.Logger
@@ -32,13 +32,13 @@ const (
 	deletionPause = 20 * time.Millisecond
 )
 
-// NewHousekeeper makes a Housekeeper.
-func NewHousekeeper(o HousekeeperOptions) *Housekeeper {
-	return &Housekeeper{store: o.Store, retention: o.Retention, log: o.Log}
+// NewJanitor makes a Janitor.
+func NewJanitor(o JanitorOptions) *Janitor {
+	return &Janitor{store: o.Store, retention: o.Retention, log: o.Log}
 }
 
 // Run deletes until ctx ends. What fails is logged and tried again at the next look.
-func (h *Housekeeper) Run(ctx context.Context) {
+func (h *Janitor) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	var expired time.Time
@@ -64,7 +64,7 @@ func (h *Housekeeper) Run(ctx context.Context) {
 }
 
 // step deletes until nothing is left.
-func (h *Housekeeper) step(ctx context.Context, name string, some func(context.Context) (int, error)) {
+func (h *Janitor) step(ctx context.Context, name string, some func(context.Context) (int, error)) {
 	total := 0
 	for ctx.Err() == nil {
 		n, err := some(ctx)

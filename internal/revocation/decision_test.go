@@ -15,17 +15,17 @@ func TestDecide(t *testing.T) {
 
 	for _, test := range []struct {
 		name string
-		held Held
+		held LockedRevocation
 		want Decision
 	}{
 		{
 			"revoked with the email that was asked for",
-			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: open},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: open},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Email: NotificationPending},
 		},
 		{
 			"what an upstream may have revoked is revoked, and its email is not sent a second time",
-			Held{Ref: ref(1), ReportID: 7, Notify: true, InDoubt: true, Invite: open},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, InDoubt: true, Invite: open},
 			Decision{
 				Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, InDoubt: true,
 				Email: NotificationUnknown,
@@ -33,45 +33,45 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"nor is one sent that nobody asked for",
-			Held{Ref: ref(1), ReportID: 7, InDoubt: true, Invite: open},
+			LockedRevocation{Ref: ref(1), ReportID: 7, InDoubt: true, Invite: open},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, InDoubt: true},
 		},
 		{
 			"revoked silently",
-			Held{Ref: ref(1), ReportID: 7, Invite: open},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Invite: open},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true},
 		},
 		{
 			"already revoked sends no email",
-			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: revoked},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: revoked},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusAlreadyRevoked, Final: true, Notify: true},
 		},
 		{
 			"not allowed tells the plan change in UTC",
-			Held{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Final: true, Notify: true, Timestamp: "2025-01-15 08:32:45"},
 		},
 		{
 			"no such invite",
-			Held{Ref: ref(1), ReportID: 7},
+			LockedRevocation{Ref: ref(1), ReportID: 7},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotFound, Final: true},
 		},
 		{
 			"a contended invite is no attempt and comes again",
-			Held{Ref: ref(1), ReportID: 7, Notify: true, Contended: true, Epoch: 1},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Contended: true, DispatchCount: 1},
 			Decision{Ref: ref(1), ReportID: 7, Notify: true, Delay: 400 * time.Millisecond},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff([]Decision{test.want}, Decide([]Held{test.held})); diff != "" {
+			if diff := cmp.Diff([]Decision{test.want}, Decide([]LockedRevocation{test.held})); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 
 	t.Run("an invite named several times is revoked once, by the first", rapid.MakeCheck(func(t *rapid.T) {
-		held := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Held {
-			return Held{
+		held := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) LockedRevocation {
+			return LockedRevocation{
 				Ref:      Ref{Account: rapid.SampledFrom([]string{"acme", "bolt"}).Draw(t, "account")},
 				ReportID: rapid.Int64Range(1, 3).Draw(t, "report"), Notify: true, Invite: open,
 			}
@@ -94,7 +94,7 @@ func TestDecide(t *testing.T) {
 func TestDecideFailed(t *testing.T) {
 	policy := RetryPolicy{Base: time.Second, Max: time.Minute, MaxAttempts: 3}
 	failure := failureOf(&Error{Code: CodeDeadlock})
-	held := []Held{{Ref: Ref{ID: ID{1}, Attempt: 1}, Notify: true}, {Ref: Ref{ID: ID{2}, Attempt: 2}}}
+	held := []LockedRevocation{{Ref: Ref{ID: ID{1}, Attempt: 1}, Notify: true}, {Ref: Ref{ID: ID{2}, Attempt: 2}}}
 	got := DecideFailed(held, failure, policy)
 
 	if d := got[0]; d.Final || d.Status != StatusErrorRevoking || d.Delay < time.Second || d.Delay > 2*time.Second {

@@ -12,20 +12,20 @@ import (
 // scope is what this package's own spans come from.
 const scope = "rescind"
 
-// discreet keeps from the collector what the libraries note of a caller's and of a row's words: a key that was sent in
+// redact keeps from the collector what the libraries note of a caller's and of a row's words: a key that was sent in
 // the wrong place, or a candidate's name in the database's complaint. Ids, codes, the route and the statement's text stay.
-type discreet struct{ sdktrace.SpanExporter }
+type redact struct{ sdktrace.SpanExporter }
 
 // ExportSpans implements sdktrace.SpanExporter.
-func (d discreet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (d redact) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	quiet := make([]sdktrace.ReadOnlySpan, len(spans))
 	for i, span := range spans {
-		quiet[i] = discreetSpan{span}
+		quiet[i] = redactedSpan{span}
 	}
 	return d.SpanExporter.ExportSpans(ctx, quiet)
 }
 
-type discreetSpan struct{ sdktrace.ReadOnlySpan }
+type redactedSpan struct{ sdktrace.ReadOnlySpan }
 
 // wordy are the attributes that hold what a caller sent, or where it or a server is.
 var wordy = []attribute.Key{
@@ -34,17 +34,17 @@ var wordy = []attribute.Key{
 }
 
 // Attributes gives those that are not a caller's words.
-func (s discreetSpan) Attributes() []attribute.KeyValue {
+func (s redactedSpan) Attributes() []attribute.KeyValue {
 	return slices.DeleteFunc(slices.Clone(s.ReadOnlySpan.Attributes()), func(a attribute.KeyValue) bool {
 		return slices.Contains(wordy, a.Key)
 	})
 }
 
 // Events gives none: the libraries' are errors, in words.
-func (discreetSpan) Events() []sdktrace.Event { return nil }
+func (redactedSpan) Events() []sdktrace.Event { return nil }
 
 // Status gives the reason of a failure only where it is one of our codes.
-func (s discreetSpan) Status() sdktrace.Status {
+func (s redactedSpan) Status() sdktrace.Status {
 	status := s.ReadOnlySpan.Status()
 	if status.Code == codes.Error && s.InstrumentationScope().Name != scope {
 		status.Description = ""

@@ -13,7 +13,7 @@ var byRuleTests = []test{
 		refs := f.fresh(request(1, withNotify), request(2), request(3, withNotify), request(1, ofZenith, withNotify))
 		f.attemptFails(0, refs[1])
 		refs[1].Attempt = 1
-		done, err := f.CarryOutByRule(f.Context(), refs)
+		done, err := f.RevokeFast(f.Context(), refs)
 		f.must(err)
 		f.same("decisions", len(refs), len(done.Decisions))
 		for i, want := range []revocation.Status{
@@ -30,7 +30,7 @@ var byRuleTests = []test{
 	{"what is not ordinary is left as it is", func(f *fixture) {
 		refs := f.fresh(request(1), request(2, ofZenith))
 		f.toUpstream(upstreamURL)
-		done, err := f.CarryOutByRule(f.Context(), refs)
+		done, err := f.RevokeFast(f.Context(), refs)
 		f.must(err)
 		for _, d := range done.Decisions {
 			if d.Account == acme && d.Final {

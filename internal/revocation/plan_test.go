@@ -15,11 +15,11 @@ type ledger struct {
 	invites  map[InviteKey]bool
 	underWay map[InviteKey]UnderWay
 	locked   map[InviteKey]bool // by another transaction, and under way
-	bound    map[AccountKey]Binding
+	bound    map[IdempotencyKey]Binding
 }
 
 func (l *ledger) submit(s Submission) Accepted {
-	key, invite := AccountKey{s.Account, s.IdempotencyKey}, InviteKey{s.Account, s.ReportID}
+	key, invite := IdempotencyKey{s.Account, s.IdempotencyKey}, InviteKey{s.Account, s.ReportID}
 	if b, ok := l.bound[key]; ok && s.IdempotencyKey != "" {
 		return replay(&s, b)
 	}
@@ -38,13 +38,13 @@ func (l *ledger) submit(s Submission) Accepted {
 	if s.IdempotencyKey != "" {
 		l.bound[key] = Binding{key, s.Fingerprint(), under.ID}
 	}
-	return Accepted{ID: under.ID, Fresh: !ok}
+	return Accepted{ID: under.ID, Created: !ok}
 }
 
 func TestPlanFlush(t *testing.T) {
 	t.Run("a flush gives what its submissions would give one after the other", rapid.MakeCheck(func(t *rapid.T) {
 		l := &ledger{
-			invites: make(map[InviteKey]bool), underWay: make(map[InviteKey]UnderWay), bound: make(map[AccountKey]Binding),
+			invites: make(map[InviteKey]bool), underWay: make(map[InviteKey]UnderWay), bound: make(map[IdempotencyKey]Binding),
 		}
 		for _, account := range []string{"acme", "bolt"} {
 			for report := range int64(3) {
@@ -74,7 +74,7 @@ func TestPlanFlush(t *testing.T) {
 			for i, s := range flush {
 				want := l.submit(s)
 				got := plan.Accepted[i]
-				if got.ID != want.ID || got.Fresh != want.Fresh || (got.Err == nil) != (want.Err == nil) ||
+				if got.ID != want.ID || got.Created != want.Created || (got.Err == nil) != (want.Err == nil) ||
 					got.Err != nil && ErrorCode(got.Err) != ErrorCode(want.Err) {
 					t.Fatalf("submission %d %+v: got %+v, want %+v", i, s, got, want)
 				}
@@ -115,8 +115,8 @@ func TestPlanFlush(t *testing.T) {
 				t.Fatalf("inserts %d and %d are out of order or the same", i-1, i)
 			}
 		}
-		for i := 1; i < len(plan.Wish); i++ {
-			if plan.Wish[i-1].Compare(plan.Wish[i].InviteKey) >= 0 {
+		for i := 1; i < len(plan.EnableNotify); i++ {
+			if plan.EnableNotify[i-1].Compare(plan.EnableNotify[i].InviteKey) >= 0 {
 				t.Fatalf("wishes %d and %d are out of order or the same", i-1, i)
 			}
 		}
@@ -124,13 +124,13 @@ func TestPlanFlush(t *testing.T) {
 }
 
 func applyPlan(facts FlushFacts, plan FlushPlan) {
-	for _, w := range plan.Wish {
+	for _, w := range plan.EnableNotify {
 		facts.UnderWay[w.InviteKey] = UnderWay{ID: w.ID, Notify: true}
 	}
 	for _, s := range plan.Insert {
 		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{ID: s.ID, Notify: s.Notify}
 	}
 	for _, b := range plan.Bind {
-		facts.Bound[b.AccountKey] = b
+		facts.Bound[b.IdempotencyKey] = b
 	}
 }

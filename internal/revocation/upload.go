@@ -12,29 +12,29 @@ const (
 	pieceItems = 5000
 	pieceBytes = 512 << 10
 	// uploadLease is how long an upload counts as under way after its last sign of life, which it gives every
-	// uploadBeat. It is longer than a beat and the writing of a piece together: see tx.go of the stores.
-	uploadLease = 14 * time.Second
-	uploadBeat  = 3 * time.Second
+	// uploadHeartbeat. It is longer than a beat and the writing of a piece together: see tx.go of the stores.
+	uploadLease     = 14 * time.Second
+	uploadHeartbeat = 3 * time.Second
 	// uploadLastCall is how long an upload may go on when the service stops.
 	uploadLastCall = 10 * time.Second
 	// dropTimeout bounds the giving up of an upload; the housekeeper finds what is left.
 	dropTimeout = 2 * time.Second
 )
 
-// Intake is the upload of one job. Nothing of it can be seen or is carried out until Seal. It belongs to one
+// JobUpload is the upload of one job. Nothing of it can be seen or is carried out until Seal. It belongs to one
 // goroutine.
-type Intake struct {
+type JobUpload struct {
 	service *Service
 	job     NewJob
 	bound   *Binding
-	seal    Seal
+	final   FinalJob
 	keeper  *keeper
-	// piece is being filled while the other is being written: the next rows are read meanwhile.
-	piece   []Item
-	bytes   int // of piece
-	other   []Item
-	writing chan error // the outcome of the piece that is being written; nil when none is
-	sealed  bool
+	// batch is being filled while the other is being written: the next rows are read meanwhile.
+	batch     []Item
+	bytes     int // of piece
+	spare     []Item
+	writing   chan error // the outcome of the piece that is being written; nil when none is
+	finalized bool
 }
 
 // BeginJob begins an upload: what it holds in memory does not grow with it. job's ID is set here. The upload must use
@@ -45,30 +45,30 @@ type Intake struct {
 //
 // CodeUploadInProgress when an upload with the same idempotency key still runs. With job.RetryOf, the errors of
 // JobStore.BeginJob.
-func (s *Service) BeginJob(ctx context.Context, job NewJob, permit func() error) (*Intake, context.Context, error) {
+func (s *Service) BeginJob(ctx context.Context, job NewJob, permit func() error) (*JobUpload, context.Context, error) {
 	job.ID = JobID(s.newID())
 	bound, err := s.store.BeginJob(ctx, job, uploadLease)
 	if err != nil {
 		return nil, nil, err
 	}
-	in := &Intake{service: s, job: job, bound: bound, seal: Seal{NewJob: job}}
+	in := &JobUpload{service: s, job: job, bound: bound, final: FinalJob{NewJob: job}}
 	in.keeper, ctx = s.keep(ctx, job, bound == nil, permit)
 	return in, ctx, nil
 }
 
 // Bound tells that the idempotency key was used before: read the content for its fingerprint alone, and ask
 // Replay.
-func (in *Intake) Bound() bool { return in.bound != nil }
+func (in *JobUpload) Bound() bool { return in.bound != nil }
 
 // BoundItems returns how many items the job has that the idempotency key is bound to.
-func (in *Intake) BoundItems(ctx context.Context) (int, error) {
+func (in *JobUpload) BoundItems(ctx context.Context) (int, error) {
 	job, err := in.service.store.Job(ctx, in.job.Account, in.bound.Target)
 	return job.Total, whyEnded(ctx, err)
 }
 
 // Replay gives the job that the idempotency key is bound to; CodeIdempotencyMismatch when the content is
 // another.
-func (in *Intake) Replay(ctx context.Context, fingerprint Fingerprint) (Job, error) {
+func (in *JobUpload) Replay(ctx context.Context, fingerprint Fingerprint) (Job, error) {
 	if err := in.end(ctx); err != nil {
 		return Job{}, err
 	}
@@ -84,31 +84,31 @@ func (s *Service) replay(ctx context.Context, job NewJob, bound *Binding, finger
 
 // Add takes the next item and gives it the next row. Its values have been validated as a Submission's. When Add
 // returns full, the caller must call Flush before the next Add.
-func (in *Intake) Add(item Item) (full bool, err error) {
-	if in.seal.Total >= MaxJobItems {
+func (in *JobUpload) Add(item Item) (full bool, err error) {
+	if in.final.Total >= MaxJobItems {
 		return false, &Error{Code: CodeTooManyItems}
 	}
-	in.seal.Total++
-	item.Row = in.seal.Total
+	in.final.Total++
+	item.Row = in.final.Total
 	if item.Invalid != "" {
-		in.seal.Invalid++
+		in.final.Invalid++
 		item.ReportID = 0
 	}
-	in.piece = append(in.piece, item)
+	in.batch = append(in.batch, item)
 	in.bytes += item.size()
-	return len(in.piece) >= pieceItems || in.bytes >= pieceBytes, nil
+	return len(in.batch) >= pieceItems || in.bytes >= pieceBytes, nil
 }
 
 // Len is how many items there are by now.
-func (in *Intake) Len() int { return in.seal.Total }
+func (in *JobUpload) Len() int { return in.final.Total }
 
 // Flush begins to write what was added, when what was flushed before is written.
-func (in *Intake) Flush(ctx context.Context) error {
-	if err := in.settle(ctx); err != nil || len(in.piece) == 0 {
+func (in *JobUpload) Flush(ctx context.Context) error {
+	if err := in.settle(ctx); err != nil || len(in.batch) == 0 {
 		return err
 	}
-	piece, writing := in.piece, make(chan error, 1)
-	in.piece, in.bytes, in.other, in.writing = in.other, 0, piece, writing
+	piece, writing := in.batch, make(chan error, 1)
+	in.batch, in.bytes, in.spare, in.writing = in.spare, 0, piece, writing
 	in.keeper.writes.Store(true)
 	go func() {
 		err := in.service.store.AddItems(ctx, in.job, piece, uploadLease)
@@ -119,14 +119,14 @@ func (in *Intake) Flush(ctx context.Context) error {
 }
 
 // settle waits for the piece that is being written.
-func (in *Intake) settle(ctx context.Context) error {
+func (in *JobUpload) settle(ctx context.Context) error {
 	if in.writing == nil {
 		return nil
 	}
 	err := <-in.writing
 	in.writing = nil
-	clear(in.other) // its texts must not stay in memory until the next piece is full
-	in.other = in.other[:0]
+	clear(in.spare) // its texts must not stay in memory until the next piece is full
+	in.spare = in.spare[:0]
 	return whyEnded(ctx, err)
 }
 
@@ -140,11 +140,11 @@ type JobValues struct {
 	File *File
 }
 
-// Seal makes the job durable as a whole, and visible; it is carried out from now on. The fingerprint is what the
+// Finalize makes the job durable as a whole, and visible; it is carried out from now on. The fingerprint is what the
 // idempotency key is bound to. CodeInvalid without any item, CodeJobEnded when the upload was given up, and the error
 // of permit.
-func (in *Intake) Seal(ctx context.Context, v JobValues, fingerprint Fingerprint) (Job, error) {
-	if in.seal.Total == 0 {
+func (in *JobUpload) Finalize(ctx context.Context, v JobValues, fingerprint Fingerprint) (Job, error) {
+	if in.final.Total == 0 {
 		return Job{}, &Error{Code: CodeInvalid, Detail: "The job has no items."}
 	}
 	if err := in.Flush(ctx); err != nil {
@@ -156,21 +156,21 @@ func (in *Intake) Seal(ctx context.Context, v JobValues, fingerprint Fingerprint
 	if err := in.end(ctx); err != nil {
 		return Job{}, err
 	}
-	in.seal.Label, in.seal.Notify, in.seal.File, in.seal.Fingerprint = v.Label, v.Notify, v.File, fingerprint
-	job, err := in.service.store.SealJob(ctx, in.seal)
+	in.final.Label, in.final.Notify, in.final.File, in.final.Fingerprint = v.Label, v.Notify, v.File, fingerprint
+	job, err := in.service.store.FinalizeJob(ctx, in.final)
 	if err != nil {
 		return Job{}, whyEnded(ctx, err)
 	}
-	in.sealed = true
+	in.finalized = true
 	in.service.log.LogAttrs(ctx, slog.LevelInfo, "job accepted", slog.String("account_id", job.Account),
 		slog.String("job_id", job.ID.String()), slog.Int("count", job.Total))
 	in.service.observer.JobAccepted(job)
-	in.service.takeUp(ctx, job.Account)
+	in.service.startJobs(ctx, job.Account)
 	return job, nil
 }
 
 // end ends the keeper's work before the last step, and asks permit for that.
-func (in *Intake) end(ctx context.Context) error {
+func (in *JobUpload) end(ctx context.Context) error {
 	in.keeper.stop()
 	if err := whyEnded(ctx, ctx.Err()); err != nil {
 		return err
@@ -179,9 +179,9 @@ func (in *Intake) end(ctx context.Context) error {
 }
 
 // Abandon gives the upload up, unless it was sealed: nothing of it stays. It can be deferred.
-func (in *Intake) Abandon(ctx context.Context) {
+func (in *JobUpload) Abandon(ctx context.Context) {
 	in.keeper.close()
-	if in.sealed || in.bound != nil {
+	if in.finalized || in.bound != nil {
 		return
 	}
 	_ = in.settle(ctx) // whatever became of it goes as well
@@ -193,13 +193,13 @@ func (in *Intake) Abandon(ctx context.Context) {
 	}
 }
 
-// demand tells that there is something to do for an account, and what that follows from.
-type demand struct{ account, origin string }
+// accountWork tells that there is something to do for an account, and what that follows from.
+type accountWork struct{ account, traceParent string }
 
-// takeUp has the account's jobs carried out without waiting for the dispatcher, if the queue can take it.
-func (s *Service) takeUp(ctx context.Context, account string) {
+// startJobs has the account's jobs carried out without waiting for the dispatcher, if the queue can take it.
+func (s *Service) startJobs(ctx context.Context, account string) {
 	select {
-	case s.turns <- demand{account, Origin(ctx)}:
+	case s.accountWork <- accountWork{account, TraceParent(ctx)}:
 	default:
 	}
 }
@@ -208,8 +208,8 @@ func (s *Service) takeUp(ctx context.Context, account string) {
 func (s *Service) enqueueTurns(ctx context.Context) {
 	for {
 		select {
-		case d := <-s.turns:
-			if err := s.queue.EnqueueTurns(WithOrigin(ctx, d.origin), TurnJobs, []string{d.account}); err != nil {
+		case d := <-s.accountWork:
+			if err := s.queue.EnqueueAccountTasks(WithTraceParent(ctx, d.traceParent), JobsTask, []string{d.account}); err != nil {
 				s.log.Warn("turns not enqueued: left to the dispatcher", "account_id", d.account, "error", err)
 			}
 		case <-ctx.Done():

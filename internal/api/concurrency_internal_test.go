@@ -14,7 +14,7 @@ import (
 func TestSlots(t *testing.T) {
 	enter := func(t *testing.T, s *slots[string], who string) (leave func()) {
 		t.Helper()
-		leave, full := s.enter(who)
+		leave, full := s.acquire(who)
 		if full != nil {
 			t.Fatalf("%s: %v", who, full)
 		}
@@ -22,7 +22,7 @@ func TestSlots(t *testing.T) {
 	}
 	refused := func(t *testing.T, s *slots[string], who string, code revocation.Code) *problem {
 		t.Helper()
-		leave, full := s.enter(who)
+		leave, full := s.acquire(who)
 		if full == nil || leave != nil || full.Code != code || full.retryAfter < 1 {
 			t.Fatalf("%s: %+v, want %s with a time to try again", who, full, code)
 		}
@@ -61,7 +61,7 @@ func TestSlots(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 64 {
 			all.Go(func() {
-				if leave, full := s.enter(string(rune('a' + i%8))); full == nil {
+				if leave, full := s.acquire(string(rune('a' + i%8))); full == nil {
 					entered.Add(1)
 					leave()
 				}

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// Caller carries out what accounts have to revoke at their upstreams. An account has one session at a time, so
+// UpstreamRunner carries out what accounts have to revoke at their upstreams. An account has one session at a time, so
 // that its limits hold for all workers together.
-type Caller struct {
+type UpstreamRunner struct {
 	canceller
-	store    CallerStore
-	platform Platform
+	store    UpstreamRunnerStore
+	platform UpstreamClient
 	open     func(ctx context.Context, upstream Upstream) (Secret, error)
 	policy   RetryPolicy
 	// stopping closes a session early.
 	stopping func(context.Context) bool
 }
 
-// CallerStore is what a Caller needs of a store.
-type CallerStore interface {
+// UpstreamRunnerStore is what a Caller needs of a store.
+type UpstreamRunnerStore interface {
 	ExecutionStore
 	BulkStore
 	CallStore
 	JobStore
 }
 
-// CallerOptions are a Caller's parts; all are needed, but for the Observer.
-type CallerOptions struct {
-	Store    CallerStore
-	Platform Platform
+// UpstreamRunnerOptions are a Caller's parts; all are needed, but for the Observer.
+type UpstreamRunnerOptions struct {
+	Store    UpstreamRunnerStore
+	Platform UpstreamClient
 	// Open decrypts an account's key.
 	Open     func(ctx context.Context, upstream Upstream) (Secret, error)
 	Queue    Queue
@@ -50,17 +50,17 @@ const (
 	secretInterval = 10 * time.Second
 )
 
-// NewCaller makes a Caller.
-func NewCaller(o CallerOptions) *Caller {
-	return &Caller{
-		canceller: canceller{messenger{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
+// NewUpstreamRunner makes a Caller.
+func NewUpstreamRunner(o UpstreamRunnerOptions) *UpstreamRunner {
+	return &UpstreamRunner{
+		canceller: canceller{publisher{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
 		store:     o.Store, platform: o.Platform, open: o.Open, policy: o.Policy, stopping: o.Stopping,
 	}
 }
 
-// Turn makes the account's calls that are due until there are none, a reason to hold them appears, or Stopping says
+// RunAccountTask makes the account's calls that are due until there are none, a reason to hold them appears, or Stopping says
 // so. It returns when all calls have ended and their outcomes are recorded.
-func (c *Caller) Turn(ctx context.Context, account string) error {
+func (c *UpstreamRunner) RunAccountTask(ctx context.Context, account string) error {
 	upstream, err := c.store.Upstream(ctx, account)
 	if err != nil || upstream == nil {
 		return err

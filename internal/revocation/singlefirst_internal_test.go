@@ -6,26 +6,26 @@ import (
 )
 
 func TestCourtesy(t *testing.T) {
-	began := func(c *courtesy) <-chan func() {
+	began := func(c *singleFirst) <-chan func() {
 		second := make(chan func(), 1)
-		go func() { second <- c.giveWay() }()
+		go func() { second <- c.acquire() }()
 		return second
 	}
 	t.Run("chunks go side by side while nobody else is there", func(*testing.T) {
-		var c courtesy
-		long := time.Now().Add(-2 * lull)
+		var c singleFirst
+		long := time.Now().Add(-2 * quietPeriod)
 		for _, last := range []*time.Time{nil, &long} {
 			c.last.Store(last)
-			end := c.giveWay()
+			end := c.acquire()
 			(<-began(&c))()
 			end()
 		}
 	})
 	t.Run("while single submissions come, one goes after the other", func(t *testing.T) {
-		var c courtesy
+		var c singleFirst
 		soon := time.Now().Add(time.Hour) // whatever the test takes
 		c.last.Store(&soon)
-		end := c.giveWay()
+		end := c.acquire()
 		second := began(&c)
 		select {
 		case <-second:
@@ -36,8 +36,8 @@ func TestCourtesy(t *testing.T) {
 		(<-second)()
 	})
 	t.Run("a task of single submissions is noticed", func(t *testing.T) {
-		var c courtesy
-		c.came()
+		var c singleFirst
+		c.noteSingle()
 		if last := c.last.Load(); last == nil || time.Since(*last) > time.Minute {
 			t.Errorf("it was here at %v", last)
 		}

@@ -15,15 +15,15 @@ type InviteKey struct {
 	ReportID int64
 }
 
-// AccountKey names an idempotency key among all accounts.
-type AccountKey struct {
+// IdempotencyKey names an idempotency key among all accounts.
+type IdempotencyKey struct {
 	Account string
 	Key     string
 }
 
 // Binding ties an idempotency key to the revocation that its first request gave.
 type Binding struct {
-	AccountKey
+	IdempotencyKey
 	Fingerprint Fingerprint
 	Target      ID
 }
@@ -40,7 +40,7 @@ type UnderWay struct {
 // FlushFacts is what a store reads before it writes a flush.
 type FlushFacts struct {
 	// Bound are the idempotency keys of the flush that are in use.
-	Bound map[AccountKey]Binding
+	Bound map[IdempotencyKey]Binding
 	// Invites are those of the flush's invites that exist; nil takes it that all do.
 	Invites map[InviteKey]bool
 	// UnderWay are the revocations of the flush's invites that can be joined.
@@ -54,16 +54,16 @@ type FlushPlan struct {
 	// Insert are the new revocations, in the order of their invites' keys, with the email wish of all that
 	// joined them.
 	Insert []Submission
-	// Wish are the revocations under way that must send the email from now on, in the order of their
+	// EnableNotify are the revocations under way that must send the email from now on, in the order of their
 	// invites' keys. One that has become final since it was read makes the plan void.
-	Wish []Wish
+	EnableNotify []EnableNotify
 	// Bind are the idempotency keys to bind, in their order. One that has been bound since makes the plan
 	// void.
 	Bind []Binding
 }
 
-// Wish names a revocation under way that a submission joined, asking for the email.
-type Wish struct {
+// EnableNotify names a revocation under way that a submission joined, asking for the email.
+type EnableNotify struct {
 	InviteKey
 	ID ID
 }
@@ -78,11 +78,11 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	plan := FlushPlan{Accepted: make([]Accepted, len(flush))}
 	fresh := make(map[InviteKey]int, len(flush)) // index into plan.Insert
 	wished := make(map[InviteKey]bool)
-	bound := make(map[AccountKey]Binding)
+	bound := make(map[IdempotencyKey]Binding)
 	for i := range flush {
 		s := &flush[i]
 		invite := InviteKey{s.Account, s.ReportID}
-		key := AccountKey{s.Account, s.IdempotencyKey}
+		key := IdempotencyKey{s.Account, s.IdempotencyKey}
 		if s.IdempotencyKey != "" {
 			binding, known := facts.Bound[key]
 			if !known {
@@ -107,13 +107,13 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 			plan.Accepted[i].ID = under.ID
 			if s.Notify && !under.Notify && !wished[invite] {
 				wished[invite] = true
-				plan.Wish = append(plan.Wish, Wish{invite, under.ID})
+				plan.EnableNotify = append(plan.EnableNotify, EnableNotify{invite, under.ID})
 			}
 		case again:
 			plan.Accepted[i].ID = plan.Insert[at].ID
 			plan.Insert[at].Notify = plan.Insert[at].Notify || s.Notify
 		default:
-			plan.Accepted[i] = Accepted{ID: s.ID, Fresh: true}
+			plan.Accepted[i] = Accepted{ID: s.ID, Created: true}
 			fresh[invite] = len(plan.Insert)
 			plan.Insert = append(plan.Insert, *s)
 		}
@@ -126,7 +126,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	slices.SortFunc(plan.Insert, func(a, b Submission) int {
 		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
 	})
-	slices.SortFunc(plan.Wish, func(a, b Wish) int { return a.Compare(b.InviteKey) })
+	slices.SortFunc(plan.EnableNotify, func(a, b EnableNotify) int { return a.Compare(b.InviteKey) })
 	slices.SortFunc(plan.Bind, func(a, b Binding) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Key, b.Key))
 	})
