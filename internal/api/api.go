@@ -8,6 +8,7 @@
 package api
 
 import (
+	"rescind/internal/submission"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -24,7 +25,7 @@ import (
 
 // Options are an API's parts. All are needed, but for those that say what they are without.
 type Options struct {
-	Service *revocation.Service
+	Service *submission.Service
 	Keys    Keys
 	// Health answers /healthz and /readyz.
 	Health *Health
@@ -65,7 +66,7 @@ const (
 
 // API is the handler for the public address. Make it with New.
 type API struct {
-	service         *revocation.Service
+	service         *submission.Service
 	keyring         *keyring
 	limits          *limits[revocation.ID]
 	unknownKeyLimit *limits[netip.Prefix]

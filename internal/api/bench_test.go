@@ -1,6 +1,7 @@
 package api
 
 import (
+	"rescind/internal/submission"
 	"context"
 	"io"
 	"log/slog"
@@ -75,7 +76,7 @@ func BenchmarkSubmit(b *testing.B) {
 		hash: {Account: "acme", Hash: hash, Scopes: revocation.Scopes},
 	}}
 	log := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // writing the line is part of the work
-	service := revocation.NewService(revocation.ServiceOptions{
+	service := submission.NewService(submission.ServiceOptions{
 		Store: instantStore{}, Queue: instantQueue{}, Log: log,
 		NewID: func() revocation.ID { return revocation.ID(uuid.Must(uuid.NewV7())) },
 	})

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"rescind/internal/submission"
 	"bufio"
 	"errors"
 	"io"
@@ -31,7 +32,7 @@ var (
 
 // readJobDocument reads a job as one JSON object, and its items one by one while the rest is still on its way. It
 // returns add's errors as they are.
-func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
+func readJobDocument(body io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // an error is met again when it is read
 		_, _ = start.Discard(len(mark))
@@ -45,17 +46,17 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocatio
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
-		return revocation.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
+		return submission.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
-		return revocation.JobValues{}, invalid(d.values.faults...)
+		return submission.JobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return revocation.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
+		return submission.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
 	case err != nil:
-		return revocation.JobValues{}, err
+		return submission.JobValues{}, err
 	case d.items == 0:
-		return revocation.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
+		return submission.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
-	return revocation.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
+	return submission.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
 }
 
 // documentInput bounds what a Decoder reads ahead of the values that it has returned, which is what it holds in memory.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"rescind/internal/submission"
 	"io"
 	"net/http"
 
@@ -118,7 +119,7 @@ func (j *jobRequest) open(body *upload) (list, error) {
 }
 
 // readItems reads a list item by item. add's errors end it and are given as they are; the others are problems.
-func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
+func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
 	switch j.media {
 	case mediaNDJSON:
 		return j.values, readNDJSON(list, add)

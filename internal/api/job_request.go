@@ -1,6 +1,7 @@
 package api
 
 import (
+	"rescind/internal/submission"
 	"encoding/binary"
 	"mime"
 	"net/http"
@@ -8,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"rescind/internal/revocation"
 )
 
 const (
@@ -36,7 +36,7 @@ type jobRequest struct {
 
 // jobOptions are the query, or a form's fields; JSON has its own in the body.
 type jobOptions struct {
-	values revocation.JobValues
+	values submission.JobValues
 	// sheet is the sheet of a workbook; empty for the first that suits.
 	sheet string
 }

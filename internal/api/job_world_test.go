@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"rescind/internal/submission"
 	"bufio"
 	"io"
 	"net/http"
@@ -33,7 +34,7 @@ func (w *world) jobOf(account string, items ...revocation.Item) revocation.Job {
 			w.must(in.Flush(ctx))
 		}
 	}
-	job, err := in.Finalize(ctx, revocation.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
+	job, err := in.Finalize(ctx, submission.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
 	w.must(err)
 	return job
 }

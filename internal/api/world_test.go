@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"rescind/internal/worker"
+	"rescind/internal/submission"
 	"context"
 	"encoding/json"
 	"io"
@@ -37,7 +39,7 @@ type world struct {
 	t       *testing.T
 	store   *sqlite.Store
 	faults  *faultyStore
-	service *revocation.Service
+	service *submission.Service
 	queue   *inlineQueue
 	api     *api.API
 	server  *httptest.Server
@@ -56,7 +58,7 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 	w := &world{t: t, store: store, faults: &faultyStore{Store: store}, log: &syncBuffer{}}
 	log := w.logger()
 	w.queue = &inlineQueue{}
-	w.service = revocation.NewService(revocation.ServiceOptions{Store: w.faults, Queue: w.queue, NewID: newID, Log: log})
+	w.service = submission.NewService(submission.ServiceOptions{Store: w.faults, Queue: w.queue, NewID: newID, Log: log})
 	w.queue.wake = w.service.Wake
 	w.setAttempts(2)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -95,7 +97,7 @@ func (w *world) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(w.lo
 func (w *world) setAttempts(most int) {
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
-	w.queue.executor = revocation.NewExecutor(revocation.ExecutorOptions{
+	w.queue.executor = worker.NewExecutor(worker.ExecutorOptions{
 		Store: w.faults, Queue: w.queue, Outcomes: w.queue, Log: w.logger(),
 		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: most},
 	})
@@ -239,7 +241,7 @@ func (a answer) want(t *testing.T, status int, code string) {
 
 // inlineQueue carries batches and turns out in this process: at once, or, while held, at release.
 type inlineQueue struct {
-	executor *revocation.Executor
+	executor *worker.Executor
 	wake     func([]revocation.ID)
 	work     sync.WaitGroup
 

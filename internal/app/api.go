@@ -1,6 +1,7 @@
 package app
 
 import (
+	"rescind/internal/submission"
 	"context"
 	"log/slog"
 	"net"
@@ -13,7 +14,6 @@ import (
 
 	"rescind/internal/api"
 	"rescind/internal/queue"
-	"rescind/internal/revocation"
 	"rescind/internal/uuidv7"
 )
 
@@ -39,7 +39,7 @@ type APIOptions struct {
 // API accepts revocations over HTTP and tells how far they are.
 type API struct {
 	listener net.Listener
-	service  *revocation.Service
+	service  *submission.Service
 	client   *queue.Client
 	handler  http.Handler
 	health   *api.Health
@@ -50,7 +50,7 @@ type API struct {
 func NewAPI(o APIOptions) *API {
 	client := queue.NewClient(o.Redis)
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
-	service := revocation.NewService(revocation.ServiceOptions{
+	service := submission.NewService(submission.ServiceOptions{
 		Store: traceWrites(o.Instruments.tracing, o.Store), Queue: traceQueue(o.Instruments.tracing, client), NewID: uuidv7.New, Log: o.Log,
 		Observer: o.Instruments.observer,
 	})

@@ -23,7 +23,9 @@ import (
 
 // Store is what the services need of a store.
 type Store interface {
-	revocation.ServiceStore
+	revocation.SubmissionStore
+	revocation.ReadStore
+	revocation.JobStore
 	revocation.ExecutionStore
 	revocation.DispatchStore
 	revocation.NotificationStore

@@ -12,7 +12,6 @@ import (
 
 	"rescind/internal/api"
 	"rescind/internal/queue"
-	"rescind/internal/revocation"
 	"rescind/internal/telemetry"
 )
 
@@ -21,7 +20,7 @@ import (
 type Instruments struct {
 	redis    *redis.Client
 	metrics  *prometheus.Registry
-	observer revocation.Observer
+	observer *observer
 	tracing  *telemetry.Tracing
 }
 

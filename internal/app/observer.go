@@ -1,6 +1,7 @@
 package app
 
 import (
+	"rescind/internal/worker"
 	"errors"
 	"strings"
 
@@ -23,7 +24,7 @@ type observer struct {
 	swept             *prometheus.CounterVec
 }
 
-var _ revocation.Observer = (*observer)(nil)
+var _ worker.Observer = (*observer)(nil)
 
 // What a submission came to, other than a failure.
 const (

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"rescind/internal/worker"
 	"context"
 	"log/slog"
 	"sync"
@@ -36,8 +37,8 @@ type WorkerOptions struct {
 // Worker carries out what was accepted, sends the emails, and finds what is due and what was lost.
 type Worker struct {
 	tasks      *queue.Worker
-	dispatcher *revocation.Dispatcher
-	keeper     *revocation.Janitor
+	dispatcher *worker.Dispatcher
+	keeper     *worker.Janitor
 	health     *api.Health
 }
 
@@ -50,11 +51,11 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	tracing := o.Instruments.tracing
 	client := queue.NewClient(o.Redis)
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
-	executor := revocation.NewExecutor(revocation.ExecutorOptions{
+	executor := worker.NewExecutor(worker.ExecutorOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
 		OthersWait: client.Yield(revocation.JobsTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
-	caller := revocation.NewUpstreamRunner(revocation.UpstreamRunnerOptions{
+	caller := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
 		Platform: tracePlatform(tracing, upstream.New(upstream.Options{
 			Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log,
@@ -68,7 +69,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		},
 		Stopping: client.Yield(revocation.UpstreamTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
-	mail := revocation.NotifierOptions{
+	mail := worker.NotifierOptions{
 		Store: o.Store, Mailer: traceMailer(tracing, o.Mailer), Policy: policy, MaxAge: o.MailMaxAge,
 		OthersWait: client.Yield(revocation.MailTask), Log: o.Log,
 		Observer: o.Instruments.observer,
@@ -76,7 +77,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if o.MailRate > 0 {
 		mail.Pace = queue.NewPace(o.Redis, o.MailRate)
 	}
-	notifier := revocation.NewNotifier(mail)
+	notifier := worker.NewNotifier(mail)
 	return &Worker{
 		tasks: queue.NewWorker(queue.WorkerOptions{
 			Redis: o.Redis, Log: o.Log,
@@ -88,10 +89,10 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 				revocation.MailTask:     tracedAccountTask(tracing, "turn of emails", notifier.RunAccountTask),
 			},
 		}),
-		dispatcher: revocation.NewDispatcher(revocation.DispatcherOptions{
+		dispatcher: worker.NewDispatcher(worker.DispatcherOptions{
 			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
 		}),
-		keeper: revocation.NewJanitor(revocation.JanitorOptions{
+		keeper: worker.NewJanitor(worker.JanitorOptions{
 			Store: o.Store, Retention: o.Retention, Log: o.Log,
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),

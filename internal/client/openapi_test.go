@@ -1,6 +1,7 @@
 package client
 
 import (
+	"rescind/internal/submission"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rescind/internal/api"
-	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
 	"rescind/internal/uuidv7"
 )
@@ -56,7 +56,7 @@ func served(t *testing.T) (d document) {
 	t.Cleanup(func() { _ = store.Close() })
 	log := slog.New(slog.DiscardHandler)
 	server := httptest.NewServer(api.New(api.Options{
-		Service:   revocation.NewService(revocation.ServiceOptions{Store: store, NewID: uuidv7.New, Log: log}),
+		Service:   submission.NewService(submission.ServiceOptions{Store: store, NewID: uuidv7.New, Log: log}),
 		Keys:      store,
 		Health:    api.NewHealth(),
 		RateLimit: 1,

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"rescind/internal/worker"
 	"context"
 	"fmt"
 	"log/slog"
@@ -99,7 +100,7 @@ func TestClock_HoldOfAnUpstream(t *testing.T) {
 			_, err = store.CarryOut(t.Context(), []revocation.Ref{{Account: "acme", ID: id}}, revocation.Decide) // which diverts it
 			must(err)
 			var c callee
-			caller := revocation.NewUpstreamRunner(revocation.UpstreamRunnerOptions{
+			caller := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{
 				Store: store, Platform: &c, Open: c.open, Queue: &c, Outcomes: &c,
 				Policy:   revocation.RetryPolicy{Base: time.Second, Max: time.Second, MaxAttempts: 3},
 				Stopping: func(context.Context) bool { return false }, Log: slog.New(slog.DiscardHandler),

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"rescind/internal/submission"
 	"context"
 	"log/slog"
 	"sync"
@@ -25,8 +26,8 @@ func (absent) EnqueueAccountTasks(context.Context, revocation.AccountTask, []str
 func (absent) Ready(context.Context) error { return nil }
 
 // service runs a Service on the store until the test ends.
-func (w *world) service() *revocation.Service {
-	service := revocation.NewService(revocation.ServiceOptions{
+func (w *world) service() *submission.Service {
+	service := submission.NewService(submission.ServiceOptions{
 		Store: w.store, Queue: absent{}, NewID: uuidv7.New, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))

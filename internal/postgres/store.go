@@ -21,7 +21,9 @@ import (
 )
 
 var (
-	_ revocation.ServiceStore      = (*Store)(nil)
+	_ revocation.SubmissionStore   = (*Store)(nil)
+	_ revocation.ReadStore         = (*Store)(nil)
+	_ revocation.JobStore          = (*Store)(nil)
 	_ revocation.ExecutionStore    = (*Store)(nil)
 	_ revocation.DispatchStore     = (*Store)(nil)
 	_ revocation.NotificationStore = (*Store)(nil)

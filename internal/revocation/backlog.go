@@ -1,7 +1,6 @@
 package revocation
 
 import (
-	"context"
 	"time"
 )
 
@@ -25,13 +24,6 @@ const MaxBacklog = 1_000_000
 
 // Holds are the reasons of a hold.
 var Holds = []Hold{HoldUnauthorized, HoldUnavailable, HoldSecret}
-
-// BacklogStore tells how much waits.
-type BacklogStore interface {
-	// Backlog looks at all classes. It changes nothing and locks nothing, and takes up to a second where a
-	// million rows wait.
-	Backlog(ctx context.Context) (Backlog, error)
-}
 
 // Add counts what else waits in a class.
 func (b *Backlog) Add(class Class, count int, first ID) {

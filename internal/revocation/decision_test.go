@@ -93,7 +93,7 @@ func TestDecide(t *testing.T) {
 
 func TestDecideFailed(t *testing.T) {
 	policy := RetryPolicy{Base: time.Second, Max: time.Minute, MaxAttempts: 3}
-	failure := failureOf(&Error{Code: CodeDeadlock})
+	failure := FailureOf(&Error{Code: CodeDeadlock})
 	held := []LockedRevocation{{Ref: Ref{ID: ID{1}, Attempt: 1}, Notify: true}, {Ref: Ref{ID: ID{2}, Attempt: 2}}}
 	got := DecideFailed(held, failure, policy)
 

@@ -92,7 +92,8 @@ type Failure struct {
 	Detail string
 }
 
-func failureOf(err error) Failure {
+// FailureOf returns what callers see of the error that made an attempt fail: its code, and a sentence of our own.
+func FailureOf(err error) Failure {
 	code := ErrorCode(err)
 	if code == CodeOutcomeUnknown {
 		// Had it been committed, there would be no attempt to tell about.
@@ -105,24 +106,14 @@ func failureOf(err error) Failure {
 	return Failure{Code: code, Detail: detail}
 }
 
-// blamesOneRow tells whether a fault can come from a single row of a batch, so that the batch is worth
+// CanIsolate tells whether a fault can come from a single row of a batch, so that the batch is worth
 // carrying out in halves: the rest must not wait for the one that is stuck. A database that is away fails
 // every half alike.
-func blamesOneRow(err error) bool {
+func CanIsolate(err error) bool {
 	switch ErrorCode(err) {
 	case CodeUnavailable, CodeConnectionLost, CodeOutcomeUnknown:
 		return false
 	default:
 		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}
-}
-
-// firstError is the first of errs that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -133,7 +133,8 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	return plan
 }
 
-var errMismatch = &Error{
+// ErrIdempotencyMismatch answers a request whose idempotency key is bound to other values.
+var ErrIdempotencyMismatch = &Error{
 	Code: CodeIdempotencyMismatch, Detail: "The Idempotency-Key was used for a request with other values.",
 }
 
@@ -141,7 +142,7 @@ var errLocked = &Error{Code: CodeLockTimeout}
 
 func replay(s *Submission, binding Binding) Accepted {
 	if binding.Fingerprint != s.Fingerprint() {
-		return Accepted{Err: errMismatch}
+		return Accepted{Err: ErrIdempotencyMismatch}
 	}
 	return Accepted{ID: binding.Target}
 }

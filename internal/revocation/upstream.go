@@ -110,28 +110,6 @@ type UpstreamClient interface {
 	Revoke(ctx context.Context, target Target, reportID int64, notify bool) Reply
 }
 
-// CallStore keeps what is to be revoked at upstreams.
-type CallStore interface {
-	// Upstream gives the account's upstream; nil when it has none.
-	Upstream(ctx context.Context, account string) (*Upstream, error)
-	// BeginCalls begins at most limit calls of what is due of an account on an upstream, at most items of them for
-	// items of jobs, and for what was submitted singly first. The worker that asks owns them for the length of lease.
-	// When it returns, their rows are in doubt: the store assumes that each call was made until the outcome is
-	// recorded, and a later wish for an email is not taken any more. An item whose job is being cancelled is Cancelled
-	// and not in doubt, unless it was before.
-	BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]Call, error)
-	// ExtendCalls renews the lease of calls that no other worker has begun since. It leaves out the rows that another
-	// transaction has locked.
-	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
-	// HoldUpstream has no calls of the account claimed for a while, and says why, unless the account has got
-	// another key or URL since upstream was read.
-	HoldUpstream(ctx context.Context, upstream Upstream, why Hold, length time.Duration) error
-	// ReleaseUpstream ends a hold, likewise.
-	ReleaseUpstream(ctx context.Context, upstream Upstream) error
-	// ResealUpstream replaces an account's encrypted key by the same key encrypted anew, likewise.
-	ResealUpstream(ctx context.Context, upstream Upstream, sealed []byte) error
-}
-
 // Call is a call to an upstream that has begun.
 type Call struct {
 	Ref
@@ -145,46 +123,4 @@ type Call struct {
 	InDoubt bool
 	// Cancelled tells that the job is being cancelled, and no call of this item is in doubt.
 	Cancelled bool
-}
-
-// decideCalled turns what came of calls into decisions. A row for which another worker has begun a call since is left
-// to that worker.
-func decideCalled(held []LockedRevocation, ended map[Ref]endedCall, policy RetryPolicy) []Decision {
-	decisions := make([]Decision, 0, len(held))
-	for _, h := range held {
-		e, ok := ended[h.Ref]
-		if !ok || e.call.DispatchCount != h.DispatchCount {
-			continue
-		}
-		d := Decision{
-			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Status: e.reply.Status, Timestamp: e.reply.Timestamp,
-			// What was called with, whatever has been asked for since.
-			Notify: e.call.Notify,
-			Final:  true, Failure: e.reply.Failure,
-			InDoubt: e.call.InDoubt || e.reply.InDoubt,
-		}
-		attempt := h.Attempt + 1
-		switch {
-		case d.Status == "":
-			d.Final, d.Delay, d.Notify = false, e.reply.Hold, h.Notify
-		case d.Status == StatusCancelled:
-			d.Notify = h.Notify
-		case d.Status == StatusAlreadyRevoked && e.call.InDoubt:
-			// It was revoked by the earlier attempt, as far as anybody can tell.
-			d.Status, d.Inferred = StatusRevoked, true
-		case d.Status == StatusErrorRevoking && !e.reply.Rejected && !policy.Exhausted(attempt):
-			d.Final = false
-			d.Delay = max(policy.Delay(attempt), e.reply.RetryAfter)
-		}
-		if d.Status == StatusRevoked && d.Notify {
-			d.Email = NotificationDelegated
-		}
-		decisions = append(decisions, d)
-	}
-	return decisions
-}
-
-type endedCall struct {
-	call  Call
-	reply Reply
 }

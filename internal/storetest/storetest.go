@@ -18,7 +18,9 @@ import (
 
 // Store is all that a store does.
 type Store interface {
-	revocation.ServiceStore
+	revocation.SubmissionStore
+	revocation.ReadStore
+	revocation.JobStore
 	revocation.ExecutionStore
 	revocation.DispatchStore
 	revocation.NotificationStore

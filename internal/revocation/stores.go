@@ -1,0 +1,265 @@
+package revocation
+
+import (
+	"context"
+	"time"
+)
+
+// SubmissionStore makes submissions durable.
+type SubmissionStore interface {
+	// Submit writes a flush in one transaction and answers for each of its submissions, in their order. An
+	// error means that nothing of the flush was written, unless its code is CodeOutcomeUnknown. For each
+	// submission, as if they had come one after the other:
+	//   - a known idempotency key gives its revocation again, or CodeIdempotencyMismatch;
+	//   - an unknown invite gives CodeNotFound;
+	//   - a revocation of the invite that was submitted singly and is not final is joined, and the email is
+	//     sent if either asked for it;
+	//   - otherwise a new one is made under the submission's ID, and its work row with it.
+	// What is accepted binds its idempotency key.
+	//
+	// What another transaction has locked must not delay the other submissions: Submit answers CodeLockTimeout within
+	// moments, for the submissions that need it, or for the flush where it cannot tell them apart. A submission that
+	// changes nothing of the revocation that it joins needs no lock of it.
+	Submit(ctx context.Context, flush []Submission) ([]Accepted, error)
+}
+
+// ReadStore reads revocations back.
+type ReadStore interface {
+	// Revocation gives one by its id; CodeNotFound when the account has none such.
+	Revocation(ctx context.Context, account string, id ID) (Revocation, error)
+	// Revocations returns a page of those that f selects, newest first.
+	Revocations(ctx context.Context, f Filter) (Page[Revocation], error)
+}
+
+// JobStore keeps jobs.
+type JobStore interface {
+	// BeginJob makes a job that nobody sees, for an upload that is given up after lease without a sign of
+	// life. With a key that is bound to a job it makes nothing and gives the binding; with one whose upload
+	// still runs, CodeUploadInProgress. A key of an upload that was given up, or of a job that is no more, is
+	// free. After the key, a job with RetryOf is checked: CodeNotFound when the account does not have that job any
+	// more, CodeRetryRunning while another retry of it has not ended. Of several callers at once one makes its job.
+	BeginJob(ctx context.Context, job NewJob, lease time.Duration) (bound *Binding, err error)
+	// BoundJob returns what the job's idempotency key is bound to, and nil when a job may begin under it.
+	// CodeUploadInProgress as for BeginJob.
+	BoundJob(ctx context.Context, job NewJob) (*Binding, error)
+	// RenewUpload renews the lease of a job that is being received. CodeJobEnded when it was given up.
+	RenewUpload(ctx context.Context, job NewJob, lease time.Duration) error
+	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
+	// follow on those that are there. CodeJobEnded when it was given up.
+	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
+	// FinalizeJob makes a received job QUEUED, visible and ready to be carried out, and binds its key, whose age
+	// counts from then on; a job without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
+	FinalizeJob(ctx context.Context, seal FinalJob) (Job, error)
+	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
+	DropJob(ctx context.Context, account string, id ID) error
+
+	// Job gives one by its id; CodeNotFound when the account has none such, or not yet, or not any more.
+	Job(ctx context.Context, account string, id ID) (Job, error)
+	// Jobs returns a page of an account's jobs, newest first.
+	Jobs(ctx context.Context, f JobFilter) (Page[Job], error)
+	// Results returns a page of a job's items, by their rows, INVALID ones too. Of a job that is not visible there are
+	// none.
+	Results(ctx context.Context, f ResultFilter) (Page[Revocation], error)
+	// CancelJob makes a job CANCELLING and returns it; one that is CANCELLING or CANCELLED already, as it is.
+	// CodeJobEnded when it is COMPLETED, CodeNotFound as Job.
+	CancelJob(ctx context.Context, account string, id ID) (Job, error)
+}
+
+// ExecutionStore carries batches through one transaction each.
+type ExecutionStore interface {
+	// RevokeFast applies Rule to those of refs that nothing stands in the way of, and writes the outcomes. It may
+	// pass over any: those that are stale, that it cannot tell about at once, or all because one was not as it seemed.
+	// An error as of CarryOut.
+	RevokeFast(ctx context.Context, refs []Ref) (BatchResult, error)
+	// CarryOut locks the work rows of refs that are not stale and their invites, in the order of their keys
+	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
+	// error means that nothing was written, or, after a broken connection, that this is not known.
+	CarryOut(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
+	// RecordOutcomes does the same without looking at the invites, which may be what cannot be reached.
+	RecordOutcomes(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
+}
+
+// BatchResult is what a transaction did.
+type BatchResult struct {
+	Decisions []Decision
+	// Ended are the jobs that ended with it.
+	Ended []ID
+	// Locked are those whose work row another transaction held: nothing was decided about them.
+	Locked []Ref
+}
+
+// Undecided are those of refs that nothing was decided about.
+func (c *BatchResult) Undecided(refs []Ref) (left []Ref) {
+	decided := make(map[Ref]struct{}, len(c.Decisions))
+	for _, d := range c.Decisions {
+		decided[d.Ref] = struct{}{}
+	}
+	for _, ref := range refs {
+		if _, ok := decided[ref]; !ok {
+			left = append(left, ref)
+		}
+	}
+	return left
+}
+
+// BulkStore carries out jobs.
+type BulkStore interface {
+	// CarryOutChunk takes up a chunk of one of the account's jobs, of the one that was served longest ago and
+	// has one that nobody else holds, and ends its first pass in one transaction, with the job's counters. With
+	// cancelled it looks at the jobs that are being cancelled alone, and the items become CANCELLED; otherwise
+	// at the others, and the rule decides. An item whose invite somebody else changed meanwhile, and every item
+	// of an account on an upstream, gets a work row of its own. The Chunk is zero when there was none; on an
+	// error it may name the one that failed, of which nothing was written.
+	CarryOutChunk(ctx context.Context, account string, cancelled bool) (Chunk, error)
+	// SpillChunk gives all items of a chunk work rows of their own, which are due at once, unless somebody
+	// has carried it out or holds it.
+	SpillChunk(ctx context.Context, chunk Chunk) error
+	// ClaimItems takes at most limit work rows of the account that were left to its turns and are due; with
+	// cancelled, those of jobs that are being cancelled, due or not, that nobody has in hand and that are not
+	// in doubt. visibilityTimeouts as for DispatchStore.ClaimDue.
+	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]DueAttempt, error)
+}
+
+// Chunk is a range of a job's rows, and what became of them. What cannot be read need not be in any.
+type Chunk struct {
+	Account string
+	Job     ID
+	// First and Last are rows.
+	First int
+	Last  int
+	// Done is what was counted; Spilled are the items that got work rows.
+	Done    JobCount
+	Spilled int
+	// Ended tells that this made the job end.
+	Ended bool
+	// MoreWork tells that the account's turns may have something else to do than chunks: what is due, and what is
+	// cancelled. Without, they had nothing when the chunk was taken up.
+	MoreWork bool
+}
+
+// CallStore keeps what is to be revoked at upstreams.
+type CallStore interface {
+	// Upstream gives the account's upstream; nil when it has none.
+	Upstream(ctx context.Context, account string) (*Upstream, error)
+	// BeginCalls begins at most limit calls of what is due of an account on an upstream, at most items of them for
+	// items of jobs, and for what was submitted singly first. The worker that asks owns them for the length of lease.
+	// When it returns, their rows are in doubt: the store assumes that each call was made until the outcome is
+	// recorded, and a later wish for an email is not taken any more. An item whose job is being cancelled is Cancelled
+	// and not in doubt, unless it was before.
+	BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]Call, error)
+	// ExtendCalls renews the lease of calls that no other worker has begun since. It leaves out the rows that another
+	// transaction has locked.
+	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
+	// HoldUpstream has no calls of the account claimed for a while, and says why, unless the account has got
+	// another key or URL since upstream was read.
+	HoldUpstream(ctx context.Context, upstream Upstream, why Hold, length time.Duration) error
+	// ReleaseUpstream ends a hold, likewise.
+	ReleaseUpstream(ctx context.Context, upstream Upstream) error
+	// ResealUpstream replaces an account's encrypted key by the same key encrypted anew, likewise.
+	ResealUpstream(ctx context.Context, upstream Upstream, sealed []byte) error
+}
+
+// DispatchStore finds what has to be enqueued. The database's clock decides what is due.
+type DispatchStore interface {
+	// PendingWork looks, and changes nothing: mostly there is nothing to do.
+	PendingWork(ctx context.Context) (PendingWork, error)
+	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
+	// another transaction holds. A row enqueued for the n-th time counts as lost after visibilityTimeouts[n], or the
+	// last of them.
+	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]DueAttempt, error)
+	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
+	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
+	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
+	// Release gives up claims: their rows are due again after delay. It leaves alone what has moved on since it was
+	// claimed.
+	Release(ctx context.Context, due []DueAttempt, delay time.Duration) error
+	// ReleaseNotifications does the same with emails.
+	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
+}
+
+// DueAttempt is a revocation that the dispatcher has to enqueue: its next attempt is due, or its task was lost.
+type DueAttempt struct {
+	Ref
+	// DispatchCount counts how often it has been enqueued by a dispatcher, this time included.
+	DispatchCount int
+}
+
+// AccountWork is something to do for an account, in a turn of its kind.
+type AccountWork struct {
+	Task    AccountTask
+	Account string
+}
+
+// PendingWork is what there is to do now.
+type PendingWork struct {
+	// Revocations and Notifications tell that ClaimDue and ClaimDueNotifications have something to take.
+	Revocations   bool
+	Notifications bool
+	AccountTasks  []AccountWork
+}
+
+// NotificationStore keeps the emails' states: PENDING → CLAIMED → COMMITTED → SENT, FAILED or UNKNOWN, and
+// back to PENDING for another attempt.
+type NotificationStore interface {
+	// ClaimNotifications claims those of refs that are PENDING and not stale, for the length of lease. sender is the
+	// Mailer's.
+	ClaimNotifications(ctx context.Context, sender string, refs []NotificationRef, lease time.Duration) ([]Email, error)
+	// ClaimJobNotifications claims at most limit emails of the account's jobs that are due, oldest first. A
+	// claim that has run out is taken over; an email that its worker had committed and not settled becomes
+	// UNKNOWN, and unknown is how many did.
+	ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []Email, unknown int, err error)
+	// CommitNotification marks a claimed email COMMITTED and gives its worker lease to settle it. held is
+	// false when the claim has run out or was taken over: the message must not be sent then.
+	CommitNotification(ctx context.Context, email Email, lease time.Duration) (held bool, err error)
+	// SettleNotification ends a claim that is still this worker's. With NotificationPending the email becomes due
+	// again after the delay. It keeps what later claims say in Deferred and ServerCleared, by the database's clock.
+	SettleNotification(ctx context.Context, email Email, s Settlement) error
+	// ReleaseNotifications makes emails that nobody has claimed due again after delay; see DispatchStore.
+	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
+}
+
+// Settlement is how a claim ended.
+type Settlement struct {
+	Status   NotificationStatus
+	Attempts int
+	Delay    time.Duration
+	// About is what the mail server's answer was about, if it refused the email.
+	About About
+}
+
+// About is what a mail server's refusal is about.
+type About string
+
+const (
+	// AboutNothing: the server said nothing, or accepted the email.
+	AboutNothing About = ""
+	// AboutEmail: the refusal counts, and the first one starts the time for which it is tried again.
+	AboutEmail About = "email"
+	// AboutServer: the refusal is about the server itself, the sender or the connection, unless the server accepts
+	// another message from the sender afterwards.
+	AboutServer About = "server"
+)
+
+// JanitorStore deletes what is not kept any more, in small steps.
+type JanitorStore interface {
+	// DropSilentUploads gives up jobs whose lease has run out.
+	DropSilentUploads(ctx context.Context) (dropped int, err error)
+	// ClearDropped deletes at most limit items of jobs that were dropped, or chunks of them where a store keeps them
+	// so, with all that belongs to them, and jobs that have none left. It gives how much it deleted; 0 means that
+	// nothing is left.
+	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
+	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention
+	// by the database's clock: at most limit of each kind. It returns how many; 0 means that nothing is left.
+	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)
+}
+
+// BacklogStore tells how much waits.
+type BacklogStore interface {
+	// Backlog looks at all classes. It changes nothing and locks nothing, and takes up to a second where a
+	// million rows wait.
+	Backlog(ctx context.Context) (Backlog, error)
+}
+
+// IDSkew is how far the clock of a process that makes ids may be ahead of the database's. What is kept for a time is found
+// by its id first; the id of a clock that is further ahead is found that much later.
+const IDSkew = 2 * time.Hour

@@ -1,0 +1,123 @@
+package submission
+
+import (
+	"context"
+	"crypto/sha256"
+	"rescind/internal/revocation"
+	"time"
+)
+
+// Job gives a job. With wait it returns when the job has ended, at the latest after wait. CodeNotFound when the
+// account has none such.
+func (s *Service) Job(ctx context.Context, account string, id revocation.ID, wait time.Duration) (revocation.Job, error) {
+	job, err := s.store.Job(ctx, account, id)
+	if err != nil || wait <= 0 || job.Ended() {
+		return job, err
+	}
+	watch := s.WatchJob(account, id)
+	defer watch.Close()
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for !job.Ended() {
+		select {
+		case newer, ok := <-watch.Jobs():
+			if !ok {
+				return s.store.Job(ctx, account, id)
+			}
+			job = newer
+		case <-deadline.C:
+			return s.store.Job(ctx, account, id)
+		case <-s.drained:
+			return job, nil
+		case <-ctx.Done():
+			return job, nil
+		}
+	}
+	return job, nil
+}
+
+// Jobs returns a page of jobs, newest first.
+func (s *Service) Jobs(ctx context.Context, f revocation.JobFilter) (revocation.Page[revocation.Job], error) {
+	return s.store.Jobs(ctx, f)
+}
+
+// Results returns a page of a job's items, in the order of the input. CodeNotFound when the account has no such job.
+func (s *Service) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
+	if _, err := s.store.Job(ctx, f.Account, f.Job); err != nil {
+		return revocation.Page[revocation.Revocation]{}, err
+	}
+	return s.store.Results(ctx, f)
+}
+
+// CancelJob has what is not carried out yet become CANCELLED. A job that was cancelled
+// before is returned as it is. CodeJobEnded when it is COMPLETED.
+func (s *Service) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+	job, err := s.store.CancelJob(ctx, account, id)
+	if err == nil {
+		s.startJobs(ctx, account)
+	}
+	return job, err
+}
+
+// retryPage is how many items a retry reads at once.
+const retryPage = 1000
+
+// RetryJob makes a new job of the items of a job that ended as ERROR_REVOKING. job names the account, the asking key
+// and the idempotency key; when that key was used for a retry of the same job before, RetryJob returns that retry.
+// permit is asked as by BeginJob. CodeJobRunning when the job has not ended, CodeRetryRunning when another retry of it
+// has not, CodeInvalid when it has no such items.
+func (s *Service) RetryJob(ctx context.Context, of revocation.ID, job revocation.NewJob, permit func() error) (revocation.Job, error) {
+	job.RetryOf, job.Route = of, revocation.RouteRetry
+	fingerprint := revocation.Fingerprint(sha256.Sum256(of[:]))
+	if bound, err := s.store.BoundJob(ctx, job); err != nil {
+		return revocation.Job{}, err
+	} else if bound != nil {
+		return s.replay(ctx, job, bound, fingerprint)
+	}
+	failed, err := s.store.Job(ctx, job.Account, of)
+	switch {
+	case err != nil:
+		return revocation.Job{}, err
+	case !failed.Ended():
+		return revocation.Job{}, &revocation.Error{Code: revocation.CodeJobRunning, Detail: "The job has not ended yet."}
+	case failed.Counts.ErrorRevoking == 0:
+		return revocation.Job{}, &revocation.Error{Code: revocation.CodeInvalid, Detail: "The job has no items that ended as ERROR_REVOKING."}
+	}
+	in, ctx, err := s.BeginJob(ctx, job, permit)
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	defer in.Abandon(ctx)
+	if in.Bound() {
+		return in.Replay(ctx, fingerprint)
+	}
+	if err := s.copyFailed(ctx, in, of); err != nil {
+		return revocation.Job{}, whyEnded(ctx, err)
+	}
+	return in.Finalize(ctx, JobValues{Label: failed.Label}, fingerprint)
+}
+
+// copyFailed adds the items of a job that ended as ERROR_REVOKING.
+func (s *Service) copyFailed(ctx context.Context, in *JobUpload, of revocation.ID) error {
+	f := revocation.ResultFilter{Account: in.job.Account, Job: of, Statuses: revocation.StatusFilter{revocation.StatusErrorRevoking}, Limit: retryPage}
+	for {
+		page, err := s.store.Results(ctx, f)
+		if err != nil {
+			return err
+		}
+		for i := range page.Entries {
+			r := &page.Entries[i]
+			full, err := in.Add(revocation.Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference})
+			if err == nil && full {
+				err = in.Flush(ctx)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if page.Next.IsZero() {
+			return nil
+		}
+		f.After = page.Next.Row()
+	}
+}

@@ -1,0 +1,41 @@
+package worker
+
+import "rescind/internal/revocation"
+
+// Observer counts what a worker does. Its methods are called by many goroutines in the middle of their work: they must
+// return at once.
+type Observer interface {
+	// BatchCarriedOut reports how many revocations or emails of a class were carried out together.
+	BatchCarriedOut(class revocation.Class, size int)
+	// Decided reports the decisions that were written.
+	Decided(decisions []revocation.Decision)
+	// ChunkEnded reports that the first attempt on a chunk was written.
+	ChunkEnded(chunk revocation.Chunk)
+	// Settled reports how an attempt on an email ended; NotificationUnknown if nobody can know.
+	Settled(settlement revocation.Settlement)
+	// DeliveryFailed reports why a delivery of an email failed.
+	DeliveryFailed(reason revocation.Reason)
+	// Swept reports the attempts that a dispatcher has enqueued because they were due or lost.
+	Swept(due []revocation.DueAttempt)
+	// SweptEmails reports the same for emails.
+	SweptEmails(refs []revocation.NotificationRef)
+}
+
+// unobserved is the Observer of a worker without one.
+type unobserved struct{}
+
+func (unobserved) BatchCarriedOut(revocation.Class, int)    {}
+func (unobserved) Decided([]revocation.Decision)            {}
+func (unobserved) ChunkEnded(revocation.Chunk)              {}
+func (unobserved) Settled(revocation.Settlement)            {}
+func (unobserved) DeliveryFailed(revocation.Reason)         {}
+func (unobserved) Swept([]revocation.DueAttempt)            {}
+func (unobserved) SweptEmails([]revocation.NotificationRef) {}
+
+// observing returns o, or an Observer that does nothing if o is nil.
+func observing(o Observer) Observer {
+	if o == nil {
+		return unobserved{}
+	}
+	return o
+}

@@ -1,0 +1,204 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"rescind/internal/revocation"
+	"sync"
+	"time"
+)
+
+// sessionLoop performs the effects of one session, each in a goroutine of its own, and hands it the events. Nothing of
+// the session's state is shared with them.
+type sessionLoop struct {
+	*UpstreamRunner
+	upstream revocation.Upstream
+	target   revocation.Target
+	// work is the context of what has begun: a stop does not break it off.
+	work context.Context //nolint:containedctx // a loop is one call of run
+	// waiting is the context of what is given up when the session ends.
+	waiting context.Context //nolint:containedctx // likewise
+	events  chan any
+	effects sync.WaitGroup
+}
+
+// run runs a session to its end.
+func (c *UpstreamRunner) run(ctx context.Context, upstream revocation.Upstream, target revocation.Target) error {
+	work := context.WithoutCancel(ctx)
+	waiting, endWaiting := context.WithCancel(work)
+	l := &sessionLoop{
+		UpstreamRunner: c, upstream: upstream, target: target, work: work, waiting: waiting,
+		events: make(chan any, target.Concurrency),
+	}
+	defer l.effects.Wait()
+	defer endWaiting()
+	l.effects.Go(func() { l.awaitStop(ctx) })
+	tick := time.NewTicker(recordInterval)
+	defer tick.Stop()
+	s := newUpstreamSession(time.Now(), target, upstream.Hold)
+	var events []any
+	for {
+		fx := s.step(time.Now(), events...)
+		if fx.end {
+			return s.failed
+		}
+		l.perform(fx)
+		events = l.await(tick.C, events[:0])
+	}
+}
+
+// await returns the events that have come, and at a tick none. Events that come together are stepped over together, so
+// that what they make room for begins together.
+func (l *sessionLoop) await(tick <-chan time.Time, events []any) []any {
+	select {
+	case event := <-l.events:
+		events = append(events, event)
+	case <-tick:
+	}
+	for {
+		select {
+		case event := <-l.events:
+			events = append(events, event)
+		default:
+			return events
+		}
+	}
+}
+
+func (l *sessionLoop) perform(fx sessionEffects) {
+	for _, call := range fx.call {
+		l.do(func() any {
+			return endedCall{call, l.platform.Revoke(l.work, l.target, call.ReportID, call.Notify)}
+		})
+	}
+	if fx.begin.limit > 0 {
+		l.do(func() any {
+			calls, err := l.store.BeginCalls(l.work, l.target.Account, fx.begin.limit, fx.begin.items, callLease)
+			return callsBegun{fx.begin, calls, err}
+		})
+	}
+	if fx.admit {
+		l.effects.Go(func() {
+			err := l.platform.Admit(l.waiting, l.target)
+			select {
+			case l.events <- callAdmitted{err}:
+			case <-l.waiting.Done():
+			}
+		})
+	}
+	if fx.refresh {
+		l.do(func() any { return l.refresh(fx.chunk) })
+	}
+	if len(fx.renew) > 0 {
+		l.do(func() any { return leasesRenewed{l.renew(fx.renew)} })
+	}
+	if len(fx.record) > 0 {
+		l.announce(fx.verdict)
+		l.do(func() any { return l.record(fx.record, fx.verdict) })
+	}
+}
+
+// do runs an effect and hands over its event, which the session waits for before it ends.
+func (l *sessionLoop) do(effect func() any) { l.effects.Go(func() { l.events <- effect() }) }
+
+// awaitStop waits until ctx ends or no more work should begin.
+func (l *sessionLoop) awaitStop(ctx context.Context) {
+	tick := time.NewTicker(recordInterval)
+	defer tick.Stop()
+	for ctx.Err() == nil && !l.stopping(ctx) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		case <-l.waiting.Done():
+			return
+		}
+	}
+	select {
+	case l.events <- stopRequested{}:
+	case <-l.waiting.Done():
+	}
+}
+
+// refresh reads what has changed, cancels some of what is to be cancelled, and makes the items of a chunk due.
+func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
+	r.chunk = chunk
+	if r.changed, r.err = l.hasChanged(); r.err != nil || r.changed {
+		return r
+	}
+	if r.cancelled, r.err = l.cancel(l.work, l.target.Account); r.err != nil || !chunk {
+		return r
+	}
+	var taken revocation.Chunk
+	taken, r.err = l.store.CarryOutChunk(l.work, l.target.Account, false)
+	r.spilled = taken.Spilled
+	return r
+}
+
+// hasChanged reports whether the account has another upstream or other limits than the session began with.
+func (l *sessionLoop) hasChanged() (bool, error) {
+	now, err := l.store.Upstream(l.work, l.target.Account)
+	if err != nil {
+		return false, err
+	}
+	then := l.upstream
+	return now == nil || now.URL != then.URL || !bytes.Equal(now.SealedKey, then.SealedKey) ||
+		now.Rate != then.Rate || now.Concurrency != then.Concurrency, nil
+}
+
+// renew renews the leases of calls. Where it fails, it is tried again before they run out.
+func (l *sessionLoop) renew(calls []revocation.Call) error {
+	err := l.store.ExtendCalls(l.work, calls, callLease)
+	if err != nil {
+		l.log.Warn("leases of calls are not renewed: tried again shortly",
+			"account_id", l.target.Account, "count", len(calls), "error", err)
+	}
+	return err
+}
+
+// announce logs what a group of replies means for the upstream.
+func (l *sessionLoop) announce(verdict judgement) {
+	switch {
+	case verdict.hold != "" && verdict.hold != l.upstream.Hold:
+		l.log.Warn("calls to an upstream are held back",
+			"account_id", l.target.Account, "reason", string(verdict.hold), "duration", verdict.length)
+		l.upstream.Hold = verdict.hold
+	case verdict.release:
+		l.log.Info("an upstream takes calls again", "account_id", l.target.Account)
+		l.upstream.Hold = ""
+	}
+}
+
+// record writes a group of outcomes, and what they mean for the upstream. What cannot be written is left: the leases
+// run out, and the calls stay in doubt.
+func (l *sessionLoop) record(group []endedCall, verdict judgement) outcomesRecorded {
+	var err error
+	switch {
+	case verdict.hold != "":
+		err = l.store.HoldUpstream(l.work, l.upstream, verdict.hold, verdict.length)
+	case verdict.release:
+		err = l.store.ReleaseUpstream(l.work, l.upstream)
+	}
+	if err != nil {
+		l.log.Warn("a hold of an upstream is not recorded", "account_id", l.target.Account, "error", err)
+	}
+	refs, ended := make([]revocation.Ref, len(group)), make(map[revocation.Ref]endedCall, len(group))
+	for i, e := range group {
+		refs[i], ended[e.call.Ref] = e.call.Ref, e
+	}
+	l.observer.BatchCarriedOut(revocation.ClassUpstream, len(refs))
+	decide := func(held []revocation.LockedRevocation) []revocation.Decision {
+		return decideCalled(held, ended, l.policy)
+	}
+	done, err := l.store.RecordOutcomes(l.work, refs, decide)
+	for _, pause := range settlePauses {
+		if err == nil {
+			break
+		}
+		time.Sleep(pause)
+		done, err = l.store.RecordOutcomes(l.work, refs, decide)
+	}
+	if err == nil {
+		l.afterCommit(l.work, done)
+	}
+	return outcomesRecorded{group, done.Locked, err}
+}

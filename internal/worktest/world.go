@@ -1,0 +1,207 @@
+// Package worktest runs packages submission and worker on a real store, for their tests.
+package worktest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"rescind/internal/submission"
+	"rescind/internal/worker"
+	"sync"
+	"testing"
+	"time"
+
+	"rescind/internal/revocation"
+	"rescind/internal/sqlite"
+	"rescind/internal/uuidv7"
+)
+
+// World is a store with an account and its invites, and a queue that is a slice: a test takes the tasks by hand, and can
+// lose, double and delay them.
+type World struct {
+	T     *testing.T
+	Store *sqlite.Store
+	Log   *slog.Logger
+	Key   revocation.ID
+
+	mu        sync.Mutex
+	away      error
+	Batches   [][]revocation.Ref
+	Mails     []revocation.NotificationRef
+	MailTasks []int // how many emails each task had
+	Published []revocation.ID
+	Arrived   chan struct{}
+}
+
+var (
+	_      revocation.Queue    = (*World)(nil)
+	_      revocation.Outcomes = (*World)(nil)
+	Policy                     = revocation.RetryPolicy{Base: 20 * time.Millisecond, Max: 40 * time.Millisecond, MaxAttempts: 3}
+)
+
+// New returns a World with the account acme and its invites 1 to 20.
+func New(t *testing.T) *World {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rescind.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &World{
+		T: t, Store: store, Log: slog.New(slog.DiscardHandler), Key: uuidv7.New(),
+		Arrived: make(chan struct{}, 1000),
+	}
+	w.Must(store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme"}))
+	var invites []revocation.Invite
+	for id := range int64(20) {
+		invites = append(invites, revocation.Invite{ReportID: id + 1, CandidateEmail: "ada@example.com", SentAt: time.Now()})
+	}
+	w.Must(store.UpsertInvites(t.Context(), "acme", invites))
+	return w
+}
+
+func (w *World) Must(err error) {
+	w.T.Helper()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+func (w *World) EnqueueRevocations(_ context.Context, _ int, batch []revocation.Ref) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away != nil {
+		return w.away
+	}
+	w.Batches = append(w.Batches, batch)
+	w.Arrived <- struct{}{}
+	return nil
+}
+
+func (w *World) EnqueueNotifications(_ context.Context, batch []revocation.NotificationRef) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Mails = append(w.Mails, batch...)
+	w.MailTasks = append(w.MailTasks, len(batch))
+	return w.away
+}
+
+func (w *World) Ready(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.away
+}
+
+func (w *World) Publish(_ context.Context, ids []revocation.ID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Published = append(w.Published, ids...)
+	return w.away
+}
+
+// Take waits for a batch and takes it off the queue.
+func (w *World) Take() []revocation.Ref {
+	w.T.Helper()
+	select {
+	case <-w.Arrived:
+	case <-time.After(30 * time.Second):
+		w.T.Fatal("nothing was enqueued")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batch := w.Batches[0]
+	w.Batches = w.Batches[1:]
+	return batch
+}
+
+func (w *World) SetAway(away bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = nil
+	if away {
+		w.away = errors.New("away")
+	}
+}
+
+// Service runs a Service on store until the test or stop ends it.
+func (w *World) Service(store submission.ServiceStore) (service *submission.Service, stop func()) {
+	service = submission.NewService(submission.ServiceOptions{Store: store, Queue: w, NewID: uuidv7.New, Log: w.Log})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.T.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		service.Run(ctx)
+	}()
+	stop = sync.OnceFunc(func() { cancel(); <-ended })
+	w.T.Cleanup(stop)
+	return service, stop
+}
+
+func (w *World) Executor(store worker.ExecutorStore) *worker.Executor {
+	return worker.NewExecutor(worker.ExecutorOptions{Store: store, Queue: w, Outcomes: w, Policy: Policy, Log: w.Log})
+}
+
+func (w *World) Submission(report int64) revocation.Submission {
+	return revocation.Submission{Account: "acme", ReportID: report, RequestedBy: w.Key}
+}
+
+func (w *World) Read(id revocation.ID) revocation.Revocation {
+	w.T.Helper()
+	r, err := w.Store.Revocation(w.T.Context(), "acme", id)
+	w.Must(err)
+	return r
+}
+
+func (w *World) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
+	return nil
+}
+
+// Job is a job of the first n invites.
+func (w *World) Job(n int, notify bool) revocation.Job {
+	w.T.Helper()
+	seal := revocation.FinalJob{
+		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.Key, Route: revocation.RouteJobs},
+		Notify: notify, Total: n,
+	}
+	items := make([]revocation.Item, n)
+	for i := range items {
+		items[i] = revocation.Item{Row: i + 1, ReportID: int64(i + 1)}
+	}
+	_, err := w.Store.BeginJob(w.T.Context(), seal.NewJob, time.Hour)
+	w.Must(err)
+	w.Must(w.Store.AddItems(w.T.Context(), seal.NewJob, items, time.Hour))
+	job, err := w.Store.FinalizeJob(w.T.Context(), seal)
+	w.Must(err)
+	return job
+}
+
+// Spilled is a job of the first n invites, whose items wait by themselves.
+func (w *World) Spilled(n int) revocation.ID {
+	w.T.Helper()
+	job := w.Job(n, false)
+	w.Must(w.Store.SpillChunk(w.T.Context(), revocation.Chunk{Account: "acme", Job: job.ID, First: 1, Last: n}))
+	return job.ID
+}
+
+// Faulty fails to carry out what fail says, before anything is written.
+type Faulty struct {
+	*sqlite.Store
+	Fail func([]revocation.Ref) error
+}
+
+// RevokeFast leaves all to CarryOut.
+func (f Faulty) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+	return revocation.BatchResult{}, nil
+}
+
+func (f Faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+	if err := f.Fail(refs); err != nil {
+		return revocation.BatchResult{}, err
+	}
+	return f.Store.CarryOut(ctx, refs, decide)
+}
