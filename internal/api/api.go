@@ -8,13 +8,14 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"rescind/internal/submission"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"

@@ -1,13 +1,14 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+
+	"rescind/internal/submission"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,7 @@ func (instantQueue) EnqueueRevocations(context.Context, int, []revocation.Ref) e
 func (instantQueue) EnqueueNotifications(context.Context, []revocation.NotificationRef) error {
 	return nil
 }
+
 func (instantQueue) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
 	return nil
 }

@@ -43,15 +43,15 @@ func TestSlots(t *testing.T) {
 		enter(t, s, "zenith")
 		leave()
 		enter(t, s, "acme")
-		refused(t, s, "acme", codeRateLimited)
+		_ = refused(t, s, "acme", codeRateLimited)
 	})
 	t.Run("all share the process", func(t *testing.T) {
 		s := newSlots[string]("reads", 2, 3)
 		enter(t, s, "acme")
 		leave := enter(t, s, "acme")
 		enter(t, s, "zenith")
-		refused(t, s, "zenith", revocation.CodeUnavailable)
-		refused(t, s, "acme", codeRateLimited) // it can do something about that
+		_ = refused(t, s, "zenith", revocation.CodeUnavailable)
+		_ = refused(t, s, "acme", codeRateLimited) // it can do something about that
 		leave()
 		enter(t, s, "zenith")
 	})

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
+
+	"rescind/internal/submission"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,11 +1,12 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"bufio"
 	"errors"
 	"io"
 	"unicode/utf8"
+
+	"rescind/internal/submission"
 
 	"github.com/go-json-experiment/json/jsontext"
 

@@ -1,9 +1,10 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"io"
 	"net/http"
+
+	"rescind/internal/submission"
 
 	"rescind/internal/revocation"
 )

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"rescind/internal/submission"
 	"encoding/binary"
 	"mime"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"rescind/internal/submission"
 )
 
 const (

@@ -1,13 +1,14 @@
 package api_test
 
 import (
-	"rescind/internal/submission"
 	"bufio"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"rescind/internal/submission"
 
 	"rescind/internal/revocation"
 )

@@ -1,8 +1,6 @@
 package api_test
 
 import (
-	"rescind/internal/worker"
-	"rescind/internal/submission"
 	"context"
 	"encoding/json"
 	"io"
@@ -16,6 +14,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rescind/internal/submission"
+	"rescind/internal/worker"
 
 	"github.com/google/uuid"
 

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"rescind/internal/submission"
 	"context"
 	"log/slog"
 	"net"
@@ -9,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"rescind/internal/submission"
 
 	"github.com/redis/go-redis/v9"
 

@@ -1,9 +1,10 @@
 package app
 
 import (
-	"rescind/internal/worker"
 	"errors"
 	"strings"
+
+	"rescind/internal/worker"
 
 	"github.com/prometheus/client_golang/prometheus"
 

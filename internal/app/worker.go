@@ -1,11 +1,12 @@
 package app
 
 import (
-	"rescind/internal/worker"
 	"context"
 	"log/slog"
 	"sync"
 	"time"
+
+	"rescind/internal/worker"
 
 	"github.com/redis/go-redis/v9"
 

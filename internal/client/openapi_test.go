@@ -1,7 +1,6 @@
 package client
 
 import (
-	"rescind/internal/submission"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rescind/internal/submission"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -304,6 +304,7 @@ func TestAllowedHosts(t *testing.T) {
 		}
 	}
 }
+
 func TestTrustedProxies(t *testing.T) {
 	got, err := config.LoadAPI([]string{databaseURL, redisURL, "TRUSTED_PROXIES=192.0.2.0/24, 2001:db8::/32"})
 	if err != nil || len(got.TrustedProxies) != 2 || got.TrustedProxies[0].String() != "192.0.2.0/24" || got.TrustedProxies[1].String() != "2001:db8::/32" {

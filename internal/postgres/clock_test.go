@@ -1,13 +1,14 @@
 package postgres_test
 
 import (
-	"rescind/internal/worker"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
 
 	"github.com/jackc/pgx/v5"
 
@@ -73,9 +74,7 @@ func (*callee) EnqueueAccountTasks(context.Context, revocation.AccountTask, []st
 func (*callee) Publish(context.Context, []revocation.ID) error { return nil }
 
 func (*callee) open(context.Context, revocation.Upstream) (revocation.Secret, error) {
-
 	return "key", nil
-
 }
 
 // TestClock_HoldOfAnUpstream holds the process to the database's clock, whatever its own says.

@@ -1,12 +1,13 @@
 package postgres_test
 
 import (
-	"rescind/internal/submission"
 	"context"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
+
+	"rescind/internal/submission"
 
 	"rescind/internal/revocation"
 	"rescind/internal/uuidv7"

@@ -3,8 +3,9 @@ package submission
 import (
 	"cmp"
 	"context"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // task is what becomes one task of the queue, with the origin of its first revocation.

@@ -1,9 +1,10 @@
 package submission
 
 import (
-	"rescind/internal/revocation"
 	"testing"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 func TestService_gather(t *testing.T) {

@@ -3,8 +3,9 @@ package submission
 import (
 	"context"
 	"crypto/sha256"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // Job gives a job. With wait it returns when the job has ended, at the latest after wait. CodeNotFound when the

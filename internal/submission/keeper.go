@@ -3,10 +3,11 @@ package submission
 import (
 	"context"
 	"errors"
-	"rescind/internal/revocation"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // keeper keeps the lease of one upload, and ends the upload's context when it must not go on.

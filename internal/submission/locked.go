@@ -2,9 +2,10 @@ package submission
 
 import (
 	"context"
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // lockPause is the time between two attempts on the submissions that wait for a lock.

@@ -3,13 +3,14 @@ package submission_test
 import (
 	"context"
 	"log/slog"
-	"rescind/internal/submission"
-	"rescind/internal/worktest"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rescind/internal/submission"
+	"rescind/internal/worktest"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"

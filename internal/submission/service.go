@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 
 	"rescind/internal/batch"
 )

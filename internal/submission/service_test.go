@@ -3,10 +3,11 @@ package submission_test
 import (
 	"context"
 	"errors"
-	"rescind/internal/worktest"
 	"sync"
 	"testing"
 	"time"
+
+	"rescind/internal/worktest"
 
 	"github.com/google/go-cmp/cmp"
 

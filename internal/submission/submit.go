@@ -3,10 +3,11 @@ package submission
 import (
 	"cmp"
 	"context"
-	"rescind/internal/revocation"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"rescind/internal/revocation"
 
 	"rescind/internal/batch"
 )

@@ -3,8 +3,9 @@ package submission
 import (
 	"context"
 	"log/slog"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 const (

@@ -2,9 +2,10 @@ package submission
 
 import (
 	"context"
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // waiters are the requests of this process that wait for an outcome. A wake-up says only that there is

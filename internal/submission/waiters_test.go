@@ -3,11 +3,12 @@ package submission_test
 import (
 	"context"
 	"log/slog"
-	"rescind/internal/submission"
-	"rescind/internal/worktest"
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"rescind/internal/submission"
+	"rescind/internal/worktest"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"

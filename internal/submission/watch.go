@@ -2,9 +2,10 @@ package submission
 
 import (
 	"context"
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 const (

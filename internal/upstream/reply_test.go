@@ -207,7 +207,7 @@ func TestPlatform_HonoursRetryAfter(t *testing.T) {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Date"] = nil
 			w.Header().Set("Retry-After", at(time.Minute))
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 		})
 		p := newDefault(t)
 		p.now = clock.Now

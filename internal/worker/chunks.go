@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+
 	"rescind/internal/revocation"
 )
 

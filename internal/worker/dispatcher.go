@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // Dispatcher enqueues what is due and what was lost: retries, and whatever a Redis that was away, emptied or

@@ -6,10 +6,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"rescind/internal/worker"
 	"strings"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"

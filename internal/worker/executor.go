@@ -3,8 +3,9 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 
 	"rescind/internal/batch"
 )

@@ -3,11 +3,12 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"rescind/internal/worker"
-	"rescind/internal/worktest"
 	"slices"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
+	"rescind/internal/worktest"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"

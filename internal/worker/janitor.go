@@ -3,8 +3,9 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // Janitor deletes what is not kept any more: uploads that broke off, and what ended long ago. Any number of

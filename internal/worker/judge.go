@@ -1,8 +1,9 @@
 package worker
 
 import (
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // judgement is what replies say about the upstream as a whole.

@@ -1,9 +1,10 @@
 package worker
 
 import (
-	"rescind/internal/revocation"
 	"testing"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 func TestJudge(t *testing.T) {

@@ -3,10 +3,11 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"rescind/internal/worker"
-	"rescind/internal/worktest"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
+	"rescind/internal/worktest"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"

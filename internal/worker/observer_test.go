@@ -2,11 +2,12 @@ package worker_test
 
 import (
 	"context"
-	"rescind/internal/worker"
-	"rescind/internal/worktest"
 	"sync"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
+	"rescind/internal/worktest"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,9 +1,10 @@
 package worker
 
 import (
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // maxOutagePause bounds the time for which nobody tries a mail server. With the time that a try can take, it is tried at

@@ -4,8 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"rescind/internal/revocation"
 	"slices"
+
+	"rescind/internal/revocation"
 )
 
 // publisher passes on what a transaction has done.

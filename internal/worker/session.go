@@ -2,8 +2,9 @@ package worker
 
 import (
 	"cmp"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 const (

@@ -3,9 +3,10 @@ package worker
 import (
 	"errors"
 	"reflect"
-	"rescind/internal/revocation"
 	"testing"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // script drives a session through time without anything being done.

@@ -3,9 +3,10 @@ package worker
 import (
 	"bytes"
 	"context"
-	"rescind/internal/revocation"
 	"sync"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // sessionLoop performs the effects of one session, each in a goroutine of its own, and hands it the events. Nothing of

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"rescind/internal/revocation"
 	"time"
+
+	"rescind/internal/revocation"
 )
 
 // UpstreamRunner carries out what accounts have to revoke at their upstreams. An account has one session at a time, so

@@ -2,10 +2,11 @@ package worker_test
 
 import (
 	"context"
-	"rescind/internal/worker"
-	"rescind/internal/worktest"
 	"testing"
 	"time"
+
+	"rescind/internal/worker"
+	"rescind/internal/worktest"
 
 	"rescind/internal/revocation"
 	"rescind/internal/uuidv7"

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"rescind/internal/submission"
-	"rescind/internal/worker"
 	"sync"
 	"testing"
 	"time"
+
+	"rescind/internal/submission"
+	"rescind/internal/worker"
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
@@ -35,9 +36,10 @@ type World struct {
 }
 
 var (
-	_      revocation.Queue    = (*World)(nil)
-	_      revocation.Outcomes = (*World)(nil)
-	Policy                     = revocation.RetryPolicy{Base: 20 * time.Millisecond, Max: 40 * time.Millisecond, MaxAttempts: 3}
+	_ revocation.Queue    = (*World)(nil)
+	_ revocation.Outcomes = (*World)(nil)
+	// Policy retries soon, and three times at most.
+	Policy = revocation.RetryPolicy{Base: 20 * time.Millisecond, Max: 40 * time.Millisecond, MaxAttempts: 3}
 )
 
 // New returns a World with the account acme and its invites 1 to 20.
@@ -65,6 +67,7 @@ func New(t *testing.T) *World {
 	return w
 }
 
+// Must fails the test if err is not nil.
 func (w *World) Must(err error) {
 	w.T.Helper()
 	if err != nil {
@@ -72,6 +75,7 @@ func (w *World) Must(err error) {
 	}
 }
 
+// EnqueueRevocations implements revocation.Queue.
 func (w *World) EnqueueRevocations(_ context.Context, _ int, batch []revocation.Ref) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,6 +87,7 @@ func (w *World) EnqueueRevocations(_ context.Context, _ int, batch []revocation.
 	return nil
 }
 
+// EnqueueNotifications implements revocation.Queue.
 func (w *World) EnqueueNotifications(_ context.Context, batch []revocation.NotificationRef) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,12 +96,14 @@ func (w *World) EnqueueNotifications(_ context.Context, batch []revocation.Notif
 	return w.away
 }
 
+// Ready implements revocation.Queue.
 func (w *World) Ready(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.away
 }
 
+// Publish implements revocation.Outcomes.
 func (w *World) Publish(_ context.Context, ids []revocation.ID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,6 +126,7 @@ func (w *World) Take() []revocation.Ref {
 	return batch
 }
 
+// SetAway makes the queue refuse everything, or take it again.
 func (w *World) SetAway(away bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,10 +150,12 @@ func (w *World) Service(store submission.ServiceStore) (service *submission.Serv
 	return service, stop
 }
 
+// Executor returns an Executor on store.
 func (w *World) Executor(store worker.ExecutorStore) *worker.Executor {
 	return worker.NewExecutor(worker.ExecutorOptions{Store: store, Queue: w, Outcomes: w, Policy: Policy, Log: w.Log})
 }
 
+// Submission returns a submission for an invite of the account acme.
 func (w *World) Submission(report int64) revocation.Submission {
 	return revocation.Submission{Account: "acme", ReportID: report, RequestedBy: w.Key}
 }
@@ -157,6 +167,7 @@ func (w *World) Read(id revocation.ID) revocation.Revocation {
 	return r
 }
 
+// EnqueueAccountTasks implements revocation.Queue.
 func (w *World) EnqueueAccountTasks(context.Context, revocation.AccountTask, []string) error {
 	return nil
 }
@@ -199,6 +210,7 @@ func (f Faulty) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchR
 	return revocation.BatchResult{}, nil
 }
 
+// CarryOut fails as Fail says.
 func (f Faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if err := f.Fail(refs); err != nil {
 		return revocation.BatchResult{}, err

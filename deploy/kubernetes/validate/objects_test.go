@@ -158,7 +158,10 @@ func TestKubernetes_Strict(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range [][2]string{
-		{"port: 80", "prot: 80"}, {"port: 80", "port: http"}, {"kind: Service", "kind: Sevrice"}, {"apiVersion: v1", "apiVersion: v2"},
+		{"port: 80", "prot: 80"},
+		{"port: 80", "port: http"},
+		{"kind: Service", "kind: Sevrice"},
+		{"apiVersion: v1", "apiVersion: v2"},
 		{"{name: api}", "{name: api, name: api}"},
 	} {
 		text := bytes.Replace([]byte(good), []byte(bad[0]), []byte(bad[1]), 1)
