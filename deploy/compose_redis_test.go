@@ -169,9 +169,9 @@ func TestCompose_RedisPassword(t *testing.T) {
 
 // The manual's way to replace the passwords gives Redis and its clients the same one.
 func TestCompose_Passwords(t *testing.T) {
-	block := regexp.MustCompile("(?s)```sh\n(\\(umask.*?)```").FindStringSubmatch(read(t, "README.md"))
+	block := regexp.MustCompile("(?s)```sh\n(\\(umask.*?)```").FindStringSubmatch(read(t, "docs", "install.md"))
 	if block == nil {
-		t.Fatal("README.md does not say how to replace the passwords")
+		t.Fatal("install.md does not describe how to replace the passwords")
 	}
 	dir := t.TempDir()
 	cmd := exec.Command("/bin/sh", "-ec", "umask 077\n"+block[1])

@@ -278,7 +278,7 @@ func TestCompose_Prometheus(t *testing.T) {
 	}
 }
 
-// The manual's lines name services that there are, and profiles.
+// The documents' command lines name services and profiles that exist.
 func TestCompose_Manual(t *testing.T) {
 	services := decode[composeFile](t, root, "docker-compose.yml").Services
 	profiles := make(map[string]bool)
@@ -288,7 +288,10 @@ func TestCompose_Manual(t *testing.T) {
 		}
 	}
 	line := regexp.MustCompile(`docker compose ((?:--profile \S+\s)?)(up|run|exec|stop|down|build|ps)\b([^&|<#\x60)(]*)`)
-	text := read(t, "README.md") + read(t, root, "docker-compose.yml")
+	text := read(t, root, "docker-compose.yml")
+	for _, d := range documents(t) {
+		text += "\n" + strings.Join(d.code, "\n")
+	}
 	lines := line.FindAllStringSubmatch(text, -1)
 	if len(lines) < 10 {
 		t.Fatalf("%d lines found", len(lines))

@@ -136,27 +136,3 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 }
-
-// Whoever is sent to a chapter finds it.
-func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]*)#([^)]+)\)`)
-	heading, dropped := regexp.MustCompile(`(?m)^#+ (.+)$`), regexp.MustCompile(`[^a-z0-9 _-]`)
-	anchors := func(path ...string) map[string]bool {
-		found := make(map[string]bool)
-		for _, h := range heading.FindAllStringSubmatch(read(t, path...), -1) {
-			found[strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")] = true
-		}
-		return found
-	}
-	for _, file := range []string{"README.md", "THREATS.md", filepath.Join(root, "README.md")} {
-		for _, l := range link.FindAllStringSubmatch(read(t, file), -1) {
-			target := file
-			if l[1] != "" {
-				target = filepath.Join(filepath.Dir(file), l[1])
-			}
-			if !anchors(target)[l[2]] {
-				t.Errorf("%s: %s has no chapter %q", file, target, l[2])
-			}
-		}
-	}
-}

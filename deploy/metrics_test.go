@@ -23,11 +23,20 @@ import (
 	"rescind/internal/testservers"
 )
 
-// exposition is what a process tells: of each metric's name, the values of each label.
+// exposition is what a process serves at /metrics: for each metric's name, the values of each label.
 type exposition map[string]map[string][]string
 
-// expose runs an API and a worker's instruments on real servers and asks for their metrics.
+// expose returns the metrics of an API and of a worker's instruments.
 func expose(t *testing.T) exposition {
+	t.Helper()
+	public, admin := serve(t)
+	get(t, public+"/openapi.json") // a request to count
+	return parse(get(t, admin+"/metrics"))
+}
+
+// serve runs an API and a worker's instruments on real servers until the test ends, and returns the URLs of the public
+// and of the operators' address.
+func serve(t *testing.T) (publicURL, adminURL string) {
 	t.Helper()
 	url := testservers.Postgres(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
@@ -66,14 +75,13 @@ func expose(t *testing.T) exposition {
 	running.Go(func() error {
 		return app.Admin(ctx, app.AdminOptions{Listener: admin, Health: server.Health(), Instruments: instruments, Log: log})
 	})
-	defer func() {
+	t.Cleanup(func() {
 		stop()
 		if err := running.Wait(); err != nil {
 			t.Error(err)
 		}
-	}()
-	get(t, "http://"+public.Addr().String()+"/openapi.json") // a request to tell of
-	return parse(get(t, "http://"+admin.Addr().String()+"/metrics"))
+	})
+	return "http://" + public.Addr().String(), "http://" + admin.Addr().String()
 }
 
 func listen(t *testing.T) net.Listener {

@@ -48,7 +48,7 @@ func TestMetrics(t *testing.T) {
 
 // Every alert is told to somebody who must know what to do, and each has been seen to fire.
 func TestAlerts(t *testing.T) {
-	runbook, tests := read(t, "README.md"), read(t, "prometheus", "alerts_test.yml")
+	runbook, tests := read(t, "docs", "runbook.md"), read(t, "prometheus", "alerts_test.yml")
 	recorded := make(map[string]bool)
 	for _, group := range decode[ruleFile](t, "prometheus", "alerts.yml").Groups {
 		for _, rule := range group.Rules {
@@ -66,11 +66,11 @@ func TestAlerts(t *testing.T) {
 			if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
 				t.Errorf("%s does not say what is wrong", rule.Alert)
 			}
-			if got, want := rule.Annotations["runbook"], "deploy/README.md#"+strings.ToLower(rule.Alert); got != want {
+			if got, want := rule.Annotations["runbook"], "deploy/docs/runbook.md#"+strings.ToLower(rule.Alert); got != want {
 				t.Errorf("%s: the runbook is %q, not %q", rule.Alert, got, want)
 			}
 			if !strings.Contains(runbook, "\n#### "+rule.Alert+"\n") {
-				t.Errorf("%s has no chapter in README.md", rule.Alert)
+				t.Errorf("%s has no chapter in runbook.md", rule.Alert)
 			}
 			if !strings.Contains(tests, `alertname="`+rule.Alert+`"`) {
 				t.Errorf("%s never fires in alerts_test.yml", rule.Alert)
