@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -77,6 +78,25 @@ func TestDocuments_Settings(t *testing.T) {
 				t.Errorf("the default of %s is %q, and documented as %q", name, want, defaults[name])
 			}
 		}
+	}
+}
+
+// TestDocuments_Tables compares the list of what grows with the tables of both stores.
+func TestDocuments_Tables(t *testing.T) {
+	created := regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
+	documented := column(rows(t, read(t, "docs", "backup.md"), "table"), 0)
+	for _, store := range []string{"postgres", "sqlite"} {
+		var tables []string
+		files, err := filepath.Glob(filepath.Join(root, "internal", store, "migrations", "*.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			for _, table := range created.FindAllStringSubmatch(read(t, file), -1) {
+				tables = append(tables, table[1])
+			}
+		}
+		same(t, "tables of "+store, documented, tables)
 	}
 }
 
