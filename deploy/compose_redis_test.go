@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// composedRedis runs what the Redis container runs, in a directory of its own.
+// composedRedis runs the command of the Redis container in its own directory.
 type composedRedis struct {
 	service composeService
 	dir     string
@@ -52,7 +52,7 @@ func write(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
-// command returns one of the service's commands, as Compose hands it to the container.
+// command returns one of the service's commands, as Compose passes it to the container.
 func (r *composedRedis) command(ctx context.Context, args ...string) *exec.Cmd {
 	inside := strings.NewReplacer("$$", "$", "/run/secrets/", r.dir+"/")
 	for i := range args {
@@ -80,13 +80,13 @@ func TestCompose_Redis(t *testing.T) {
 	var log bytes.Buffer
 	server := r.command(t.Context(), slices.Clone(r.service.Command)...)
 	server.Stdout, server.Stderr = &log, &log
-	// What outlives the shell must neither hold the test up nor outlive it.
+	// A child that outlives the shell must neither block the test nor outlive it.
 	server.WaitDelay = 10 * time.Second
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(-server.Process.Pid, syscall.SIGKILL) }) // fails when all has ended
+	t.Cleanup(func() { _ = syscall.Kill(-server.Process.Pid, syscall.SIGKILL) }) // fails when every process has exited
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
 	for deadline := time.Now().Add(time.Minute); !r.healthy(t.Context(), t); time.Sleep(20 * time.Millisecond) {
@@ -101,18 +101,18 @@ func TestCompose_Redis(t *testing.T) {
 	}
 
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: r.socket, Password: password})
-	defer client.Close() //nolint:errcheck // nothing is left to be done with it
+	defer client.Close() //nolint:errcheck // the client is not used any more
 	for name, want := range map[string]string{"maxmemory-policy": "noeviction", "maxmemory": "268435456", "appendonly": "yes"} {
 		if got := client.ConfigGet(t.Context(), name).Val()[name]; got != want {
 			t.Errorf("%s is %q, not %q", name, got, want)
 		}
 	}
 	stranger := redis.NewClient(&redis.Options{Network: "unix", Addr: r.socket})
-	defer stranger.Close() //nolint:errcheck // nothing is left to be done with it
+	defer stranger.Close() //nolint:errcheck // the client is not used any more
 	if err := stranger.Ping(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
 		t.Errorf("without the password it answers: %v", err)
 	}
-	// The shell has become the server, which therefore gets the container's SIGTERM.
+	// The shell has replaced itself with the server, so the server receives the container's SIGTERM.
 	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestCompose_Redis(t *testing.T) {
 	}
 }
 
-// A Redis without a password would be open to every container beside it.
+// Every container on the same network could use a Redis without a password.
 func TestCompose_RedisWithoutPassword(t *testing.T) {
 	for name, remove := range map[string]bool{"the file is empty": false, "there is no file": true} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestCompose_RedisPassword(t *testing.T) {
 			t.Errorf("the password is shown by %q", text)
 		}
 	}
-	// Who has set nothing gets clients that know it.
+	// By default, the clients get the same password.
 	for _, name := range []string{"api", "worker"} {
 		if url := substituted(compose.Services[name].Environment)["REDIS_URL"]; !strings.Contains(url, ":"+password+"@") {
 			t.Errorf("%s connects to %s without the password of %s", name, url, example)
@@ -167,7 +167,7 @@ func TestCompose_RedisPassword(t *testing.T) {
 	}
 }
 
-// The manual's way to replace the passwords gives Redis and its clients the same one.
+// The documented way to replace the passwords sets the same one for Redis and its clients.
 func TestCompose_Passwords(t *testing.T) {
 	block := regexp.MustCompile("(?s)```sh\n(\\(umask.*?)```").FindStringSubmatch(read(t, "docs", "install.md"))
 	if block == nil {
@@ -196,14 +196,14 @@ func TestCompose_Passwords(t *testing.T) {
 			t.Errorf("%s is not a long password of letters and digits", name)
 		}
 	}
-	// Redis's user in the container is not the one who wrote the file.
+	// The container runs Redis as another user than the owner of the file.
 	if info, err := os.Stat(filepath.Join(dir, "redis-password")); err != nil || info.Mode()&0o004 == 0 {
 		t.Errorf("Redis cannot read its password: %v, %v", info.Mode(), err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, ".env")); err != nil || info.Mode()&0o077 != 0 {
 		t.Errorf("others can read .env: %v, %v", info.Mode(), err)
 	}
-	// Nothing of it can be committed by mistake.
+	// Git ignores the files, so that nobody commits them by mistake.
 	ignored := strings.Split(read(t, root, ".gitignore"), "\n")
 	for _, name := range []string{".env", "redis-password", "*.dump"} {
 		if !slices.Contains(ignored, name) {

@@ -46,7 +46,7 @@ type composeService struct {
 	Healthcheck     struct{ Test []string }
 }
 
-// stringOrList is a command, which may be written in either form.
+// stringOrList is a command: YAML has it as a string or as a list.
 type stringOrList []string
 
 func (s *stringOrList) UnmarshalYAML(unmarshal func(any) error) error {
@@ -58,7 +58,7 @@ func (s *stringOrList) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*[]string)(s))
 }
 
-// dependencies are conditions by service; the short form says only that it is started.
+// dependencies maps each service to its condition. The short form, a list, means that the service is started.
 type dependencies map[string]string
 
 func (d *dependencies) UnmarshalYAML(unmarshal func(any) error) error {
@@ -80,10 +80,10 @@ func (d *dependencies) UnmarshalYAML(unmarshal func(any) error) error {
 
 func (s composeService) program() []string { return append(slices.Clone(s.Entrypoint), s.Command...) }
 
-// variable is one that compose replaces, with its default.
+// variable matches a variable that Compose replaces, with its default.
 var variable = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
 
-// substituted is the environment for somebody who has set nothing.
+// substituted returns the environment with each variable replaced by its default.
 func substituted(environment map[string]string) map[string]string {
 	set := make(map[string]string, len(environment))
 	for name, value := range environment {
@@ -143,7 +143,7 @@ func checkHardening(t *testing.T, s composeService) {
 	}
 }
 
-// checkParts follows what a service refers to.
+// checkParts fails the test if a service refers to something that does not exist.
 func checkParts(t *testing.T, compose composeFile, s composeService) {
 	t.Helper()
 	for name, condition := range s.DependsOn {
@@ -195,7 +195,7 @@ func TestCompose_Order(t *testing.T) {
 	}
 }
 
-// Two services that build the same tag race for it, and give their containers different images.
+// If two services built the same tag, the builds would race and the containers would run different images.
 func TestCompose_Image(t *testing.T) {
 	services := decode[composeFile](t, root, "docker-compose.yml").Services
 	var builders []string
@@ -217,7 +217,7 @@ func TestCompose_Image(t *testing.T) {
 	}
 }
 
-// A container that reaches its limit is killed: the Go runtime must know of it before.
+// A container that reaches its memory limit is killed, so the Go runtime must know a lower limit.
 func TestCompose_Memory(t *testing.T) {
 	services := decode[composeFile](t, root, "docker-compose.yml").Services
 	for _, name := range []string{"api", "worker"} {
@@ -239,7 +239,7 @@ func mebibytes(t *testing.T, size, unit string) int {
 	return n
 }
 
-// Prometheus finds all processes by their service's name: each once, so that they share one network with it.
+// Prometheus finds the processes by the name of their service. It finds each once if they share exactly one network.
 func TestCompose_Prometheus(t *testing.T) {
 	services := decode[composeFile](t, root, "docker-compose.yml").Services
 	type discovery struct {
@@ -278,7 +278,7 @@ func TestCompose_Prometheus(t *testing.T) {
 	}
 }
 
-// The documents' command lines name services and profiles that exist.
+// The command lines in the documents name services and profiles that exist.
 func TestCompose_Manual(t *testing.T) {
 	services := decode[composeFile](t, root, "docker-compose.yml").Services
 	profiles := make(map[string]bool)

@@ -1,5 +1,5 @@
-// Package deploy_test holds what deploys the service to the service itself: settings are read by the program's own
-// reader, and metrics are those that it tells. It needs no container engine and no network.
+// Package deploy_test compares the deployment files with the service: the program's own code reads their settings, and
+// the metrics that they use are the ones that it exposes. The tests need no container engine and no network.
 package deploy_test
 
 import (
@@ -21,7 +21,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// root is the repository's, seen from here.
+// root is the repository's root, relative to this directory.
 const root = ".."
 
 func TestMain(m *testing.M) { testservers.Main(m) }
@@ -35,7 +35,7 @@ func read(t *testing.T, path ...string) string {
 	return string(content)
 }
 
-// decode reads the one document of a YAML file, strictly where Document is a struct that knows all fields.
+// decode reads a YAML file of one document. It refuses unknown fields if Document is a struct.
 func decode[Document any](t *testing.T, path ...string) Document {
 	t.Helper()
 	documents := decodeAll[Document](t, path...)
@@ -61,7 +61,7 @@ func decodeAll[Document any](t *testing.T, path ...string) (documents []Document
 	}
 }
 
-// runtimeSettings are not the program's but its language's.
+// runtimeSettings are read by the Go runtime and not by the program.
 var runtimeSettings = []string{"GOMEMLIMIT", "GOGC"}
 
 // checkSettings has the program named by a container's command read the settings that the container is given.
@@ -90,7 +90,7 @@ func checkSettings(t *testing.T, command []string, environment map[string]string
 	}
 }
 
-// knownSettings are the variables that the programs read.
+// knownSettings returns the variables that the programs read.
 func knownSettings() map[string]bool {
 	known := make(map[string]bool)
 	for _, settings := range []any{config.API{}, config.Worker{}, config.Standalone{}} {
@@ -123,7 +123,7 @@ func TestDockerfile(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// What the build copies must be let into it, and nothing else is.
+	// The build context contains what the build copies, and nothing else.
 	ignored := strings.Split(read(t, root, ".dockerignore"), "\n")
 	if !slices.Contains(ignored, "*") {
 		t.Error(".dockerignore lets everything in")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Every file is used, or is an example: what nobody applies nobody looks after.
+// Every file is used or is an example. Nobody maintains a file that is not applied.
 func TestKubernetes_Files(t *testing.T) {
 	for _, dir := range []string{base, production} {
 		used := decode[kustomization](t, dir, "kustomization.yaml")
@@ -72,7 +72,7 @@ func TestKubernetes_Pods(t *testing.T) {
 	}
 }
 
-// environment is what the container gets from the settings and the example of the secret.
+// environment returns the variables that a container gets from the settings and the example of the secret.
 func environment(t *testing.T, c container, secret object) map[string]string {
 	t.Helper()
 	set := make(map[string]string)
@@ -140,7 +140,7 @@ func checkDeployment(t *testing.T, o object, c container) {
 	}
 }
 
-// What chooses pods, or scales them, finds some.
+// Every selector and every autoscaler matches a workload that exists.
 func TestKubernetes_References(t *testing.T) {
 	objects := resources(t, production)
 	api, worker := named(t, objects, "Deployment", "api"), named(t, objects, "Deployment", "worker")

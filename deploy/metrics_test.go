@@ -130,7 +130,7 @@ func parse(text string) exposition {
 }
 
 var (
-	// used is a metric of this program, or of its runtime, with what is asked of its labels.
+	// used matches a metric of this program or of the Go runtime, with its label matchers.
 	used    = regexp.MustCompile(`\b((?:rescind|go|process)_[a-z0-9_]+)(?:\{([^}]*)\})?`)
 	matcher = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
 	// scraped are Prometheus's own labels.
@@ -138,7 +138,7 @@ var (
 	grouped = regexp.MustCompile(`\b(?:by|without) \(([^)]*)\)`)
 )
 
-// check tells what an expression asks for that nobody tells. A status of HTTP can be any.
+// check reports the metrics and label values of an expression that no process exposes. It accepts any HTTP status.
 func (told exposition) check(t *testing.T, where, expression string) {
 	t.Helper()
 	labels := slices.Clone(scraped)

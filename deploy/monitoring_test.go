@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// Every alert is told to somebody who must know what to do, and each has been seen to fire.
+// Every alert describes the problem and links to what to do about it, and a test shows that it fires.
 func TestAlerts(t *testing.T) {
 	runbook, tests := read(t, "docs", "runbook.md"), read(t, "prometheus", "alerts_test.yml")
 	recorded := make(map[string]bool)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// object is as much of a Kubernetes object as these tests look at.
+// object has the fields of a Kubernetes object that these tests check.
 type object struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string
@@ -19,7 +19,7 @@ type object struct {
 	StringData map[string]string `yaml:"stringData"`
 	Spec       struct {
 		Replicas *int
-		// A Service's is a map of labels, the others' has matchLabels.
+		// The selector of a Service is a map of labels. The others have matchLabels.
 		Selector       map[string]any
 		PodSelector    *selector             `yaml:"podSelector"`
 		ScaleTargetRef struct{ Name string } `yaml:"scaleTargetRef"`
@@ -29,7 +29,7 @@ type object struct {
 			RollingUpdate map[string]int `yaml:"rollingUpdate"`
 		}
 		Template pod
-		// A Service's have a targetPort, a NetworkPolicy's rules a port.
+		// The ports of a Service have a targetPort. The rules of a NetworkPolicy have a port.
 		Ports []struct {
 			TargetPort string `yaml:"targetPort"`
 		}
@@ -112,7 +112,7 @@ type kustomization struct {
 
 var base, production = filepath.Join("kubernetes", "base"), filepath.Join("kubernetes", "overlays", "production")
 
-// resources are the objects of a kustomization, those of its bases included.
+// resources returns the objects of a kustomization and of its bases.
 func resources(t *testing.T, dir string) (objects []object) {
 	t.Helper()
 	for _, name := range decode[kustomization](t, dir, "kustomization.yaml").Resources {
@@ -140,7 +140,7 @@ func named(t *testing.T, objects []object, kind, name string) object {
 	return objects[i]
 }
 
-// settings are those of the generated ConfigMap.
+// settings returns the values of the generated ConfigMap.
 func settings(t *testing.T) map[string]string {
 	t.Helper()
 	set := make(map[string]string)

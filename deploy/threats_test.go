@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestThreats holds the page to the tests that it names, and to the ten risks.
+// TestThreats checks that the tests that the page names exist, and that it covers the ten risks.
 func TestThreats(t *testing.T) {
 	var tests []string
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
