@@ -48,7 +48,7 @@ func (t target) look(buffer []byte, location string) []byte {
 
 func (t target) head(buffer []byte, line string) []byte {
 	buffer = append(buffer[:0], line...)
-	buffer = append(buffer, " HTTP/1.1\r\nHost: bench\r\napiKey: "...)
+	buffer = append(buffer, " HTTP/1.1\r\nHost: localhost\r\napiKey: "...)
 	return append(buffer, t.key...)
 }
 
