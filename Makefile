@@ -54,7 +54,7 @@ fuzz:
 	done
 
 # Measures, side by side in one run of some 20 minutes, the service and what people would use instead, and writes
-# internal/bench/results.md and results.svg. Parts of it alone: BENCH=accepted,carried,latency,beside,idle,polling,
-# bulk,upstream,scale. BENCH_LARGE=1 adds a job of ten million, BENCH_QUICK=1 only shows that all of it runs.
+# internal/bench/results.md and results.svg. Parts of it alone: BENCH=accepted,carried,latency,beside,neighbours,idle,
+# polling,bulk,upstream,scale. BENCH_LARGE=1 adds a job of ten million, BENCH_QUICK=1 only shows that all of it runs.
 bench: deps
 	cd internal/bench && $(GO) test -v -count=1 -timeout=60m -run='^TestBench$$' .

@@ -59,6 +59,7 @@ func TestBench(t *testing.T) {
 		{"carried", b.carried},
 		{"latency", b.latency},
 		{"beside", b.besideJob},
+		{"neighbours", b.neighbours},
 		{"idle", b.idle},
 		{"polling", b.polling},
 		{"bulk", b.bulk},

@@ -33,6 +33,7 @@ func (r *results) goals() (all []goal) {
 	most("submit to final outcome, idle, p99", 10, " ms", r.values("latency", rescind, p99))
 	most("the same beside a job of a million: p50, times idle", 2, "", times("latency", p50, besideMillion, rescind))
 	most("the same beside a job of a million: p99, times idle", 2, "", times("latency", p99, besideMillion, rescind))
+	most("the same beside 32 clients of another account: p99, times without them", 5, "", times("neighbours", p99, besideClients, rescind))
 	most("idle API and worker, of a core", 1, " %", r.values("idle", rescind, ofACore))
 	for _, size := range jobSizes(true) {
 		least("a job of "+thousands(int64(size))+", times COPY, UPDATE, UPDATE", 1.5, times("bulk", items(size), rescind, byHand))

@@ -13,6 +13,7 @@ const (
 	rescind       = "rescind"
 	embedded      = "rescind, embedded"
 	besideMillion = "rescind, beside a job of a million"
+	besideClients = "rescind, beside 32 clients of another account"
 	bareFloor     = "echo, asynq: no database"
 	asynqRow      = "echo, INSERT, asynq"
 	riverPlain    = "River"
