@@ -47,12 +47,12 @@ func (p *program) help(t *testing.T, command ...string) string {
 	return string(out)
 }
 
-// check reports what --help does not know of a line's words after the program's name. It returns an empty string when
-// all of it is known.
+// check describes a command or flag that --help does not list. words are those after the program's name. It returns an
+// empty string if --help lists all of them.
 func (p *program) check(t *testing.T, words []string) string {
 	t.Helper()
 	if len(p.commands) == 0 { // The worker has one argument, which its usage names.
-		if len(words) > 0 && (len(words) > 1 || !strings.Contains(p.help(t), words[0])) {
+		if len(words) > 0 && (len(words) > 1 || !regexp.MustCompile(`\b`+words[0]+`\b`).MatchString(p.help(t))) {
 			return "its usage has no " + strings.Join(words, " ")
 		}
 		return ""
@@ -71,9 +71,8 @@ func (p *program) check(t *testing.T, words []string) string {
 	}
 	if p.flags[command] == nil {
 		help := p.help(t, strings.Fields(command)...)
-		p.flags[command] = regexp.MustCompile(`(?m)^ +(?:-h, )?(--[a-z-]+)`).FindAllString(help, -1)
-		for i, flag := range p.flags[command] {
-			p.flags[command][i] = flag[strings.Index(flag, "--"):]
+		for _, flag := range regexp.MustCompile(`(?m)^ +(?:-h, )?(--[a-z-]+)`).FindAllStringSubmatch(help, -1) {
+			p.flags[command] = append(p.flags[command], flag[1])
 		}
 	}
 	for _, word := range words {

@@ -37,10 +37,10 @@ func rows(t *testing.T, text, header string) (cells [][]string) {
 	return cells
 }
 
-// column returns what stands in code spans in one column.
-func column(cells [][]string, n int) (names []string) {
+// names returns what stands in code spans in the first column.
+func names(cells ...[]string) (names []string) {
 	for _, row := range cells {
-		for _, span := range codeSpan.FindAllStringSubmatch(row[n], -1) {
+		for _, span := range codeSpan.FindAllStringSubmatch(row[0], -1) {
 			names = append(names, span[1])
 		}
 	}
@@ -64,7 +64,7 @@ func TestDocuments_Settings(t *testing.T) {
 	defaults := make(map[string]string)
 	for _, row := range rows(t, read(t, "docs", "settings.md"), "setting") {
 		values := codeSpan.FindAllStringSubmatch(row[1], -1)
-		for i, name := range column([][]string{row}, 0) {
+		for i, name := range names(row) {
 			if defaults[name] = row[1]; i < len(values) {
 				defaults[name] = values[i][1]
 			}
@@ -84,7 +84,7 @@ func TestDocuments_Settings(t *testing.T) {
 // TestDocuments_Tables compares the list of what grows with the tables of both stores.
 func TestDocuments_Tables(t *testing.T) {
 	created := regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
-	documented := column(rows(t, read(t, "docs", "backup.md"), "table"), 0)
+	documented := names(rows(t, read(t, "docs", "backup.md"), "table")...)
 	for _, store := range []string{"postgres", "sqlite"} {
 		var tables []string
 		files, err := filepath.Glob(filepath.Join(root, "internal", store, "migrations", "*.sql"))
@@ -135,10 +135,10 @@ func TestDocuments_API(t *testing.T) {
 		}
 		return values
 	}
-	same(t, "statuses of a revocation", column(rows(t, text, "status"), 0), enum("Result", "status"))
-	same(t, "statuses of an email", column(rows(t, text, "notification.status"), 0), enum("Result", "notification"))
-	same(t, "states of a job", column(rows(t, text, "state"), 0), enum("Job", "state"))
-	same(t, "codes of a fault", column(rows(t, text, "code of a fault"), 0), enum("Fault", "code"))
+	same(t, "statuses of a revocation", names(rows(t, text, "status")...), enum("Result", "status"))
+	same(t, "statuses of an email", names(rows(t, text, "notification.status")...), enum("Result", "notification"))
+	same(t, "states of a job", names(rows(t, text, "state")...), enum("Job", "state"))
+	same(t, "codes of a fault", names(rows(t, text, "code of a fault")...), enum("Fault", "code"))
 
 	var routes []string
 	codes := []string{
@@ -168,7 +168,7 @@ func TestDocuments_API(t *testing.T) {
 	same(t, "errors", documented, codes)
 	documented = nil
 	for _, row := range rows(t, text, "route") {
-		for _, route := range column([][]string{row}, 0) {
+		for _, route := range names(row) {
 			documented = append(documented, route+" "+strings.Trim(row[1], "`"))
 		}
 	}
