@@ -287,10 +287,10 @@ func TestCompose_Manual(t *testing.T) {
 			profiles[profile] = true
 		}
 	}
-	line := regexp.MustCompile(`docker compose ((?:--profile \S+\s)?)(up|run|exec|stop|down|build|ps)\b([^&|<#\x60)(]*)`)
+	line := regexp.MustCompile(`docker compose ((?:--profile \S+\s)?)(up|run|exec|stop|down|build|ps)\b([^&|<#)(\n]*)`)
 	text := read(t, root, "docker-compose.yml")
 	for _, d := range documents(t) {
-		text += "\n" + strings.Join(d.code, "\n")
+		text += "\n" + strings.ReplaceAll(strings.Join(d.code, "\n"), "\\\n", " ")
 	}
 	lines := line.FindAllStringSubmatch(text, -1)
 	if len(lines) < 10 {
@@ -300,7 +300,7 @@ func TestCompose_Manual(t *testing.T) {
 		if profile := strings.TrimSpace(strings.TrimPrefix(l[1], "--profile ")); profile != "" && !profiles[profile] {
 			t.Errorf("%q: there is no such profile", l[0])
 		}
-		for word := range strings.FieldsSeq(strings.SplitN(l[3], "\n", 2)[0]) {
+		for word := range strings.FieldsSeq(l[3]) {
 			if strings.HasPrefix(word, "-") || strings.Contains(word, "=") {
 				continue
 			}
