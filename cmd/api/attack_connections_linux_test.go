@@ -145,7 +145,7 @@ func TestAttacks(t *testing.T) {
 		t.Run("headers that never end", func(t *testing.T) { t.Parallel(); b.slowHeaders(t) })
 		t.Run("a body that never ends", func(t *testing.T) {
 			t.Parallel()
-			status := b.send(t, "POST /assessments/invite/revoke HTTP/1.1\r\nHost: x\r\napiKey: "+b.key+
+			status := b.send(t, "POST /assessments/invite/revoke HTTP/1.1\r\nHost: localhost\r\napiKey: "+b.key+
 				"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 			if status != http.StatusRequestTimeout {
 				t.Errorf("status %d", status)
@@ -207,7 +207,7 @@ func (b *besieged) connect(used bool) (net.Conn, error) {
 	if err != nil || !used {
 		return conn, err
 	}
-	if _, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
+	if _, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err == nil {
 		var res *http.Response
 		if res, err = http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
 			return conn, res.Body.Close()
@@ -223,7 +223,7 @@ func (b *besieged) slowHeaders(t *testing.T) {
 	for range 100 {
 		conn := b.dial(t)
 		slow.Go(func() {
-			_, err := io.WriteString(conn, "GET /jobs HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+			_, err := io.WriteString(conn, "GET /jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
 			for ; err == nil; time.Sleep(200 * time.Millisecond) { // a byte now and then, as long as it is taken
 				_, err = io.WriteString(conn, "x")
 			}
@@ -242,7 +242,7 @@ func (b *besieged) unread(t *testing.T, job string) {
 	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	_, err := io.WriteString(conn, "GET /jobs/"+job+"/results HTTP/1.1\r\nHost: x\r\nX-Request-Id: unread\r\nAccept: application/x-ndjson\r\napiKey: "+b.key+"\r\n\r\n")
+	_, err := io.WriteString(conn, "GET /jobs/"+job+"/results HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: unread\r\nAccept: application/x-ndjson\r\napiKey: "+b.key+"\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,12 +258,12 @@ func (b *besieged) unread(t *testing.T, job string) {
 
 func (b *besieged) headerFloods(t *testing.T) {
 	refused := 0
-	const begin = "GET /revocations HTTP/1.1\r\nHost: x\r\n"
+	const begin = "GET /revocations HTTP/1.1\r\nHost: localhost\r\n"
 	for name, flood := range map[string]string{
 		"a large one":    begin + "X-Large: " + strings.Repeat("x", 4<<20) + "\r\n\r\n",
 		"many":           begin + strings.Repeat("x: y\r\n", 1<<20) + "\r\n",
 		"many keys":      begin + strings.Repeat("apiKey: "+b.key+"\r\n", 10_000) + "\r\n",
-		"a long address": "GET /" + strings.Repeat("x", 4<<20) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		"a long address": "GET /" + strings.Repeat("x", 4<<20) + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {
 		for range 20 {
 			// Where more is on its way than was read, the connection can be reset before the answer is there.

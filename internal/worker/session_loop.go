@@ -13,8 +13,11 @@ import (
 // the session's state is shared with them.
 type sessionLoop struct {
 	*UpstreamRunner
+	// upstream is as the session began with it. The effects read it, so it does not change.
 	upstream revocation.Upstream
 	target   revocation.Target
+	// hold is the upstream's hold as it was logged last. It belongs to the goroutine of run.
+	hold revocation.Hold
 	// work is the context of what has begun: a stop does not break it off.
 	work context.Context //nolint:containedctx // a loop is one call of run
 	// waiting is the context of what is given up when the session ends.
@@ -28,7 +31,7 @@ func (c *UpstreamRunner) run(ctx context.Context, upstream revocation.Upstream, 
 	work := context.WithoutCancel(ctx)
 	waiting, endWaiting := context.WithCancel(work)
 	l := &sessionLoop{
-		UpstreamRunner: c, upstream: upstream, target: target, work: work, waiting: waiting,
+		UpstreamRunner: c, upstream: upstream, hold: upstream.Hold, target: target, work: work, waiting: waiting,
 		events: make(chan any, target.Concurrency),
 	}
 	defer l.effects.Wait()
@@ -159,13 +162,13 @@ func (l *sessionLoop) renew(calls []revocation.Call) error {
 // announce logs what a group of replies means for the upstream.
 func (l *sessionLoop) announce(verdict judgement) {
 	switch {
-	case verdict.hold != "" && verdict.hold != l.upstream.Hold:
+	case verdict.hold != "" && verdict.hold != l.hold:
 		l.log.Warn("calls to an upstream are held back",
 			"account_id", l.target.Account, "reason", string(verdict.hold), "duration", verdict.length)
-		l.upstream.Hold = verdict.hold
+		l.hold = verdict.hold
 	case verdict.release:
 		l.log.Info("an upstream takes calls again", "account_id", l.target.Account)
-		l.upstream.Hold = ""
+		l.hold = ""
 	}
 }
 
