@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Account is a customer of the assessment platform. Everything else belongs to one.
+// Account is a customer of the assessment platform: the tenant to which all other data belongs.
 type Account struct {
 	ID string
-	// Name is the company's, as its candidates know it.
+	// Name is the company's name, as its candidates know it.
 	Name string
 	// Contact is the address that candidates may write to; empty for none.
 	Contact string
-	// PlanChangedAt is the latest plan change; zero: never.
+	// PlanChangedAt is the time of the latest plan change; zero if there was none.
 	PlanChangedAt time.Time
 	// Upstream is nil for an account whose invites are in this service's database.
 	Upstream *Upstream
@@ -27,7 +27,7 @@ type AccountChange struct {
 	ID      string
 	Name    *string
 	Contact *string
-	// PlanChangedAt set to the zero time takes the plan change away.
+	// PlanChangedAt set to the zero time removes the plan change.
 	PlanChangedAt *time.Time
 	// Upstream changes where the invites are.
 	Upstream *UpstreamChange
@@ -35,9 +35,9 @@ type AccountChange struct {
 
 // UpstreamChange gives an account an upstream or changes the fields that are not nil. Any change ends a hold.
 type UpstreamChange struct {
-	// URL is the base; empty takes the upstream away.
+	// URL is the base URL; empty removes the upstream.
 	URL *string
-	// SealedKey is needed with the first URL.
+	// SealedKey is required with the first URL.
 	SealedKey   []byte
 	Rate        *float64
 	Concurrency *int
@@ -46,8 +46,8 @@ type UpstreamChange struct {
 // MaxAccountID bounds an account's id, in bytes.
 const MaxAccountID = 64
 
-// ValidAccountID tells whether id has 1 to MaxAccountID letters, digits, dots, dashes and underscores of
-// ASCII, a letter or a digit first, so that it can stand in a file name, a label and a log line as it is.
+// ValidAccountID reports whether id consists of 1 to MaxAccountID ASCII letters, digits, dots, dashes and underscores and
+// begins with a letter or a digit. Such an id needs no escaping in a file name, a label or a log line.
 func ValidAccountID(id string) bool {
 	if id == "" || len(id) > MaxAccountID || strings.ContainsRune(".-_", rune(id[0])) {
 		return false
@@ -62,31 +62,31 @@ func ValidAccountID(id string) bool {
 	return true
 }
 
-// Scope is something that an API key allows.
+// Scope is a permission of an API key.
 type Scope string
 
 const (
-	// ScopeRevoke allows to submit revocations and jobs.
+	// ScopeRevoke permits submitting revocations and jobs.
 	ScopeRevoke Scope = "revoke"
-	// ScopeRead allows to poll, to list and to fetch results.
+	// ScopeRead permits polling, listing and fetching results.
 	ScopeRead Scope = "read"
 )
 
-// Scopes are all there are.
+// Scopes lists every Scope.
 var Scopes = []Scope{ScopeRevoke, ScopeRead}
 
-// SecretHash is all that is kept of an API key's secret: SHA-256. The secret has 256 random bits, so there
-// is nothing to guess that a slow hash could protect.
+// SecretHash is the SHA-256 hash of an API key's secret, which is not stored itself. The secret has 256 random bits, so it
+// cannot be guessed and needs no slow hash.
 type SecretHash [sha256.Size]byte
 
-// HashSecret hashes a secret.
+// HashSecret returns the hash of a secret.
 func HashSecret(secret string) SecretHash { return sha256.Sum256([]byte(secret)) }
 
-// NewSecret makes the secret of an API key from 256 random bits. Its prefix lets scanners for leaked
-// secrets know it.
+// NewSecret returns a new secret for an API key, made of 256 random bits. Scanners for leaked secrets recognise its
+// prefix.
 func NewSecret() string {
 	var b [32]byte
-	rand.Read(b[:]) // it never fails, as its documentation says
+	rand.Read(b[:]) // it never returns an error
 	return "rescind_" + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
@@ -96,21 +96,21 @@ type APIKey struct {
 	Account   string
 	Hash      SecretHash
 	Scopes    []Scope
-	ExpiresAt time.Time // zero: never
-	RevokedAt time.Time // zero: not revoked
+	ExpiresAt time.Time // zero if it never expires
+	RevokedAt time.Time // zero if it is not revoked
 }
 
-// Valid tells whether the key opens anything at the time now.
+// Valid reports whether the key is neither expired nor revoked at the time now.
 func (k *APIKey) Valid(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// Allows tells whether the key has the scope.
+// Allows reports whether the key has the scope.
 func (k *APIKey) Allows(scope Scope) bool { return slices.Contains(k.Scopes, scope) }
 
 // Invite is one candidate's invitation to one assessment.
 type Invite struct {
-	// ReportID names it within its account, from 1.
+	// ReportID identifies the invite within its account. It is at least 1.
 	ReportID       int64
 	CandidateName  string
 	CandidateEmail string

@@ -1,18 +1,18 @@
 package revocation
 
-// Class is a kind of work that goes its own way to the workers.
+// Class is a kind of work that has a queue of its own.
 type Class string
 
 const (
-	// ClassSingle is what was submitted singly.
+	// ClassSingle is the single revocations.
 	ClassSingle Class = "single"
-	// ClassItems are the items of jobs.
+	// ClassItems is the items of jobs.
 	ClassItems Class = "items"
-	// ClassUpstream is what has to be revoked at upstreams, singles and items.
+	// ClassUpstream is what has to be revoked at upstreams: singles and items.
 	ClassUpstream Class = "upstream"
-	// ClassMail are the emails.
+	// ClassMail is the emails.
 	ClassMail Class = "mail"
 )
 
-// Classes are all of them.
+// Classes lists every Class.
 var Classes = []Class{ClassSingle, ClassItems, ClassUpstream, ClassMail}

@@ -24,7 +24,7 @@ func TestDecide(t *testing.T) {
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Email: NotificationPending},
 		},
 		{
-			"what an upstream may have revoked is revoked, and its email is not sent a second time",
+			"in doubt, the invite is revoked and its email becomes UNKNOWN",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, InDoubt: true, Invite: open},
 			Decision{
 				Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, InDoubt: true,
@@ -32,12 +32,12 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		{
-			"nor is one sent that nobody asked for",
+			"in doubt without a request for the email, no email is added",
 			LockedRevocation{Ref: ref(1), ReportID: 7, InDoubt: true, Invite: open},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, InDoubt: true},
 		},
 		{
-			"revoked silently",
+			"revoked without an email",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Invite: open},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true},
 		},
@@ -47,7 +47,7 @@ func TestDecide(t *testing.T) {
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusAlreadyRevoked, Final: true, Notify: true},
 		},
 		{
-			"not allowed tells the plan change in UTC",
+			"not allowed, with the time of the plan change in UTC",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Final: true, Notify: true, Timestamp: "2025-01-15 08:32:45"},
 		},
@@ -57,7 +57,7 @@ func TestDecide(t *testing.T) {
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotFound, Final: true},
 		},
 		{
-			"a contended invite is no attempt and comes again",
+			"a contended invite counts no attempt and is retried",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Contended: true, DispatchCount: 1},
 			Decision{Ref: ref(1), ReportID: 7, Notify: true, Delay: 400 * time.Millisecond},
 		},
@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 		})
 	}
 
-	t.Run("an invite named several times is revoked once, by the first", rapid.MakeCheck(func(t *rapid.T) {
+	t.Run("an invite named several times is revoked once, by the first revocation", rapid.MakeCheck(func(t *rapid.T) {
 		held := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) LockedRevocation {
 			return LockedRevocation{
 				Ref:      Ref{Account: rapid.SampledFrom([]string{"acme", "bolt"}).Draw(t, "account")},
@@ -105,7 +105,7 @@ func TestDecideFailed(t *testing.T) {
 	}
 	for _, d := range got {
 		if d.Revokes || d.Email != "" || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
-			t.Errorf("a failed attempt says %+v", d)
+			t.Errorf("a failed attempt is decided as %+v", d)
 		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 )
 
-// Code is the stable name of what went wrong. Callers see it as it stands; it never changes its meaning.
+// Code identifies a kind of error. Responses contain it unchanged; its meaning never changes.
 type Code string
 
 const (
-	// CodeNotFound: there is no such thing in the account, or it is another account's.
+	// CodeNotFound: the account has no such invite, revocation or job. Another account may have it.
 	CodeNotFound Code = "not_found"
 	// CodeInvalid: a value is of the wrong type or out of range.
 	CodeInvalid Code = "invalid"
@@ -17,34 +17,34 @@ const (
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
 	// CodeTooManyItems: a job has more items than are accepted.
 	CodeTooManyItems Code = "too_many_items"
-	// CodeUploadInProgress: the idempotency key belongs to an upload that still runs.
+	// CodeUploadInProgress: the idempotency key belongs to an upload that has not ended.
 	CodeUploadInProgress Code = "upload_in_progress"
-	// CodeJobEnded: the job has ended, or its upload was given up.
+	// CodeJobEnded: the job has ended, or its upload was dropped.
 	CodeJobEnded Code = "job_ended"
 	// CodeJobRunning: the job has not ended.
 	CodeJobRunning Code = "job_running"
-	// CodeRetryRunning: another retry of the job has not ended. The error's Job names it.
+	// CodeRetryRunning: another retry of the job has not ended. The error's Job is its id.
 	CodeRetryRunning Code = "retry_running"
-	// CodeOutcomeUnknown: the connection to the database broke while committing; what was asked may or may
-	// not have been accepted.
+	// CodeOutcomeUnknown: the connection to the database broke during a commit. The request may or may not have been
+	// accepted.
 	CodeOutcomeUnknown Code = "outcome_unknown"
 
-	// CodeUnavailable: the database cannot be reached or does not serve now. Nothing was written.
+	// CodeUnavailable: the database cannot be reached or does not accept requests now. Nothing was written.
 	CodeUnavailable Code = "unavailable"
-	// CodeConnectionLost: the connection to the database broke under a statement.
+	// CodeConnectionLost: the connection to the database broke during a statement.
 	CodeConnectionLost Code = "connection_lost"
-	// CodeDeadlock: the database chose this transaction to end a deadlock.
+	// CodeDeadlock: the database aborted this transaction to end a deadlock.
 	CodeDeadlock Code = "deadlock"
-	// CodeSerialization: the transaction collided with another and has to be run again.
+	// CodeSerialization: the transaction conflicted with another one and must be retried.
 	CodeSerialization Code = "serialization_failure"
-	// CodeLockTimeout: what the transaction needs is held by another for too long.
+	// CodeLockTimeout: another transaction holds a lock that this one needs, and did not release it in time.
 	CodeLockTimeout Code = "lock_timeout"
-	// CodeInternal: a fault of this program or of its database that no caller can mend.
+	// CodeInternal: a fault of this program or of its database. The caller cannot fix it.
 	CodeInternal Code = "internal"
 )
 
-// details tell an outcome's reader what a fault of the database means for the revocation. They are
-// sentences of our own, because a driver's message can carry values.
+// details describes, for readers of an outcome, what an error means for the revocation. A driver's message is not used,
+// because it can contain values.
 var details = map[Code]string{
 	CodeUnavailable:    "The database was not available.",
 	CodeConnectionLost: "The connection to the database broke.",
@@ -54,14 +54,14 @@ var details = map[Code]string{
 	CodeInternal:       "The attempt failed for an internal reason; the service's log says more.",
 }
 
-// Error is every error that this package and its stores give to their callers.
+// Error is the type of every error that the stores and the service return to their callers.
 type Error struct {
 	Code Code
-	// Detail is a sentence for the caller; it holds no value that the caller sent and no internals.
+	// Detail is a sentence for the caller. It contains no value that the caller sent and no internals.
 	Detail string
-	// Job is the job that the code speaks of; zero with all codes but CodeRetryRunning.
+	// Job is the running retry with CodeRetryRunning, and zero with every other code.
 	Job ID
-	// Err is the cause, for the log.
+	// Err is the cause, for the log; it may be nil.
 	Err error
 }
 
@@ -78,7 +78,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrorCode is the code of the first Error in err's chain, and CodeInternal for an error without one.
+// ErrorCode returns the code of the first Error in err's chain, or CodeInternal if there is none. It returns CodeInternal
+// for a nil error too.
 func ErrorCode(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
@@ -86,17 +87,18 @@ func ErrorCode(err error) Code {
 	return CodeInternal
 }
 
-// Failure is the reason of an attempt that did not succeed, as callers see it.
+// Failure is why an attempt failed, as callers see it.
 type Failure struct {
 	Code   Code
 	Detail string
 }
 
-// FailureOf returns what callers see of the error that made an attempt fail: its code, and a sentence of our own.
+// FailureOf returns what callers see of the error that made an attempt fail: its code, and a sentence that does not come
+// from the error.
 func FailureOf(err error) Failure {
 	code := ErrorCode(err)
 	if code == CodeOutcomeUnknown {
-		// Had it been committed, there would be no attempt to tell about.
+		// Nothing was committed: otherwise the attempt would have succeeded, and nothing would record its failure.
 		code = CodeConnectionLost
 	}
 	detail, ok := details[code]
@@ -106,9 +108,8 @@ func FailureOf(err error) Failure {
 	return Failure{Code: code, Detail: detail}
 }
 
-// CanIsolate tells whether a fault can come from a single row of a batch, so that the batch is worth
-// carrying out in halves: the rest must not wait for the one that is stuck. A database that is away fails
-// every half alike.
+// CanIsolate reports whether an error can be caused by a single row of a batch. If so, the batch should be carried out in
+// halves, so that the other rows need not wait for that row. If the database is unavailable, every half would fail.
 func CanIsolate(err error) bool {
 	switch ErrorCode(err) {
 	case CodeUnavailable, CodeConnectionLost, CodeOutcomeUnknown:

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// ID names a revocation, a job or an API key: a UUID of version 7 (RFC 9562), so that ids sort by the
-// millisecond they were made in.
+// ID identifies a revocation, a job or an API key. It is a UUID of version 7 (RFC 9562), so ids sort by the millisecond of
+// their creation.
 type ID [16]byte
 
-// ParseID reads the canonical form, 36 lower- or upper-case characters with dashes, and nothing else.
-// ok is false for everything that ID.String could not have written.
+// ParseID parses the canonical form, 36 characters with dashes, in lower or upper case. ok is false for any other form.
 func ParseID(s string) (id ID, ok bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return ID{}, false
@@ -24,7 +23,7 @@ func ParseID(s string) (id ID, ok bool) {
 	return id, true
 }
 
-// String is the canonical form in lower case.
+// String returns the canonical form in lower case.
 func (id ID) String() string {
 	var b [36]byte
 	hex.Encode(b[0:8], id[0:4])
@@ -36,20 +35,20 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
-// Time is when the id was made, in UTC, to the millisecond. It is the one record of a revocation's creation,
-// which is why a list ordered by id is a list ordered by creation.
+// Time returns when the id was made, in UTC, to the millisecond. A revocation's time of creation is stored nowhere else, so
+// a list ordered by id is ordered by creation.
 func (id ID) Time() time.Time {
 	ms := binary.BigEndian.Uint64(id[0:8]) >> 16
 	return time.UnixMilli(int64(ms)).UTC()
 }
 
-// IsZero tells that no id was given.
+// IsZero reports whether id is the zero ID, which stands for none.
 func (id ID) IsZero() bool { return id == ID{} }
 
-// Compare orders ids by creation.
+// Compare compares ids as bytes.Compare does. Ids made in an earlier millisecond are less.
 func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
-// FirstIDAt is the lowest id that can be made at t's millisecond or later: a bound for lists by time.
+// FirstIDAt returns the lowest id that can be made in t's millisecond: a bound for lists by time.
 func FirstIDAt(t time.Time) ID {
 	var id ID
 	ms := max(t.UnixMilli(), 0)

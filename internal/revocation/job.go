@@ -7,79 +7,70 @@ import (
 	"time"
 )
 
-// Job is a bulk request: many revocations under one id. At every read its pending, retrying and counted items
-// are all there are.
+// Job is a bulk request: many revocations under one id. At every read Pending, Retrying and the sum of Counts add up to
+// Total.
 type Job struct {
 	ID      ID
 	Account string
-	// Label is the caller's, nil without one.
+	// Label is the caller's name for the job; nil if it has none.
 	Label *string
 	State JobState
-	// File is what was recognised of the file that it came in; nil for one that came in another form.
+	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
 	File *File
-	// RetryOf is the job whose failed items this one tries again; zero for none.
+	// RetryOf is the job whose failed items this one retries; zero if it is no retry.
 	RetryOf ID
-	// RequestedBy is the API key that asked.
+	// RequestedBy is the API key of the request.
 	RequestedBy ID
 
 	Total int
-	// Retrying are the items that wait for another attempt.
+	// Retrying counts the items that wait for another attempt.
 	Retrying int
 	Counts   Counts
 	Mails    MailCounts
 
-	// StartedAt is when the first item was taken up, FinishedAt when the last became final; zero before.
+	// StartedAt is when the first attempt on an item began, FinishedAt when the last item became final; zero before.
 	StartedAt  time.Time
 	FinishedAt time.Time
 
-	// ReadAt is the database's time of this reading. Since is a moment of the recent past, at which SinceDone
-	// items were final: what the speed is reckoned from.
+	// ReadAt is the time of this read, by the database's clock. Since is a recent time at which SinceDone items were
+	// final. ItemsPerSecond is computed from them.
 	ReadAt    time.Time
 	Since     time.Time
 	SinceDone int
 }
 
-// JobState is how far a job has come.
+// JobState is the state of a job.
 type JobState string
 
 const (
-	// JobReceiving is set at the first byte of an upload. Stored only: nobody sees such a job, or its items.
+	// JobReceiving is set at the first byte of an upload. Callers see neither such a job nor its items.
 	JobReceiving JobState = "RECEIVING"
-	// JobQueued is set when all items are durable. RUNNING follows, or the end at once.
+	// JobQueued is set when all items are durable.
 	JobQueued JobState = "QUEUED"
-	// JobRunning is set when the first item is taken up.
+	// JobRunning is set by the first attempt on an item.
 	JobRunning JobState = "RUNNING"
-	// JobCancelling is set by a caller on a job that has not ended: what is not carried out yet becomes
-	// CANCELLED.
+	// JobCancelling is set by a caller on a job that has not ended. Items that are not carried out yet become CANCELLED.
 	JobCancelling JobState = "CANCELLING"
-	// JobCompleted is set when the last item is final. An end.
+	// JobCompleted is set when the last item is final. The job has ended.
 	JobCompleted JobState = "COMPLETED"
-	// JobCancelled is set when the last item of a job that was cancelled is final. An end.
+	// JobCancelled is set when the last item of a job that was cancelled is final. The job has ended.
 	JobCancelled JobState = "CANCELLED"
-	// JobDropped is set on an upload that broke off, and on a job that has been kept for long enough. Stored
-	// only: nobody sees it any more, and it is deleted in small steps.
+	// JobDropped is set on an upload that was interrupted, and on a job whose retention has ended. Callers do not see it
+	// any more, and it is deleted in small steps.
 	JobDropped JobState = "DROPPED"
 )
 
-// Ended tells whether all items of the job are final.
+// Ended reports whether all items of the job are final.
 func (j *Job) Ended() bool { return j.State == JobCompleted || j.State == JobCancelled }
 
-// CreatedAt is when the upload began, in UTC, to the millisecond.
+// CreatedAt returns when the upload began, in UTC, to the millisecond.
 func (j *Job) CreatedAt() time.Time { return j.ID.Time() }
 
-// Pending are the items of which no attempt has ended.
+// Pending returns how many items have had no attempt yet.
 func (j *Job) Pending() int { return j.Total - j.Retrying - j.Counts.Sum() }
 
-// Progress is the part of the items that are final, from 0 to 1.
-func (j *Job) Progress() float64 {
-	if j.Total == 0 {
-		return 0
-	}
-	return float64(j.Counts.Sum()) / float64(j.Total)
-}
-
-// ItemsPerSecond is how many items became final a second: of late while the job runs, over all of it when it
-// has ended.
+// ItemsPerSecond returns how many items became final each second: since j.Since while the job runs, from its start to its
+// end once it has ended.
 func (j *Job) ItemsPerSecond() float64 {
 	done, took := j.Counts.Sum()-j.SinceDone, j.ReadAt.Sub(j.Since)
 	if j.Ended() {
@@ -91,10 +82,10 @@ func (j *Job) ItemsPerSecond() float64 {
 	return float64(done) / max(took, time.Millisecond).Seconds()
 }
 
-// maxETA bounds what is worth telling.
+// maxETA bounds the time for which an end is estimated.
 const maxETA = 365 * 24 * time.Hour
 
-// ETA is when the job will end if it goes on as of late; zero when that cannot be told.
+// ETA returns when the job will end at its present speed; zero if that is not known or more than a year away.
 func (j *Job) ETA() time.Time {
 	speed := j.ItemsPerSecond()
 	if j.Ended() || speed == 0 {
@@ -107,17 +98,17 @@ func (j *Job) ETA() time.Time {
 	return j.ReadAt.Add(time.Duration(left * float64(time.Second)))
 }
 
-// Counts are a job's final items by their status.
+// Counts counts a job's final items by their status.
 type Counts struct {
 	Revoked, AlreadyRevoked, NotAllowed, NotFound, ErrorRevoking, Invalid, Cancelled int
 }
 
-// Sum is the number of final items.
+// Sum returns the number of final items.
 func (c *Counts) Sum() int {
 	return c.Revoked + c.AlreadyRevoked + c.NotAllowed + c.NotFound + c.ErrorRevoking + c.Invalid + c.Cancelled
 }
 
-// Of is the counter of a final status; nil for any other.
+// Of returns the counter of a final status, or nil for any other status.
 func (c *Counts) Of(status Status) *int {
 	switch status {
 	case StatusRevoked:
@@ -139,34 +130,34 @@ func (c *Counts) Of(status Status) *int {
 	}
 }
 
-// MailCounts are the emails of a job's revoked items, by what callers see of them. Pending are those that are
-// not settled.
+// MailCounts counts the emails of a job's revoked items by their status, as callers see it. Pending counts the emails that
+// are not settled.
 type MailCounts struct {
 	Pending, Sent, Failed, Unknown, Delegated int
 }
 
 const (
-	// MaxJobItems bounds JOB_MAX_ITEMS: rows are numbered in 31 bits.
+	// MaxJobItems is the largest JOB_MAX_ITEMS: rows are numbered in 31 bits.
 	MaxJobItems = math.MaxInt32
-	// ChunkSize is how many rows of a job are carried out in one transaction. Larger ones cost less a row, up to
-	// about this; smaller ones let others in sooner.
+	// ChunkSize is how many rows of a job are carried out in one transaction. Larger chunks cost less per row, up to
+	// about this size. With smaller chunks, other work waits less.
 	ChunkSize = 2500
 )
 
-// JobID makes an id that a job can have: one whose last four bytes are free to number its items.
+// JobID returns id with its last four bytes set to 0, as a job's id must be: they number its items.
 func JobID(id ID) ID {
 	clear(id[12:])
 	return id
 }
 
-// Item is the id of a job's item: the job's own, with the row in its last four bytes. So a job's items are a
-// range of ids, in the order of the input.
+// Item returns the id of a job's item: the job's id with the row in its last four bytes. So the ids of a job's items are a
+// range in the order of the input.
 func (id ID) Item(row int) ID {
 	id[12], id[13], id[14], id[15] = byte(row>>24), byte(row>>16), byte(row>>8), byte(row) //nolint:gosec // MaxJobItems
 	return id
 }
 
-// Row is the number of an item's row, from 1. It means nothing for other ids.
+// Row returns the number of an item's row, from 1. id must be an item's.
 func (id ID) Row() int {
 	return int(id[12])<<24 | int(id[13])<<16 | int(id[14])<<8 | int(id[15])
 }
@@ -176,17 +167,17 @@ type JobCount struct {
 	Account string
 	Job     ID
 	Counts  Counts
-	// Retrying is the change of that number.
+	// Retrying is the change of that counter; it can be negative.
 	Retrying int
-	// Mails are the emails that were wanted and that no upstream is known to send, Unknown those of them that are
-	// UNKNOWN from the start. Delegated are those that the upstream sends.
+	// Mails counts the emails that were requested and that no upstream is known to send. Unknown counts those of them
+	// that are UNKNOWN from the start. Delegated counts the emails that the upstream sends.
 	Mails     int
 	Unknown   int
 	Delegated int
 }
 
-// CountDecisions gathers what decisions mean for their jobs, in the order of the jobs' keys, which is the
-// order in which every transaction locks them.
+// CountDecisions returns what decisions add to the counters of their jobs, ordered by account and job. Every transaction
+// locks jobs in this order.
 func CountDecisions(decisions []Decision) []JobCount {
 	type key struct {
 		account string

@@ -1,39 +1,39 @@
 package revocation
 
-// JobRoute names what an idempotency key of a job was sent to.
+// JobRoute is the route that an idempotency key of a job was sent to.
 type JobRoute string
 
-// The routes that make jobs.
+// The routes that create jobs.
 const (
 	RouteJobs  JobRoute = "jobs"
 	RouteRetry JobRoute = "retry"
 )
 
-// NewJob is a job at its beginning.
+// NewJob is what is known of a job when its upload begins.
 type NewJob struct {
 	ID          ID
 	Account     string
 	RequestedBy ID
 	RetryOf     ID
 	Route       JobRoute
-	// IdempotencyKey is empty for none.
+	// IdempotencyKey is empty if the request has none.
 	IdempotencyKey string
 }
 
-// Item is one row of a job. Row is its number, from 1; rows come in order and without gaps.
+// Item is one row of a job. Row is its number, from 1. Rows are added in order and without gaps.
 type Item struct {
 	Row      int
 	ReportID int64
-	// Notify is nil where the job's default counts.
+	// Notify is nil if the job's default applies.
 	Notify          *bool
 	ClientReference *string
-	// Invalid is why the row cannot be read; empty for one that can. ReportID is 0 then.
+	// Invalid is why the row cannot be read; empty if it can. If it is not empty, ReportID is 0.
 	Invalid string
 }
 
-// Size is about how many bytes of memory the item takes.
+// Size returns about how many bytes of memory the item uses.
 func (i *Item) Size() int {
-	const values = 64 // all but the texts
+	const values = 64 // all fields but the strings
 	n := values + len(i.Invalid)
 	if i.ClientReference != nil {
 		n += len(*i.ClientReference)
@@ -45,9 +45,9 @@ func (i *Item) Size() int {
 type FinalJob struct {
 	NewJob
 	Label *string
-	// File is what was recognised of the file that it came in; nil for one that came in another form.
+	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
 	File *File
-	// Notify is the default of items that do not say.
+	// Notify is the default for items whose Notify is nil.
 	Notify  bool
 	Total   int
 	Invalid int
@@ -58,10 +58,10 @@ type FinalJob struct {
 // JobFilter selects jobs of one account, newest first.
 type JobFilter struct {
 	Account string
-	// Before is the Next of the page before; zero for the first page.
+	// Before is the Next of the previous page; zero for the first page.
 	Before ID
 	Limit  int
-	// Scan is how many rows are read at most; 0: PageScan.
+	// Scan is the largest number of rows to read; 0 means PageScan.
 	Scan int
 }
 
@@ -70,9 +70,9 @@ type ResultFilter struct {
 	Account  string
 	Job      ID
 	Statuses StatusFilter
-	// After is the row of the Next of the page before; 0 for the first page.
+	// After is the row of the previous page's Next; 0 for the first page.
 	After int
 	Limit int
-	// Scan is how many rows are read at most; 0: PageScan.
+	// Scan is the largest number of rows to read; 0 means PageScan.
 	Scan int
 }

@@ -6,78 +6,79 @@ import (
 	"slices"
 )
 
-// Fingerprint is a hash of what an idempotency key is bound to.
+// Fingerprint is a hash of the values that an idempotency key is bound to.
 type Fingerprint [sha256.Size]byte
 
-// InviteKey names an invite among all accounts.
+// InviteKey identifies an invite among all accounts.
 type InviteKey struct {
 	Account  string
 	ReportID int64
 }
 
-// IdempotencyKey names an idempotency key among all accounts.
+// IdempotencyKey identifies an idempotency key among all accounts.
 type IdempotencyKey struct {
 	Account string
 	Key     string
 }
 
-// Binding ties an idempotency key to the revocation that its first request gave.
+// Binding binds an idempotency key to the revocation or job of the first request that used it.
 type Binding struct {
 	IdempotencyKey
 	Fingerprint Fingerprint
 	Target      ID
 }
 
-// UnderWay is a revocation that was submitted singly and is not final.
+// UnderWay is a single revocation that is not final.
 type UnderWay struct {
 	ID     ID
 	Notify bool
-	// Locked reports that another transaction holds it, so that its wish for an email cannot be changed now. A store may
-	// leave it false where no submission of the flush would change that.
+	// Locked reports that another transaction has locked the revocation, so Notify cannot be changed now. A store may
+	// leave it false if no submission of the flush changes Notify.
 	Locked bool
 }
 
-// FlushFacts is what a store reads before it writes a flush.
+// FlushFacts is what a store reads before it writes a flush, which is a batch of submissions.
 type FlushFacts struct {
-	// Bound are the idempotency keys of the flush that are in use.
+	// Bound contains the idempotency keys of the flush that are bound already.
 	Bound map[IdempotencyKey]Binding
-	// Invites are those of the flush's invites that exist; nil takes it that all do.
+	// Invites contains the invites of the flush that exist; nil means that all exist.
 	Invites map[InviteKey]bool
-	// UnderWay are the revocations of the flush's invites that can be joined.
+	// UnderWay contains the revocations under way for the invites of the flush, which submissions join.
 	UnderWay map[InviteKey]UnderWay
 }
 
 // FlushPlan is what a store has to write for a flush.
 type FlushPlan struct {
-	// Accepted answers for each submission, in their order.
+	// Accepted contains the answer to each submission, in the order of the flush.
 	Accepted []Accepted
-	// Insert are the new revocations, in the order of their invites' keys, with the email wish of all that
-	// joined them.
+	// Insert contains the new revocations, in the order of their invites' keys. Notify is set if any submission for the
+	// invite requests the email.
 	Insert []Submission
-	// EnableNotify are the revocations under way that must send the email from now on, in the order of their
-	// invites' keys. One that has become final since it was read makes the plan void.
+	// EnableNotify contains the revocations under way whose Notify must be set, in the order of their invites' keys. If
+	// one of them has become final since it was read, the plan must not be carried out.
 	EnableNotify []EnableNotify
-	// Bind are the idempotency keys to bind, in their order. One that has been bound since makes the plan
-	// void.
+	// Bind contains the idempotency keys to bind, in the order of the keys. If one of them has been bound since the facts
+	// were read, the plan must not be carried out.
 	Bind []Binding
 }
 
-// EnableNotify names a revocation under way that a submission joined, asking for the email.
+// EnableNotify identifies a revocation under way that a submission with Notify joined.
 type EnableNotify struct {
 	InviteKey
 	ID ID
 }
 
-// Compare orders invites the way every transaction locks them.
+// Compare compares invites by account and report. Every transaction locks invites in this order.
 func (k InviteKey) Compare(other InviteKey) int {
 	return cmp.Or(cmp.Compare(k.Account, other.Account), cmp.Compare(k.ReportID, other.ReportID))
 }
 
-// PlanFlush decides what becomes of each submission of a flush, as if they had come one after the other.
+// PlanFlush decides about each submission of a flush. The result is the same as if the submissions had come one after the
+// other, in their order.
 func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	plan := FlushPlan{Accepted: make([]Accepted, len(flush))}
-	fresh := make(map[InviteKey]int, len(flush)) // index into plan.Insert
-	wished := make(map[InviteKey]bool)
+	created := make(map[InviteKey]int, len(flush)) // index into plan.Insert
+	notified := make(map[InviteKey]bool)
 	bound := make(map[IdempotencyKey]Binding)
 	for i := range flush {
 		s := &flush[i]
@@ -98,15 +99,15 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 			continue
 		}
 		under, joined := facts.UnderWay[invite]
-		at, again := fresh[invite]
+		at, again := created[invite]
 		switch {
 		case joined && under.Locked && s.Notify && !under.Notify:
 			plan.Accepted[i].Err = errLocked
 			continue
 		case joined:
 			plan.Accepted[i].ID = under.ID
-			if s.Notify && !under.Notify && !wished[invite] {
-				wished[invite] = true
+			if s.Notify && !under.Notify && !notified[invite] {
+				notified[invite] = true
 				plan.EnableNotify = append(plan.EnableNotify, EnableNotify{invite, under.ID})
 			}
 		case again:
@@ -114,7 +115,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 			plan.Insert[at].Notify = plan.Insert[at].Notify || s.Notify
 		default:
 			plan.Accepted[i] = Accepted{ID: s.ID, Created: true}
-			fresh[invite] = len(plan.Insert)
+			created[invite] = len(plan.Insert)
 			plan.Insert = append(plan.Insert, *s)
 		}
 		if s.IdempotencyKey != "" {
@@ -133,7 +134,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	return plan
 }
 
-// ErrIdempotencyMismatch answers a request whose idempotency key is bound to other values.
+// ErrIdempotencyMismatch is the error for a request whose idempotency key is bound to other values.
 var ErrIdempotencyMismatch = &Error{
 	Code: CodeIdempotencyMismatch, Detail: "The Idempotency-Key was used for a request with other values.",
 }

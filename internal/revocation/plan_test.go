@@ -9,12 +9,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ledger is the simplest store there could be: it takes submissions one at a time. PlanFlush must give what
-// it gives.
+// ledger is a model of a store that accepts one submission at a time. PlanFlush must return the same answers.
 type ledger struct {
 	invites  map[InviteKey]bool
 	underWay map[InviteKey]UnderWay
-	locked   map[InviteKey]bool // by another transaction, and under way
+	locked   map[InviteKey]bool // under way, and locked by another transaction
 	bound    map[IdempotencyKey]Binding
 }
 
@@ -42,20 +41,20 @@ func (l *ledger) submit(s Submission) Accepted {
 }
 
 func TestPlanFlush(t *testing.T) {
-	t.Run("a flush gives what its submissions would give one after the other", rapid.MakeCheck(func(t *rapid.T) {
+	t.Run("a flush has the same result as its submissions one after the other", rapid.MakeCheck(func(t *rapid.T) {
 		l := &ledger{
 			invites: make(map[InviteKey]bool), underWay: make(map[InviteKey]UnderWay), bound: make(map[IdempotencyKey]Binding),
 		}
 		for _, account := range []string{"acme", "bolt"} {
 			for report := range int64(3) {
-				l.invites[InviteKey{account, report + 1}] = true // of reports 1 to 4
+				l.invites[InviteKey{account, report + 1}] = true // report 4 does not exist
 			}
 		}
-		made := byte(0)
+		created := byte(0)
 		draw := rapid.Custom(func(t *rapid.T) Submission {
-			made++
+			created++
 			return Submission{
-				ID:             ID{15: made},
+				ID:             ID{15: created},
 				Account:        rapid.SampledFrom([]string{"acme", "bolt"}).Draw(t, "account"),
 				ReportID:       rapid.Int64Range(1, 4).Draw(t, "report"),
 				Notify:         rapid.Bool().Draw(t, "notify"),
@@ -90,14 +89,14 @@ func TestPlanFlush(t *testing.T) {
 			if diff := cmp.Diff(l.bound, facts.Bound); diff != "" {
 				t.Fatalf("bound after the flush: %s", diff)
 			}
-			for invite := range l.underWay { // some become final
-				if rapid.Bool().Draw(t, fmt.Sprintf("%v ends", invite)) {
+			for invite := range l.underWay {
+				if rapid.Bool().Draw(t, fmt.Sprintf("%v becomes final", invite)) {
 					delete(l.underWay, invite)
 				}
 			}
 		}
 	}))
-	t.Run("what is written comes in the order of its keys", rapid.MakeCheck(func(t *rapid.T) {
+	t.Run("rows are written in the order of their keys", rapid.MakeCheck(func(t *rapid.T) {
 		facts := FlushFacts{Invites: make(map[InviteKey]bool), UnderWay: make(map[InviteKey]UnderWay)}
 		flush := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Submission {
 			s := Submission{Account: rapid.StringN(1, 3, -1).Draw(t, "account"), ReportID: rapid.Int64Range(1, 9).Draw(t, "report"), Notify: true}
@@ -117,15 +116,15 @@ func TestPlanFlush(t *testing.T) {
 		}
 		for i := 1; i < len(plan.EnableNotify); i++ {
 			if plan.EnableNotify[i-1].Compare(plan.EnableNotify[i].InviteKey) >= 0 {
-				t.Fatalf("wishes %d and %d are out of order or the same", i-1, i)
+				t.Fatalf("EnableNotify %d and %d are out of order or the same", i-1, i)
 			}
 		}
 	}))
 }
 
 func applyPlan(facts FlushFacts, plan FlushPlan) {
-	for _, w := range plan.EnableNotify {
-		facts.UnderWay[w.InviteKey] = UnderWay{ID: w.ID, Notify: true}
+	for _, n := range plan.EnableNotify {
+		facts.UnderWay[n.InviteKey] = UnderWay{ID: n.ID, Notify: true}
 	}
 	for _, s := range plan.Insert {
 		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{ID: s.ID, Notify: s.Notify}

@@ -2,23 +2,23 @@ package revocation
 
 import "context"
 
-// Queue carries work to the workers. It may lose everything: the dispatcher finds what was lost.
+// Queue sends tasks to the workers. It may lose any of them: the dispatcher finds in the database what was lost.
 type Queue interface {
-	// EnqueueRevocations sends one batch. Its task is named by the first Ref and dispatch count, so that sending it
-	// twice is the same as once.
+	// EnqueueRevocations sends a batch as one task. The task's id is made of the first Ref and the dispatch count, so a
+	// batch that is sent twice is queued once.
 	EnqueueRevocations(ctx context.Context, dispatchCount int, batch []Ref) error
-	// EnqueueNotifications sends one batch of emails, named likewise.
+	// EnqueueNotifications sends a batch of emails in the same way.
 	EnqueueNotifications(ctx context.Context, batch []NotificationRef) error
-	// EnqueueAccountTasks gives each account its turns of a kind, a few that can go on side by side. One that is
-	// queued or under way already is not added, so that what a job holds in the queue is bounded whatever its
-	// size, and every account gets its fair share.
+	// EnqueueAccountTasks sends the account tasks of a kind for each account: a few, which can run at the same time. A
+	// task that is queued or running already is not added. So the number of tasks in the queue does not grow with the
+	// size of a job, and every account gets its fair share.
 	EnqueueAccountTasks(ctx context.Context, kind AccountTask, accounts []string) error
-	// Ready tells why nothing can be enqueued now; nil when it can.
+	// Ready returns an error if nothing can be enqueued now.
 	Ready(ctx context.Context) error
 }
 
-// AccountTask is a kind of work that accounts take turns in: whoever carries out a turn finds in the database what
-// there is to do for the account.
+// AccountTask is a kind of account task. The worker that runs the task finds in the database what there is to do for the
+// account.
 type AccountTask string
 
 const (
@@ -26,23 +26,23 @@ const (
 	JobsTask AccountTask = "jobs"
 	// UpstreamTask makes the account's calls to its upstream.
 	UpstreamTask AccountTask = "upstream"
-	// MailTask sends the emails of its jobs.
+	// MailTask sends the emails of the account's jobs.
 	MailTask AccountTask = "mails"
 )
 
-// Outcomes tells whoever waits, in any process, that there is something new to read about ids. It may lose
-// them.
+// Outcomes wakes the requests that wait for outcomes, in all processes.
 type Outcomes interface {
+	// Publish announces that revocations or jobs have changed and can be read again. Announcements may be lost.
 	Publish(ctx context.Context, ids []ID) error
 }
 
-// NotificationRef names one email to send: what a task carries.
+// NotificationRef identifies one email to send. Tasks carry it.
 type NotificationRef struct {
 	Account    string
 	Revocation ID
-	// Claims counts how often a worker had claimed the email when the Ref was made; a Ref is stale after
-	// the next.
+	// Claims counts how often workers had claimed the email when the NotificationRef was made. The next claim makes the
+	// NotificationRef stale.
 	Claims int
-	// DispatchCount counts how often it has been enqueued by a dispatcher.
+	// DispatchCount counts how often a dispatcher has enqueued the email.
 	DispatchCount int
 }

@@ -6,32 +6,32 @@ import "time"
 type Revocation struct {
 	ID      ID
 	Account string
-	// ReportID is 0 with INVALID alone.
+	// ReportID is at least 1, and 0 if Status is INVALID.
 	ReportID int64
-	// Job is the one that it is an item of; zero for one that was submitted singly.
+	// Job is the job that it is an item of; zero for a single revocation.
 	Job ID
-	// Notify tells whether the candidate is to be told by email.
+	// Notify reports whether the candidate is to be notified by email.
 	Notify bool
-	// ClientReference comes back as the caller sent it; nil when there was none.
+	// ClientReference is returned as the caller sent it; nil if there was none.
 	ClientReference *string
-	// RequestedBy is the API key that asked first.
+	// RequestedBy is the API key of the first request for it.
 	RequestedBy ID
 
 	Status Status
-	// Final tells that Status will not change any more; only ERROR_REVOKING can be either.
+	// Final reports that Status will not change any more. ERROR_REVOKING can be final or not.
 	Final bool
-	// Invalid is why a row with the status INVALID cannot be read; empty otherwise.
+	// Invalid is why the row cannot be read if Status is INVALID; empty otherwise.
 	Invalid string
-	// Inferred tells that REVOKED was concluded: the upstream said that the invite is revoked already, after an
-	// attempt of ours that may have done it.
+	// Inferred reports that REVOKED was inferred: the upstream answered that the invite is already revoked, and an
+	// earlier attempt of this service may have revoked it.
 	Inferred bool
-	// Timestamp is NOT_ALLOWED's, in the documented format; empty otherwise.
+	// Timestamp is set if Status is NOT_ALLOWED, in TimestampLayout or as the upstream sent it; empty otherwise.
 	Timestamp string
-	// Attempts counts those that have ended.
+	// Attempts counts the attempts that have ended.
 	Attempts int
-	// NextAttemptAt is when the next attempt becomes due; zero when none is.
+	// NextAttemptAt is when the next attempt is due; zero if there is none.
 	NextAttemptAt time.Time
-	// LastError tells why the last attempt failed; nil unless Status is ERROR_REVOKING.
+	// LastError is why the last attempt failed; nil unless Status is ERROR_REVOKING.
 	LastError    *Failure
 	Notification Notification
 
@@ -45,10 +45,10 @@ type Notification struct {
 	Attempts int
 }
 
-// CreatedAt is when the request was accepted, in UTC, to the millisecond.
+// CreatedAt returns when the request was accepted, in UTC, to the millisecond.
 func (r *Revocation) CreatedAt() time.Time { return r.ID.Time() }
 
-// Message is the sentence that goes with the status.
+// Message returns the sentence that describes the status.
 func (r *Revocation) Message() string {
 	if r.Status == StatusInvalid {
 		return r.Invalid
@@ -56,11 +56,11 @@ func (r *Revocation) Message() string {
 	return r.Status.Message()
 }
 
-// HasOutcome tells that at least one attempt has ended, which is what a submission waits for.
+// HasOutcome reports whether at least one attempt has ended. A submission waits for that.
 func (r *Revocation) HasOutcome() bool { return r.Status != StatusPending }
 
-// ShownNotification derives what callers see of the email from what is stored: row is the notification's
-// own status, empty while there is no such row. Every store uses it, so that all tell the same.
+// ShownNotification returns the email's status as callers see it. row is the stored status of the notification, empty if
+// there is no such row. Both stores use it, so they return the same.
 func ShownNotification(notify, final bool, status Status, row NotificationStatus) NotificationStatus {
 	switch {
 	case row == NotificationClaimed || row == NotificationCommitted:
@@ -79,22 +79,21 @@ func ShownNotification(notify, final bool, status Status, row NotificationStatus
 // Filter selects revocations of one account, newest first.
 type Filter struct {
 	Account string
-	// ReportID and JobID select when they are not zero.
+	// ReportID and JobID select only if they are not zero.
 	ReportID int64
 	Statuses StatusFilter
 	JobID    ID
-	// CreatedAfter and CreatedBefore are both excluded; zero: no bound.
+	// CreatedAfter and CreatedBefore are exclusive bounds; zero means no bound.
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-	// Before is the Next of the page before; zero for the first page.
+	// Before is the Next of the previous page; zero for the first page.
 	Before ID
 	Limit  int
-	// Scan is how many rows are read at most; 0: PageScan.
+	// Scan is the largest number of rows to read; 0 means PageScan.
 	Scan int
 }
 
-// IDRange is what the filter says of ids, since creation is part of them: low <= id < high. A zero high is
-// no bound.
+// IDRange returns the range of ids that the filter's times and Before select: low <= id < high. A zero high is no bound.
 func (f Filter) IDRange() (low, high ID) {
 	if !f.CreatedAfter.IsZero() {
 		low = FirstIDAt(f.CreatedAfter.Add(time.Millisecond))

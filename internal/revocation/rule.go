@@ -2,19 +2,19 @@ package revocation
 
 import "time"
 
-// TimestampLayout is the documented endpoint's format of NOT_ALLOWED's timestamp. That documentation names
-// neither the zone nor the moment: here it is the account's latest plan change, in UTC.
+// TimestampLayout is the documented endpoint's format of the timestamp with NOT_ALLOWED. Its documentation defines neither
+// the time nor its zone: here it is the account's latest plan change, in UTC.
 const TimestampLayout = "2006-01-02 15:04:05"
 
-// InviteState is what the rule needs to know of an invite.
+// InviteState is what Rule needs to know about an invite.
 type InviteState struct {
 	SentAt  time.Time
 	Revoked bool
 }
 
-// Rule decides what becomes of a request to revoke an invite, given the account's latest plan change (the
-// zero time: never). An invite that is revoked stays so, whatever its dates; one sent before the plan change
-// may not be revoked; one sent at that very moment or later may.
+// Rule returns the outcome of a request to revoke an invite. planChangedAt is the account's latest plan change; the zero
+// time means that there was none. The outcome is ALREADY_REVOKED if the invite is revoked, NOT_ALLOWED if it was sent before
+// the plan change, and REVOKED if it was sent at the time of the plan change or later.
 func Rule(invite InviteState, planChangedAt time.Time) Status {
 	switch {
 	case invite.Revoked:

@@ -5,22 +5,22 @@ import (
 	"encoding/binary"
 )
 
-// Submission is a request to revoke one invite. Its values have been validated: ReportID is positive,
-// ClientReference and IdempotencyKey are valid UTF-8 of at most 255 characters without NUL.
+// Submission is a request to revoke one invite. Its values are validated: ReportID is positive, and ClientReference and
+// IdempotencyKey are valid UTF-8 of at most 255 characters without NUL.
 type Submission struct {
-	// ID is the revocation's if a new one is made of this submission. The service sets it.
+	// ID becomes the revocation's id if this submission creates one. The service sets it.
 	ID              ID
 	Account         string
 	ReportID        int64
 	Notify          bool
 	ClientReference *string
 	RequestedBy     ID
-	// IdempotencyKey is empty for none.
+	// IdempotencyKey is empty if the request has none.
 	IdempotencyKey string
 }
 
-// Fingerprint is equal for submissions with equal values, defaults applied: what an idempotency key is
-// bound to.
+// Fingerprint returns a hash of the submission's values, with defaults applied. The submission's idempotency key is bound
+// to it.
 func (s *Submission) Fingerprint() Fingerprint {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 64), uint64(s.ReportID)) //nolint:gosec // it is positive
 	b = append(b, 0, 0)
@@ -34,7 +34,7 @@ func (s *Submission) Fingerprint() Fingerprint {
 	return sha256.Sum256(b)
 }
 
-// Pending is what a poll would tell of a submission that was just accepted.
+// Pending returns the revocation that the submission creates, as a poll returns it just after the submission.
 func (s *Submission) Pending() Revocation {
 	return Revocation{
 		ID: s.ID, Account: s.Account, ReportID: s.ReportID, Notify: s.Notify,
@@ -48,13 +48,14 @@ func (s *Submission) Pending() Revocation {
 // Locked reports whether another transaction has locked what the submission needs.
 func (a Accepted) Locked() bool { return a.Err != nil && ErrorCode(a.Err) == CodeLockTimeout }
 
-// Accepted is what became of one submission of a flush.
+// Accepted is the answer to one submission of a flush.
 type Accepted struct {
 	// ID is the revocation that the submission is now part of.
 	ID ID
-	// Created tells that this submission made it; otherwise it was joined or replayed.
+	// Created reports that this submission created it. Otherwise the submission joined it, or its idempotency key was
+	// bound to it.
 	Created bool
-	// Err is CodeNotFound, CodeIdempotencyMismatch or CodeLockTimeout when this submission, alone of its flush, was
-	// not accepted.
+	// Err is not nil if this submission was not accepted, whatever became of the others of the flush. Its code is
+	// CodeNotFound, CodeIdempotencyMismatch or CodeLockTimeout.
 	Err error
 }

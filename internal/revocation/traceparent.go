@@ -4,17 +4,18 @@ import "context"
 
 type traceParentKey struct{}
 
-// WithTraceParent notes under ctx what the work that is done or sent under it follows from: an opaque word for those who
-// trace. It goes along with tasks and means nothing here. An empty one changes nothing.
-func WithTraceParent(ctx context.Context, origin string) context.Context {
-	if origin == "" {
+// WithTraceParent returns a copy of ctx with the trace parent of the work that is done or sent with it. A trace parent is a
+// string that identifies the calling span; this package does not interpret it. Tasks carry it. If it is empty,
+// WithTraceParent returns ctx.
+func WithTraceParent(ctx context.Context, traceParent string) context.Context {
+	if traceParent == "" {
 		return ctx
 	}
-	return context.WithValue(ctx, traceParentKey{}, origin)
+	return context.WithValue(ctx, traceParentKey{}, traceParent)
 }
 
-// TraceParent is what WithTraceParent noted last; empty for nothing.
+// TraceParent returns the trace parent of ctx, or an empty string if it has none.
 func TraceParent(ctx context.Context) string {
-	origin, _ := ctx.Value(traceParentKey{}).(string)
-	return origin
+	traceParent, _ := ctx.Value(traceParentKey{}).(string)
+	return traceParent
 }

@@ -125,6 +125,12 @@ func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation
 	}
 }
 
+// canFollow reports whether a revocation that is not final can get the status next.
+func canFollow(status, next revocation.Status) bool {
+	open := status == revocation.StatusPending || status == revocation.StatusErrorRevoking
+	return open && next != revocation.StatusPending && next != revocation.StatusInvalid
+}
+
 // become makes a revocation what was decided about it.
 func (m *model) become(t *rapid.T, r *modelled, d revocation.Decision) {
 	r.due, r.work, r.claimed = !d.Final, !d.Final, false
@@ -137,7 +143,7 @@ func (m *model) become(t *rapid.T, r *modelled, d revocation.Decision) {
 	}
 	if want := m.rule(r.report); d.Status != revocation.StatusErrorRevoking && d.Status != want && !cancelling ||
 		cancelling && d.Status != revocation.StatusErrorRevoking && d.Status != revocation.StatusCancelled ||
-		!r.status.CanFollow(d.Status) {
+		!canFollow(r.status, d.Status) {
 		t.Fatalf("%s after %s, want %s (job: %+v)", d.Status, r.status, want, r.job)
 	}
 	r.status, r.final, r.attempts = d.Status, d.Final, d.Attempts()
