@@ -28,6 +28,7 @@ const (
 	// A caller's own words, which come back to the caller and go nowhere else.
 	canaryReference = "canaryreference"
 	canaryLabel     = "canarylabel"
+	canaryColumn    = "canarycolumn" // the name of a column, which a job shows as ignored
 )
 
 // aviary is the services with canaries in everything that they are given, and with ears at everything that they tell.
@@ -74,7 +75,7 @@ func (v *aviary) ask(key, method, path, body string, header ...string) (status i
 	place := fmt.Sprintf("the answer %d to %s %.40s", res.StatusCode, method, path)
 	looked := text
 	if res.StatusCode < http.StatusBadRequest {
-		looked = strings.NewReplacer(canaryReference, "", canaryLabel, "").Replace(text)
+		looked = strings.NewReplacer(canaryReference, "", canaryLabel, "", canaryColumn, "").Replace(text)
 	}
 	v.tells(place, looked)
 	for name, values := range res.Header {
@@ -221,7 +222,7 @@ func (v *aviary) work() {
 	}
 
 	for media, body := range map[string]string{
-		"text/csv":             "report_id,client_reference," + canaryHeader + "\n5," + canaryReference + ",\n" + canaryHeader + ",x\n",
+		"text/csv":             "report_id,client_reference," + canaryColumn + "\n5," + canaryReference + ",\n" + canaryHeader + ",x\n",
 		"application/x-ndjson": `{"report_id":6,"client_reference":"` + canaryReference + `"}` + "\n" + canaryHeader + "\n",
 		"application/json":     `{"report_ids":[7,14,"` + canaryHeader + `"],"label":"` + canaryLabel + `"}`,
 	} {
