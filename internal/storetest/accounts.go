@@ -32,11 +32,11 @@ var accountTests = []test{
 			f.must(f.SetAccount(f.Context(), step.change))
 			accounts, err := f.Accounts(f.Context())
 			f.must(err)
-			f.same("accounts", 3, len(accounts))
-			f.same("account", step.want, accounts[1])
+			f.equal("accounts", 3, len(accounts))
+			f.equal("account", step.want, accounts[1])
 		}
 	}},
-	{"what belongs to an upstream is refused while there is none", func(f *fixture) {
+	{"settings of an upstream are refused while the account has none", func(f *fixture) {
 		url, none := "https://platform.example", ""
 		key, rate, concurrency := []byte("sealed"), 5.0, 3
 		set := func(up revocation.UpstreamChange) error {
@@ -49,21 +49,21 @@ var accountTests = []test{
 			}
 			accounts, err := f.Accounts(f.Context())
 			f.must(err)
-			f.same("the rest of the change", revocation.Account{ID: acme, Name: "The acme company", Contact: "help@acme.example"}, accounts[0])
+			f.equal("the rest of the change", revocation.Account{ID: acme, Name: "The acme company", Contact: "help@acme.example"}, accounts[0])
 		}
 		refused()
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: key}}))
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{Rate: &rate, Concurrency: &concurrency}}))
 		found, err := f.Upstream(f.Context(), acme)
 		f.must(err)
-		f.same("upstream", &revocation.Upstream{Account: acme, URL: url, SealedKey: key, Rate: rate, Concurrency: concurrency}, found)
+		f.equal("upstream", &revocation.Upstream{Account: acme, URL: url, SealedKey: key, Rate: rate, Concurrency: concurrency}, found)
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &none}}))
 		refused()
 	}},
 	{"accounts are listed by id", func(f *fixture) {
 		accounts, err := f.Accounts(f.Context())
 		f.must(err)
-		f.same("accounts", []revocation.Account{
+		f.equal("accounts", []revocation.Account{
 			{ID: acme, Name: "The acme company", Contact: "help@acme.example"},
 			{ID: zenith, Name: "The zenith company", Contact: "help@zenith.example"},
 		}, accounts)
@@ -76,14 +76,14 @@ var accountTests = []test{
 		f.must(f.AddKey(f.Context(), newKey(acme)))
 		got, err := f.KeysByHash(f.Context(), []revocation.SecretHash{revocation.HashSecret("another"), key.Hash, key.Hash})
 		f.must(err)
-		f.same("key", []revocation.APIKey{key}, got)
+		f.equal("key", []revocation.APIKey{key}, got)
 		for _, hashes := range [][]revocation.SecretHash{nil, {revocation.HashSecret("another")}} {
 			none, err := f.KeysByHash(f.Context(), hashes)
 			f.must(err)
-			f.same("unknown ones", 0, len(none))
+			f.equal("unknown keys", 0, len(none))
 		}
 	}},
-	{"a key needs an account, and its secret is its own", func(f *fixture) {
+	{"a key needs an account and a secret that no other key has", func(f *fixture) {
 		f.code(revocation.CodeNotFound, f.AddKey(f.Context(), newKey("nobody")))
 		first, second := newKey(acme), newKey(zenith)
 		second.Hash = first.Hash
@@ -102,11 +102,11 @@ var accountTests = []test{
 		} {
 			got, err := f.Keys(f.Context(), account)
 			f.must(err)
-			f.same("keys of "+account, want, got)
+			f.equal("keys of "+account, want, got)
 		}
 		none, err := f.Keys(f.Context(), "nobody")
 		f.must(err)
-		f.same("nobody's keys", 0, len(none))
+		f.equal("nobody's keys", 0, len(none))
 	}},
 	{"a revoked key keeps the time of its first revocation", func(f *fixture) {
 		key, other := newKey(acme), newKey(acme)
@@ -119,35 +119,35 @@ var accountTests = []test{
 		}
 		f.must(f.RevokeKey(f.Context(), acme, key.ID))
 		second := f.keyOf(key)
-		f.same("revoked at", first.RevokedAt, second.RevokedAt)
+		f.equal("revoked at", first.RevokedAt, second.RevokedAt)
 		got := f.keyOf(other)
-		f.same("the other key", other, got)
+		f.equal("the other key", other, got)
 		f.code(revocation.CodeNotFound, f.RevokeKey(f.Context(), acme, uuidv7.New()))
 	}},
 	{"invites are added and replaced, and stay revoked", func(f *fixture) {
-		f.carryOut(f.fresh(request(1))...)
+		f.carryOut(f.submitNew(request(1))...)
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
 			{ReportID: 1, CandidateName: "Bea", SentAt: planChange},
 			{ReportID: 2, SentAt: planChange},
 			{ReportID: 99, SentAt: planChange},
 		}))
-		refs := f.fresh(request(1), request(2), request(3), request(99))
+		refs := f.submitNew(request(1), request(2), request(3), request(99))
 		f.carryOut(refs...)
 		f.status(refs[0], revocation.StatusAlreadyRevoked, true)
 		f.status(refs[1], revocation.StatusRevoked, true)
 		f.status(refs[2], revocation.StatusNotAllowed, true)
 		f.status(refs[3], revocation.StatusRevoked, true)
 	}},
-	{"of an invite that is given twice the last counts", func(f *fixture) {
+	{"of two invites with the same report id, the last is kept", func(f *fixture) {
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
 			{ReportID: 50, CandidateName: "first", CandidateEmail: "1@acme.example", SentAt: sentAt},
 			{ReportID: 51, SentAt: sentAt},
 			{ReportID: 50, CandidateName: "last", CandidateEmail: "2@acme.example", SentAt: sentAt},
 		}))
-		f.same("name", "last", f.claimEmail(f.revokedWithEmail(50), time.Hour).ToName)
+		f.equal("name", "last", f.claimEmail(f.revokedWithEmail(50), time.Hour).ToName)
 	}},
-	{"many invites at once, of which one that cannot be spoils all", func(f *fixture) {
+	{"one invalid invite makes the whole batch fail", func(f *fixture) {
 		many := make([]revocation.Invite, 5001)
 		for i := range many {
 			many[i] = revocation.Invite{ReportID: int64(i + 1000), SentAt: sentAt}
@@ -157,18 +157,18 @@ var accountTests = []test{
 		f.code(revocation.CodeInternal, f.UpsertInvites(f.Context(), acme, broken))
 		f.code(revocation.CodeNotFound, f.submit(request(1000))[0].Err)
 		f.must(f.UpsertInvites(f.Context(), acme, many))
-		f.fresh(request(1000), request(6000))
+		f.submitNew(request(1000), request(6000))
 	}},
 	{"invites need an account", func(f *fixture) {
 		f.code(revocation.CodeNotFound, f.UpsertInvites(f.Context(), "nobody", []revocation.Invite{{ReportID: 1, SentAt: sentAt}}))
 		f.code(revocation.CodeNotFound, f.UpsertInvites(f.Context(), "nobody", nil))
 	}},
-	{"a store that serves answers a ping", func(f *fixture) {
+	{"an open store answers a ping", func(f *fixture) {
 		f.must(f.Ping(f.Context()))
 	}},
 }
 
-// keyOf reads a key back by its hash.
+// keyOf reads a key by its hash.
 func (f *fixture) keyOf(key revocation.APIKey) revocation.APIKey {
 	f.Helper()
 	keys, err := f.KeysByHash(f.Context(), []revocation.SecretHash{key.Hash})

@@ -6,8 +6,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// waiting fails the test unless that much waits of each class, the oldest of it since one of the moments between
-// which this was submitted.
+// waiting fails the test unless want revocations of each class wait. It returns the backlog.
 func (f *fixture) waiting(want map[revocation.Class]int) revocation.Backlog {
 	f.Helper()
 	b, err := f.Backlog(f.Context())
@@ -21,11 +20,11 @@ func (f *fixture) waiting(want map[revocation.Class]int) revocation.Backlog {
 			got[class] = w.Count
 		}
 	}
-	f.same("waiting", want, got)
+	f.equal("waiting", want, got)
 	return b
 }
 
-// since fails the test unless the oldest of a class is what has this id.
+// since fails the test unless the oldest revocation of a class has this id.
 func (f *fixture) since(b revocation.Backlog, class revocation.Class, id revocation.ID) {
 	f.Helper()
 	if got := b.Waiting[class].Since; !got.Equal(id.Time()) {
@@ -34,15 +33,15 @@ func (f *fixture) since(b revocation.Backlog, class revocation.Class, id revocat
 }
 
 var backlogTests = []test{
-	{"an idle store has none", func(f *fixture) {
+	{"an idle store has no backlog", func(f *fixture) {
 		b := f.waiting(map[revocation.Class]int{})
-		f.same("held", 0, len(b.Held))
+		f.equal("held", 0, len(b.Held))
 	}},
-	{"singles wait until they are final, whatever account they are of", func(f *fixture) {
+	{"singles of all accounts wait until they are final", func(f *fixture) {
 		old := request(1)
 		old.ID = revocation.FirstIDAt(time.Now().Add(-time.Hour))
 		old.ID[15] = 1
-		refs := f.fresh(request(2), old, request(1, ofZenith))
+		refs := f.submitNew(request(2), old, request(1, ofZenith))
 		f.since(f.waiting(map[revocation.Class]int{revocation.ClassSingle: 3}), revocation.ClassSingle, old.ID)
 		f.attemptFails(time.Hour, refs[1])
 		f.since(f.waiting(map[revocation.Class]int{revocation.ClassSingle: 3}), revocation.ClassSingle, old.ID)
@@ -50,10 +49,10 @@ var backlogTests = []test{
 		f.carryOut(refs[2])
 		f.since(f.waiting(map[revocation.Class]int{revocation.ClassSingle: 1}), revocation.ClassSingle, refs[0].ID)
 	}},
-	{"items wait in chunks and by themselves, and only of jobs that are whole", func(f *fixture) {
+	{"items of finalized jobs wait, in chunks and with work items", func(f *fixture) {
 		f.upload(items(1, 2))
 		first := f.bulk(append(items(1, 2, 3), invalid("it is nonsense")))
-		f.bulk(items(1, 2), zeniths)
+		f.bulk(items(1, 2), ofZenithJob)
 		b := f.waiting(map[revocation.Class]int{revocation.ClassItems: 6})
 		f.since(b, revocation.ClassItems, first.ID)
 		f.spill(first)
@@ -63,7 +62,7 @@ var backlogTests = []test{
 		f.work(zenith)
 		f.waiting(map[revocation.Class]int{})
 	}},
-	{"emails wait until they are settled, of singles and of jobs", func(f *fixture) {
+	{"emails of singles and of jobs wait until they are settled", func(f *fixture) {
 		sent, kept := f.revokedWithEmail(1), f.revokedWithEmail(2)
 		f.settle(f.claimEmail(sent, time.Hour), revocation.Settlement{Status: revocation.NotificationSent})
 		f.since(f.waiting(map[revocation.Class]int{revocation.ClassMail: 1}), revocation.ClassMail, kept.ID)
@@ -71,26 +70,26 @@ var backlogTests = []test{
 		f.claimEmail(kept, time.Hour)
 		f.since(f.waiting(map[revocation.Class]int{revocation.ClassMail: 3}), revocation.ClassMail, kept.ID)
 	}},
-	{"what an account on an upstream has is of a class of its own", func(f *fixture) {
+	{"the work of an account on an upstream has its own class", func(f *fixture) {
 		url := "https://platform.example"
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{
 			ID: zenith, Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: []byte{1}},
 		}))
-		job := f.bulk(items(1, 2), zeniths)
+		job := f.bulk(items(1, 2), ofZenithJob)
 		f.bulk(items(1))
 		want := map[revocation.Class]int{revocation.ClassItems: 1, revocation.ClassUpstream: 2}
 		f.since(f.waiting(want), revocation.ClassUpstream, job.ID)
 		f.spill(job)
 		f.waiting(want)
-		single := f.fresh(request(3, ofZenith))
-		f.carryOut(single...) // which diverts it
+		single := f.submitNew(request(3, ofZenith))
+		f.carryOut(single...) // which routes it to the upstream
 		want[revocation.ClassUpstream]++
 		b := f.waiting(want)
-		f.same("held", 0, len(b.Held))
+		f.equal("held", 0, len(b.Held))
 		f.must(f.HoldUpstream(f.Context(), f.upstream(zenith), revocation.HoldUnauthorized, time.Hour))
-		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnavailable, time.Hour)) // which has none
-		f.same("held", map[revocation.Hold]int{revocation.HoldUnauthorized: 1}, f.waiting(want).Held)
+		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnavailable, time.Hour)) // the account has no upstream
+		f.equal("held", map[revocation.Hold]int{revocation.HoldUnauthorized: 1}, f.waiting(want).Held)
 		f.must(f.ReleaseUpstream(f.Context(), f.upstream(zenith)))
-		f.same("held after all", 0, len(f.waiting(want).Held))
+		f.equal("held after all", 0, len(f.waiting(want).Held))
 	}},
 }

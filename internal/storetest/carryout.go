@@ -11,7 +11,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// final is what a revocation must have become, but for the times.
+// final fails the test unless the revocation is final and equals want, except for its times.
 func (f *fixture) final(ref revocation.Ref, want revocation.Revocation) {
 	f.Helper()
 	before := f.read(ref)
@@ -27,8 +27,8 @@ func (f *fixture) final(ref revocation.Ref, want revocation.Revocation) {
 
 var carryOutTests = []test{
 	{"an invite is revoked", func(f *fixture) {
-		ref := f.fresh(request(1, withReference("r")))[0]
-		f.same("decisions", []revocation.Decision{
+		ref := f.submitNew(request(1, withReference("r")))[0]
+		f.equal("decisions", []revocation.Decision{
 			{Ref: ref, ReportID: 1, Status: revocation.StatusRevoked, Final: true, Revokes: true},
 		}, f.carryOut(ref))
 		reference := "r"
@@ -37,41 +37,41 @@ var carryOutTests = []test{
 			Notification: revocation.Notification{Status: revocation.NotificationNotRequested},
 		})
 	}},
-	{"one sent before the plan change is not allowed", func(f *fixture) {
+	{"an invite sent before the plan change is not allowed", func(f *fixture) {
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
-		ref := f.fresh(request(1, withNotify))[0]
+		ref := f.submitNew(request(1, withNotify))[0]
 		f.carryOut(ref)
 		f.final(ref, revocation.Revocation{
 			ReportID: 1, Notify: true, Status: revocation.StatusNotAllowed, Timestamp: "2025-01-15 10:32:45", Attempts: 1,
 			Notification: revocation.Notification{Status: revocation.NotificationSkipped},
 		})
 	}},
-	{"the plan change counts to the microsecond", func(f *fixture) {
+	{"the plan change is compared to the microsecond", func(f *fixture) {
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
 			{ReportID: 1, SentAt: planChange.Add(-time.Microsecond)},
 			{ReportID: 2, SentAt: planChange},
 			{ReportID: 3, SentAt: planChange.Add(time.Microsecond).In(time.FixedZone("", 5*60*60))},
 		}))
-		refs := f.fresh(request(1), request(2), request(3))
+		refs := f.submitNew(request(1), request(2), request(3))
 		f.carryOut(refs...)
 		f.status(refs[0], revocation.StatusNotAllowed, true)
 		f.status(refs[1], revocation.StatusRevoked, true)
 		f.status(refs[2], revocation.StatusRevoked, true)
 	}},
-	{"an invite that is revoked stays so, whatever the plan", func(f *fixture) {
-		f.carryOut(f.fresh(request(1))...)
+	{"a revoked invite stays revoked after a plan change", func(f *fixture) {
+		f.carryOut(f.submitNew(request(1))...)
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
-		ref := f.fresh(request(1, withNotify))[0]
+		ref := f.submitNew(request(1, withNotify))[0]
 		f.carryOut(ref)
 		f.final(ref, revocation.Revocation{
 			ReportID: 1, Notify: true, Status: revocation.StatusAlreadyRevoked, Attempts: 1,
 			Notification: revocation.Notification{Status: revocation.NotificationSkipped},
 		})
 	}},
-	{"other final outcomes are kept, and leave the invite alone", func(f *fixture) {
+	{"other final outcomes are stored and do not change the invite", func(f *fixture) {
 		for status, attempts := range map[revocation.Status]int{revocation.StatusNotFound: 1, revocation.StatusCancelled: 0} {
-			ref := f.fresh(request(1))[0]
+			ref := f.submitNew(request(1))[0]
 			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
 				return revocation.Decision{Status: status, Final: true}
 			}), ref)
@@ -80,24 +80,24 @@ var carryOutTests = []test{
 				Notification: revocation.Notification{Status: revocation.NotificationNotRequested},
 			})
 		}
-		ref := f.fresh(request(1))[0]
+		ref := f.submitNew(request(1))[0]
 		f.carryOut(ref)
 		f.status(ref, revocation.StatusRevoked, true)
 	}},
-	{"the decision sees all facts, in the order of the keys", func(f *fixture) {
+	{"the decision gets all facts in the order of the keys", func(f *fixture) {
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: zenith, PlanChangedAt: &planChange}))
-		f.carryOut(f.fresh(request(3))...)
-		refs := f.fresh(request(3), request(2, ofZenith), request(10), request(1, ofZenith, withNotify), request(2))
+		f.carryOut(f.submitNew(request(3))...)
+		refs := f.submitNew(request(3), request(2, ofZenith), request(10), request(1, ofZenith, withNotify), request(2))
 		f.attemptFails(0, refs[2])
 		refs[2].Attempt = 1
-		f.same("due", 1, len(f.claimDue(time.Hour)))
+		f.equal("due", 1, len(f.claimDue(time.Hour)))
 		var seen []revocation.LockedRevocation
-		f.carryOutBy(func(held []revocation.LockedRevocation) []revocation.Decision {
-			seen = slices.Clone(held)
-			return postponed(time.Hour)(held)
+		f.carryOutBy(func(locked []revocation.LockedRevocation) []revocation.Decision {
+			seen = slices.Clone(locked)
+			return postponed(time.Hour)(locked)
 		}, refs...)
 		unrevoked := &revocation.InviteState{SentAt: sentAt}
-		f.same("held", []revocation.LockedRevocation{
+		f.equal("locked", []revocation.LockedRevocation{
 			{Ref: refs[4], ReportID: 2, Invite: unrevoked},
 			{Ref: refs[0], ReportID: 3, Invite: &revocation.InviteState{SentAt: sentAt, Revoked: true}},
 			{Ref: refs[2], ReportID: 10, Invite: unrevoked, DispatchCount: 1},
@@ -106,34 +106,34 @@ var carryOutTests = []test{
 		}, seen)
 	}},
 	{"a stale ref does nothing", func(f *fixture) {
-		ref := f.fresh(request(1, withNotify))[0]
+		ref := f.submitNew(request(1, withNotify))[0]
 		early := ref
 		early.Attempt = 1
-		f.same("one that has not come", 0, len(f.carryOut(early)))
+		f.equal("one that has not come", 0, len(f.carryOut(early)))
 		f.attemptFails(0, ref)
-		f.same("the attempt before", 0, len(f.carryOut(ref)))
-		f.same("its failure", 0, len(f.attemptFails(0, ref)))
-		f.same("attempts", 1, f.read(ref).Attempts)
-		f.same("the attempt", 1, len(f.carryOut(early)))
+		f.equal("the attempt before", 0, len(f.carryOut(ref)))
+		f.equal("its failure", 0, len(f.attemptFails(0, ref)))
+		f.equal("attempts", 1, f.read(ref).Attempts)
+		f.equal("the attempt", 1, len(f.carryOut(early)))
 		was := f.read(ref)
-		f.same("after the end", 0, len(f.carryOut(ref, early)))
-		f.same("a failure after the end", 0, len(f.attemptFails(0, early)))
-		f.same("unknown", 0, len(f.carryOut(revocation.Ref{Account: acme, ID: uuidv7.New()})))
-		f.same("revocation", was, f.read(ref))
+		f.equal("after the end", 0, len(f.carryOut(ref, early)))
+		f.equal("a failure after the end", 0, len(f.attemptFails(0, early)))
+		f.equal("unknown", 0, len(f.carryOut(revocation.Ref{Account: acme, ID: uuidv7.New()})))
+		f.equal("revocation", was, f.read(ref))
 	}},
-	{"stale refs do not hold up the others", func(f *fixture) {
-		refs := f.fresh(request(1), request(2), request(3))
+	{"stale refs do not block the others", func(f *fixture) {
+		refs := f.submitNew(request(1), request(2), request(3))
 		f.carryOut(refs[1])
-		f.same("decided", 2, len(f.carryOut(refs...)))
+		f.equal("decided", 2, len(f.carryOut(refs...)))
 		f.status(refs[2], revocation.StatusRevoked, true)
 	}},
-	{"a ref that is named twice is one", func(f *fixture) {
-		ref := f.fresh(request(1, withNotify))[0]
-		f.same("decided", 1, len(f.carryOut(ref, ref)))
+	{"a duplicate ref counts once", func(f *fixture) {
+		ref := f.submitNew(request(1, withNotify))[0]
+		f.equal("decided", 1, len(f.carryOut(ref, ref)))
 		f.status(ref, revocation.StatusRevoked, true)
 	}},
-	{"nothing to do", func(f *fixture) {
-		f.same("decided", 0, len(f.carryOut()))
-		f.same("failed", 0, len(f.attemptFails(0)))
+	{"no refs", func(f *fixture) {
+		f.equal("decided", 0, len(f.carryOut()))
+		f.equal("failed", 0, len(f.attemptFails(0)))
 	}},
 }

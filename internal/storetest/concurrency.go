@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// together runs do n times at once and gives the results and the errors.
-func together[T any](n int, do func(i int) (T, error)) ([]T, error) {
+// concurrently calls do in n goroutines. It returns the results by i, and the joined errors.
+func concurrently[T any](n int, do func(i int) (T, error)) ([]T, error) {
 	results, errs := make([]T, n), make([]error, n)
 	start := make(chan struct{})
 	var running sync.WaitGroup
@@ -24,7 +24,7 @@ func together[T any](n int, do func(i int) (T, error)) ([]T, error) {
 	return results, errors.Join(errs...)
 }
 
-// carryOutWholly carries refs out beside others, until none of them is to be done any more.
+// carryOutWholly carries out refs, also those that concurrent transactions have locked, until none is left.
 func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error) {
 	for len(refs) > 0 {
 		done, err := f.applyRule(refs)
@@ -46,7 +46,7 @@ func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error)
 
 var concurrencyTests = []test{
 	{"a hundred submissions of one invite make one revocation", func(f *fixture) {
-		accepted, err := together(100, func(int) (revocation.Accepted, error) {
+		accepted, err := concurrently(100, func(int) (revocation.Accepted, error) {
 			answers, err := f.Submit(f.Context(), []revocation.Submission{request(1)})
 			if err != nil {
 				return revocation.Accepted{}, err
@@ -61,12 +61,12 @@ var concurrencyTests = []test{
 				fresh++
 			}
 		}
-		f.same("revocations", 1, len(ids))
-		f.same("fresh", 1, fresh)
-		f.same("listed", 1, len(f.list(revocation.Filter{})))
+		f.equal("revocations", 1, len(ids))
+		f.equal("fresh", 1, fresh)
+		f.equal("listed", 1, len(f.list(revocation.Filter{})))
 	}},
 	{"a hundred submissions under one key make one revocation", func(f *fixture) {
-		accepted, err := together(100, func(int) (revocation.Accepted, error) {
+		accepted, err := concurrently(100, func(int) (revocation.Accepted, error) {
 			answers, err := f.Submit(f.Context(), []revocation.Submission{request(1, withKey("k"))})
 			if err != nil {
 				return revocation.Accepted{}, err
@@ -76,51 +76,51 @@ var concurrencyTests = []test{
 		})
 		f.must(err)
 		for _, a := range accepted {
-			f.same("id", accepted[0].ID, a.ID)
+			f.equal("id", accepted[0].ID, a.ID)
 		}
-		f.same("listed", 1, len(f.list(revocation.Filter{})))
+		f.equal("listed", 1, len(f.list(revocation.Filter{})))
 	}},
-	{"flushes that name the same invites in other orders", func(f *fixture) {
-		_, err := together(16, func(n int) (struct{}, error) {
-			flush := make([]revocation.Submission, invites)
-			for i := range flush {
+	{"batches that name the same invites in different orders", func(f *fixture) {
+		_, err := concurrently(16, func(n int) (struct{}, error) {
+			batch := make([]revocation.Submission, invites)
+			for i := range batch {
 				report := int64(i + 1)
 				if n%2 == 1 {
 					report = int64(invites - i)
 				}
-				flush[i] = request(report)
-				flush[i].Notify = n%3 == 0
+				batch[i] = request(report)
+				batch[i].Notify = n%3 == 0
 			}
-			_, err := f.Submit(f.Context(), flush)
+			_, err := f.Submit(f.Context(), batch)
 			return struct{}{}, err
 		})
 		f.must(err)
-		f.same("revocations", invites, len(f.list(revocation.Filter{})))
+		f.equal("revocations", invites, len(f.list(revocation.Filter{})))
 	}},
 	{"workers that carry out the same refs revoke each invite once", func(f *fixture) {
-		var flush []revocation.Submission
+		var batch []revocation.Submission
 		for i := range invites {
-			flush = append(flush, request(int64(i+1), withNotify))
+			batch = append(batch, request(int64(i+1), withNotify))
 		}
-		refs := f.fresh(flush...)
-		revoked, err := together(8, func(int) (int, error) { return f.carryOutWholly(refs) })
+		refs := f.submitNew(batch...)
+		revoked, err := concurrently(8, func(int) (int, error) { return f.carryOutWholly(refs) })
 		f.must(err)
 		total := 0
 		for _, n := range revoked {
 			total += n
 		}
-		f.same("revoked", invites, total)
+		f.equal("revoked", invites, total)
 		emails := 0
 		for _, ref := range refs {
 			f.status(ref, revocation.StatusRevoked, true)
 			emails += len(f.claimEmails(time.Hour, revocation.NotificationRef{Account: acme, Revocation: ref.ID}))
 		}
-		f.same("emails", invites, emails)
+		f.equal("emails", invites, emails)
 	}},
-	{"a wish that joins in time is honoured", func(f *fixture) {
+	{"a request for an email that joins before the outcome is kept", func(f *fixture) {
 		for report := range int64(invites) {
-			ref := f.fresh(request(report + 1))[0]
-			joined, err := together(2, func(i int) (revocation.ID, error) {
+			ref := f.submitNew(request(report + 1))[0]
+			joined, err := concurrently(2, func(i int) (revocation.ID, error) {
 				if i == 1 {
 					_, err := f.carryOutWholly([]revocation.Ref{ref})
 					return revocation.ID{}, err
@@ -130,7 +130,7 @@ var concurrencyTests = []test{
 					if err != nil {
 						return revocation.ID{}, err
 					}
-					// The worker may have the row, for moments.
+					// The worker may hold the lock of the row for a short time.
 					if answers[0].Err == nil || revocation.ErrorCode(answers[0].Err) != revocation.CodeLockTimeout {
 						return answers[0].ID, answers[0].Err
 					}
@@ -142,12 +142,12 @@ var concurrencyTests = []test{
 			if joined[0] == ref.ID {
 				want = revocation.NotificationPending
 			}
-			f.same("notification", want, f.read(ref).Notification.Status)
+			f.equal("notification", want, f.read(ref).Notification.Status)
 		}
 	}},
 	{"an email is claimed by one worker", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
-		claimed, err := together(16, func(int) (int, error) {
+		claimed, err := concurrently(16, func(int) (int, error) {
 			emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{{Account: acme, Revocation: ref.ID}}, time.Hour)
 			return len(emails), err
 		})
@@ -156,16 +156,16 @@ var concurrencyTests = []test{
 		for _, n := range claimed {
 			total += n
 		}
-		f.same("claims", 1, total)
+		f.equal("claims", 1, total)
 	}},
-	{"what is due is claimed by one dispatcher", func(f *fixture) {
-		var flush []revocation.Submission
+	{"a due row is claimed by one dispatcher", func(f *fixture) {
+		var batch []revocation.Submission
 		for i := range invites {
-			flush = append(flush, request(int64(i+1)))
+			batch = append(batch, request(int64(i+1)))
 		}
-		refs := f.fresh(flush...)
+		refs := f.submitNew(batch...)
 		f.carryOutBy(postponed(0), refs...)
-		claimed, err := together(8, func(int) (int, error) {
+		claimed, err := concurrently(8, func(int) (int, error) {
 			due, err := f.ClaimDue(f.Context(), 7, []time.Duration{time.Hour})
 			return len(due), err
 		})
@@ -174,6 +174,6 @@ var concurrencyTests = []test{
 		for _, n := range claimed {
 			total += n
 		}
-		f.same("claims", invites, total)
+		f.equal("claims", invites, total)
 	}},
 }

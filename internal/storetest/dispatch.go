@@ -6,10 +6,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// claimDue claims what is due, at most 100, and gives the attempts.
-func (f *fixture) claimDue(graces ...time.Duration) []revocation.Ref {
+// claimDue claims at most 100 due attempts and returns them.
+func (f *fixture) claimDue(visibilityTimeouts ...time.Duration) []revocation.Ref {
 	f.Helper()
-	due := f.claimAtMost(100, graces...)
+	due := f.claimAtMost(100, visibilityTimeouts...)
 	refs := make([]revocation.Ref, len(due))
 	for i, d := range due {
 		refs[i] = d.Ref
@@ -17,132 +17,132 @@ func (f *fixture) claimDue(graces ...time.Duration) []revocation.Ref {
 	return refs
 }
 
-func (f *fixture) claimAtMost(limit int, graces ...time.Duration) []revocation.DueAttempt {
+func (f *fixture) claimAtMost(limit int, visibilityTimeouts ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
-	due, err := f.ClaimDue(f.Context(), limit, graces)
+	due, err := f.ClaimDue(f.Context(), limit, visibilityTimeouts)
 	f.must(err)
 	return due
 }
 
 var dispatchTests = []test{
-	{"the agenda tells what there is to take", func(f *fixture) {
+	{"pending work counts due rows and lists account tasks", func(f *fixture) {
 		agenda := func(when string, revocations, notifications bool) {
 			f.Helper()
 			got, err := f.PendingWork(f.Context())
 			f.must(err)
-			f.same("agenda "+when, revocation.PendingWork{Revocations: revocations, Notifications: notifications}, got)
+			f.equal("agenda "+when, revocation.PendingWork{Revocations: revocations, Notifications: notifications}, got)
 		}
-		refs := f.fresh(request(1, withNotify), request(2))
+		refs := f.submitNew(request(1, withNotify), request(2))
 		agenda("at first", false, false)
 		f.attemptFails(0, refs[0])
 		agenda("after a failure", true, false)
-		f.same("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
+		f.equal("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
 		agenda("when it is claimed", false, false)
 		f.carryOut(next(refs[0]))
 		agenda("with an email under way", false, false)
 		email := revocation.NotificationRef{Account: acme, Revocation: refs[0].ID}
 		emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{email}, 0)
 		f.must(err)
-		f.same("emails", 1, len(emails))
+		f.equal("emails", 1, len(emails))
 		agenda("with a claim that has run out", false, true)
-		f.same("due emails", 1, len(f.dueEmails(time.Hour)))
+		f.equal("due emails", 1, len(f.dueEmails(time.Hour)))
 		agenda("when all is claimed", false, false)
 	}},
-	{"what was just submitted has its task under way", func(f *fixture) {
-		f.fresh(request(1))
-		f.same("due", 0, len(f.claimDue(0)))
+	{"a new submission is not due, because it has a task", func(f *fixture) {
+		f.submitNew(request(1))
+		f.equal("due", 0, len(f.claimDue(0)))
 	}},
-	{"an email that was just added has its task under way", func(f *fixture) {
+	{"a new email is not due, because it has a task", func(f *fixture) {
 		f.revokedWithEmail(1)
-		f.same("due", 0, len(f.dueEmails(0)))
+		f.equal("due", 0, len(f.dueEmails(0)))
 	}},
 	{"a retry is due when its delay is over, and not before", func(f *fixture) {
-		refs := f.fresh(request(1), request(2), request(1, ofZenith))
+		refs := f.submitNew(request(1), request(2), request(1, ofZenith))
 		f.attemptFails(0, refs[0])
 		f.attemptFails(time.Hour, refs[1])
-		f.same("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
+		f.equal("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
 		f.attemptFails(0, refs[2])
-		f.same("due of another account", []revocation.Ref{next(refs[2])}, f.claimDue(time.Hour))
+		f.equal("due of another account", []revocation.Ref{next(refs[2])}, f.claimDue(time.Hour))
 		f.carryOut(next(refs[0]), next(refs[1]), next(refs[2]))
-		f.same("due after the end", 0, len(f.claimDue(0)))
+		f.equal("due after the end", 0, len(f.claimDue(0)))
 	}},
-	{"a lost task is found after a grace that follows the epoch", func(f *fixture) {
-		ref := f.fresh(request(1))[0]
+	{"a lost task is due after the visibility timeout of its dispatch count", func(f *fixture) {
+		ref := f.submitNew(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
-		graces := []time.Duration{time.Hour, 0, 0, time.Hour}
+		visibilityTimeouts := []time.Duration{time.Hour, 0, 0, time.Hour}
 		for dispatchCount := 1; dispatchCount <= 3; dispatchCount++ {
-			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, graces...))
+			f.equal("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, visibilityTimeouts...))
 		}
-		f.same("in the third epoch", 0, len(f.claimAtMost(9, graces...)))
+		f.equal("in the third epoch", 0, len(f.claimAtMost(9, visibilityTimeouts...)))
 	}},
-	{"the last grace is for all epochs after it", func(f *fixture) {
-		ref := f.fresh(request(1))[0]
+	{"the last visibility timeout is for all later dispatch counts", func(f *fixture) {
+		ref := f.submitNew(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
 		for dispatchCount := 1; dispatchCount <= 5; dispatchCount++ {
-			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, time.Hour, 0))
+			f.equal("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: dispatchCount}}, f.claimAtMost(9, time.Hour, 0))
 		}
 		f.carryOutBy(postponed(0), ref)
-		f.same("with one grace alone", []revocation.DueAttempt{{Ref: ref, DispatchCount: 6}}, f.claimAtMost(9, time.Hour))
-		f.same("after it", 0, len(f.claimDue(0)))
+		f.equal("with one grace alone", []revocation.DueAttempt{{Ref: ref, DispatchCount: 6}}, f.claimAtMost(9, time.Hour))
+		f.equal("after it", 0, len(f.claimDue(0)))
 	}},
-	{"a claim takes the oldest first and no more than asked for", func(f *fixture) {
-		refs := f.fresh(request(3), request(1), request(2))
+	{"a claim takes the oldest rows and at most the limit", func(f *fixture) {
+		refs := f.submitNew(request(3), request(1), request(2))
 		for _, ref := range refs {
 			f.carryOutBy(postponed(0), ref)
 		}
 		for _, ref := range refs {
-			f.same("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: 1}}, f.claimAtMost(1, time.Hour))
+			f.equal("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: 1}}, f.claimAtMost(1, time.Hour))
 		}
-		f.same("left", 0, len(f.claimDue(0)))
+		f.equal("left", 0, len(f.claimDue(0)))
 	}},
-	{"what was released is due after its delay", func(f *fixture) {
-		refs := f.fresh(request(1), request(2))
+	{"a released row is due after its delay", func(f *fixture) {
+		refs := f.submitNew(request(1), request(2))
 		f.carryOutBy(postponed(0), refs...)
 		due := f.claimAtMost(9, time.Hour)
 		f.must(f.Release(f.Context(), due[:1], 0))
 		f.must(f.Release(f.Context(), due[1:], time.Hour))
-		f.same("due", []revocation.DueAttempt{{Ref: due[0].Ref, DispatchCount: 2}}, f.claimAtMost(9, time.Hour))
+		f.equal("due", []revocation.DueAttempt{{Ref: due[0].Ref, DispatchCount: 2}}, f.claimAtMost(9, time.Hour))
 	}},
-	{"a release that comes late changes nothing", func(f *fixture) {
-		ref := f.fresh(request(1))[0]
+	{"a late release changes nothing", func(f *fixture) {
+		ref := f.submitNew(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
 		stale := f.claimAtMost(9, 0)
 		f.claimAtMost(9, time.Hour)
 		f.must(f.Release(f.Context(), stale, 0))
 		f.must(f.Release(f.Context(), nil, 0))
-		f.same("due", 0, len(f.claimDue(0)))
+		f.equal("due", 0, len(f.claimDue(0)))
 	}},
 	{"a release does not shorten the delay of an attempt that has failed since the claim", func(f *fixture) {
-		ref := f.fresh(request(1))[0]
+		ref := f.submitNew(request(1))[0]
 		f.carryOutBy(postponed(0), ref)
 		due := f.claimAtMost(9, time.Hour)
 		f.attemptFails(time.Hour, ref)
 		f.must(f.Release(f.Context(), due, 0))
-		f.same("due", 0, len(f.claimDue(0)))
+		f.equal("due", 0, len(f.claimDue(0)))
 	}},
-	{"an item that was released can be cancelled", func(f *fixture) {
+	{"a released item can be cancelled", func(f *fixture) {
 		job := f.bulk(items(1))
 		f.spill(job)
 		due := f.claimItems(acme, 9, time.Hour)
 		f.cancel(job)
-		f.same("claimed", 0, len(f.claimCancelled(acme, 9, time.Hour)))
+		f.equal("claimed", 0, len(f.claimCancelled(acme, 9, time.Hour)))
 		f.must(f.Release(f.Context(), due, time.Hour))
-		f.same("released", 1, len(f.claimCancelled(acme, 9, time.Hour)))
+		f.equal("released", 1, len(f.claimCancelled(acme, 9, time.Hour)))
 	}},
-	{"lost emails are found after graces as well, oldest first", func(f *fixture) {
+	{"lost emails are due after visibility timeouts, oldest first", func(f *fixture) {
 		one, two := f.revokedWithEmail(2), f.revokedWithEmail(1)
 		for _, ref := range []revocation.Ref{one, two} {
 			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
 		}
 		refs, _, err := f.ClaimDueNotifications(f.Context(), 1, []time.Duration{time.Hour, 0, time.Hour})
 		f.must(err)
-		f.same("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, DispatchCount: 1}}, refs)
-		f.same("all", 2, len(f.dueEmails(0, 0, time.Hour)))
-		f.same("the younger again", []revocation.NotificationRef{{Account: acme, Revocation: two.ID, Claims: 1, DispatchCount: 2}},
+		f.equal("oldest", []revocation.NotificationRef{{Account: acme, Revocation: one.ID, Claims: 1, DispatchCount: 1}}, refs)
+		f.equal("all", 2, len(f.dueEmails(0, 0, time.Hour)))
+		f.equal("the newer one again", []revocation.NotificationRef{{Account: acme, Revocation: two.ID, Claims: 1, DispatchCount: 2}},
 			f.dueEmails(0, 0, time.Hour))
-		f.same("none", 0, len(f.dueEmails(0)))
+		f.equal("none", 0, len(f.dueEmails(0)))
 	}},
-	{"released emails are due after their delay, unless they moved on", func(f *fixture) {
+	{"released emails are due after their delay, unless they were claimed since", func(f *fixture) {
 		now, later, claimed := f.revokedWithEmail(1), f.revokedWithEmail(2), f.revokedWithEmail(3)
 		for _, ref := range []revocation.Ref{now, later, claimed} {
 			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
@@ -159,6 +159,6 @@ var dispatchTests = []test{
 			f.must(f.ReleaseNotifications(f.Context(), refs[i:i+1], delay))
 		}
 		f.must(f.ReleaseNotifications(f.Context(), nil, 0))
-		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 2}}, f.dueEmails(time.Hour))
+		f.equal("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 2}}, f.dueEmails(time.Hour))
 	}},
 }

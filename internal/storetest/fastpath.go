@@ -6,29 +6,29 @@ import (
 	"rescind/internal/revocation"
 )
 
-var byRuleTests = []test{
-	{"the ordinary is decided at once", func(f *fixture) {
+var fastPathTests = []test{
+	{"ordinary revocations get their outcomes", func(f *fixture) {
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: zenith, PlanChangedAt: &planChange}))
-		f.carryOut(f.fresh(request(3))...)
-		refs := f.fresh(request(1, withNotify), request(2), request(3, withNotify), request(1, ofZenith, withNotify))
+		f.carryOut(f.submitNew(request(3))...)
+		refs := f.submitNew(request(1, withNotify), request(2), request(3, withNotify), request(1, ofZenith, withNotify))
 		f.attemptFails(0, refs[1])
 		refs[1].Attempt = 1
 		done, err := f.RevokeFast(f.Context(), refs)
 		f.must(err)
-		f.same("decisions", len(refs), len(done.Decisions))
+		f.equal("decisions", len(refs), len(done.Decisions))
 		for i, want := range []revocation.Status{
 			revocation.StatusRevoked, revocation.StatusRevoked, revocation.StatusAlreadyRevoked, revocation.StatusNotAllowed,
 		} {
 			f.status(refs[i], want, true)
 		}
-		f.same("attempts", 2, f.read(refs[1]).Attempts)
-		f.same("email", revocation.NotificationPending, f.read(refs[0]).Notification.Status)
+		f.equal("attempts", 2, f.read(refs[1]).Attempts)
+		f.equal("email", revocation.NotificationPending, f.read(refs[0]).Notification.Status)
 		claimed, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{{Account: acme, Revocation: refs[0].ID}}, time.Minute)
 		f.must(err)
-		f.same("emails", 1, len(claimed))
+		f.equal("emails", 1, len(claimed))
 	}},
-	{"what is not ordinary is left as it is", func(f *fixture) {
-		refs := f.fresh(request(1), request(2, ofZenith))
+	{"other revocations are left unchanged", func(f *fixture) {
+		refs := f.submitNew(request(1), request(2, ofZenith))
 		f.toUpstream(upstreamURL)
 		done, err := f.RevokeFast(f.Context(), refs)
 		f.must(err)

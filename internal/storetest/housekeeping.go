@@ -7,7 +7,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// sweep deletes in steps of limit until nothing is left, and gives how much went at each.
+// sweep calls some with the limit until it deletes nothing. It returns the number of rows that each call deleted.
 func (f *fixture) sweep(some func(limit int) (int, error), limit int) (steps []int) {
 	f.Helper()
 	for {
@@ -22,13 +22,13 @@ func (f *fixture) sweep(some func(limit int) (int, error), limit int) (steps []i
 	}
 }
 
-// clear deletes what was dropped.
+// clear deletes the rows of dropped jobs.
 func (f *fixture) clear(limit int) []int {
 	f.Helper()
 	return f.sweep(func(limit int) (int, error) { return f.ClearDropped(f.Context(), limit) }, limit)
 }
 
-// expire drops and deletes what ended longer ago than retention.
+// expire drops the jobs and deletes the single submissions that ended longer ago than retention.
 func (f *fixture) expire(retention time.Duration, limit int) []int {
 	f.Helper()
 	return f.sweep(func(limit int) (int, error) { return f.Expire(f.Context(), retention, limit) }, limit)
@@ -49,43 +49,43 @@ func sum(steps []int) (n int) {
 }
 
 const (
-	// forLong is longer than any test takes, and notAtAll keeps nothing of what a test ends.
+	// forLong is longer than any test takes. With notAtAll, even what ended a moment ago has expired.
 	forLong  = 1000 * time.Hour
 	notAtAll = -24 * time.Hour
 )
 
 var housekeepingTests = []test{
-	{"silent uploads are given up, and no others", func(f *fixture) {
-		silent := f.upload(items(1), underKey("k"))
+	{"silent uploads are dropped, and no others", func(f *fixture) {
+		silent := f.upload(items(1), withJobKey("k"))
 		f.must(f.AddItems(f.Context(), silent.NewJob, []revocation.Item{{Row: 2, ReportID: 2}}, 0))
 		silent.Total = 2
-		begun := newSeal(zeniths)
+		begun := newJob(ofZenithJob)
 		_, err := f.BeginJob(f.Context(), begun.NewJob, 0)
 		f.must(err)
-		alive := newSeal()
+		alive := newJob()
 		_, err = f.BeginJob(f.Context(), alive.NewJob, 0)
 		f.must(err)
 		f.must(f.RenewUpload(f.Context(), alive.NewJob, time.Hour))
 		job := f.bulk(items(4))
-		f.same("dropped", 2, f.dropSilent())
-		f.same("dropped again", 0, f.dropSilent())
-		f.hidden(silent)
-		f.hidden(begun)
+		f.equal("dropped", 2, f.dropSilent())
+		f.equal("dropped again", 0, f.dropSilent())
+		f.checkHidden(silent)
+		f.checkHidden(begun)
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), silent.NewJob, []revocation.Item{{Row: 3, ReportID: 1}}, time.Hour))
 		f.code(revocation.CodeJobEnded, f.RenewUpload(f.Context(), silent.NewJob, time.Hour))
 		_, err = f.FinalizeJob(f.Context(), silent)
 		f.code(revocation.CodeJobEnded, err)
 		f.add(&alive, item(5))
-		f.end(f.seal(alive))
+		f.end(f.finalize(alive))
 		f.recount(job)
-		f.seal(f.upload(items(6), underKey("k")))
+		f.finalize(f.upload(items(6), withJobKey("k")))
 	}},
 	{"dropped uploads are deleted in small steps", func(f *fixture) {
 		job := f.bulk(items(1), notifyAll)
 		f.chunk(acme)
 		alive := f.upload(items(1, 2))
-		dropped := f.upload(append(slices.Repeat([]revocation.Item{invalid("no")}, 10), unknown(10)...), underKey("k"))
-		other := f.upload([]revocation.Item{invalid("no")}, zeniths)
+		dropped := f.upload(append(slices.Repeat([]revocation.Item{invalid("no")}, 10), unknown(10)...), withJobKey("k"))
+		other := f.upload([]revocation.Item{invalid("no")}, ofZenithJob)
 		for _, s := range []revocation.FinalJob{dropped, other} {
 			f.must(f.DropJob(f.Context(), s.Account, s.ID))
 		}
@@ -93,57 +93,57 @@ var housekeepingTests = []test{
 		if len(steps) < 4 || sum(steps) < 11 {
 			f.Errorf("deleted %v, want 11 items at 3 a step", steps)
 		}
-		f.same("again", 0, len(f.clear(3)))
-		f.hidden(dropped)
+		f.equal("again", 0, len(f.clear(3)))
+		f.checkHidden(dropped)
 		f.recount(job)
-		f.same("email", 1, len(f.jobEmails(acme, 9, time.Hour)))
-		f.same("the one that is alive", 2, f.seal(alive).Total)
-		f.upload(items(1), underKey("k"))
+		f.equal("email", 1, len(f.jobEmails(acme, 9, time.Hour)))
+		f.equal("the upload in progress", 2, f.finalize(alive).Total)
+		f.upload(items(1), withJobKey("k"))
 	}},
 	{"an upload without an item is deleted too", func(f *fixture) {
-		s := newSeal()
+		s := newJob()
 		f.begin(s)
 		f.must(f.DropJob(f.Context(), acme, s.ID))
-		f.same("steps", []int{1}, f.clear(1000))
+		f.equal("steps", []int{1}, f.clear(1000))
 	}},
-	{"nothing is deleted before its time", func(f *fixture) {
-		job := f.bulk(items(1), underKey("k"), notifyAll)
+	{"nothing is deleted before its retention ends", func(f *fixture) {
+		job := f.bulk(items(1), withJobKey("k"), notifyAll)
 		f.end(job)
-		single := f.fresh(request(2, withKey("k")))[0]
+		single := f.submitNew(request(2, withKey("k")))[0]
 		f.carryOut(single)
-		f.same("expired", 0, len(f.expire(forLong, 9)))
-		f.same("expired of what ended in the last hour", 0, len(f.expire(time.Hour, 9)))
-		f.same("cleared", 0, len(f.clear(9)))
+		f.equal("expired", 0, len(f.expire(forLong, 9)))
+		f.equal("expired of what ended in the last hour", 0, len(f.expire(time.Hour, 9)))
+		f.equal("cleared", 0, len(f.clear(9)))
 		f.recount(job)
 		f.status(single, revoked, true)
-		f.same("the key", []revocation.Accepted{{ID: single.ID}}, f.submit(request(2, withKey("k"))))
-		f.same("emails", 1, len(f.jobEmails(acme, 9, time.Hour)))
+		f.equal("the key", []revocation.Accepted{{ID: single.ID}}, f.submit(request(2, withKey("k"))))
+		f.equal("emails", 1, len(f.jobEmails(acme, 9, time.Hour)))
 	}},
-	{"a process whose clock is an hour off changes nothing of how long something is kept", func(f *fixture) {
+	{"a process whose clock is an hour off does not change the retention", func(f *fixture) {
 		for i, off := range []time.Duration{-time.Hour, time.Hour} {
 			made := request(int64(i+1), withKey("k"+off.String()))
 			made.ID = idAt(time.Now().Add(off))
-			f.carryOut(f.fresh(made)...)
-			job := newSeal(underKey("j" + off.String()))
+			f.carryOut(f.submitNew(made)...)
+			job := newJob(withJobKey("j" + off.String()))
 			job.ID = revocation.JobID(idAt(time.Now().Add(off)))
 			f.begin(job)
 			f.add(&job, item(int64(i+3)))
-			f.end(f.seal(job))
+			f.end(f.finalize(job))
 		}
-		f.same("kept for half an hour", 0, len(f.expire(30*time.Minute, 9)))
-		f.same("revocations", 4, len(f.list(revocation.Filter{})))
+		f.equal("kept for half an hour", 0, len(f.expire(30*time.Minute, 9)))
+		f.equal("revocations", 4, len(f.list(revocation.Filter{})))
 		f.expire(-time.Minute, 9)
 		f.clear(9)
-		f.same("revocations that are kept no more", []revocation.ID{}, f.list(revocation.Filter{}))
-		f.same("jobs that are kept no more", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
+		f.equal("revocations after their retention", []revocation.ID{}, f.list(revocation.Filter{}))
+		f.equal("jobs after their retention", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 	}},
-	{"a job that ended long ago is no more", func(f *fixture) {
-		seals := []revocation.FinalJob{
-			f.upload([]revocation.Item{item(1, wishing(true)), invalid("no"), item(invites + 1)}, underKey("k")),
-			f.upload(items(1), zeniths),
+	{"a job that ended long ago is deleted", func(f *fixture) {
+		uploads := []revocation.FinalJob{
+			f.upload([]revocation.Item{item(1, withItemNotify(true)), invalid("no"), item(invites + 1)}, withJobKey("k")),
+			f.upload(items(1), ofZenithJob),
 		}
-		for i, s := range seals {
-			job := f.seal(s)
+		for i, s := range uploads {
+			job := f.finalize(s)
 			if i == 1 {
 				f.cancel(job)
 			}
@@ -154,32 +154,32 @@ var housekeepingTests = []test{
 		if sum(steps) < 2 {
 			f.Errorf("expired %v, want two jobs", steps)
 		}
-		for range 2 { // dropped, and then deleted
-			for _, s := range seals {
-				f.unseen(s)
+		for range 2 { // after it is dropped, and after its rows are deleted
+			for _, s := range uploads {
+				f.checkInert(s)
 			}
 			f.clear(2)
 		}
-		f.same("cleared again", 0, len(f.clear(2)))
-		f.same("expired again", 0, len(f.expire(notAtAll, 1)))
-		next := f.bulk(items(1), underKey("k"))
+		f.equal("cleared again", 0, len(f.clear(2)))
+		f.equal("expired again", 0, len(f.expire(notAtAll, 1)))
+		next := f.bulk(items(1), withJobKey("k"))
 		f.end(next)
-		f.same("the invite stays revoked", []revocation.Status{already}, f.outcomes(next))
+		f.equal("the invite stays revoked", []revocation.Status{already}, f.outcomes(next))
 	}},
-	{"the key of a job is free when the job is no more, before it is deleted", func(f *fixture) {
-		f.end(f.bulk(items(1), underKey("k")))
+	{"the key of a job is free when the job is dropped, before its rows are deleted", func(f *fixture) {
+		f.end(f.bulk(items(1), withJobKey("k")))
 		f.expire(notAtAll, 9)
-		s := f.upload(items(2), underKey("k"))
-		f.seal(s)
+		s := f.upload(items(2), withJobKey("k"))
+		f.finalize(s)
 		f.clear(1)
-		f.replays(s, newSeal(underKey("k")))
+		f.replayed(s, newJob(withJobKey("k")))
 	}},
-	{"single submissions that ended long ago are no more", func(f *fixture) {
-		refs := f.fresh(request(1, withKey("k")), request(2, withNotify), request(3), request(4), request(5, ofZenith))
+	{"single submissions that ended long ago are deleted", func(f *fixture) {
+		refs := f.submitNew(request(1, withKey("k")), request(2, withNotify), request(3), request(4), request(5, ofZenith))
 		f.carryOut(refs[:3]...)
 		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, refs[4])
 		f.attemptFails(time.Hour, refs[3])
-		waits := f.fresh(request(6))[0]
+		waits := f.submitNew(request(6))[0]
 		f.settle(f.claimEmail(refs[1], time.Hour), revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.expire(notAtAll, 9)
 		for i, ref := range refs {
@@ -189,18 +189,18 @@ var housekeepingTests = []test{
 			_, err := f.Revocation(f.Context(), ref.Account, ref.ID)
 			f.code(revocation.CodeNotFound, err)
 		}
-		f.same("list", newestFirst(refs[3], waits), f.list(revocation.Filter{}))
-		f.same("zenith's list", []revocation.ID{}, f.list(revocation.Filter{Account: zenith}))
+		f.equal("list", newestFirst(refs[3], waits), f.list(revocation.Filter{}))
+		f.equal("zenith's list", []revocation.ID{}, f.list(revocation.Filter{Account: zenith}))
 		f.status(refs[3], revocation.StatusErrorRevoking, false)
 		f.status(waits, revocation.StatusPending, false)
 		f.carryOut(next(refs[3]), waits)
 		f.status(refs[3], revoked, true)
 		f.status(waits, revoked, true)
-		again := f.fresh(request(1, withKey("k"), withNotify))[0]
+		again := f.submitNew(request(1, withKey("k"), withNotify))[0]
 		f.carryOut(again)
 		f.status(again, already, true)
 	}},
-	{"an email that is not settled keeps what it belongs to", func(f *fixture) {
+	{"a revocation or job with an unsettled email is kept", func(f *fixture) {
 		single := f.revokedWithEmail(1)
 		job := f.mailed(2)
 		f.expire(notAtAll, 9)
@@ -212,14 +212,14 @@ var housekeepingTests = []test{
 		}
 		f.mails(job, revocation.MailCounts{Failed: 1})
 		f.expire(notAtAll, 9)
-		f.same("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
-		f.same("revocations", []revocation.ID{}, f.list(revocation.Filter{}))
+		f.equal("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
+		f.equal("revocations", []revocation.ID{}, f.list(revocation.Filter{}))
 	}},
-	{"a key never outlives what it names", func(f *fixture) {
+	{"a key is never kept longer than its revocation", func(f *fixture) {
 		keys := []string{"c", "b", "a"}
-		refs := f.fresh(request(1), request(2, withKey("b")), request(3, withKey("a")))
+		refs := f.submitNew(request(1), request(2, withKey("b")), request(3, withKey("a")))
 		// The newest key names the oldest revocation.
-		f.same("joined", []revocation.Accepted{{ID: refs[0].ID}}, f.submit(request(1, withKey("c"))))
+		f.equal("joined", []revocation.Accepted{{ID: refs[0].ID}}, f.submit(request(1, withKey("c"))))
 		f.carryOut(refs...)
 		for gone := 0; gone < len(refs); {
 			if n, err := f.Expire(f.Context(), notAtAll, 1); err != nil || n == 0 {
@@ -229,27 +229,27 @@ var housekeepingTests = []test{
 				if _, err := f.Revocation(f.Context(), acme, ref.ID); err == nil || keys[i] == "" {
 					continue
 				}
-				f.fresh(request(int64(i+1), withKey(keys[i])))
+				f.submitNew(request(int64(i+1), withKey(keys[i])))
 				keys[i] = ""
 				gone++
 			}
 		}
 	}},
-	{"it goes in small steps, and what is not final stops none", func(f *fixture) {
-		var flush []revocation.Submission
+	{"deletion takes small steps, and skips what is not final", func(f *fixture) {
+		var batch []revocation.Submission
 		for i := range invites {
-			flush = append(flush, request(int64(i+1)))
+			batch = append(batch, request(int64(i+1)))
 		}
-		refs := f.fresh(flush...)
+		refs := f.submitNew(batch...)
 		f.carryOut(refs[invites/2:]...)
 		n, err := f.Expire(f.Context(), notAtAll, 3)
 		f.must(err)
-		f.same("at first", []int{3, invites - 3}, []int{n, len(f.list(revocation.Filter{}))})
+		f.equal("at first", []int{3, invites - 3}, []int{n, len(f.list(revocation.Filter{}))})
 		f.expire(notAtAll, 3)
-		f.same("left", newestFirst(refs[:invites/2]...), f.list(revocation.Filter{}))
+		f.equal("left", newestFirst(refs[:invites/2]...), f.list(revocation.Filter{}))
 	}},
-	{"a job that has not ended stays, with all its items", func(f *fixture) {
-		queued := f.bulk([]revocation.Item{item(1), invalid("no")}, zeniths, underKey("k"))
+	{"a job that has not ended is kept with all its items", func(f *fixture) {
+		queued := f.bulk([]revocation.Item{item(1), invalid("no")}, ofZenithJob, withJobKey("k"))
 		running := f.bulk(items(3, 4, 5))
 		f.spill(running)
 		f.claimItems(acme, 9, time.Hour)
@@ -257,21 +257,21 @@ var housekeepingTests = []test{
 		f.attemptFails(0, rowOf(running, 2))
 		cancelling := f.bulk(items(7))
 		f.cancel(cancelling)
-		received := f.upload([]revocation.Item{item(6), invalid("no")}, underKey("r"))
+		received := f.upload([]revocation.Item{item(6), invalid("no")}, withJobKey("r"))
 		f.expire(notAtAll, 9)
 		f.clear(9)
 		for _, j := range []revocation.Job{queued, running, cancelling} {
 			f.recount(j)
 		}
-		f.same("retrying and pending", []int{1, 1}, []int{f.look(running).Retrying, f.look(running).Pending()})
+		f.equal("retrying and pending", []int{1, 1}, []int{f.job(running).Retrying, f.job(running).Pending()})
 		f.work(acme)
 		f.carryOut(rowOf(running, 3))
 		for _, j := range []revocation.Job{running, cancelling} {
 			f.recount(j)
-			f.same("ended", true, f.look(j).Ended())
+			f.equal("ended", true, f.job(j).Ended())
 		}
 		f.end(queued)
-		f.end(f.seal(received))
-		f.replays(received, newSeal(underKey("r")))
+		f.end(f.finalize(received))
+		f.replayed(received, newJob(withJobKey("r")))
 	}},
 }

@@ -7,10 +7,10 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// uploadBatchSize is how many items the fixture writes at once.
-const pieceSize = 5000
+// uploadBatchSize is the number of items that the fixture writes in one batch.
+const uploadBatchSize = 5000
 
-// item is a row that can be read, changed by with.
+// item returns a valid item, changed by the functions with.
 func item(reportID int64, with ...func(*revocation.Item)) revocation.Item {
 	i := revocation.Item{ReportID: reportID}
 	for _, change := range with {
@@ -19,18 +19,18 @@ func item(reportID int64, with ...func(*revocation.Item)) revocation.Item {
 	return i
 }
 
-// invalid is a row that cannot be read.
+// invalid returns an item that is refused because of why.
 func invalid(why string) revocation.Item { return revocation.Item{Invalid: why} }
 
-func wishing(notify bool) func(*revocation.Item) {
+func withItemNotify(notify bool) func(*revocation.Item) {
 	return func(i *revocation.Item) { i.Notify = &notify }
 }
 
-func referring(reference string) func(*revocation.Item) {
+func withItemReference(reference string) func(*revocation.Item) {
 	return func(i *revocation.Item) { i.ClientReference = &reference }
 }
 
-// items are rows that can be read and say nothing more.
+// items returns valid items with the given report ids and no other values.
 func items(reportIDs ...int64) []revocation.Item {
 	all := make([]revocation.Item, len(reportIDs))
 	for i, report := range reportIDs {
@@ -39,7 +39,7 @@ func items(reportIDs ...int64) []revocation.Item {
 	return all
 }
 
-// unknown are n rows whose invites do not exist.
+// unknown returns n items whose invites do not exist.
 func unknown(n int) []revocation.Item {
 	all := make([]revocation.Item, n)
 	for i := range all {
@@ -50,14 +50,14 @@ func unknown(n int) []revocation.Item {
 
 func notifyAll(s *revocation.FinalJob) { s.Notify = true }
 
-func zeniths(s *revocation.FinalJob) { s.Account = zenith }
+func ofZenithJob(s *revocation.FinalJob) { s.Account = zenith }
 
-func underKey(key string) func(*revocation.FinalJob) {
+func withJobKey(key string) func(*revocation.FinalJob) {
 	return func(s *revocation.FinalJob) { s.IdempotencyKey = key }
 }
 
-// newSeal is a job of acme's, changed by with, whose items are not there yet.
-func newSeal(with ...func(*revocation.FinalJob)) revocation.FinalJob {
+// newJob returns a job of acme's without items, changed by the functions with.
+func newJob(with ...func(*revocation.FinalJob)) revocation.FinalJob {
 	s := revocation.FinalJob{Fingerprint: revocation.Fingerprint{7}}
 	s.NewJob = revocation.NewJob{
 		ID: revocation.JobID(uuidv7.New()), Account: acme, RequestedBy: apiKey, Route: revocation.RouteJobs,
@@ -68,7 +68,7 @@ func newSeal(with ...func(*revocation.FinalJob)) revocation.FinalJob {
 	return s
 }
 
-// begin begins the upload of a job whose key is free.
+// begin begins the upload of a job. Its key must be free.
 func (f *fixture) begin(s revocation.FinalJob) {
 	f.Helper()
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
@@ -78,63 +78,63 @@ func (f *fixture) begin(s revocation.FinalJob) {
 	}
 }
 
-// add writes items as the next rows, and counts them.
+// add writes items as the next rows of the job, and counts them in s.
 func (f *fixture) add(s *revocation.FinalJob, items ...revocation.Item) {
 	f.Helper()
 	for len(items) > 0 {
-		piece := append([]revocation.Item(nil), items[:min(len(items), pieceSize)]...)
-		for i := range piece {
-			piece[i].Row = s.Total + i + 1
+		batch := append([]revocation.Item(nil), items[:min(len(items), uploadBatchSize)]...)
+		for i := range batch {
+			batch[i].Row = s.Total + i + 1
 		}
-		f.must(f.AddItems(f.Context(), s.NewJob, piece, time.Hour))
-		s.Total += len(piece)
-		for _, i := range piece {
+		f.must(f.AddItems(f.Context(), s.NewJob, batch, time.Hour))
+		s.Total += len(batch)
+		for _, i := range batch {
 			if i.Invalid != "" {
 				s.Invalid++
 			}
 		}
-		items = items[len(piece):]
+		items = items[len(batch):]
 	}
 }
 
-// upload writes a job that is still to be sealed.
+// upload writes a job but does not finalize it.
 func (f *fixture) upload(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.FinalJob {
 	f.Helper()
-	s := newSeal(with...)
+	s := newJob(with...)
 	f.begin(s)
 	f.add(&s, items...)
 	return s
 }
 
-func (f *fixture) seal(s revocation.FinalJob) revocation.Job {
+func (f *fixture) finalize(s revocation.FinalJob) revocation.Job {
 	f.Helper()
 	job, err := f.FinalizeJob(f.Context(), s)
 	f.must(err)
 	return job
 }
 
-// bulk makes a job that is ready to be carried out.
+// bulk uploads and finalizes a job.
 func (f *fixture) bulk(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.Job {
 	f.Helper()
-	return f.seal(f.upload(items, with...))
+	return f.finalize(f.upload(items, with...))
 }
 
-// rowOf is the first attempt on an item.
+// rowOf returns the first attempt on an item.
 func rowOf(job revocation.Job, row int) revocation.Ref {
 	return revocation.Ref{Account: job.Account, ID: job.ID.Item(row)}
 }
 
-// look reads the job as it stands, and fails the test if its numbers cannot be.
-func (f *fixture) look(job revocation.Job) *revocation.Job {
+// job reads the job, and fails the test if its numbers are inconsistent.
+func (f *fixture) job(job revocation.Job) *revocation.Job {
 	f.Helper()
 	j, err := f.Job(f.Context(), job.Account, job.ID)
 	f.must(err)
-	f.sound(&j)
+	f.checkNumbers(&j)
 	return &j
 }
 
-// sound looks whether a job's numbers can be.
-func (f *fixture) sound(j *revocation.Job) {
+// checkNumbers fails the test if the numbers of a job are inconsistent.
+func (f *fixture) checkNumbers(j *revocation.Job) {
 	f.Helper()
 	if j.Pending() < 0 || j.Retrying < 0 || j.Mails.Pending < 0 || j.Ended() != (j.Counts.Sum() == j.Total) {
 		f.Errorf("%s with %d items, %d retrying, %+v and %+v", j.State, j.Total, j.Retrying, j.Counts, j.Mails)
@@ -148,18 +148,18 @@ func (f *fixture) sound(j *revocation.Job) {
 	}
 }
 
-// state fails the test unless the job has come so far.
+// state fails the test unless the job is in the state want.
 func (f *fixture) state(job revocation.Job, want revocation.JobState) {
 	f.Helper()
-	if j := f.look(job); j.State != want {
+	if j := f.job(job); j.State != want {
 		f.Errorf("state %s, want %s: %+v", j.State, want, j)
 	}
 }
 
-// results gives all items of a job, page by page.
+// results reads all items of a job, page by page.
 func (f *fixture) results(job revocation.Job) []revocation.Revocation {
 	f.Helper()
-	return f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: pieceSize})
+	return f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: uploadBatchSize})
 }
 
 func (f *fixture) pages(filter revocation.ResultFilter) (all []revocation.Revocation) {
@@ -182,7 +182,7 @@ func (f *fixture) pages(filter revocation.ResultFilter) (all []revocation.Revoca
 	}
 }
 
-// outcomes are the statuses of a job's items, by their rows.
+// outcomes returns the statuses of a job's items in the order of their rows.
 func (f *fixture) outcomes(job revocation.Job) []revocation.Status {
 	f.Helper()
 	results := f.results(job)
@@ -193,7 +193,7 @@ func (f *fixture) outcomes(job revocation.Job) []revocation.Status {
 	return all
 }
 
-// recount fails the test unless the job's counters are what counting its items gives.
+// recount fails the test unless the job's counters equal the count of its items.
 func (f *fixture) recount(job revocation.Job) {
 	f.Helper()
 	var counts revocation.Counts
@@ -207,7 +207,7 @@ func (f *fixture) recount(job revocation.Job) {
 			retrying++
 		}
 	}
-	j := f.look(job)
-	f.same("counts", counts, j.Counts)
-	f.same("total and retrying", []int{total, retrying}, []int{j.Total, j.Retrying})
+	j := f.job(job)
+	f.equal("counts", counts, j.Counts)
+	f.equal("total and retrying", []int{total, retrying}, []int{j.Total, j.Retrying})
 }

@@ -6,129 +6,129 @@ import (
 	"rescind/internal/revocation"
 )
 
-// busy fails the test unless a job cannot begin because an upload with its key still runs.
-func (f *fixture) busy(s revocation.FinalJob) {
+// uploadInProgress fails the test unless s is refused because another upload with its key is in progress.
+func (f *fixture) uploadInProgress(s revocation.FinalJob) {
 	f.Helper()
 	const code = revocation.CodeUploadInProgress
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.code(code, err)
-	f.same("bound", (*revocation.Binding)(nil), bound)
+	f.equal("bound", (*revocation.Binding)(nil), bound)
 	_, err = f.BoundJob(f.Context(), s.NewJob)
 	f.code(code, err)
 	f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 }
 
-// replays fails the test unless a job is not made, because its key is bound to that of sealed.
-func (f *fixture) replays(sealed, s revocation.FinalJob) {
+// replayed fails the test unless the key of s is bound to the job first, and s creates no job.
+func (f *fixture) replayed(first, s revocation.FinalJob) {
 	f.Helper()
 	want := &revocation.Binding{
-		IdempotencyKey: revocation.IdempotencyKey{Account: sealed.Account, Key: sealed.IdempotencyKey},
-		Fingerprint:    sealed.Fingerprint, Target: sealed.ID,
+		IdempotencyKey: revocation.IdempotencyKey{Account: first.Account, Key: first.IdempotencyKey},
+		Fingerprint:    first.Fingerprint, Target: first.ID,
 	}
 	bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 	f.must(err)
-	f.same("bound", want, bound)
+	f.equal("bound", want, bound)
 	bound, err = f.BoundJob(f.Context(), s.NewJob)
 	f.must(err)
-	f.same("bound, when asked alone", want, bound)
+	f.equal("bound, by BoundJob", want, bound)
 	f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 }
 
 func viaRetry(s *revocation.FinalJob) { s.Route = revocation.RouteRetry }
 
 var jobKeyTests = []test{
-	{"a key gives its job again, also after the job's end", func(f *fixture) {
-		s := f.upload(items(1), underKey("k"), func(s *revocation.FinalJob) { s.Fingerprint = revocation.Fingerprint{1, 2, 31: 3} })
-		job := f.seal(s)
-		f.replays(s, newSeal(underKey("k")))
+	{"a key returns its job, also after the job's end", func(f *fixture) {
+		s := f.upload(items(1), withJobKey("k"), func(s *revocation.FinalJob) { s.Fingerprint = revocation.Fingerprint{1, 2, 31: 3} })
+		job := f.finalize(s)
+		f.replayed(s, newJob(withJobKey("k")))
 		f.end(job)
-		f.replays(s, newSeal(underKey("k")))
-		f.same("jobs", []revocation.ID{s.ID}, f.jobList(revocation.JobFilter{}))
+		f.replayed(s, newJob(withJobKey("k")))
+		f.equal("jobs", []revocation.ID{s.ID}, f.jobList(revocation.JobFilter{}))
 	}},
-	{"a key that is free is bound to nothing", func(f *fixture) {
-		given, silent := f.upload(items(1), underKey("given up")), newSeal(underKey("silent"))
-		f.must(f.DropJob(f.Context(), acme, given.ID))
+	{"a free key is bound to no job", func(f *fixture) {
+		dropped, silent := f.upload(items(1), withJobKey("dropped")), newJob(withJobKey("silent"))
+		f.must(f.DropJob(f.Context(), acme, dropped.ID))
 		_, err := f.BeginJob(f.Context(), silent.NewJob, 0)
 		f.must(err)
-		f.upload(items(1), underKey("foreign"), zeniths)
-		for _, key := range []string{"", "never sent", "given up", "silent", "foreign"} {
-			bound, err := f.BoundJob(f.Context(), newSeal(underKey(key)).NewJob)
+		f.upload(items(1), withJobKey("foreign"), ofZenithJob)
+		for _, key := range []string{"", "never sent", "dropped", "silent", "foreign"} {
+			bound, err := f.BoundJob(f.Context(), newJob(withJobKey(key)).NewJob)
 			f.must(err)
-			f.same("bound", (*revocation.Binding)(nil), bound)
-			f.seal(f.upload(items(1), underKey(key)))
+			f.equal("bound", (*revocation.Binding)(nil), bound)
+			f.finalize(f.upload(items(1), withJobKey(key)))
 		}
 	}},
 	{"a key's age counts from the end of the upload", func(f *fixture) {
 		for gap := 50 * time.Millisecond; ; gap *= 2 {
-			s := f.upload(items(1), underKey(gap.String()))
+			s := f.upload(items(1), withJobKey(gap.String()))
 			ending := time.Now()
-			time.Sleep(gap) // the upload goes on
-			f.end(f.seal(s))
+			time.Sleep(gap) // the upload continues
+			f.end(f.finalize(s))
 			asked := time.Now()
 			f.expire(asked.Sub(ending), 9)
-			if time.Since(asked) < gap { // or what was asked may be about the time after the upload
-				f.replays(s, newSeal(underKey(gap.String())))
+			if time.Since(asked) < gap { // otherwise the retention may reach back only to the end of the upload
+				f.replayed(s, newJob(withJobKey(gap.String())))
 				return
 			}
 		}
 	}},
-	{"a key whose upload runs begins no other", func(f *fixture) {
-		s := f.upload(items(1), underKey("k"))
-		f.busy(newSeal(underKey("k")))
+	{"a key whose upload is in progress cannot begin another", func(f *fixture) {
+		s := f.upload(items(1), withJobKey("k"))
+		f.uploadInProgress(newJob(withJobKey("k")))
 		f.add(&s, item(2))
-		f.same("total", 2, f.seal(s).Total)
-		f.replays(s, newSeal(underKey("k")))
+		f.equal("total", 2, f.finalize(s).Total)
+		f.replayed(s, newJob(withJobKey("k")))
 	}},
-	{"a key whose upload was given up is free", func(f *fixture) {
-		s := f.upload(items(1), underKey("k"))
+	{"the key of a dropped upload is free", func(f *fixture) {
+		s := f.upload(items(1), withJobKey("k"))
 		f.must(f.DropJob(f.Context(), acme, s.ID))
-		next := f.upload(items(2), underKey("k"))
-		f.busy(newSeal(underKey("k")))
-		f.seal(next)
-		f.replays(next, newSeal(underKey("k")))
-		f.hidden(s)
+		next := f.upload(items(2), withJobKey("k"))
+		f.uploadInProgress(newJob(withJobKey("k")))
+		f.finalize(next)
+		f.replayed(next, newJob(withJobKey("k")))
+		f.checkHidden(s)
 	}},
-	{"a key whose upload is silent for too long is taken over", func(f *fixture) {
-		s := newSeal(underKey("k"))
+	{"a new upload takes over the key of a silent one", func(f *fixture) {
+		s := newJob(withJobKey("k"))
 		_, err := f.BeginJob(f.Context(), s.NewJob, 0)
 		f.must(err)
-		next := f.upload(items(2), underKey("k"))
+		next := f.upload(items(2), withJobKey("k"))
 		f.code(revocation.CodeJobEnded, f.AddItems(f.Context(), s.NewJob, []revocation.Item{{Row: 1, ReportID: 1}}, time.Hour))
 		_, err = f.FinalizeJob(f.Context(), s)
 		f.code(revocation.CodeJobEnded, err)
 		f.must(f.DropJob(f.Context(), acme, s.ID))
-		f.busy(newSeal(underKey("k")))
-		f.seal(next)
-		f.replays(next, newSeal(underKey("k")))
-		f.hidden(s)
+		f.uploadInProgress(newJob(withJobKey("k")))
+		f.finalize(next)
+		f.replayed(next, newJob(withJobKey("k")))
+		f.checkHidden(s)
 	}},
 	{"a key counts for its account and its route", func(f *fixture) {
-		single := f.fresh(request(1, withKey("k")))[0]
-		var seals []revocation.FinalJob
-		for _, with := range [][]func(*revocation.FinalJob){{}, {zeniths}, {viaRetry}, {viaRetry, zeniths}} {
-			seals = append(seals, f.upload(items(2), append(with, underKey("k"))...))
+		single := f.submitNew(request(1, withKey("k")))[0]
+		var uploads []revocation.FinalJob
+		for _, with := range [][]func(*revocation.FinalJob){{}, {ofZenithJob}, {viaRetry}, {viaRetry, ofZenithJob}} {
+			uploads = append(uploads, f.upload(items(2), append(with, withJobKey("k"))...))
 		}
-		for _, s := range seals {
-			f.seal(s)
-			f.replays(s, newSeal(underKey("k"), func(again *revocation.FinalJob) { again.Account, again.Route = s.Account, s.Route }))
+		for _, s := range uploads {
+			f.finalize(s)
+			f.replayed(s, newJob(withJobKey("k"), func(again *revocation.FinalJob) { again.Account, again.Route = s.Account, s.Route }))
 		}
-		f.same("the single submission's", []revocation.Accepted{{ID: single.ID}}, f.submit(request(1, withKey("k"))))
-		f.fresh(request(1, withKey("k"), ofZenith))
+		f.equal("the single submission's", []revocation.Accepted{{ID: single.ID}}, f.submit(request(1, withKey("k"))))
+		f.submitNew(request(1, withKey("k"), ofZenith))
 	}},
-	{"a key is compared as it is", func(f *fixture) {
+	{"keys are compared byte by byte", func(f *fixture) {
 		for _, key := range []string{"K", "k", "k ", "ключ", ""} {
-			f.upload(items(1), underKey(key))
+			f.upload(items(1), withJobKey(key))
 		}
 	}},
-	{"without a key every upload is a job of its own", func(f *fixture) {
+	{"without a key every upload is a new job", func(f *fixture) {
 		one, two := f.upload(items(1)), f.upload(items(1))
-		f.seal(one)
-		f.seal(two)
-		f.same("jobs", 2, len(f.jobList(revocation.JobFilter{})))
+		f.finalize(one)
+		f.finalize(two)
+		f.equal("jobs", 2, len(f.jobList(revocation.JobFilter{})))
 	}},
-	{"of many uploads under one key at once one begins", func(f *fixture) {
+	{"one of many concurrent uploads with the same key begins", func(f *fixture) {
 		begin := func(int) (*revocation.FinalJob, error) {
-			s := newSeal(underKey("k"))
+			s := newJob(withJobKey("k"))
 			bound, err := f.BeginJob(f.Context(), s.NewJob, time.Hour)
 			switch {
 			case err != nil && revocation.ErrorCode(err) == revocation.CodeUploadInProgress:
@@ -138,7 +138,7 @@ var jobKeyTests = []test{
 			}
 			return &s, nil
 		}
-		all, err := together(16, begin)
+		all, err := concurrently(16, begin)
 		f.must(err)
 		var begun []revocation.FinalJob
 		for _, s := range all {
@@ -146,18 +146,18 @@ var jobKeyTests = []test{
 				begun = append(begun, *s)
 			}
 		}
-		f.same("begun", 1, len(begun))
+		f.equal("begun", 1, len(begun))
 		if f.Failed() {
 			return
 		}
 		s := begun[0]
 		f.add(&s, item(1))
-		f.seal(s)
-		all, err = together(16, begin)
+		f.finalize(s)
+		all, err = concurrently(16, begin)
 		f.must(err)
 		for _, again := range all {
-			f.same("begun after it", (*revocation.FinalJob)(nil), again)
+			f.equal("begun after it", (*revocation.FinalJob)(nil), again)
 		}
-		f.replays(s, newSeal(underKey("k")))
+		f.replayed(s, newJob(withJobKey("k")))
 	}},
 }

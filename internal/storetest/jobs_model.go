@@ -9,28 +9,28 @@ import (
 	"rescind/internal/revocation"
 )
 
-// modelledJob is a job as it must be.
+// modelledJob is the expected state of a job.
 type modelledJob struct {
-	seal  revocation.FinalJob
+	final revocation.FinalJob
 	items []revocation.Item
-	// stage is RECEIVING, QUEUED for all that is sealed, or DROPPED.
+	// stage is RECEIVING, DROPPED, or QUEUED for every job that was finalized.
 	stage revocation.JobState
-	// silent tells that the lease has run out.
+	// silent reports that the lease has expired.
 	silent    bool
 	chunk     bool
 	cancelled bool
 	ended     bool
-	// begun tells that an item was taken up, and touched that it may count as such.
+	// begun reports that the job must have started, and touched that it may have started.
 	begun, touched bool
 }
 
-// begin notes that an item was taken up, surely or perhaps.
+// begin notes that the job has started, or that it may have if surely is false.
 func (j *modelledJob) begin(surely bool) {
 	j.begun = j.begun || surely
 	j.touched = true
 }
 
-// ends notes that the job has ended if all its items are final, and tells whether it just did.
+// ends marks the job as ended if all its items are final. It reports whether the job ended with this call.
 func (j *modelledJob) ends(m *model) bool {
 	if j.ended {
 		return false
@@ -40,7 +40,7 @@ func (j *modelledJob) ends(m *model) bool {
 	return j.ended
 }
 
-// states are those that the job can have.
+// states returns the states in which the job may be.
 func (j *modelledJob) states() []revocation.JobState {
 	switch {
 	case j.ended && j.cancelled:
@@ -58,10 +58,10 @@ func (j *modelledJob) states() []revocation.JobState {
 	}
 }
 
-// item is what has become of a row; nil for one that cannot be read.
-func (j *modelledJob) item(m *model, row int) *modelled { return m.all[j.seal.ID.Item(row)] }
+// item returns the revocation of a row, or nil if the row is invalid.
+func (j *modelledJob) item(m *model, row int) *modelled { return m.all[j.final.ID.Item(row)] }
 
-// count is what counting the items gives.
+// count counts the items.
 func (j *modelledJob) count(m *model) (want revocation.Job) {
 	want.Total = len(j.items)
 	for i := range j.items {
@@ -99,14 +99,14 @@ func (m *model) checkJobs(t *rapid.T) {
 		if j.stage != revocation.JobQueued {
 			continue
 		}
-		if len(jobs) == 0 || jobs[0].ID != j.seal.ID {
+		if len(jobs) == 0 || jobs[0].ID != j.final.ID {
 			t.Fatalf("not listed in its place: %+v", j)
 		}
 		m.compareJob(t, jobs[0], j)
 		jobs = jobs[1:]
 	}
 	if len(jobs) > 0 {
-		t.Fatalf("nobody made %+v", jobs)
+		t.Fatalf("not in the model: %+v", jobs)
 	}
 }
 
@@ -121,10 +121,10 @@ func (m *model) compareJob(t *rapid.T, got revocation.Job, j *modelledJob) {
 // checkResults compares each job and its items with the model.
 func (m *model) checkResults(t *rapid.T) {
 	for _, j := range m.jobs {
-		page, err := m.store.Results(m.f.Context(), revocation.ResultFilter{Account: m.account, Job: j.seal.ID, Limit: 100})
+		page, err := m.store.Results(m.f.Context(), revocation.ResultFilter{Account: m.account, Job: j.final.ID, Limit: 100})
 		m.must(t, err)
 		results := page.Entries
-		got, err := m.store.Job(m.f.Context(), m.account, j.seal.ID)
+		got, err := m.store.Job(m.f.Context(), m.account, j.final.ID)
 		if j.stage != revocation.JobQueued {
 			if len(results) > 0 || err == nil || revocation.ErrorCode(err) != revocation.CodeNotFound {
 				t.Fatalf("of a %s job there are %+v and %d items (%v)", j.stage, got, len(results), err)
@@ -147,7 +147,7 @@ func (m *model) checkResults(t *rapid.T) {
 	}
 }
 
-// checkWork looks whether the account has the turns that it needs, and no others.
+// checkWork fails unless the account has exactly the account tasks that it needs.
 func (m *model) checkWork(t *rapid.T) {
 	want, got := make(map[revocation.AccountTask]bool), make(map[revocation.AccountTask]bool)
 	for _, j := range m.jobs {
@@ -163,9 +163,9 @@ func (m *model) checkWork(t *rapid.T) {
 			want[revocation.MailTask] = true
 		}
 	}
-	agenda, err := m.store.PendingWork(m.f.Context())
+	pending, err := m.store.PendingWork(m.f.Context())
 	m.must(t, err)
-	for _, w := range agenda.AccountTasks {
+	for _, w := range pending.AccountTasks {
 		if w.Account == m.account {
 			got[w.Task] = true
 		}

@@ -11,20 +11,20 @@ import (
 )
 
 var jobPropertyTests = []test{
-	{"whatever is done to jobs in whatever order, their numbers add up", func(f *fixture) {
+	{"the numbers of jobs add up after any sequence of steps", func(f *fixture) {
 		runs := 0
 		rapid.Check(f.T, func(t *rapid.T) {
 			runs++
 			m := newModel(f, t, fmt.Sprintf("run-%d", runs))
 			steps := map[string]func(*rapid.T){
-				"upload": m.upload, "begin": m.beginJob, "add": m.addItems, "seal": m.sealJob, "drop": m.dropJob, "sweep": m.sweep,
+				"upload": m.upload, "begin": m.beginJob, "add": m.addItems, "finalize": m.finalizeJob, "drop": m.dropJob, "sweep": m.sweep,
 				"chunk": m.carryOutChunk, "spill": m.spillChunk, "claim": m.claimItems, "carry out": m.carryOut, "fail": m.fail,
 				"cancel": m.cancelJob, "mail": m.sendMails, "submit": m.submit, "claim due": m.claimDue,
 			}
-			// What comes first is drawn most.
+			// SampledFrom prefers the first values.
 			names := []string{
 				"carry out", "mail", "chunk", "spill", "fail", "claim", "upload", "cancel", "submit",
-				"begin", "add", "seal", "drop", "claim due", "sweep",
+				"begin", "add", "finalize", "drop", "claim due", "sweep",
 			}
 			m.upload(t)
 			m.upload(t)
@@ -41,7 +41,7 @@ var jobPropertyTests = []test{
 	}},
 }
 
-// drawJob gives one of the jobs at a stage, or at any, if there is one.
+// drawJob returns a job at one of the stages, or at any stage if none is given. It returns nil if there is no such job.
 func (m *model) drawJob(t *rapid.T, stages ...revocation.JobState) *modelledJob {
 	var some []*modelledJob
 	for _, j := range m.jobs {
@@ -55,33 +55,33 @@ func (m *model) drawJob(t *rapid.T, stages ...revocation.JobState) *modelledJob 
 	return some[rapid.IntRange(0, len(some)-1).Draw(t, "job")]
 }
 
-// upload makes a job of some items at once.
+// upload uploads and finalizes a job of some items.
 func (m *model) upload(t *rapid.T) {
-	j := &modelledJob{seal: newSeal(), stage: revocation.JobReceiving}
-	j.seal.Account = m.account
-	_, err := m.store.BeginJob(m.f.Context(), j.seal.NewJob, time.Hour)
+	j := &modelledJob{final: newJob(), stage: revocation.JobReceiving}
+	j.final.Account = m.account
+	_, err := m.store.BeginJob(m.f.Context(), j.final.NewJob, time.Hour)
 	m.must(t, err)
 	m.jobs = append(m.jobs, j)
 	m.addTo(t, j)
-	m.sealUp(t, j)
+	m.finalize(t, j)
 }
 
 func (m *model) beginJob(t *rapid.T) {
 	key := rapid.SampledFrom([]string{"", "k", "l"}).Draw(t, "key")
-	j := &modelledJob{seal: newSeal(underKey(key)), stage: revocation.JobReceiving}
-	j.seal.Account = m.account
+	j := &modelledJob{final: newJob(withJobKey(key)), stage: revocation.JobReceiving}
+	j.final.Account = m.account
 	j.silent = rapid.IntRange(0, 4).Draw(t, "silent") == 0
 	lease := time.Hour
 	if j.silent {
 		lease = 0
 	}
-	bound, err := m.store.BeginJob(m.f.Context(), j.seal.NewJob, lease)
+	bound, err := m.store.BeginJob(m.f.Context(), j.final.NewJob, lease)
 	if owner := m.jobKeys[key]; owner != nil {
 		switch {
 		case owner.stage == revocation.JobQueued:
 			m.must(t, err)
-			if bound == nil || bound.Target != owner.seal.ID || bound.Fingerprint != owner.seal.Fingerprint {
-				t.Fatalf("bound to %+v, want %v", bound, owner.seal.ID)
+			if bound == nil || bound.Target != owner.final.ID || bound.Fingerprint != owner.final.Fingerprint {
+				t.Fatalf("bound to %+v, want %v", bound, owner.final.ID)
 			}
 			return
 		case owner.stage == revocation.JobReceiving && !owner.silent:
@@ -109,63 +109,63 @@ func (m *model) addItems(t *rapid.T) {
 }
 
 func (m *model) addTo(t *rapid.T, j *modelledJob) {
-	piece := make([]revocation.Item, rapid.IntRange(1, 4).Draw(t, "items"))
-	for i := range piece {
+	batch := make([]revocation.Item, rapid.IntRange(1, 4).Draw(t, "items"))
+	for i := range batch {
 		if report := rapid.Int64Range(0, modelReports+1).Draw(t, "report"); report > 0 {
-			piece[i].ReportID = report
+			batch[i].ReportID = report
 		} else {
-			piece[i].Invalid = fmt.Sprint("a reason ", i)
+			batch[i].Invalid = fmt.Sprint("a reason ", i)
 		}
-		if wish := rapid.IntRange(0, 2).Draw(t, "wish"); wish > 0 {
-			wishing(wish == 1)(&piece[i])
+		if notify := rapid.IntRange(0, 2).Draw(t, "notify"); notify > 0 {
+			withItemNotify(notify == 1)(&batch[i])
 		}
-		piece[i].Row = len(j.items) + i + 1
+		batch[i].Row = len(j.items) + i + 1
 	}
-	err := m.store.AddItems(m.f.Context(), j.seal.NewJob, piece, time.Hour)
-	if m.gone(t, j, err); j.stage == revocation.JobReceiving {
-		j.items = append(j.items, piece...)
+	err := m.store.AddItems(m.f.Context(), j.final.NewJob, batch, time.Hour)
+	if m.checkDropped(t, j, err); j.stage == revocation.JobReceiving {
+		j.items = append(j.items, batch...)
 	}
 }
 
-// gone fails unless err tells that a job was given up, if it was.
-func (m *model) gone(t *rapid.T, j *modelledJob, err error) {
+// checkDropped fails unless err reports that the job was dropped. If the job was not dropped, it fails if err is not nil.
+func (m *model) checkDropped(t *rapid.T, j *modelledJob, err error) {
 	t.Helper()
 	if j.stage == revocation.JobReceiving {
 		m.must(t, err)
 	} else if err == nil || revocation.ErrorCode(err) != revocation.CodeJobEnded {
-		t.Fatalf("%v, and the job was given up", err)
+		t.Fatalf("%v, and the job was dropped", err)
 	}
 }
 
-func (m *model) sealJob(t *rapid.T) {
+func (m *model) finalizeJob(t *rapid.T) {
 	if j := m.drawJob(t, revocation.JobReceiving, revocation.JobDropped); j != nil && !j.silent && len(j.items) > 0 {
-		m.sealUp(t, j)
+		m.finalize(t, j)
 	}
 }
 
-func (m *model) sealUp(t *rapid.T, j *modelledJob) {
-	j.seal.Notify = rapid.IntRange(0, 3).Draw(t, "notify all") < 3
-	j.seal.Total, j.seal.Invalid = len(j.items), 0
+func (m *model) finalize(t *rapid.T, j *modelledJob) {
+	j.final.Notify = rapid.IntRange(0, 3).Draw(t, "notify all") < 3
+	j.final.Total, j.final.Invalid = len(j.items), 0
 	for _, i := range j.items {
 		if i.Invalid != "" {
-			j.seal.Invalid++
+			j.final.Invalid++
 		}
 	}
-	_, err := m.store.FinalizeJob(m.f.Context(), j.seal)
-	if m.gone(t, j, err); j.stage != revocation.JobReceiving {
+	_, err := m.store.FinalizeJob(m.f.Context(), j.final)
+	if m.checkDropped(t, j, err); j.stage != revocation.JobReceiving {
 		return
 	}
 	j.stage = revocation.JobQueued
-	j.chunk = j.seal.Invalid < j.seal.Total
+	j.chunk = j.final.Invalid < j.final.Total
 	for i, row := range j.items {
 		if row.Invalid != "" {
 			continue
 		}
-		r := &modelled{report: row.ReportID, notify: j.seal.Notify, status: revocation.StatusPending, job: j}
+		r := &modelled{report: row.ReportID, notify: j.final.Notify, status: revocation.StatusPending, job: j}
 		if row.Notify != nil {
 			r.notify = *row.Notify
 		}
-		id := j.seal.ID.Item(i + 1)
+		id := j.final.ID.Item(i + 1)
 		m.all[id], m.ids = r, append(m.ids, id)
 	}
 	j.ends(m)
@@ -176,13 +176,13 @@ func (m *model) dropJob(t *rapid.T) {
 	if j == nil {
 		return
 	}
-	m.must(t, m.store.DropJob(m.f.Context(), m.account, j.seal.ID))
+	m.must(t, m.store.DropJob(m.f.Context(), m.account, j.final.ID))
 	if j.stage == revocation.JobReceiving {
 		j.stage = revocation.JobDropped
 	}
 }
 
-// sweep gives up what is silent, and deletes a little of what was given up.
+// sweep drops the silent uploads, and deletes some rows of dropped jobs.
 func (m *model) sweep(t *rapid.T) {
 	_, err := m.store.DropSilentUploads(m.f.Context())
 	m.must(t, err)

@@ -8,7 +8,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// jobList gives the ids of a page.
+// jobList returns the ids of one page.
 func (f *fixture) jobList(filter revocation.JobFilter) []revocation.ID {
 	f.Helper()
 	if filter.Account == "" {
@@ -26,38 +26,38 @@ func (f *fixture) jobList(filter revocation.JobFilter) []revocation.ID {
 	return ids
 }
 
-// made is when a job is made that is told from others by its age alone.
+// made returns a change that gives a job an id made at the time at.
 func made(at time.Time) func(*revocation.FinalJob) {
 	return func(s *revocation.FinalJob) { s.ID = revocation.JobID(idAt(at)) }
 }
 
 var jobReadTests = []test{
 	{"jobs are listed newest first, page by page", func(f *fixture) {
-		f.same("none", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
+		f.equal("none", []revocation.ID{}, f.jobList(revocation.JobFilter{}))
 		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		var want []revocation.ID
 		for _, after := range []time.Duration{3 * time.Minute, time.Minute, 4 * time.Minute, 2 * time.Minute, 5 * time.Minute} {
 			job := f.bulk(items(1), made(noon.Add(after)))
 			want = append(want, job.ID)
 		}
-		f.bulk(items(1), zeniths, made(noon))
+		f.bulk(items(1), ofZenithJob, made(noon))
 		f.upload(items(1), made(noon))
 		slices.SortFunc(want, func(a, b revocation.ID) int { return b.Compare(a) })
 		f.chunk(acme)
-		f.same("all", want, f.jobList(revocation.JobFilter{}))
+		f.equal("all", want, f.jobList(revocation.JobFilter{}))
 		var paged []revocation.ID
 		for filter := (revocation.JobFilter{Limit: 2}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
 			page := f.jobList(filter)
-			f.same("page", min(2, len(want)-len(paged)), len(page))
+			f.equal("page", min(2, len(want)-len(paged)), len(page))
 			if len(page) == 0 {
 				break
 			}
 			paged = append(paged, page...)
 		}
-		f.same("pages", want, paged)
-		f.same("after the last", []revocation.ID{}, f.jobList(revocation.JobFilter{Before: want[4]}))
+		f.equal("pages", want, paged)
+		f.equal("after the last", []revocation.ID{}, f.jobList(revocation.JobFilter{Before: want[4]}))
 	}},
-	{"a list tells what reading each job tells", func(f *fixture) {
+	{"a list returns the same as reading each job", func(f *fixture) {
 		label := "l"
 		ended := f.bulk([]revocation.Item{item(1), invalid("no")}, notifyAll)
 		f.chunk(acme)
@@ -67,50 +67,50 @@ var jobReadTests = []test{
 		f.attemptFails(time.Hour, rowOf(running, 2))
 		want := []revocation.Job{f.bulk(items(2)), running, ended}
 		for i, job := range want {
-			want[i] = *f.look(job)
+			want[i] = *f.job(job)
 		}
 		page, err := f.Jobs(f.Context(), revocation.JobFilter{Account: acme, Limit: 9})
 		f.must(err)
 		jobs := page.Entries
-		f.alike("list", want, jobs)
+		f.equalIgnoringTimes("list", want, jobs)
 		for i := range jobs {
-			f.sound(&jobs[i])
-			f.same("times", []time.Time{want[i].StartedAt, want[i].FinishedAt}, []time.Time{jobs[i].StartedAt, jobs[i].FinishedAt})
+			f.checkNumbers(&jobs[i])
+			f.equal("times", []time.Time{want[i].StartedAt, want[i].FinishedAt}, []time.Time{jobs[i].StartedAt, jobs[i].FinishedAt})
 		}
 	}},
-	{"another account sees nothing of a job", func(f *fixture) {
+	{"a job is not visible to another account", func(f *fixture) {
 		job := f.bulk(items(1))
 		f.end(job)
 		_, err := f.Job(f.Context(), zenith, job.ID)
 		f.code(revocation.CodeNotFound, err)
 		_, err = f.Revocation(f.Context(), zenith, job.ID.Item(1))
 		f.code(revocation.CodeNotFound, err)
-		f.same("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{Account: zenith}))
-		f.same("results", 0, len(f.pages(revocation.ResultFilter{Account: zenith, Job: job.ID, Limit: 9})))
-		f.same("list", []revocation.ID{}, f.list(revocation.Filter{Account: zenith}))
-		f.same("list by job", []revocation.ID{}, f.list(revocation.Filter{Account: zenith, JobID: job.ID}))
+		f.equal("jobs", []revocation.ID{}, f.jobList(revocation.JobFilter{Account: zenith}))
+		f.equal("results", 0, len(f.pages(revocation.ResultFilter{Account: zenith, Job: job.ID, Limit: 9})))
+		f.equal("list", []revocation.ID{}, f.list(revocation.Filter{Account: zenith}))
+		f.equal("list by job", []revocation.ID{}, f.list(revocation.Filter{Account: zenith, JobID: job.ID}))
 	}},
 	{"an unknown job", func(f *fixture) {
 		job := f.bulk(items(1))
-		single := f.fresh(request(1))[0]
+		single := f.submitNew(request(1))[0]
 		for _, id := range []revocation.ID{revocation.JobID(uuidv7.New()), job.ID.Item(1), single.ID, {}} {
 			_, err := f.Job(f.Context(), acme, id)
 			f.code(revocation.CodeNotFound, err)
 		}
-		f.same("results", 0, len(f.pages(revocation.ResultFilter{Account: acme, Job: revocation.JobID(uuidv7.New()), Limit: 9})))
+		f.equal("results", 0, len(f.pages(revocation.ResultFilter{Account: acme, Job: revocation.JobID(uuidv7.New()), Limit: 9})))
 	}},
 	{"items are listed among single submissions, newest first", func(f *fixture) {
-		early := f.fresh(request(1))[0]
+		early := f.submitNew(request(1))[0]
 		job := f.bulk([]revocation.Item{item(1), invalid("no"), item(2), item(invites + 1)})
-		late := f.fresh(request(2))[0]
+		late := f.submitNew(request(2))[0]
 		want := []revocation.ID{late.ID, job.ID.Item(4), job.ID.Item(3), job.ID.Item(1), early.ID}
-		f.same("all", want, f.list(revocation.Filter{}))
+		f.equal("all", want, f.list(revocation.Filter{}))
 		f.chunk(acme)
-		f.same("all after it", want, f.list(revocation.Filter{}))
+		f.equal("all after it", want, f.list(revocation.Filter{}))
 		page, err := f.Revocations(f.Context(), revocation.Filter{Account: acme, Limit: 9})
 		f.must(err)
 		for i, r := range page.Entries {
-			f.same("what a poll tells", f.read(revocation.Ref{Account: acme, ID: want[i]}), r)
+			f.equal("by id", f.read(revocation.Ref{Account: acme, ID: want[i]}), r)
 		}
 		var paged []revocation.ID
 		for filter := (revocation.Filter{Limit: 2}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
@@ -119,11 +119,11 @@ var jobReadTests = []test{
 				break
 			}
 		}
-		f.same("pages", want, paged)
+		f.equal("pages", want, paged)
 	}},
-	{"by job, and what else", func(f *fixture) {
+	{"by job and other filters", func(f *fixture) {
 		job, other := f.bulk([]revocation.Item{item(1), invalid("no"), item(2), item(invites + 1), item(1)}), f.bulk(items(1, 2))
-		f.fresh(request(1))
+		f.submitNew(request(1))
 		f.chunk(acme)
 		f.work(acme)
 		at := func(job revocation.Job, rows ...int) []revocation.ID {
@@ -133,22 +133,22 @@ var jobReadTests = []test{
 			}
 			return ids
 		}
-		f.same("of the job", at(job, 5, 4, 3, 1), f.list(revocation.Filter{JobID: job.ID}))
-		f.same("of the other", at(other, 2, 1), f.list(revocation.Filter{JobID: other.ID}))
-		f.same("by report", at(job, 5, 1), f.list(revocation.Filter{JobID: job.ID, ReportID: 1}))
-		f.same("by status", at(job, 4), f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}}))
-		f.same("by both", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}, ReportID: 1}))
-		f.same("the ones that cannot be read", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
-		f.same("of all, those", []revocation.ID{}, f.list(revocation.Filter{Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
-		f.same("a page", at(job, 4, 3), f.list(revocation.Filter{JobID: job.ID, Before: job.ID.Item(5), Limit: 2}))
-		f.same("a page before the job", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Before: job.ID}))
-		f.same("by time", at(job, 5, 4, 3, 1), f.list(revocation.Filter{
+		f.equal("of the job", at(job, 5, 4, 3, 1), f.list(revocation.Filter{JobID: job.ID}))
+		f.equal("of the other", at(other, 2, 1), f.list(revocation.Filter{JobID: other.ID}))
+		f.equal("by report", at(job, 5, 1), f.list(revocation.Filter{JobID: job.ID, ReportID: 1}))
+		f.equal("by status", at(job, 4), f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}}))
+		f.equal("by both", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{missing}, ReportID: 1}))
+		f.equal("the invalid ones", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
+		f.equal("the invalid ones of all jobs", []revocation.ID{}, f.list(revocation.Filter{Statuses: revocation.StatusFilter{revocation.StatusInvalid}}))
+		f.equal("a page", at(job, 4, 3), f.list(revocation.Filter{JobID: job.ID, Before: job.ID.Item(5), Limit: 2}))
+		f.equal("a page before the job", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, Before: job.ID}))
+		f.equal("by time", at(job, 5, 4, 3, 1), f.list(revocation.Filter{
 			JobID: job.ID, CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second),
 		}))
-		f.same("by a later time", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, CreatedAfter: job.CreatedAt().Add(time.Second)}))
-		f.same("of a single submission", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
+		f.equal("by a later time", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, CreatedAfter: job.CreatedAt().Add(time.Second)}))
+		f.equal("of a single submission", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
 	}},
-	{"items by status while they wait and fail", func(f *fixture) {
+	{"items are listed by status while they wait and fail", func(f *fixture) {
 		job := f.bulk(items(1, 2, 3))
 		f.spill(job)
 		f.attemptFails(time.Hour, rowOf(job, 2))
@@ -158,11 +158,11 @@ var jobReadTests = []test{
 		} {
 			var rows []int
 			for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Statuses: oneStatus(status), Limit: 9}) {
-				f.same("status", status, r.Status)
+				f.equal("status", status, r.Status)
 				rows = append(rows, r.ID.Row())
 			}
-			f.same("rows", want, rows)
-			f.same("listed", len(want), len(f.list(revocation.Filter{JobID: job.ID, Statuses: oneStatus(status)})))
+			f.equal("rows", want, rows)
+			f.equal("listed", len(want), len(f.list(revocation.Filter{JobID: job.ID, Statuses: oneStatus(status)})))
 		}
 	}},
 }

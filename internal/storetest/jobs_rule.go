@@ -10,18 +10,18 @@ import (
 )
 
 var ruleTests = []test{
-	{"a chunk decides as the rule does", func(f *fixture) {
+	{"a chunk applies the rule", func(f *fixture) {
 		runs := 0
 		rapid.Check(f.T, func(t *rapid.T) {
 			runs++
-			ruled(t, f, fmt.Sprintf("run-%d", runs))
+			checkRule(t, f, fmt.Sprintf("run-%d", runs))
 		})
 	}},
 }
 
-// ruled has two jobs in a row name the same invites, of all ages, with a plan change before each, and compares
-// what becomes of them with the rule, item by item. The items of one of them may go on by themselves.
-func ruled(t *rapid.T, f *fixture, account string) {
+// checkRule carries out two jobs that name the same invites of various ages, with a plan change before each. It compares
+// the outcome of each item with revocation.Rule. The chunk of a job may be spilled.
+func checkRule(t *rapid.T, f *fixture, account string) {
 	ok := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -29,7 +29,7 @@ func ruled(t *rapid.T, f *fixture, account string) {
 		}
 	}
 	moment := rapid.Custom(func(t *rapid.T) time.Time {
-		// Around the plan change, to the microsecond, and far from it.
+		// Times around the plan change, from a microsecond to days away.
 		scale := rapid.SampledFrom([]time.Duration{time.Microsecond, time.Millisecond, time.Second, 24 * time.Hour}).Draw(t, "scale")
 		return planChange.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "steps")) * scale)
 	})
@@ -47,14 +47,14 @@ func ruled(t *rapid.T, f *fixture, account string) {
 			changed = moment.Draw(t, "changed")
 		}
 		ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
-		s := newSeal(func(s *revocation.FinalJob) { s.Account = account })
+		s := newJob(func(s *revocation.FinalJob) { s.Account = account })
 		s.Notify = rapid.Bool().Draw(t, "notify all")
 		var want []revocation.Revocation
 		var rows []revocation.Item
 		for _, report := range rapid.SliceOfN(rapid.Int64Range(1, int64(len(sent)+1)), 1, 12).Draw(t, "reports") {
 			row := revocation.Item{Row: len(rows) + 1, ReportID: report}
-			if wish := rapid.IntRange(0, 2).Draw(t, "wish"); wish > 0 {
-				wishing(wish == 1)(&row)
+			if notify := rapid.IntRange(0, 2).Draw(t, "notify"); notify > 0 {
+				withItemNotify(notify == 1)(&row)
 			}
 			rows = append(rows, row)
 			w := revocation.Revocation{ReportID: report, Notify: s.Notify, Status: missing}
@@ -80,7 +80,7 @@ func ruled(t *rapid.T, f *fixture, account string) {
 		if rapid.IntRange(0, 3).Draw(t, "spilled") == 0 {
 			ok(f.SpillChunk(f.Context(), chunkOf(job, 0)))
 		}
-		_, err = f.turn(f.Context(), account)
+		_, err = f.drainJobs(f.Context(), account)
 		ok(err)
 		page, err := f.Results(f.Context(), revocation.ResultFilter{Account: account, Job: job.ID, Limit: 100})
 		ok(err)

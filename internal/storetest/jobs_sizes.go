@@ -6,8 +6,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// paged fails the test unless the pages of a job's items are what want says of each row, in order, also when
-// they are asked for by each of statuses.
+// paged fails the test unless the pages of a job's items contain each row in order and with its status in want. It also
+// reads the pages filtered by each of statuses.
 func (f *fixture) paged(job revocation.Job, limit int, want []revocation.Status, statuses ...revocation.Status) {
 	f.Helper()
 	for _, status := range append(statuses, "") {
@@ -30,7 +30,7 @@ func (f *fixture) paged(job revocation.Job, limit int, want []revocation.Status,
 	}
 }
 
-// chunks carries out all chunks of acme's only job and gives how many there were.
+// chunks carries out all chunks of acme's only job and returns their number.
 func (f *fixture) chunks(job revocation.Job) (n int) {
 	f.Helper()
 	for {
@@ -39,22 +39,22 @@ func (f *fixture) chunks(job revocation.Job) (n int) {
 			return n
 		}
 		want := chunkOf(job, n)
-		f.same("chunk", []any{want.Account, want.Job, want.First, want.Last, 0}, []any{c.Account, c.Job, c.First, c.Last, c.Spilled})
+		f.equal("chunk", []any{want.Account, want.Job, want.First, want.Last, 0}, []any{c.Account, c.Job, c.First, c.Last, c.Spilled})
 		n++
-		f.same("ended", c.Last == job.Total, c.Ended)
+		f.equal("ended", c.Last == job.Total, c.Ended)
 		f.state(job, map[bool]revocation.JobState{false: revocation.JobRunning, true: revocation.JobCompleted}[c.Ended])
 	}
 }
 
 var sizeTests = []test{
-	{"around the size of a chunk", func(f *fixture) {
+	{"jobs around the size of a chunk", func(f *fixture) {
 		for _, n := range []int{1, revocation.ChunkSize - 1, revocation.ChunkSize, revocation.ChunkSize + 1} {
 			job := f.bulk(unknown(n))
-			f.same("chunks", (n+revocation.ChunkSize-1)/revocation.ChunkSize, f.chunks(job))
+			f.equal("chunks", (n+revocation.ChunkSize-1)/revocation.ChunkSize, f.chunks(job))
 			f.paged(job, 999, slices.Repeat([]revocation.Status{missing}, n), missing, revoked)
-			f.same("counts", revocation.Counts{NotFound: n}, f.look(job).Counts)
+			f.equal("counts", revocation.Counts{NotFound: n}, f.job(job).Counts)
 			for row := n; row > 0; row -= 50 {
-				f.same("report_id", int64(invites+row), f.read(rowOf(job, row)).ReportID)
+				f.equal("report_id", int64(invites+row), f.read(rowOf(job, row)).ReportID)
 			}
 			_, err := f.Revocation(f.Context(), acme, job.ID.Item(n+1))
 			f.code(revocation.CodeNotFound, err)
@@ -62,7 +62,7 @@ var sizeTests = []test{
 			f.code(revocation.CodeNotFound, err)
 		}
 	}},
-	{"small pages, also while it runs", func(f *fixture) {
+	{"small pages, also while the job runs", func(f *fixture) {
 		job := f.bulk(append(items(1, 2, 3, 4, 5), append([]revocation.Item{invalid("no")}, unknown(5)...)...))
 		outcomes := func(first, last revocation.Status) []revocation.Status {
 			five := func(s revocation.Status) []revocation.Status { return slices.Repeat([]revocation.Status{s}, 5) }
@@ -75,23 +75,23 @@ var sizeTests = []test{
 		more, err := f.Results(f.Context(), revocation.ResultFilter{Account: acme, Job: job.ID, After: 4, Limit: 100})
 		f.must(err)
 		for i, r := range append(page.Entries, more.Entries...) {
-			f.same("row", i+1, r.ID.Row())
+			f.equal("row", i+1, r.ID.Row())
 		}
 		for _, limit := range []int{1, 5, 6, 11, 12} {
 			f.paged(job, limit, outcomes(revoked, missing), revocation.Statuses...)
 		}
 	}},
-	{"a chunk of rows that all cannot be read", func(f *fixture) {
+	{"a chunk of only invalid rows", func(f *fixture) {
 		rows := slices.Repeat([]revocation.Item{invalid("no")}, revocation.ChunkSize)
 		job := f.bulk(append(rows, item(1)))
 		f.end(job)
-		f.same("counts", revocation.Counts{Invalid: revocation.ChunkSize, Revoked: 1}, f.look(job).Counts)
+		f.equal("counts", revocation.Counts{Invalid: revocation.ChunkSize, Revoked: 1}, f.job(job).Counts)
 		job = f.bulk(append(items(2), rows...))
 		f.end(job)
-		f.same("counts", revocation.Counts{Invalid: revocation.ChunkSize, Revoked: 1}, f.look(job).Counts)
-		f.idle("after them")
+		f.equal("counts", revocation.Counts{Invalid: revocation.ChunkSize, Revoked: 1}, f.job(job).Counts)
+		f.noWork("after them")
 	}},
-	{"a hundred thousand", func(f *fixture) {
+	{"a hundred thousand items", func(f *fixture) {
 		const n, known = 100_000, 1_000
 		more := make([]revocation.Invite, known)
 		for i := range more {
@@ -122,12 +122,12 @@ var sizeTests = []test{
 			*counts.Of(want[i])++
 		}
 		job := f.bulk(rows)
-		f.same("chunks", n/revocation.ChunkSize, f.chunks(job))
-		f.same("counts", counts, f.look(job).Counts)
-		f.paged(job, pieceSize, want, revoked)
+		f.equal("chunks", n/revocation.ChunkSize, f.chunks(job))
+		f.equal("counts", counts, f.job(job).Counts)
+		f.paged(job, uploadBatchSize, want, revoked)
 		for row := 1; row <= n; row += 997 {
-			f.same("status by id", want[row-1], f.read(rowOf(job, row)).Status)
+			f.equal("status by id", want[row-1], f.read(rowOf(job, row)).Status)
 		}
-		f.same("the newest of the list", job.ID.Item(n-1), f.list(revocation.Filter{JobID: job.ID, Limit: 1})[0])
+		f.equal("the newest of the list", job.ID.Item(n-1), f.list(revocation.Filter{JobID: job.ID, Limit: 1})[0])
 	}},
 }

@@ -14,7 +14,7 @@ func (m *model) cancelJob(t *rapid.T) {
 	if j == nil {
 		return
 	}
-	got, err := m.store.CancelJob(m.f.Context(), m.account, j.seal.ID)
+	got, err := m.store.CancelJob(m.f.Context(), m.account, j.final.ID)
 	var want revocation.Code
 	switch {
 	case j.stage != revocation.JobQueued:
@@ -28,7 +28,7 @@ func (m *model) cancelJob(t *rapid.T) {
 		if j.ended {
 			state = revocation.JobCancelled
 		}
-		if got.ID != j.seal.ID || got.State != state {
+		if got.ID != j.final.ID || got.State != state {
 			t.Fatalf("cancelled %+v", got)
 		}
 		return
@@ -38,7 +38,7 @@ func (m *model) cancelJob(t *rapid.T) {
 	}
 }
 
-// carryOutChunk carries out the chunk of a job: none has more than one.
+// carryOutChunk carries out the chunk of a job. No job of the model has more than one.
 func (m *model) carryOutChunk(t *rapid.T) {
 	cancelled := rapid.IntRange(0, 3).Draw(t, "cancelled") == 3
 	c, err := m.store.CarryOutChunk(m.f.Context(), m.account, cancelled)
@@ -48,7 +48,7 @@ func (m *model) carryOutChunk(t *rapid.T) {
 	for _, some := range m.jobs {
 		if some.chunk && some.cancelled == cancelled {
 			j = some
-			if j.seal.ID == c.Job {
+			if j.final.ID == c.Job {
 				break
 			}
 		}
@@ -59,8 +59,8 @@ func (m *model) carryOutChunk(t *rapid.T) {
 		}
 		return
 	}
-	want := revocation.Chunk{Account: m.account, Job: j.seal.ID, First: 1, Last: len(j.items)}
-	for want.Last > c.Last && j.items[want.Last-1].Invalid != "" { // which it need not have
+	want := revocation.Chunk{Account: m.account, Job: j.final.ID, First: 1, Last: len(j.items)}
+	for want.Last > c.Last && j.items[want.Last-1].Invalid != "" { // a chunk need not include invalid rows at its end
 		want.Last--
 	}
 	before := j.count(m)
@@ -70,14 +70,14 @@ func (m *model) carryOutChunk(t *rapid.T) {
 			if cancelled {
 				d.Status = revocation.StatusCancelled
 			}
-			m.become(t, r, d)
+			m.apply(t, r, d)
 		}
 	}
 	j.chunk = false
 	after := j.count(m)
 	after.Counts.Invalid -= before.Counts.Invalid
 	want.Ended = j.ends(m)
-	want.Done = revocation.JobCount{Account: m.account, Job: j.seal.ID, Counts: after.Counts, Mails: after.Mails.Pending}
+	want.Done = revocation.JobCount{Account: m.account, Job: j.final.ID, Counts: after.Counts, Mails: after.Mails.Pending}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Fatalf("chunk (-want +got):\n%s", diff)
 	}
@@ -88,7 +88,7 @@ func (m *model) spillChunk(t *rapid.T) {
 	if j == nil {
 		return
 	}
-	m.must(t, m.store.SpillChunk(m.f.Context(), revocation.Chunk{Account: m.account, Job: j.seal.ID, First: 1, Last: len(j.items)}))
+	m.must(t, m.store.SpillChunk(m.f.Context(), revocation.Chunk{Account: m.account, Job: j.final.ID, First: 1, Last: len(j.items)}))
 	if !j.chunk {
 		return
 	}
@@ -101,7 +101,7 @@ func (m *model) spillChunk(t *rapid.T) {
 	}
 }
 
-// claimItems claims all that is due, or all that is to be cancelled. What is both may come with either.
+// claimItems claims all due items, or all items to be cancelled. Either claim may return an item that is both.
 func (m *model) claimItems(t *rapid.T) {
 	cancelled := rapid.Bool().Draw(t, "cancelled")
 	due, err := m.store.ClaimItems(m.f.Context(), m.account, cancelled, 1000, []time.Duration{time.Hour})
@@ -121,7 +121,7 @@ func (m *model) claimItems(t *rapid.T) {
 	}
 }
 
-// sendMails claims emails of jobs and ends some of the claims.
+// sendMails claims emails of jobs and settles some of the claims.
 func (m *model) sendMails(t *rapid.T) {
 	due, limit := 0, rapid.IntRange(1, 3).Draw(t, "limit")
 	for _, r := range m.all {
@@ -141,9 +141,9 @@ func (m *model) sendMails(t *rapid.T) {
 		}
 		r.mailDue = false
 		if rapid.Bool().Draw(t, "committed") {
-			held, err := m.store.CommitNotification(m.f.Context(), email, time.Hour)
-			if m.must(t, err); !held {
-				t.Fatalf("not held: %+v", email)
+			committed, err := m.store.CommitNotification(m.f.Context(), email, time.Hour)
+			if m.must(t, err); !committed {
+				t.Fatalf("not committed: %+v", email)
 			}
 		}
 		status := rapid.SampledFrom([]revocation.NotificationStatus{
@@ -157,11 +157,11 @@ func (m *model) sendMails(t *rapid.T) {
 	}
 }
 
-// finish carries out all that is left: then every job that is sealed has ended.
+// finish carries out all remaining work and fails unless every finalized job has ended.
 func (m *model) finish(t *rapid.T) {
 	for _, j := range m.jobs {
 		if j.chunk {
-			m.must(t, m.store.SpillChunk(m.f.Context(), revocation.Chunk{Account: m.account, Job: j.seal.ID, First: 1, Last: len(j.items)}))
+			m.must(t, m.store.SpillChunk(m.f.Context(), revocation.Chunk{Account: m.account, Job: j.final.ID, First: 1, Last: len(j.items)}))
 			j.chunk = false
 			for i := range j.items {
 				if r := j.item(m, i+1); r != nil {

@@ -10,10 +10,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// shared is a report, of an invite that does not exist, that each chunk of a mixed job names.
-const shared = 999
+// sharedReport has no invite. Each chunk of a mixed job names it.
+const sharedReport = 999
 
-// mixed are rows of all kinds for somewhat more than two chunks.
+// mixed returns items of all kinds for a little more than two chunks.
 func mixed() []revocation.Item {
 	rows := make([]revocation.Item, 2*revocation.ChunkSize+25)
 	for i := range rows {
@@ -23,22 +23,22 @@ func mixed() []revocation.Item {
 		case i%10 == 7:
 			*row = invalid(fmt.Sprint("no ", i))
 		case n == 22:
-			*row = item(shared)
+			*row = item(sharedReport)
 		case n < 6:
 			*row = item(int64(i/revocation.ChunkSize*6 + n + 1))
 		}
 		if i%3 == 0 {
-			wishing(i%2 == 0)(row)
+			withItemNotify(i%2 == 0)(row)
 		}
 		if i%4 == 0 {
-			referring(fmt.Sprint("r", i))(row)
+			withItemReference(fmt.Sprint("r", i))(row)
 		}
 	}
 	return rows
 }
 
-// asked is what can be read of a job's items before any is carried out.
-func asked(job revocation.Job, rows []revocation.Item, byDefault bool) []revocation.Revocation {
+// pendingItems returns the expected items of a job before any is carried out.
+func pendingItems(job revocation.Job, rows []revocation.Item, byDefault bool) []revocation.Revocation {
 	all := make([]revocation.Revocation, len(rows))
 	for i, row := range rows {
 		all[i] = revocation.Revocation{
@@ -51,22 +51,22 @@ func asked(job revocation.Job, rows []revocation.Item, byDefault bool) []revocat
 		if row.Invalid != "" {
 			all[i].Status, all[i].Final, all[i].Invalid = revocation.StatusInvalid, true, row.Invalid
 		}
-		shown(&all[i])
+		setNotification(&all[i])
 	}
 	return all
 }
 
-// become notes what has become of some rows, the last not counted.
-func become(all []revocation.Revocation, first, last, attempts int, outcome func(r *revocation.Revocation) revocation.Status) {
+// applyOutcome gives the items from first up to and not including last their outcomes, unless they are final.
+func applyOutcome(all []revocation.Revocation, first, last, attempts int, outcome func(r *revocation.Revocation) revocation.Status) {
 	for i := first; i < last; i++ {
 		if r := &all[i]; !r.Final {
 			r.Status, r.Final, r.Attempts = outcome(r), true, attempts
-			shown(r)
+			setNotification(r)
 		}
 	}
 }
 
-func shown(r *revocation.Revocation) {
+func setNotification(r *revocation.Revocation) {
 	var email revocation.NotificationStatus
 	if r.Notify && r.Status == revoked {
 		email = revocation.NotificationPending
@@ -74,8 +74,8 @@ func shown(r *revocation.Revocation) {
 	r.Notification.Status = revocation.ShownNotification(r.Notify, r.Final, r.Status, email)
 }
 
-// everywhere fails the test unless a job's items are read as want says, in every way.
-func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
+// checkAllReads fails the test unless every kind of read returns the job's items as in want.
+func (f *fixture) checkAllReads(job revocation.Job, want []revocation.Revocation) {
 	f.Helper()
 	only := func(keep func(r *revocation.Revocation) bool) []revocation.Revocation {
 		var some []revocation.Revocation
@@ -87,35 +87,35 @@ func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
 		return some
 	}
 	for _, limit := range []int{5000, 400} {
-		f.allAlike("results", want, f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: limit}))
+		f.allEqualIgnoringTimes("results", want, f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Limit: limit}))
 	}
 	readable := func(r *revocation.Revocation) bool { return r.Status != revocation.StatusInvalid }
-	f.allAlike("list", only(readable), f.oldestFirst(revocation.Filter{JobID: job.ID, Limit: 400}))
-	f.allAlike("list by time", only(readable), f.oldestFirst(revocation.Filter{CreatedAfter: job.CreatedAt().Add(-time.Second), Limit: 1000}))
+	f.allEqualIgnoringTimes("list", only(readable), f.oldestFirst(revocation.Filter{JobID: job.ID, Limit: 400}))
+	f.allEqualIgnoringTimes("list by time", only(readable), f.oldestFirst(revocation.Filter{CreatedAfter: job.CreatedAt().Add(-time.Second), Limit: 1000}))
 	for _, status := range revocation.Statuses {
 		ofStatus := func(r *revocation.Revocation) bool { return r.Status == status }
-		f.allAlike("results by status", only(ofStatus),
+		f.allEqualIgnoringTimes("results by status", only(ofStatus),
 			f.pages(revocation.ResultFilter{Account: job.Account, Job: job.ID, Statuses: oneStatus(status), Limit: 700}))
 		if status != revocation.StatusInvalid {
-			f.allAlike("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Statuses: oneStatus(status), Limit: 700}))
+			f.allEqualIgnoringTimes("list by status", only(ofStatus), f.oldestFirst(revocation.Filter{Statuses: oneStatus(status), Limit: 700}))
 		}
 	}
-	for _, report := range []int64{1, shared, want[len(want)-1].ReportID} {
+	for _, report := range []int64{1, sharedReport, want[len(want)-1].ReportID} {
 		ofReport := only(func(r *revocation.Revocation) bool { return r.ReportID == report })
-		f.allAlike("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
-		f.allAlike("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
+		f.allEqualIgnoringTimes("list by report", ofReport, f.oldestFirst(revocation.Filter{ReportID: report, Limit: 2}))
+		f.allEqualIgnoringTimes("list by all", ofReport[:1], f.oldestFirst(revocation.Filter{
 			ReportID: report, Statuses: revocation.StatusFilter{ofReport[0].Status}, JobID: job.ID, Before: ofReport[0].ID.Item(ofReport[0].ID.Row() + 1),
 			CreatedAfter: job.CreatedAt().Add(-time.Second), CreatedBefore: job.CreatedAt().Add(time.Second), Limit: 2,
 		}))
 	}
-	f.same("list before it", 0, len(f.list(revocation.Filter{Before: job.ID.Item(1)})))
-	f.same("list of before", 0, len(f.list(revocation.Filter{CreatedBefore: job.CreatedAt()})))
-	f.same("list of after", 0, len(f.list(revocation.Filter{CreatedAfter: job.CreatedAt()})))
+	f.equal("list before it", 0, len(f.list(revocation.Filter{Before: job.ID.Item(1)})))
+	f.equal("list of before", 0, len(f.list(revocation.Filter{CreatedBefore: job.CreatedAt()})))
+	f.equal("list of after", 0, len(f.list(revocation.Filter{CreatedAfter: job.CreatedAt()})))
 	for row := 1; row <= len(want); row += 83 {
-		f.alike("by id", want[row-1], f.read(rowOf(job, row)))
+		f.equalIgnoringTimes("by id", want[row-1], f.read(rowOf(job, row)))
 	}
 	for _, row := range []int{revocation.ChunkSize - 1, revocation.ChunkSize, revocation.ChunkSize + 1, len(want) - 1, len(want)} {
-		f.alike("by id", want[row-1], f.read(rowOf(job, row)))
+		f.equalIgnoringTimes("by id", want[row-1], f.read(rowOf(job, row)))
 	}
 	for _, id := range []revocation.ID{job.ID, job.ID.Item(len(want) + 1), job.ID.Item(-1)} {
 		_, err := f.Revocation(f.Context(), job.Account, id)
@@ -123,18 +123,19 @@ func (f *fixture) everywhere(job revocation.Job, want []revocation.Revocation) {
 	}
 }
 
-// allAlike is alike for thousands, which takes seconds where it tells the way to each difference.
-func (f *fixture) allAlike(what string, want, got []revocation.Revocation) {
+// allEqualIgnoringTimes is like equalIgnoringTimes, but compares thousands of revocations quickly if they are equal. A diff
+// of that many takes seconds.
+func (f *fixture) allEqualIgnoringTimes(what string, want, got []revocation.Revocation) {
 	f.Helper()
 	if !slices.EqualFunc(want, got, func(w, g revocation.Revocation) bool {
 		g.UpdatedAt, g.CompletedAt = w.UpdatedAt, w.CompletedAt
 		return reflect.DeepEqual(w, g)
 	}) {
-		f.alike(what, want, got)
+		f.equalIgnoringTimes(what, want, got)
 	}
 }
 
-// oldestFirst gives a list, page by page, the wrong way round.
+// oldestFirst reads a list page by page and returns it in reverse order.
 func (f *fixture) oldestFirst(filter revocation.Filter) (all []revocation.Revocation) {
 	f.Helper()
 	filter.Account = acme
@@ -154,97 +155,97 @@ func (f *fixture) oldestFirst(filter revocation.Filter) (all []revocation.Revoca
 }
 
 var waitingTests = []test{
-	{"items are read in every way, whatever has become of their chunk", func(f *fixture) {
+	{"every read returns the items in every state of their chunk", func(f *fixture) {
 		rows := mixed()
 		job := f.bulk(rows, notifyAll)
-		want := asked(job, rows, true)
-		f.everywhere(job, want)
-		byRule := func(r *revocation.Revocation) revocation.Status {
+		want := pendingItems(job, rows, true)
+		f.checkAllReads(job, want)
+		ruleOutcome := func(r *revocation.Revocation) revocation.Status {
 			if r.ReportID <= invites {
 				return revoked
 			}
 			return missing
 		}
 		f.chunk(acme)
-		become(want, 0, revocation.ChunkSize, 1, byRule)
-		f.everywhere(job, want)
+		applyOutcome(want, 0, revocation.ChunkSize, 1, ruleOutcome)
+		f.checkAllReads(job, want)
 		f.must(f.SpillChunk(f.Context(), chunkOf(job, 1)))
-		f.everywhere(job, want)
+		f.checkAllReads(job, want)
 		f.cancel(job)
-		f.everywhere(job, want)
+		f.checkAllReads(job, want)
 		f.cancelledChunk(acme)
-		become(want, 2*revocation.ChunkSize, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
-		f.everywhere(job, want)
+		applyOutcome(want, 2*revocation.ChunkSize, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
+		f.checkAllReads(job, want)
 		f.end(job)
-		become(want, 0, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
-		f.everywhere(job, want)
+		applyOutcome(want, 0, len(want), 0, func(*revocation.Revocation) revocation.Status { return cancelled })
+		f.checkAllReads(job, want)
 	}},
-	{"items of several jobs are listed page by page among single submissions", func(f *fixture) {
+	{"items of several jobs and single submissions are listed page by page", func(f *fixture) {
 		var want []revocation.ID
 		var jobs []revocation.Job
 		for n := range 3 {
-			single := f.fresh(request(int64(n + 1)))[0]
+			single := f.submitNew(request(int64(n + 1)))[0]
 			job := f.bulk([]revocation.Item{item(1), invalid("no"), item(4), item(5), item(1)})
-			f.bulk(items(1), zeniths)
+			f.bulk(items(1), ofZenithJob)
 			f.upload(items(1, 4))
 			want = append(want, single.ID, job.ID.Item(1), job.ID.Item(3), job.ID.Item(4), job.ID.Item(5))
 			jobs = append(jobs, job)
 		}
 		slices.Reverse(want)
-		look := func() {
+		check := func() {
 			for limit := 1; limit <= len(want)+1; limit++ {
 				var paged []revocation.ID
 				for filter := (revocation.Filter{Limit: limit}); len(paged) < len(want); filter.Before = paged[len(paged)-1] {
 					page := f.list(filter)
-					f.same("page", min(limit, len(want)-len(paged)), len(page))
+					f.equal("page", min(limit, len(want)-len(paged)), len(page))
 					if paged = append(paged, page...); len(page) == 0 {
 						break
 					}
 				}
-				f.same("pages", want, paged)
+				f.equal("pages", want, paged)
 			}
-			f.same("by report", 7, len(f.list(revocation.Filter{ReportID: 1})))
-			f.same("the newest by report", jobs[2].ID.Item(5), f.list(revocation.Filter{ReportID: 1, Limit: 1})[0])
+			f.equal("by report", 7, len(f.list(revocation.Filter{ReportID: 1})))
+			f.equal("the newest by report", jobs[2].ID.Item(5), f.list(revocation.Filter{ReportID: 1, Limit: 1})[0])
 		}
-		look()
+		check()
 		f.chunk(acme)
-		look()
+		check()
 		f.spill(jobs[2])
-		look()
+		check()
 	}},
-	{"an upload that comes in small pieces is as one that comes at once", func(f *fixture) {
+	{"the sizes of batches do not change a job", func(f *fixture) {
 		rows := mixed()
-		s := newSeal()
+		s := newJob()
 		f.begin(s)
 		for n, rest := 0, rows; len(rest) > 0; n++ {
-			piece := rest[:min(len(rest), []int{1, 2, 7, 8, 900}[n%5])]
-			f.add(&s, piece...)
-			rest = rest[len(piece):]
+			batch := rest[:min(len(rest), []int{1, 2, 7, 8, 900}[n%5])]
+			f.add(&s, batch...)
+			rest = rest[len(batch):]
 		}
-		job := f.seal(s)
-		f.everywhere(job, asked(job, rows, false))
+		job := f.finalize(s)
+		f.checkAllReads(job, pendingItems(job, rows, false))
 		f.end(job)
-		whole := f.bulk(rows, zeniths)
+		whole := f.bulk(rows, ofZenithJob)
 		f.end(whole)
-		f.same("outcomes", f.outcomes(whole), f.outcomes(job))
-		f.same("mails", f.look(whole).Mails, f.look(job).Mails)
+		f.equal("outcomes", f.outcomes(whole), f.outcomes(job))
+		f.equal("mails", f.job(whole).Mails, f.job(job).Mails)
 	}},
-	{"a piece that begins with rows that cannot be read, and one that has no others", func(f *fixture) {
+	{"batches that begin with invalid rows or have only those", func(f *fixture) {
 		no := invalid("no")
 		s := f.upload([]revocation.Item{no, no})
-		f.add(&s, no, item(1, wishing(true)))
+		f.add(&s, no, item(1, withItemNotify(true)))
 		f.add(&s, no)
-		f.add(&s, item(2, referring("r")), no)
-		job := f.seal(s)
-		f.same("reports", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
+		f.add(&s, item(2, withItemReference("r")), no)
+		job := f.finalize(s)
+		f.equal("reports", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
 		f.end(job)
-		f.same("reports after it", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
-		f.same("counts", revocation.Counts{Revoked: 2, Invalid: 5}, f.look(job).Counts)
-		f.same("mails", 1, f.look(job).Mails.Pending)
-		f.same("reference", "r", *f.read(rowOf(job, 6)).ClientReference)
+		f.equal("reports after it", []int64{0, 0, 0, 1, 0, 2, 0}, reportsOf(f.results(job)))
+		f.equal("counts", revocation.Counts{Revoked: 2, Invalid: 5}, f.job(job).Counts)
+		f.equal("mails", 1, f.job(job).Mails.Pending)
+		f.equal("reference", "r", *f.read(rowOf(job, 6)).ClientReference)
 	}},
-	{"who reads while chunks end sees each item once", func(f *fixture) {
-		ctx, cancel := context.WithTimeout(f.Context(), patience)
+	{"a reader sees each item once while chunks end", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), maxWait)
 		defer cancel()
 		job := f.bulk(unknown(6 * revocation.ChunkSize))
 		f.cancelHalfWay(ctx, job)
@@ -252,8 +253,8 @@ var waitingTests = []test{
 	}},
 }
 
-// everything reads a list page by page.
-func everything(read func(last revocation.ID) (revocation.Page[revocation.Revocation], error)) (all []revocation.Revocation, err error) {
+// readAll reads a list page by page.
+func readAll(read func(last revocation.ID) (revocation.Page[revocation.Revocation], error)) (all []revocation.Revocation, err error) {
 	for last := (revocation.ID{}); ; {
 		page, err := read(last)
 		all = append(all, page.Entries...)
@@ -263,11 +264,11 @@ func everything(read func(last revocation.ID) (revocation.Page[revocation.Revoca
 	}
 }
 
-// cancelHalfWay carries out a part of a job, spills a part and cancels the rest, while others read all of it.
+// cancelHalfWay carries out a part of a job, spills a part and cancels the rest, while other goroutines read all of it.
 func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 	f.Helper()
 	over := make(chan struct{})
-	_, err := together(4, func(i int) (int, error) {
+	_, err := concurrently(4, func(i int) (int, error) {
 		if i == 0 {
 			defer close(over)
 			for _, step := range []func() error{
@@ -280,7 +281,7 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 					return 0, err
 				}
 			}
-			_, err := f.turn(ctx, acme)
+			_, err := f.drainJobs(ctx, acme)
 			return 0, err
 		}
 		for {
@@ -288,11 +289,11 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 			var err error
 			switch i {
 			case 1:
-				read, err = everything(func(after revocation.ID) (revocation.Page[revocation.Revocation], error) {
+				read, err = readAll(func(after revocation.ID) (revocation.Page[revocation.Revocation], error) {
 					return f.Results(ctx, revocation.ResultFilter{Account: acme, Job: job.ID, After: after.Row(), Limit: job.Total})
 				})
 			case 2:
-				read, err = everything(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+				read, err = readAll(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
 					return f.Revocations(ctx, revocation.Filter{Account: acme, Before: before, Limit: job.Total})
 				})
 				slices.Reverse(read)
@@ -310,7 +311,7 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 			}
 			for n, r := range read {
 				if r.ID != job.ID.Item(n+1) {
-					return 0, fmt.Errorf("reader %d: %v is at the place of row %d", i, r.ID, n+1)
+					return 0, fmt.Errorf("reader %d: %v instead of row %d", i, r.ID, n+1)
 				}
 			}
 			select {

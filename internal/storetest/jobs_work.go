@@ -15,11 +15,11 @@ func (f *fixture) chunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, false)
 	f.must(err)
-	c.MoreWork = false // which is looked at by itself
+	c.MoreWork = false // another test checks it
 	return c
 }
 
-// cancelledChunk does the same with the jobs that are being cancelled.
+// cancelledChunk does the same with jobs that are being cancelled.
 func (f *fixture) cancelledChunk(account string) revocation.Chunk {
 	f.Helper()
 	c, err := f.CarryOutChunk(f.Context(), account, true)
@@ -28,7 +28,7 @@ func (f *fixture) cancelledChunk(account string) revocation.Chunk {
 	return c
 }
 
-// chunkOf is the n-th chunk of a job, n from 0.
+// chunkOf returns the n-th chunk of a job. The first has the number 0.
 func chunkOf(job revocation.Job, n int) revocation.Chunk {
 	return revocation.Chunk{
 		Account: job.Account, Job: job.ID,
@@ -36,27 +36,27 @@ func chunkOf(job revocation.Job, n int) revocation.Chunk {
 	}
 }
 
-// spill gives the items of a job's first chunk work rows of their own.
+// spill creates work items for the items of a job's first chunk.
 func (f *fixture) spill(job revocation.Job) {
 	f.Helper()
 	f.must(f.SpillChunk(f.Context(), chunkOf(job, 0)))
 }
 
-// claimItems claims what is due of the account's jobs, at most limit, in the order of the ids.
-func (f *fixture) claimItems(account string, limit int, graces ...time.Duration) []revocation.DueAttempt {
+// claimItems claims at most limit due items of the account's jobs. It returns them in the order of their ids.
+func (f *fixture) claimItems(account string, limit int, visibilityTimeouts ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
-	return f.claim(account, false, limit, graces)
+	return f.claim(account, false, limit, visibilityTimeouts)
 }
 
-// claimCancelled does the same with what is only to be cancelled.
-func (f *fixture) claimCancelled(account string, limit int, graces ...time.Duration) []revocation.DueAttempt {
+// claimCancelled does the same with items of jobs that are being cancelled.
+func (f *fixture) claimCancelled(account string, limit int, visibilityTimeouts ...time.Duration) []revocation.DueAttempt {
 	f.Helper()
-	return f.claim(account, true, limit, graces)
+	return f.claim(account, true, limit, visibilityTimeouts)
 }
 
-func (f *fixture) claim(account string, cancelled bool, limit int, graces []time.Duration) []revocation.DueAttempt {
+func (f *fixture) claim(account string, cancelled bool, limit int, visibilityTimeouts []time.Duration) []revocation.DueAttempt {
 	f.Helper()
-	due, err := f.ClaimItems(f.Context(), account, cancelled, limit, graces)
+	due, err := f.ClaimItems(f.Context(), account, cancelled, limit, visibilityTimeouts)
 	f.must(err)
 	if len(due) > limit {
 		f.Errorf("%d claimed, want at most %d", len(due), limit)
@@ -73,7 +73,7 @@ func refsOf(due []revocation.DueAttempt) []revocation.Ref {
 	return refs
 }
 
-// dueRows are the rows of what is due of acme's jobs. They are claimed with it.
+// dueRows claims the due items of acme's jobs and returns their rows.
 func (f *fixture) dueRows() []int {
 	f.Helper()
 	rows := []int{}
@@ -83,17 +83,16 @@ func (f *fixture) dueRows() []int {
 	return rows
 }
 
-// work carries out what the account's jobs have, until there is nothing to do now, and gives the jobs that
-// ended.
+// work carries out the due work of the account's jobs until none is left. It returns the jobs that ended.
 func (f *fixture) work(account string) []revocation.ID {
 	f.Helper()
-	ended, err := f.turn(f.Context(), account)
+	ended, err := f.drainJobs(f.Context(), account)
 	f.must(err)
 	return ended
 }
 
-// turn is work beside others.
-func (f *fixture) turn(ctx context.Context, account string) (ended []revocation.ID, err error) {
+// drainJobs is like work, but goroutines that run concurrently may call it.
+func (f *fixture) drainJobs(ctx context.Context, account string) (ended []revocation.ID, err error) {
 	for {
 		found := false
 		for _, cancelled := range []bool{true, false} {
@@ -106,7 +105,7 @@ func (f *fixture) turn(ctx context.Context, account string) (ended []revocation.
 				if cancelled {
 					done, err = f.RecordOutcomes(ctx, refs, cancelAll)
 				} else {
-					done, err = f.CarryOut(ctx, refs, impatient)
+					done, err = f.CarryOut(ctx, refs, decideWithoutDelay)
 				}
 				if err != nil {
 					return ended, err
@@ -128,54 +127,54 @@ func (f *fixture) turn(ctx context.Context, account string) (ended []revocation.
 	}
 }
 
-// cancelAll ends what is to be cancelled, and gives back the rest.
-func cancelAll(held []revocation.LockedRevocation) []revocation.Decision {
+// cancelAll cancels the revocations whose jobs are being cancelled, and releases the rest.
+func cancelAll(locked []revocation.LockedRevocation) []revocation.Decision {
 	return decideAll(func(h revocation.LockedRevocation) revocation.Decision {
 		if h.Cancelled {
 			return revocation.Decision{Status: revocation.StatusCancelled, Final: true}
 		}
 		return revocation.Decision{}
-	})(held)
+	})(locked)
 }
 
-// impatient is the rule, but that what is contended comes again at once.
-func impatient(held []revocation.LockedRevocation) []revocation.Decision {
-	decisions := revocation.Decide(held)
+// decideWithoutDelay is like revocation.Decide, but contended revocations are due again at once.
+func decideWithoutDelay(locked []revocation.LockedRevocation) []revocation.Decision {
+	decisions := revocation.Decide(locked)
 	for i := range decisions {
 		decisions[i].Delay = 0
 	}
 	return decisions
 }
 
-// end works until the job has ended, and fails the test unless it was told exactly once.
+// end calls work and fails the test unless the job has ended, and unless each end was reported once.
 func (f *fixture) end(job revocation.Job) {
 	f.Helper()
 	ended := f.work(job.Account)
 	if !slices.Contains(ended, job.ID) {
-		f.Fatalf("%v ended, want %v: %+v", ended, job.ID, f.look(job))
+		f.Fatalf("%v ended, want %v: %+v", ended, job.ID, f.job(job))
 	}
-	f.same("told", len(ended), len(slices.Compact(slices.SortedFunc(slices.Values(ended), revocation.ID.Compare))))
+	f.equal("jobs reported once", len(ended), len(slices.Compact(slices.SortedFunc(slices.Values(ended), revocation.ID.Compare))))
 	f.recount(job)
 }
 
-// turns are the accounts for which there is something to do.
-func (f *fixture) turns() []revocation.AccountWork {
+// accountTasks returns the account tasks for which there is work.
+func (f *fixture) accountTasks() []revocation.AccountWork {
 	f.Helper()
-	agenda, err := f.PendingWork(f.Context())
+	pending, err := f.PendingWork(f.Context())
 	f.must(err)
-	slices.SortFunc(agenda.AccountTasks, func(a, b revocation.AccountWork) int {
+	slices.SortFunc(pending.AccountTasks, func(a, b revocation.AccountWork) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Account, b.Account))
 	})
-	return agenda.AccountTasks
+	return pending.AccountTasks
 }
 
-// idle fails the test if there is something to do.
-func (f *fixture) idle(when string) {
+// noWork fails the test if an account task has work.
+func (f *fixture) noWork(when string) {
 	f.Helper()
-	f.same("work "+when, 0, len(f.turns()))
+	f.equal("work "+when, 0, len(f.accountTasks()))
 }
 
-// follow reads the job again and again until it has ended. Its numbers must add up each time, and only grow.
+// follow polls the job until it has ended. At each read, the numbers must add up, and none may be smaller than before.
 func (f *fixture) follow(ctx context.Context, job revocation.Job) error {
 	var last revocation.Job
 	for {
@@ -194,20 +193,20 @@ func (f *fixture) follow(ctx context.Context, job revocation.Job) error {
 	}
 }
 
-// toil takes turns until the job has ended, and gives how often it was told to have ended.
-func (f *fixture) toil(ctx context.Context, job revocation.Job) (told int, err error) {
+// drainUntilEnded calls drainJobs until the job has ended. It returns how often drainJobs reported the end of the job.
+func (f *fixture) drainUntilEnded(ctx context.Context, job revocation.Job) (reports int, err error) {
 	for {
-		ended, err := f.turn(ctx, job.Account)
+		ended, err := f.drainJobs(ctx, job.Account)
 		for _, id := range ended {
 			if id == job.ID {
-				told++
+				reports++
 			}
 		}
 		if err != nil {
-			return told, err
+			return reports, err
 		}
 		if j, err := f.Job(ctx, job.Account, job.ID); err != nil || j.Ended() {
-			return told, err
+			return reports, err
 		}
 	}
 }

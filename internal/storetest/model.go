@@ -11,32 +11,32 @@ const (
 	modelAttempts = 3
 )
 
-// model says what the store must know by now. It is one goroutine's, so nothing in it is in doubt.
+// model is the expected content of the store. Only one goroutine uses both, so every outcome is known.
 type model struct {
 	store   Store
 	f       *fixture
 	account string
-	ids     []revocation.ID // in the order of their making
+	ids     []revocation.ID // in the order of creation
 	all     map[revocation.ID]*modelled
-	under   map[int64]revocation.ID // what can be joined
+	under   map[int64]revocation.ID // revocations that a submission joins
 	revoked map[int64]bool
 	keys    map[string]modelledKey
-	jobs    []*modelledJob // in the order of their making
+	jobs    []*modelledJob // in the order of creation
 	jobKeys map[string]*modelledJob
 }
 
-// modelled is a revocation as it must be.
+// modelled is the expected state of a revocation.
 type modelled struct {
 	report   int64
 	notify   bool
 	status   revocation.Status
 	final    bool
 	attempts int
-	// work tells that it has a work row, due that an attempt can be claimed, claimed that somebody has it in hand.
+	// work reports that it has a work item, due that an attempt can be claimed, claimed that an attempt is claimed.
 	work    bool
 	due     bool
 	claimed bool
-	// job is nil for a single submission. mail is its email's own status, empty without one.
+	// job is nil for a single submission. mail is the stored status of its email, and empty without an email.
 	job     *modelledJob
 	mail    revocation.NotificationStatus
 	mailDue bool
@@ -69,7 +69,7 @@ func (m *model) must(t *rapid.T, err error) {
 	}
 }
 
-// accept takes one submission, and says what must be answered.
+// accept applies one submission to the model and returns the expected answer.
 func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, code revocation.Code) {
 	if known, ok := m.keys[s.IdempotencyKey]; ok {
 		if known.request.ReportID != s.ReportID || known.request.Notify != s.Notify {
@@ -95,7 +95,7 @@ func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, c
 	return id, !joined, ""
 }
 
-// decided takes over what was decided, after a look at whether it could be.
+// decided checks the decisions and applies them to the model.
 func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation.BatchResult) {
 	over := make(map[revocation.ID]bool)
 	for _, d := range done.Decisions {
@@ -104,9 +104,9 @@ func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation
 			t.Fatalf("decided %+v about %+v", d, r)
 		}
 		live[d.ID] = false
-		m.become(t, r, d)
+		m.apply(t, r, d)
 		if r.job != nil && r.job.ends(m) {
-			over[r.job.seal.ID] = true
+			over[r.job.final.ID] = true
 		}
 	}
 	for id, waiting := range live {
@@ -121,7 +121,7 @@ func (m *model) decided(t *rapid.T, live map[revocation.ID]bool, done revocation
 		delete(over, id)
 	}
 	if len(over) > 0 || len(done.Locked) > 0 {
-		t.Fatalf("jobs %v ended, and %v are busy", over, done.Locked)
+		t.Fatalf("jobs %v ended, and %v are locked", over, done.Locked)
 	}
 }
 
@@ -131,8 +131,8 @@ func canFollow(status, next revocation.Status) bool {
 	return open && next != revocation.StatusPending && next != revocation.StatusInvalid
 }
 
-// become makes a revocation what was decided about it.
-func (m *model) become(t *rapid.T, r *modelled, d revocation.Decision) {
+// apply applies a decision to a revocation.
+func (m *model) apply(t *rapid.T, r *modelled, d revocation.Decision) {
 	r.due, r.work, r.claimed = !d.Final, !d.Final, false
 	cancelling := r.job != nil && r.job.cancelled
 	if d.Status == "" && !cancelling {
@@ -160,7 +160,7 @@ func (m *model) become(t *rapid.T, r *modelled, d revocation.Decision) {
 	}
 }
 
-// rule is what an attempt on an invite gives now.
+// rule returns the outcome that an attempt on an invite must have now.
 func (m *model) rule(report int64) revocation.Status {
 	switch {
 	case report > modelReports:
@@ -172,7 +172,7 @@ func (m *model) rule(report int64) revocation.Status {
 	}
 }
 
-// check compares all that can be read with the model.
+// check compares the list of revocations with the model.
 func (m *model) check(t *rapid.T) {
 	page, err := m.store.Revocations(m.f.Context(), revocation.Filter{Account: m.account, Limit: 1000})
 	m.must(t, err)
@@ -182,17 +182,17 @@ func (m *model) check(t *rapid.T) {
 	for _, r := range page.Entries {
 		want, ok := m.all[r.ID]
 		if !ok {
-			t.Fatalf("nobody submitted %+v", r)
+			t.Fatalf("not in the model: %+v", r)
 		}
 		m.compare(t, r, want)
 	}
 }
 
-// compare fails unless a revocation reads as it must be.
+// compare fails unless a revocation equals the expected state.
 func (m *model) compare(t *rapid.T, r revocation.Revocation, want *modelled) {
 	got := *want
 	got.report, got.notify, got.status, got.final, got.attempts = r.ReportID, r.Notify, r.Status, r.Final, r.Attempts
-	if got != *want || (want.job == nil) != r.Job.IsZero() || want.job != nil && r.Job != want.job.seal.ID {
+	if got != *want || (want.job == nil) != r.Job.IsZero() || want.job != nil && r.Job != want.job.final.ID {
 		t.Fatalf("revocation %+v, want %+v", r, *want)
 	}
 	if waits := r.Status == revocation.StatusErrorRevoking && !r.Final; waits == r.NextAttemptAt.IsZero() {

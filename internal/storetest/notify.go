@@ -6,13 +6,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// sender is the one that emails are claimed for.
+// sender is the sender for which the tests claim emails.
 const sender = "jobs@acme.example by mail.test:25"
 
-// revokedWithEmail gives a revocation of acme's that has an email to send.
+// revokedWithEmail returns a revocation of acme's that has an email to send.
 func (f *fixture) revokedWithEmail(reportID int64) revocation.Ref {
 	f.Helper()
-	ref := f.fresh(request(reportID, withNotify))[0]
+	ref := f.submitNew(request(reportID, withNotify))[0]
 	f.carryOut(ref)
 	return ref
 }
@@ -24,7 +24,7 @@ func (f *fixture) claimEmails(lease time.Duration, refs ...revocation.Notificati
 	return emails
 }
 
-// claimEmail claims an email that nobody has claimed yet.
+// claimEmail claims an email that was never claimed before.
 func (f *fixture) claimEmail(ref revocation.Ref, lease time.Duration) revocation.Email {
 	f.Helper()
 	emails := f.claimEmails(lease, revocation.NotificationRef{Account: ref.Account, Revocation: ref.ID})
@@ -44,11 +44,11 @@ func (f *fixture) noEmail(ref revocation.Ref) {
 	}
 }
 
-func (f *fixture) commit(email revocation.Email, lease time.Duration) (held bool) {
+func (f *fixture) commit(email revocation.Email, lease time.Duration) (committed bool) {
 	f.Helper()
-	held, err := f.CommitNotification(f.Context(), email, lease)
+	committed, err := f.CommitNotification(f.Context(), email, lease)
 	f.must(err)
-	return held
+	return committed
 }
 
 func (f *fixture) settle(email revocation.Email, s revocation.Settlement) {
@@ -56,30 +56,30 @@ func (f *fixture) settle(email revocation.Email, s revocation.Settlement) {
 	f.must(f.SettleNotification(f.Context(), email, s))
 }
 
-func (f *fixture) dueEmails(graces ...time.Duration) []revocation.NotificationRef {
+func (f *fixture) dueEmails(visibilityTimeouts ...time.Duration) []revocation.NotificationRef {
 	f.Helper()
-	return f.dueAndUnknownEmails(0, graces...)
+	return f.dueAndUnknownEmails(0, visibilityTimeouts...)
 }
 
-// dueAndUnknownEmails also fails the test unless so many have become UNKNOWN.
-func (f *fixture) dueAndUnknownEmails(unknown int, graces ...time.Duration) []revocation.NotificationRef {
+// dueAndUnknownEmails claims due emails. It fails the test unless the given number of emails became UNKNOWN.
+func (f *fixture) dueAndUnknownEmails(unknown int, visibilityTimeouts ...time.Duration) []revocation.NotificationRef {
 	f.Helper()
-	refs, lost, err := f.ClaimDueNotifications(f.Context(), 100, graces)
+	refs, lost, err := f.ClaimDueNotifications(f.Context(), 100, visibilityTimeouts)
 	f.must(err)
-	f.same("have become unknown", unknown, lost)
+	f.equal("have become unknown", unknown, lost)
 	return refs
 }
 
-// email fails the test unless the email has come so far, as callers see it.
+// email fails the test unless callers see that status and number of attempts of the email.
 func (f *fixture) email(ref revocation.Ref, status revocation.NotificationStatus, attempts int) {
 	f.Helper()
-	f.same("notification", revocation.Notification{Status: status, Attempts: attempts}, f.read(ref).Notification)
+	f.equal("notification", revocation.Notification{Status: status, Attempts: attempts}, f.read(ref).Notification)
 }
 
 var notificationTests = []test{
-	{"a claim gives what the message says", func(f *fixture) {
+	{"a claim returns the content of the message", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
-		f.same("email", revocation.Email{
+		f.equal("email", revocation.Email{
 			Account: acme, Revocation: ref.ID, Sender: sender, Claims: 1,
 			ToName: "Ada of acme", ToAddress: "ada@acme.example", Assessment: "Go",
 			Company: "The acme company", Contact: "help@acme.example",
@@ -92,7 +92,7 @@ var notificationTests = []test{
 		company := "Acme"
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Name: &company}))
 		email := f.claimEmail(ref, time.Hour)
-		f.same("to", []string{"Bea", "bea@acme.example", "Rust", "Acme"}, []string{email.ToName, email.ToAddress, email.Assessment, email.Company})
+		f.equal("to", []string{"Bea", "bea@acme.example", "Rust", "Acme"}, []string{email.ToName, email.ToAddress, email.Assessment, email.Company})
 	}},
 	{"an email is claimed once", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
@@ -103,33 +103,33 @@ var notificationTests = []test{
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.noEmail(ref)
 	}},
-	{"several are claimed at once, but for the stale ones", func(f *fixture) {
-		one, two, without := f.revokedWithEmail(1), f.revokedWithEmail(2), f.fresh(request(3))[0]
+	{"several are claimed at once, except the stale ones", func(f *fixture) {
+		one, two, without := f.revokedWithEmail(1), f.revokedWithEmail(2), f.submitNew(request(3))[0]
 		f.carryOut(without)
 		emails := f.claimEmails(time.Hour,
 			revocation.NotificationRef{Account: acme, Revocation: one.ID}, revocation.NotificationRef{Account: acme, Revocation: one.ID},
 			revocation.NotificationRef{Account: acme, Revocation: two.ID, Claims: 1},
 			revocation.NotificationRef{Account: acme, Revocation: without.ID})
-		f.same("emails", 1, len(emails))
-		f.same("which", one.ID, emails[0].Revocation)
+		f.equal("emails", 1, len(emails))
+		f.equal("which", one.ID, emails[0].Revocation)
 	}},
-	{"no email before the invite is revoked, nor without a wish", func(f *fixture) {
-		refs := f.fresh(request(1, withNotify), request(2))
+	{"no email before the invite is revoked, or without a request", func(f *fixture) {
+		refs := f.submitNew(request(1, withNotify), request(2))
 		f.attemptFails(0, refs[0])
 		f.carryOut(refs[1])
 		f.noEmail(refs[0])
 		f.noEmail(refs[1])
 	}},
-	{"sent, by a committed message and without a commit", func(f *fixture) {
+	{"sent, with a commit and without", func(f *fixture) {
 		committed, direct := f.revokedWithEmail(1), f.revokedWithEmail(2)
 		email := f.claimEmail(committed, time.Hour)
-		f.same("held", true, f.commit(email, time.Hour))
+		f.equal("committed", true, f.commit(email, time.Hour))
 		f.email(committed, revocation.NotificationPending, 0)
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.email(committed, revocation.NotificationSent, 1)
 		f.settle(f.claimEmail(direct, time.Hour), revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.email(direct, revocation.NotificationSent, 1)
-		f.same("due", 0, len(f.dueEmails(0)))
+		f.equal("due", 0, len(f.dueEmails(0)))
 	}},
 	{"failed and unknown are final", func(f *fixture) {
 		for i, status := range []revocation.NotificationStatus{revocation.NotificationFailed, revocation.NotificationUnknown} {
@@ -139,64 +139,64 @@ var notificationTests = []test{
 			f.email(ref, status, 2)
 			f.settle(email, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 3})
 			f.email(ref, status, 2)
-			f.same("due", 0, len(f.dueEmails(0)))
+			f.equal("due", 0, len(f.dueEmails(0)))
 		}
 	}},
-	{"a deferred one is due again after its delay", func(f *fixture) {
+	{"a deferred email is due again after its delay", func(f *fixture) {
 		now, later := f.revokedWithEmail(1), f.revokedWithEmail(2)
 		f.settle(f.claimEmail(now, time.Hour), revocation.Settlement{Status: revocation.NotificationPending, Attempts: 1})
 		f.settle(f.claimEmail(later, time.Hour), revocation.Settlement{Status: revocation.NotificationPending, Attempts: 1, Delay: time.Hour})
 		refs := f.dueEmails(time.Hour)
-		f.same("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 1}}, refs)
+		f.equal("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 1}}, refs)
 		emails := f.claimEmails(time.Hour, refs...)
-		f.same("emails", 1, len(emails))
-		f.same("claims and attempts", []int{2, 1}, []int{emails[0].Claims, emails[0].Attempts})
+		f.equal("emails", 1, len(emails))
+		f.equal("claims and attempts", []int{2, 1}, []int{emails[0].Claims, emails[0].Attempts})
 		f.email(later, revocation.NotificationPending, 1)
 	}},
 	{"a message is committed once, and only under a claim", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
-		f.same("unclaimed", false, f.commit(revocation.Email{Account: acme, Revocation: ref.ID}, time.Hour))
+		f.equal("unclaimed", false, f.commit(revocation.Email{Account: acme, Revocation: ref.ID}, time.Hour))
 		email := f.claimEmail(ref, time.Hour)
-		f.same("first", true, f.commit(email, time.Hour))
-		f.same("second", false, f.commit(email, time.Hour))
+		f.equal("first", true, f.commit(email, time.Hour))
+		f.equal("second", false, f.commit(email, time.Hour))
 	}},
-	{"a claim that has run out commits nothing, but can still be settled", func(f *fixture) {
+	{"an expired claim cannot commit, but can settle", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		email := f.claimEmail(ref, 0)
-		f.same("held", false, f.commit(email, time.Hour))
+		f.equal("committed", false, f.commit(email, time.Hour))
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationFailed})
 		f.email(ref, revocation.NotificationFailed, 0)
 	}},
-	{"a claim that was taken over is worth nothing", func(f *fixture) {
+	{"a claim that another worker took over has no effect", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		lost := f.claimEmail(ref, 0)
 		refs := f.dueEmails(time.Hour)
-		f.same("taken back", []revocation.NotificationRef{{Account: acme, Revocation: ref.ID, Claims: 1, DispatchCount: 1}}, refs)
+		f.equal("taken back", []revocation.NotificationRef{{Account: acme, Revocation: ref.ID, Claims: 1, DispatchCount: 1}}, refs)
 		f.settle(lost, revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
-		f.same("held while nobody has it", false, f.commit(lost, time.Hour))
+		f.equal("committed after the claim expired", false, f.commit(lost, time.Hour))
 		owner := f.claimEmails(time.Hour, refs...)[0]
-		f.same("held while another has it", false, f.commit(lost, time.Hour))
+		f.equal("committed while another worker has the claim", false, f.commit(lost, time.Hour))
 		f.settle(lost, revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
-		f.same("the owner's commit", true, f.commit(owner, time.Hour))
+		f.equal("the owner's commit", true, f.commit(owner, time.Hour))
 		f.settle(lost, revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
 		f.settle(owner, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.email(ref, revocation.NotificationSent, 1)
 	}},
-	{"a committed one that is never settled becomes unknown", func(f *fixture) {
+	{"a committed email that is never settled becomes unknown", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		email := f.claimEmail(ref, time.Hour)
 		f.commit(email, 0)
-		f.same("due", 0, len(f.dueAndUnknownEmails(1, 0)))
+		f.equal("due", 0, len(f.dueAndUnknownEmails(1, 0)))
 		f.email(ref, revocation.NotificationUnknown, 0)
 		f.settle(email, revocation.Settlement{Status: revocation.NotificationPending})
 		f.email(ref, revocation.NotificationUnknown, 0)
 		f.noEmail(ref)
 	}},
-	{"a lease that runs is left alone", func(f *fixture) {
+	{"a lease that has not expired is not taken over", func(f *fixture) {
 		claimed, committed := f.revokedWithEmail(1), f.revokedWithEmail(2)
 		f.claimEmail(claimed, time.Hour)
 		f.commit(f.claimEmail(committed, time.Hour), time.Hour)
-		f.same("due", 0, len(f.dueEmails(0)))
+		f.equal("due", 0, len(f.dueEmails(0)))
 		f.email(committed, revocation.NotificationPending, 0)
 	}},
 }

@@ -8,36 +8,36 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Pages that end because so many rows were read: they are short or empty, and the list goes on behind them.
+// A page may end because of the number of rows read. Then it is short or empty, and the list continues after it.
 var pageTests = []test{
-	{"what is rare is found behind pages that are short", func(f *fixture) {
-		rare := f.fresh(request(1))[0]
+	{"rare revocations are found after short pages", func(f *fixture) {
+		rare := f.submitNew(request(1))[0]
 		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, rare)
 		job := f.bulk(append(items(1), unknown(40)...))
 		f.end(job)
 		filter := revocation.Filter{Account: acme, Statuses: revocation.StatusFilter{revocation.StatusErrorRevoking}, Limit: 5, Scan: 30}
 		page, err := f.Revocations(f.Context(), filter)
 		f.must(err)
-		f.same("found", 0, len(page.Entries))
-		f.same("the last that was read", job.ID.Item(12), page.Next)
+		f.equal("found", 0, len(page.Entries))
+		f.equal("the last that was read", job.ID.Item(12), page.Next)
 		filter.Before = page.Next
 		page, err = f.Revocations(f.Context(), filter)
 		f.must(err)
-		f.same("found", []revocation.ID{rare.ID}, idsOf(page))
-		f.same("the end", revocation.ID{}, page.Next)
+		f.equal("found", []revocation.ID{rare.ID}, idsOf(page))
+		f.equal("the end", revocation.ID{}, page.Next)
 
 		results := revocation.ResultFilter{Account: acme, Job: job.ID, Statuses: revocation.StatusFilter{revoked}, After: 1, Limit: 5, Scan: 30}
 		page, err = f.Results(f.Context(), results)
 		f.must(err)
-		f.same("found", 0, len(page.Entries))
-		f.same("the last that was read", job.ID.Item(31), page.Next)
+		f.equal("found", 0, len(page.Entries))
+		f.equal("the last that was read", job.ID.Item(31), page.Next)
 		results.After = page.Next.Row()
 		page, err = f.Results(f.Context(), results)
 		f.must(err)
-		f.same("found", 0, len(page.Entries))
-		f.same("the end", revocation.ID{}, page.Next)
+		f.equal("found", 0, len(page.Entries))
+		f.equal("the end", revocation.ID{}, page.Next)
 	}},
-	{"lists are the same however few rows a page reads", func(f *fixture) {
+	{"lists do not depend on the number of rows that a page reads", func(f *fixture) {
 		jobs := f.pageWorld()
 		all := f.everyPage(revocation.Filter{})
 		for _, statuses := range someStatuses() {
@@ -56,14 +56,14 @@ var pageTests = []test{
 							for _, r := range f.everyPage(filter) {
 								got = append(got, r.ID)
 							}
-							f.same(fmt.Sprint(statuses, " of ", job), want, got)
+							f.equal(fmt.Sprint(statuses, " of ", job), want, got)
 						}
 					}
 				}
 			}
 		}
 	}},
-	{"results are the same however few rows a page reads", func(f *fixture) {
+	{"results do not depend on the number of rows that a page reads", func(f *fixture) {
 		for _, job := range f.pageWorld() {
 			all := f.pages(revocation.ResultFilter{Account: acme, Job: job, Limit: 100})
 			for _, statuses := range someStatuses() {
@@ -79,13 +79,13 @@ var pageTests = []test{
 						for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Statuses: statuses, Scan: scan, Limit: limit}) {
 							got = append(got, r.ID.Row())
 						}
-						f.same(fmt.Sprint(statuses), want, got)
+						f.equal(fmt.Sprint(statuses), want, got)
 					}
 				}
 			}
 		}
 	}},
-	{"jobs are listed behind those that nobody sees", func(f *fixture) {
+	{"jobs are listed after jobs that are not visible", func(f *fixture) {
 		want := []revocation.ID{f.bulk(items(1)).ID}
 		for range 5 {
 			f.upload(items(2))
@@ -103,37 +103,37 @@ var pageTests = []test{
 					break
 				}
 			}
-			f.same("jobs", want, got)
-			f.same("several pages", scan > 0, pages > 0)
+			f.equal("jobs", want, got)
+			f.equal("several pages", scan > 0, pages > 0)
 		}
 	}},
-	{"a page is bounded by its size", func(f *fixture) {
+	{"a page is limited in bytes", func(f *fixture) {
 		long := strings.Repeat("\U0001f600", 255)
 		rows := unknown(1000)
 		for i := range rows {
 			rows[i].ClientReference = &long
 		}
 		job := f.bulk(rows)
-		for range 2 { // in its chunk, and carried out
+		for range 2 { // while its chunk waits, and after it was carried out
 			page, err := f.Results(f.Context(), revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 1000})
 			f.must(err)
 			if n := len(page.Entries); n == 0 || n > revocation.PageBytes/len(long)+1 || page.Next != page.Entries[n-1].ID {
 				f.Fatalf("a page of %d, before %v", n, page.Next)
 			}
-			f.same("listed", len(rows), len(f.everyPage(revocation.Filter{Limit: 1000})))
-			f.same("results", len(rows), len(f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 1000})))
+			f.equal("listed", len(rows), len(f.everyPage(revocation.Filter{Limit: 1000})))
+			f.equal("results", len(rows), len(f.pages(revocation.ResultFilter{Account: acme, Job: job.ID, Limit: 1000})))
 			f.work(acme)
 		}
 	}},
 }
 
-// everyPage reads a list of acme's to its end.
+// everyPage reads all pages of a list of acme's.
 func (f *fixture) everyPage(filter revocation.Filter) []revocation.Revocation {
 	f.Helper()
 	if filter.Account = acme; filter.Limit == 0 {
 		filter.Limit = 1000
 	}
-	all, err := everything(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+	all, err := readAll(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
 		filter.Before = before
 		page, err := f.Revocations(f.Context(), filter)
 		if len(page.Entries) > filter.Limit || !before.IsZero() && !page.Next.IsZero() && page.Next.Compare(before) >= 0 {
@@ -145,11 +145,11 @@ func (f *fixture) everyPage(filter revocation.Filter) []revocation.Revocation {
 	return all
 }
 
-// pageWorld has revocations in every place and state, next to jobs that nobody sees. It gives the jobs that are seen.
+// pageWorld creates revocations in every table and state, and jobs that are not visible. It returns the visible jobs.
 func (f *fixture) pageWorld() []revocation.ID {
 	f.Helper()
 	end := func(ref revocation.Ref) { f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, ref) }
-	singles := f.fresh(request(1), request(2), request(3))
+	singles := f.submitNew(request(1), request(2), request(3))
 	end(singles[0])
 	f.attemptFails(time.Hour, singles[1])
 	ended := f.bulk(append([]revocation.Item{invalid("no"), item(4), item(1)}, unknown(3)...))
@@ -159,15 +159,15 @@ func (f *fixture) pageWorld() []revocation.ID {
 	f.spill(spilled)
 	f.attemptFails(time.Hour, rowOf(spilled, 2))
 	end(rowOf(spilled, 3))
-	f.carryOut(f.fresh(request(7))[0])
+	f.carryOut(f.submitNew(request(7))[0])
 	f.upload(items(4))
 	waiting := f.bulk(append([]revocation.Item{invalid("no")}, items(1, 3, 8)...))
-	f.fresh(request(9))
+	f.submitNew(request(9))
 	later := f.bulk(items(1, 1, 10))
 	return []revocation.ID{ended.ID, spilled.ID, waiting.ID, later.ID}
 }
 
-// someStatuses are filters of no status, of each alone, and of several that are told by different rows.
+// someStatuses returns filters without a status, with each single status, and with statuses that different tables hold.
 func someStatuses() []revocation.StatusFilter {
 	filters := []revocation.StatusFilter{
 		nil,
@@ -183,7 +183,7 @@ func someStatuses() []revocation.StatusFilter {
 	return filters
 }
 
-// oneStatus makes a filter of one status; of none, it selects all.
+// oneStatus returns a filter for one status. For an empty status, the filter selects all.
 func oneStatus(status revocation.Status) revocation.StatusFilter {
 	if status == "" {
 		return nil

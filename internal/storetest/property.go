@@ -16,7 +16,7 @@ var propertyTests = []test{
 	{"whatever comes in whatever order, the states move as they may", func(f *fixture) {
 		runs := 0
 		rapid.Check(f.T, func(t *rapid.T) {
-			// Each run has an account of its own: a new store for each would take much longer.
+			// Each run has its own account. A new store for each would take much longer.
 			runs++
 			m := newModel(f, t, fmt.Sprintf("run-%d", runs))
 			for range rapid.IntRange(1, 16).Draw(t, "steps") {
@@ -27,7 +27,7 @@ var propertyTests = []test{
 					m.carryOut(t)
 				case "carry out by rule":
 					refs, live := m.drawRefs(t)
-					done, err := ruledFirst(f.Context(), f.Store, refs, revocation.Decide)
+					done, err := fastPathFirst(f.Context(), f.Store, refs, revocation.Decide)
 					m.must(t, err)
 					m.decided(t, live, done)
 				case "fail":
@@ -41,11 +41,11 @@ var propertyTests = []test{
 	}},
 }
 
-// submit sends a flush, and takes its submissions one after the other in the model.
+// submit submits a batch, and applies its submissions one after the other to the model.
 func (m *model) submit(t *rapid.T) {
-	flush := make([]revocation.Submission, rapid.IntRange(1, 4).Draw(t, "size"))
-	for i := range flush {
-		flush[i] = revocation.Submission{
+	batch := make([]revocation.Submission, rapid.IntRange(1, 4).Draw(t, "size"))
+	for i := range batch {
+		batch[i] = revocation.Submission{
 			ID: uuidv7.New(), Account: m.account, RequestedBy: apiKey,
 			ReportID:       rapid.Int64Range(1, modelReports+1).Draw(t, "report"),
 			Notify:         rapid.Bool().Draw(t, "notify"),
@@ -58,11 +58,11 @@ func (m *model) submit(t *rapid.T) {
 		Code  revocation.Code
 	}
 	var want, got []answer
-	for _, s := range flush {
+	for _, s := range batch {
 		id, fresh, code := m.accept(s)
 		want = append(want, answer{id, fresh, code})
 	}
-	accepted, err := m.store.Submit(m.f.Context(), flush)
+	accepted, err := m.store.Submit(m.f.Context(), batch)
 	m.must(t, err)
 	for _, a := range accepted {
 		g := answer{ID: a.ID, Fresh: a.Created}
@@ -76,8 +76,8 @@ func (m *model) submit(t *rapid.T) {
 	}
 }
 
-// drawRefs names some of the revocations, each by its attempt or by a stale one. live are those that are not
-// stale.
+// drawRefs returns refs of some revocations, each with the current attempt or a stale one. The map live contains the ones
+// with the current attempt.
 func (m *model) drawRefs(t *rapid.T) (refs []revocation.Ref, live map[revocation.ID]bool) {
 	live = make(map[revocation.ID]bool)
 	for _, id := range m.ids {
@@ -98,25 +98,25 @@ func (m *model) drawRefs(t *rapid.T) (refs []revocation.Ref, live map[revocation
 
 func (m *model) carryOut(t *rapid.T) {
 	refs, live := m.drawRefs(t)
-	fates := make(map[revocation.ID]string)
+	outcomes := make(map[revocation.ID]string)
 	for _, ref := range refs {
-		fates[ref.ID] = rapid.SampledFrom([]string{"rule", "rule", "contended", "failed"}).Draw(t, "fate")
+		outcomes[ref.ID] = rapid.SampledFrom([]string{"rule", "rule", "contended", "failed"}).Draw(t, "outcome")
 	}
-	m.carryOutAs(t, refs, live, fates)
+	m.carryOutAs(t, refs, live, outcomes)
 }
 
-// carryOutAs has each of refs meet its fate, and the rule without one.
-func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocation.ID]bool, fates map[revocation.ID]string) {
-	done, err := m.store.CarryOut(m.f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
-		held = slices.Clone(held)
-		for i := range held {
-			held[i].Contended = fates[held[i].ID] == "contended" || fates[held[i].ID] == "failed"
+// carryOutAs carries out refs with the given outcomes. A ref without one gets the outcome of the rule.
+func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocation.ID]bool, outcomes map[revocation.ID]string) {
+	done, err := m.store.CarryOut(m.f.Context(), refs, func(locked []revocation.LockedRevocation) []revocation.Decision {
+		locked = slices.Clone(locked)
+		for i := range locked {
+			locked[i].Contended = outcomes[locked[i].ID] == "contended" || outcomes[locked[i].ID] == "failed"
 		}
-		decisions := revocation.Decide(held)
-		for i := range held {
+		decisions := revocation.Decide(locked)
+		for i := range locked {
 			switch {
-			case fates[held[i].ID] == "failed":
-				decisions[i] = revocation.DecideFailed(held[i:i+1], outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})[0]
+			case outcomes[locked[i].ID] == "failed":
+				decisions[i] = revocation.DecideFailed(locked[i:i+1], outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})[0]
 			case decisions[i].Status == "":
 				decisions[i].Delay = 0
 			}
@@ -130,23 +130,23 @@ func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocatio
 func (m *model) fail(t *rapid.T) {
 	refs, live := m.drawRefs(t)
 	cancels := len(m.jobs) > 0 && rapid.Bool().Draw(t, "cancels")
-	done, err := m.store.RecordOutcomes(m.f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
+	done, err := m.store.RecordOutcomes(m.f.Context(), refs, func(locked []revocation.LockedRevocation) []revocation.Decision {
 		if cancels {
-			return cancelAll(held)
+			return cancelAll(locked)
 		}
-		return revocation.DecideFailed(held, outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})
+		return revocation.DecideFailed(locked, outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})
 	})
 	m.must(t, err)
 	m.decided(t, live, done)
 }
 
-// claimDue claims all that is due, which is what was decided and is not final.
+// claimDue claims all due attempts. Those are the revocations that had a decision and are not final.
 func (m *model) claimDue(t *rapid.T) {
 	due, err := m.store.ClaimDue(m.f.Context(), 1000, []time.Duration{time.Hour})
 	m.must(t, err)
 	for _, d := range due {
 		if d.Account != m.account {
-			continue // an earlier run's
+			continue // from an earlier run
 		}
 		r := m.all[d.ID]
 		if r == nil || r.job != nil || !r.due || d.Attempt != r.attempts {

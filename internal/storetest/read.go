@@ -9,7 +9,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// idAt is an id that was made at t.
+// idAt returns a new id with the time t.
 func idAt(t time.Time) revocation.ID {
 	id := uuidv7.New()
 	at := revocation.FirstIDAt(t)
@@ -21,7 +21,7 @@ func withID(id revocation.ID) func(*revocation.Submission) {
 	return func(s *revocation.Submission) { s.ID = id }
 }
 
-// list gives the ids of a page.
+// list returns the ids of one page.
 func (f *fixture) list(filter revocation.Filter) []revocation.ID {
 	f.Helper()
 	if filter.Account == "" {
@@ -43,7 +43,7 @@ func idsOf(page revocation.Page[revocation.Revocation]) []revocation.ID {
 	return ids
 }
 
-// newestFirst gives the ids of refs in a list's order.
+// newestFirst returns the ids of refs in the order of a list.
 func newestFirst(refs ...revocation.Ref) []revocation.ID {
 	ids := make([]revocation.ID, len(refs))
 	for i, ref := range refs {
@@ -55,12 +55,12 @@ func newestFirst(refs ...revocation.Ref) []revocation.ID {
 
 var readTests = []test{
 	{"an unknown id is not found", func(f *fixture) {
-		f.fresh(request(1))
+		f.submitNew(request(1))
 		_, err := f.Revocation(f.Context(), acme, uuidv7.New())
 		f.code(revocation.CodeNotFound, err)
 	}},
-	{"a list is newest first and tells what a poll tells", func(f *fixture) {
-		refs := f.fresh(request(3), request(1, withNotify), request(2, withReference("r")), request(4))
+	{"a list is newest first and returns the same as reads by id", func(f *fixture) {
+		refs := f.submitNew(request(3), request(1, withNotify), request(2, withReference("r")), request(4))
 		f.carryOut(refs[:2]...)
 		f.attemptFails(time.Hour, refs[2])
 		page, err := f.Revocations(f.Context(), revocation.Filter{Account: acme, Limit: 10})
@@ -69,23 +69,23 @@ var readTests = []test{
 		for _, id := range newestFirst(refs...) {
 			want = append(want, f.read(revocation.Ref{Account: acme, ID: id}))
 		}
-		f.same("page", want, page.Entries)
+		f.equal("page", want, page.Entries)
 	}},
 	{"an empty list", func(f *fixture) {
-		f.same("ids", []revocation.ID{}, f.list(revocation.Filter{}))
+		f.equal("ids", []revocation.ID{}, f.list(revocation.Filter{}))
 	}},
 	{"by report_id, each status, and both", func(f *fixture) {
-		pending := f.fresh(request(1))[0]
-		waiting := f.fresh(request(2))[0]
+		pending := f.submitNew(request(1))[0]
+		waiting := f.submitNew(request(2))[0]
 		f.attemptFails(time.Hour, waiting)
-		failed := f.fresh(request(3))[0]
+		failed := f.submitNew(request(3))[0]
 		f.failBy(revocation.RetryPolicy{MaxAttempts: 1}, failed)
-		revoked := f.fresh(request(4))[0]
+		revoked := f.submitNew(request(4))[0]
 		f.carryOut(revoked)
-		already := f.fresh(request(4))[0]
+		already := f.submitNew(request(4))[0]
 		f.carryOut(already)
 		end := func(status revocation.Status, report int64) revocation.Ref {
-			ref := f.fresh(request(report))[0]
+			ref := f.submitNew(request(report))[0]
 			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
 				return revocation.Decision{Status: status, Final: true}
 			}), ref)
@@ -105,12 +105,12 @@ var readTests = []test{
 			revocation.StatusCancelled:      newestFirst(cancelled),
 			revocation.StatusInvalid:        {},
 		} {
-			f.same(string(status), want, f.list(revocation.Filter{Statuses: oneStatus(status)}))
+			f.equal(string(status), want, f.list(revocation.Filter{Statuses: oneStatus(status)}))
 		}
-		f.same("report_id", newestFirst(revoked, already), f.list(revocation.Filter{ReportID: 4}))
-		f.same("both", newestFirst(already), f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusAlreadyRevoked}}))
-		f.same("neither", []revocation.ID{}, f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusPending}}))
-		f.same("a job's", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
+		f.equal("report_id", newestFirst(revoked, already), f.list(revocation.Filter{ReportID: 4}))
+		f.equal("both", newestFirst(already), f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusAlreadyRevoked}}))
+		f.equal("neither", []revocation.ID{}, f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusPending}}))
+		f.equal("a job's", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
 	}},
 	{"between times, both excluded", func(f *fixture) {
 		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -119,25 +119,25 @@ var readTests = []test{
 			at := noon.Add(time.Duration(i) * time.Millisecond)
 			id := idAt(at)
 			if i == 2 {
-				id = revocation.FirstIDAt(at) // the lowest that its millisecond has
+				id = revocation.FirstIDAt(at) // the lowest id of its millisecond
 			}
-			refs = append(refs, f.fresh(request(int64(i+1), withID(id)))...)
+			refs = append(refs, f.submitNew(request(int64(i+1), withID(id)))...)
 		}
 		after, before := noon.Add(time.Millisecond), noon.Add(3*time.Millisecond)
-		f.same("after", newestFirst(refs[2:]...), f.list(revocation.Filter{CreatedAfter: after}))
-		f.same("before", newestFirst(refs[:3]...), f.list(revocation.Filter{CreatedBefore: before}))
-		f.same("both", newestFirst(refs[2]), f.list(revocation.Filter{CreatedAfter: after, CreatedBefore: before}))
-		f.same("and report_id", newestFirst(refs[3]), f.list(revocation.Filter{CreatedAfter: after, ReportID: 4}))
-		f.same("none", []revocation.ID{}, f.list(revocation.Filter{CreatedAfter: before, CreatedBefore: after}))
+		f.equal("after", newestFirst(refs[2:]...), f.list(revocation.Filter{CreatedAfter: after}))
+		f.equal("before", newestFirst(refs[:3]...), f.list(revocation.Filter{CreatedBefore: before}))
+		f.equal("both", newestFirst(refs[2]), f.list(revocation.Filter{CreatedAfter: after, CreatedBefore: before}))
+		f.equal("and report_id", newestFirst(refs[3]), f.list(revocation.Filter{CreatedAfter: after, ReportID: 4}))
+		f.equal("none", []revocation.ID{}, f.list(revocation.Filter{CreatedAfter: before, CreatedBefore: after}))
 	}},
-	{"pages leave no gap and repeat nothing", func(f *fixture) {
-		// All in one millisecond, so that only the ids' tails tell them apart.
+	{"pages omit nothing and repeat nothing", func(f *fixture) {
+		// All ids have the same millisecond and differ only in their random part.
 		moment := idAt(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 		var refs []revocation.Ref
 		for i := range invites {
 			id := moment
 			binary.BigEndian.PutUint16(id[14:], uint16(i*37%invites))
-			refs = append(refs, f.fresh(request(int64(i+1), withID(id)))...)
+			refs = append(refs, f.submitNew(request(int64(i+1), withID(id)))...)
 		}
 		f.carryOut(refs[:invites/2]...)
 		var all []revocation.ID
@@ -148,14 +148,14 @@ var readTests = []test{
 				break
 			}
 		}
-		f.same("ids", newestFirst(refs...), all)
+		f.equal("ids", newestFirst(refs...), all)
 	}},
-	{"a page after a bound in time", func(f *fixture) {
+	{"a page within a time filter", func(f *fixture) {
 		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-		early := f.fresh(request(1, withID(idAt(noon))))[0]
-		late := f.fresh(request(2, withID(idAt(noon.Add(time.Hour)))))[0]
+		early := f.submitNew(request(1, withID(idAt(noon))))[0]
+		late := f.submitNew(request(2, withID(idAt(noon.Add(time.Hour)))))[0]
 		bound := noon.Add(time.Minute)
-		f.same("before the earlier bound", newestFirst(early), f.list(revocation.Filter{CreatedBefore: bound, Before: late.ID}))
-		f.same("before the earlier id", []revocation.ID{}, f.list(revocation.Filter{CreatedBefore: bound, Before: early.ID}))
+		f.equal("before the earlier bound", newestFirst(early), f.list(revocation.Filter{CreatedBefore: bound, Before: late.ID}))
+		f.equal("before the earlier id", []revocation.ID{}, f.list(revocation.Filter{CreatedBefore: bound, Before: early.ID}))
 	}},
 }

@@ -1,5 +1,5 @@
-// Package storetest holds every store to the same promises: those of the domain's seams, and of the
-// administration. A store's own tests call Run.
+// Package storetest is the conformance suite of the stores: each store must keep the promises of the domain's store
+// interfaces and of the administration. The tests of a store call Run.
 package storetest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// Store is all that a store does.
+// Store is the set of all methods of a store.
 type Store interface {
 	revocation.SubmissionStore
 	revocation.ReadStore
@@ -45,32 +45,32 @@ type test struct {
 	run  func(f *fixture)
 }
 
-// Run tests the stores that open gives. Each is empty at first, belongs to one test alone, and is closed by
-// open's own clean-up at that test's end.
+// Run runs the suite. It calls open once for each test. Open must return an empty store that no other test uses, and must
+// close it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	for _, group := range []struct {
 		name  string
 		tests []test
-		// byRule has the rule applied by the way that decides at once, as far as that goes.
-		byRule bool
+		// fastPath applies the rule with RevokeFast, and with CarryOut where RevokeFast makes no decision.
+		fastPath bool
 	}{
 		{name: "Submit", tests: submitTests},
-		{name: "Flush", tests: flushTests},
+		{name: "SubmitBatch", tests: batchTests},
 		{name: "Read", tests: readTests},
 		{name: "Pages", tests: pageTests},
 		{name: "Tenants", tests: tenantTests},
 		{name: "CarryOut", tests: carryOutTests},
-		{name: "CarryOutByRule", tests: carryOutTests, byRule: true},
-		{name: "ByRule", tests: byRuleTests},
+		{name: "CarryOutFastPath", tests: carryOutTests, fastPath: true},
+		{name: "FastPath", tests: fastPathTests},
 		{name: "Retry", tests: retryTests},
 		{name: "Notification", tests: notificationTests},
 		{name: "MailAnswers", tests: mailAnswerTests},
 		{name: "Dispatch", tests: dispatchTests},
 		{name: "Accounts", tests: accountTests},
 		{name: "Concurrency", tests: concurrencyTests},
-		{name: "ConcurrencyByRule", tests: concurrencyTests, byRule: true},
+		{name: "ConcurrencyFastPath", tests: concurrencyTests, fastPath: true},
 		{name: "Properties", tests: propertyTests},
-		{name: "Intake", tests: intakeTests},
+		{name: "JobUpload", tests: uploadTests},
 		{name: "JobKeys", tests: jobKeyTests},
 		{name: "JobRetries", tests: jobRetryTests},
 		{name: "Sizes", tests: sizeTests},
@@ -84,26 +84,26 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobWaiting", tests: waitingTests},
 		{name: "Housekeeping", tests: housekeepingTests},
 		{name: "Backlog", tests: backlogTests},
-		{name: "JobConcurrency", tests: togetherTests},
+		{name: "JobConcurrency", tests: jobConcurrencyTests},
 		{name: "JobRule", tests: ruleTests},
 		{name: "JobProperties", tests: jobPropertyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t), group.byRule)) })
+				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t), group.fastPath)) })
 			}
 		})
 	}
 }
 
-// Two accounts that know invites by the same numbers, 1 to invites.
+// The two accounts of a fixture. Each has invites with the report ids 1 to invites.
 const (
 	acme    = "acme"
 	zenith  = "zenith"
 	invites = 20
 )
 
-// sentAt is when every invite of the fixture was sent, and planChange a later moment.
+// Every invite of a fixture was sent at sentAt. The time planChange is later.
 var (
 	sentAt     = time.Date(2025, 1, 10, 9, 0, 0, 0, time.UTC)
 	planChange = time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)
@@ -111,16 +111,16 @@ var (
 	outage     = revocation.Failure{Code: revocation.CodeLockTimeout, Detail: "It was held for too long."}
 )
 
-// fixture is a test's store, with the two accounts and their invites.
+// fixture is the store of one test, with two accounts and their invites.
 type fixture struct {
 	*testing.T
 	Store
-	byRule bool
-	lost   int // emails of jobs that have become UNKNOWN
+	fastPath bool
+	lost     int // number of emails of jobs that have become UNKNOWN
 }
 
-func newFixture(t *testing.T, store Store, byRule bool) *fixture {
-	f := &fixture{T: t, Store: store, byRule: byRule}
+func newFixture(t *testing.T, store Store, fastPath bool) *fixture {
+	f := &fixture{T: t, Store: store, fastPath: fastPath}
 	for _, account := range []string{acme, zenith} {
 		name, contact := "The "+account+" company", "help@"+account+".example"
 		f.must(f.SetAccount(t.Context(), revocation.AccountChange{ID: account, Name: &name, Contact: &contact}))
@@ -143,15 +143,15 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// same fails the test with what differs.
-func (f *fixture) same(what string, want, got any) {
+// equal fails the test unless want and got are equal. It shows the differences.
+func (f *fixture) equal(what string, want, got any) {
 	f.Helper()
 	if diff := gocmp.Diff(want, got); diff != "" {
 		f.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-// code fails the test unless err is of that code.
+// code fails the test unless err has the code want.
 func (f *fixture) code(want revocation.Code, err error) {
 	f.Helper()
 	if err == nil {
@@ -161,7 +161,7 @@ func (f *fixture) code(want revocation.Code, err error) {
 	}
 }
 
-// request is a submission of acme's, changed by with.
+// request returns a submission of acme's, changed by the functions with.
 func request(reportID int64, with ...func(*revocation.Submission)) revocation.Submission {
 	s := revocation.Submission{ID: uuidv7.New(), Account: acme, ReportID: reportID, RequestedBy: apiKey}
 	for _, change := range with {
@@ -182,27 +182,27 @@ func withReference(reference string) func(*revocation.Submission) {
 	return func(s *revocation.Submission) { s.ClientReference = &reference }
 }
 
-func (f *fixture) submit(flush ...revocation.Submission) []revocation.Accepted {
+func (f *fixture) submit(batch ...revocation.Submission) []revocation.Accepted {
 	f.Helper()
-	accepted, err := f.Submit(f.Context(), flush)
+	accepted, err := f.Submit(f.Context(), batch)
 	f.must(err)
-	if len(accepted) != len(flush) {
-		f.Fatalf("%d answers for %d submissions", len(accepted), len(flush))
+	if len(accepted) != len(batch) {
+		f.Fatalf("%d answers for %d submissions", len(accepted), len(batch))
 	}
 	return accepted
 }
 
-// fresh submits what must give a new revocation each, and gives their first attempts.
-func (f *fixture) fresh(flush ...revocation.Submission) []revocation.Ref {
+// submitNew submits requests that must each create a revocation. It returns their first attempts.
+func (f *fixture) submitNew(batch ...revocation.Submission) []revocation.Ref {
 	f.Helper()
-	accepted := f.submit(flush...)
-	refs := make([]revocation.Ref, len(flush))
-	for i, s := range flush {
-		f.same("answer", revocation.Accepted{ID: s.ID, Created: true}, accepted[i])
+	accepted := f.submit(batch...)
+	refs := make([]revocation.Ref, len(batch))
+	for i, s := range batch {
+		f.equal("answer", revocation.Accepted{ID: s.ID, Created: true}, accepted[i])
 		refs[i] = revocation.Ref{Account: s.Account, ID: s.ID}
 	}
 	if f.Failed() {
-		f.FailNow() // without them, nothing that follows makes sense
+		f.FailNow() // the rest of the test needs the revocations
 	}
 	return refs
 }
@@ -214,7 +214,7 @@ func (f *fixture) read(ref revocation.Ref) revocation.Revocation {
 	return r
 }
 
-// status fails the test unless the revocation has that status, final or not.
+// status fails the test unless the revocation has the status want, and is final or not as given.
 func (f *fixture) status(ref revocation.Ref, want revocation.Status, final bool) {
 	f.Helper()
 	if r := f.read(ref); r.Status != want || r.Final != final {
@@ -222,27 +222,27 @@ func (f *fixture) status(ref revocation.Ref, want revocation.Status, final bool)
 	}
 }
 
-// carryOut applies the rule to refs, and gives the decisions in the order of the keys.
+// carryOut applies the rule to refs. It returns the decisions in the order of the keys.
 func (f *fixture) carryOut(refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
 	done, err := f.applyRule(refs)
 	f.must(err)
 	if len(done.Locked) > 0 {
-		f.Fatalf("busy without anybody else: %v", done.Locked)
+		f.Fatalf("locked without a concurrent transaction: %v", done.Locked)
 	}
 	return done.Decisions
 }
 
-// applyRule applies it in the fixture's way.
+// applyRule applies the rule to refs, with the fast path if the fixture says so.
 func (f *fixture) applyRule(refs []revocation.Ref) (revocation.BatchResult, error) {
-	if !f.byRule {
+	if !f.fastPath {
 		return f.CarryOut(f.Context(), refs, revocation.Decide)
 	}
-	return ruledFirst(f.Context(), f.Store, refs, revocation.Decide)
+	return fastPathFirst(f.Context(), f.Store, refs, revocation.Decide)
 }
 
-// ruledFirst does at once what can be done so, and decides about the others.
-func ruledFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+// fastPathFirst calls RevokeFast for refs, and CarryOut for those that RevokeFast leaves.
+func fastPathFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	first, err := store.RevokeFast(ctx, refs)
 	if err != nil {
 		return revocation.BatchResult{}, err
@@ -263,11 +263,11 @@ func (f *fixture) carryOutBy(decide func([]revocation.LockedRevocation) []revoca
 	done, err := f.CarryOut(f.Context(), refs, decide)
 	f.must(err)
 	if len(done.Locked) > 0 {
-		f.Fatalf("busy without anybody else: %v", done.Locked)
+		f.Fatalf("locked without a concurrent transaction: %v", done.Locked)
 	}
 }
 
-// attemptFails records a failed attempt on refs; the next becomes due between half of delay and delay later.
+// attemptFails records a failed attempt on refs. The next attempt becomes due after between half of delay and delay.
 func (f *fixture) attemptFails(delay time.Duration, refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
 	return f.failBy(revocation.RetryPolicy{Base: delay, Max: delay, MaxAttempts: 3}, refs...)
@@ -275,18 +275,18 @@ func (f *fixture) attemptFails(delay time.Duration, refs ...revocation.Ref) []re
 
 func (f *fixture) failBy(policy revocation.RetryPolicy, refs ...revocation.Ref) []revocation.Decision {
 	f.Helper()
-	done, err := f.RecordOutcomes(f.Context(), refs, func(held []revocation.LockedRevocation) []revocation.Decision {
-		return revocation.DecideFailed(held, outage, policy)
+	done, err := f.RecordOutcomes(f.Context(), refs, func(locked []revocation.LockedRevocation) []revocation.Decision {
+		return revocation.DecideFailed(locked, outage, policy)
 	})
 	f.must(err)
 	return done.Decisions
 }
 
-// decideAll makes the same of everything.
+// decideAll returns a function that makes the decision of decide about each revocation.
 func decideAll(decide func(h revocation.LockedRevocation) revocation.Decision) func([]revocation.LockedRevocation) []revocation.Decision {
-	return func(held []revocation.LockedRevocation) []revocation.Decision {
+	return func(locked []revocation.LockedRevocation) []revocation.Decision {
 		var all []revocation.Decision
-		for _, h := range held {
+		for _, h := range locked {
 			d := decide(h)
 			d.Ref, d.ReportID, d.Job, d.Notify = h.Ref, h.ReportID, h.Job, h.Notify
 			all = append(all, d)
@@ -295,7 +295,7 @@ func decideAll(decide func(h revocation.LockedRevocation) revocation.Decision) f
 	}
 }
 
-// postponed is no attempt: it comes again after delay.
+// postponed decides to postpone the attempts by delay, without counting one.
 func postponed(delay time.Duration) func([]revocation.LockedRevocation) []revocation.Decision {
 	return decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{Delay: delay} })
 }

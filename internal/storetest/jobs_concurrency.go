@@ -9,12 +9,12 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// patience bounds what is done by many at once.
-const patience = 2 * time.Minute
+// maxWait is the time limit of a test with concurrent workers.
+const maxWait = 2 * time.Minute
 
-// crowded is a job of some chunks whose items are told by email. Each chunk names every invite, and each names
-// them in another order. The last has nothing else.
-func (f *fixture) crowded(chunks int) revocation.Job {
+// overlapping returns a job of the given number of chunks, with emails. Each chunk names every invite, in an order of its
+// own. The last chunk has no other items.
+func (f *fixture) overlapping(chunks int) revocation.Job {
 	f.Helper()
 	rows := unknown((chunks-1)*revocation.ChunkSize + invites)
 	for n, step := range []int{1, 3, 7}[:chunks] {
@@ -25,8 +25,9 @@ func (f *fixture) crowded(chunks int) revocation.Job {
 	return f.bulk(rows, notifyAll)
 }
 
-// once fails the test unless each invite was revoked once at most by the job's items, with one email each.
-func (f *fixture) once(job revocation.Job) (total int) {
+// revokedOnce fails the test if items of the job revoked an invite twice, or if the emails do not match the revoked items.
+// It returns the number of revoked items.
+func (f *fixture) revokedOnce(job revocation.Job) (total int) {
 	f.Helper()
 	times := make(map[int64]int)
 	for _, r := range f.results(job) {
@@ -44,27 +45,27 @@ func (f *fixture) once(job revocation.Job) (total int) {
 	return total
 }
 
-var togetherTests = []test{
-	{"many who carry out one job revoke each invite once", func(f *fixture) {
-		ctx, cancel := context.WithTimeout(f.Context(), patience)
+var jobConcurrencyTests = []test{
+	{"concurrent workers of one job revoke each invite once", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), maxWait)
 		defer cancel()
-		job := f.crowded(3)
-		told, err := together(6, func(i int) (int, error) {
+		job := f.overlapping(3)
+		reports, err := concurrently(6, func(i int) (int, error) {
 			if i == 0 {
 				return 0, f.follow(ctx, job)
 			}
-			return f.toil(ctx, job)
+			return f.drainUntilEnded(ctx, job)
 		})
 		f.must(err)
-		f.same("told to have ended", 1, sum(told))
+		f.equal("reports of the end", 1, sum(reports))
 		f.recount(job)
-		f.same("revoked", invites, f.once(job))
-		f.same("counts", revocation.Counts{
+		f.equal("revoked", invites, f.revokedOnce(job))
+		f.equal("counts", revocation.Counts{
 			Revoked: invites, AlreadyRevoked: 2 * invites, NotFound: 2 * (revocation.ChunkSize - invites),
-		}, f.look(job).Counts)
+		}, f.job(job).Counts)
 	}},
-	{"jobs and single submissions of the same invites at once", func(f *fixture) {
-		ctx, cancel := context.WithTimeout(f.Context(), patience)
+	{"concurrent jobs and single submissions revoke each invite once", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), maxWait)
 		defer cancel()
 		var reports []int64
 		for i := range 4 * invites {
@@ -75,10 +76,10 @@ var togetherTests = []test{
 			slices.Reverse(reports)
 			jobs[i] = f.bulk(items(reports...), notifyAll)
 		}
-		singly, err := together(6, func(i int) (n int, err error) {
+		singly, err := concurrently(6, func(i int) (n int, err error) {
 			if i > 1 {
 				for _, job := range jobs {
-					if _, err := f.toil(ctx, job); err != nil {
+					if _, err := f.drainUntilEnded(ctx, job); err != nil {
 						return 0, err
 					}
 				}
@@ -104,77 +105,77 @@ var togetherTests = []test{
 		total := sum(singly)
 		for _, job := range jobs {
 			f.recount(job)
-			total += f.once(job)
+			total += f.revokedOnce(job)
 		}
-		f.same("revoked", invites, total)
+		f.equal("revoked", invites, total)
 	}},
-	{"attempts that fail while others succeed", func(f *fixture) {
-		ctx, cancel := context.WithTimeout(f.Context(), patience)
+	{"concurrent attempts fail and succeed", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), maxWait)
 		defer cancel()
 		job := f.bulk(append(items(1, 2, 3, 4, 5, 6, 7, 8, 9), append(unknown(200), items(1, 2, 3)...)...), notifyAll)
 		f.spill(job)
 		policy := revocation.RetryPolicy{MaxAttempts: 3}
-		told, err := together(6, func(i int) (told int, err error) {
+		reports, err := concurrently(6, func(i int) (reports int, err error) {
 			if i == 0 {
 				return 0, f.follow(ctx, job)
 			}
 			for {
-				due, err := f.ClaimItems(ctx, acme, false, 10, []time.Duration{0}) // some twice
+				due, err := f.ClaimItems(ctx, acme, false, 10, []time.Duration{0}) // some items are claimed twice
 				if err != nil {
-					return told, err
+					return reports, err
 				}
 				var done revocation.BatchResult
 				if i%2 == 0 {
-					done, err = f.CarryOut(ctx, refsOf(due), impatient)
+					done, err = f.CarryOut(ctx, refsOf(due), decideWithoutDelay)
 				} else {
-					done, err = f.RecordOutcomes(ctx, refsOf(due), func(held []revocation.LockedRevocation) []revocation.Decision {
-						return revocation.DecideFailed(held, outage, policy)
+					done, err = f.RecordOutcomes(ctx, refsOf(due), func(locked []revocation.LockedRevocation) []revocation.Decision {
+						return revocation.DecideFailed(locked, outage, policy)
 					})
 				}
 				if err != nil {
-					return told, err
+					return reports, err
 				}
-				told += len(done.Ended)
+				reports += len(done.Ended)
 				if j, err := f.Job(ctx, acme, job.ID); err != nil || j.Ended() {
-					return told, err
+					return reports, err
 				}
 			}
 		})
 		f.must(err)
-		f.same("told to have ended", 1, sum(told))
+		f.equal("reports of the end", 1, sum(reports))
 		f.recount(job)
-		f.once(job)
+		f.revokedOnce(job)
 	}},
-	{"a job that is cancelled while many carry it out", func(f *fixture) {
-		ctx, cancel := context.WithTimeout(f.Context(), patience)
+	{"a job is cancelled while workers carry it out", func(f *fixture) {
+		ctx, cancel := context.WithTimeout(f.Context(), maxWait)
 		defer cancel()
-		job := f.crowded(2)
+		job := f.overlapping(2)
 		f.spill(job)
 		want := revocation.JobCancelled
-		told, err := together(6, func(i int) (int, error) {
+		reports, err := concurrently(6, func(i int) (int, error) {
 			switch i {
 			case 0:
 				return 0, f.follow(ctx, job)
 			case 1:
 				_, err := f.CancelJob(ctx, acme, job.ID)
 				if err != nil && revocation.ErrorCode(err) == revocation.CodeJobEnded {
-					want, err = revocation.JobCompleted, nil // the others were quick
+					want, err = revocation.JobCompleted, nil // the other workers were faster
 				}
 				return 0, err
 			default:
-				return f.toil(ctx, job)
+				return f.drainUntilEnded(ctx, job)
 			}
 		})
 		f.must(err)
-		f.same("told to have ended", 1, sum(told))
+		f.equal("reports of the end", 1, sum(reports))
 		f.state(job, want)
 		f.recount(job)
-		f.once(job)
+		f.revokedOnce(job)
 	}},
-	{"an upload that is sealed and given up at once is one of the two", func(f *fixture) {
+	{"an upload is either finalized or dropped", func(f *fixture) {
 		for range 8 {
-			s := f.upload(items(1), underKey("k"+uuidv7.New().String()))
-			sealed, err := together(2, func(i int) (bool, error) {
+			s := f.upload(items(1), withJobKey("k"+uuidv7.New().String()))
+			finalized, err := concurrently(2, func(i int) (bool, error) {
 				if i == 0 {
 					return false, f.DropJob(f.Context(), acme, s.ID)
 				}
@@ -185,20 +186,20 @@ var togetherTests = []test{
 				return err == nil, err
 			})
 			f.must(err)
-			if sealed[1] {
-				f.same("items", 1, len(f.results(revocation.Job{Account: acme, ID: s.ID})))
-				f.replays(s, newSeal(underKey(s.IdempotencyKey)))
+			if finalized[1] {
+				f.equal("items", 1, len(f.results(revocation.Job{Account: acme, ID: s.ID})))
+				f.replayed(s, newJob(withJobKey(s.IdempotencyKey)))
 			} else {
-				f.hidden(s)
-				f.begin(newSeal(underKey(s.IdempotencyKey)))
+				f.checkHidden(s)
+				f.begin(newJob(withJobKey(s.IdempotencyKey)))
 			}
 		}
 		f.work(acme)
 	}},
-	{"a chunk that some carry out and some spill is done once", func(f *fixture) {
+	{"a chunk is either carried out or spilled", func(f *fixture) {
 		for range 4 {
 			job := f.bulk(items(1, 2, 3, 4, 5), notifyAll)
-			took, err := together(6, func(i int) (int, error) {
+			took, err := concurrently(6, func(i int) (int, error) {
 				if i%2 == 0 {
 					return 0, f.SpillChunk(f.Context(), chunkOf(job, 0))
 				}
@@ -218,7 +219,7 @@ var togetherTests = []test{
 	{"items are claimed by one worker each", func(f *fixture) {
 		job := f.bulk(unknown(100))
 		f.spill(job)
-		claimed, err := together(8, func(int) (n int, err error) {
+		claimed, err := concurrently(8, func(int) (n int, err error) {
 			for {
 				due, err := f.ClaimItems(f.Context(), acme, false, 7, []time.Duration{time.Hour})
 				if err != nil || len(due) == 0 {
@@ -228,6 +229,6 @@ var togetherTests = []test{
 			}
 		})
 		f.must(err)
-		f.same("claimed", job.Total, sum(claimed)+len(f.claimItems(acme, 100, time.Hour)))
+		f.equal("claimed", job.Total, sum(claimed)+len(f.claimItems(acme, 100, time.Hour)))
 	}},
 }
