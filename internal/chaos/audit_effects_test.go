@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// auditPlatforms: who says REVOKED has revoked, and who revoked says so.
+// auditPlatforms checks that each REVOKED revocation revoked its invite, and each revoked invite has a REVOKED revocation.
 func (c *cluster) auditPlatforms(rows map[string]*row) {
 	upstream := make(map[string]bool)
 	for _, a := range c.accounts {
 		upstream[a.id] = a.upstream
 	}
 	revoked := c.platform.Revoked()
-	told, sure := make(map[int64]int), make(map[int64]int)
+	recorded, certain := make(map[int64]int), make(map[int64]int)
 	delegated := make(map[int64]bool)
 	for id, r := range rows {
 		if !upstream[r.account] {
 			if (r.status == "REVOKED") != r.revokedBy {
-				c.violate(effects, "revocation %s of %s is %s, and its invite says %v", id, r.account, r.status, r.revokedBy)
+				c.violate(effects, "revocation %s of %s is %s, and its invite was revoked by it: %v", id, r.account, r.status, r.revokedBy)
 			}
 			if r.inferred {
 				c.violate(effects, "revocation %s of %s is inferred, without an upstream", id, r.account)
@@ -27,37 +27,37 @@ func (c *cluster) auditPlatforms(rows map[string]*row) {
 		if r.status != "REVOKED" {
 			continue
 		}
-		told[*r.report]++
+		recorded[*r.report]++
 		delegated[*r.report] = delegated[*r.report] || r.mail != nil && *r.mail == "DELEGATED"
 		if !r.inferred {
-			sure[*r.report]++
+			certain[*r.report]++
 		}
 		if revoked[*r.report] == 0 {
 			c.violate(effects, "revocation %s of %s is REVOKED, and its report %d is not at the upstream", id, r.account, *r.report)
 		}
 	}
 	for _, call := range c.platform.Calls() {
-		// Where several revocations are told as the one that did it, nobody can tell whose wish it was.
-		if call.Revoked && told[call.ReportID] == 1 && call.Notify != delegated[call.ReportID] {
-			c.violate(mails, "report %d was revoked at the upstream with the wish for an email %v, and is told as delegated: %v",
+		// If several revocations are recorded as REVOKED, it is not known which of them requested the email.
+		if call.Revoked && recorded[call.ReportID] == 1 && call.Notify != delegated[call.ReportID] {
+			c.violate(mails, "report %d was revoked at the upstream with notify %v, and is recorded as delegated: %v",
 				call.ReportID, call.Notify, delegated[call.ReportID])
 		}
 	}
 	for report, n := range revoked {
-		if n != 1 || told[report] == 0 || sure[report] > 1 {
-			c.violate(effects, "report %d was revoked %d times at the upstream, and %d revocations say so, %d of them for sure", report, n, told[report], sure[report])
+		if n != 1 || recorded[report] == 0 || certain[report] > 1 {
+			c.violate(effects, "report %d was revoked %d times at the upstream, and %d revocations are REVOKED, %d of them not inferred", report, n, recorded[report], certain[report])
 		}
 	}
 }
 
-// auditMails: who is wanted to be told is, once at most, and nobody else.
+// auditMails checks that exactly the candidates whose notification was requested got an email, and at most one.
 func (c *cluster) auditMails(rows map[string]*row) {
 	messages := make(map[string]int)
 	for _, m := range c.mail.Messages() {
 		id := messageRevocation(m.Data)
 		messages[id]++
 		if r := rows[id]; r == nil || r.status != "REVOKED" || r.notify == nil || !*r.notify {
-			c.violate(mails, "an email for %s, which is no REVOKED outcome that wants one: %+v", id, r)
+			c.violate(mails, "an email for %s, which is not REVOKED with notify: %+v", id, r)
 		}
 	}
 	inDoubt := int64(0)
@@ -65,7 +65,7 @@ func (c *cluster) auditMails(rows map[string]*row) {
 		wanted := r.status == "REVOKED" && r.notify != nil && *r.notify
 		if r.mail == nil {
 			if wanted {
-				c.violate(mails, "revocation %s of %s wants an email, and has none", id, r.account)
+				c.violate(mails, "revocation %s of %s has notify and no email", id, r.account)
 			}
 			continue
 		}
@@ -92,7 +92,7 @@ func (c *cluster) auditMails(rows map[string]*row) {
 	}
 }
 
-// auditOverHTTP reads all once more as the callers do.
+// auditOverHTTP reads everything again over HTTP, as callers do.
 func (c *cluster) auditOverHTTP(r *rand.Rand) {
 	looked := make(map[string]bool)
 	requests := slices.Clone(c.history.requests)
@@ -102,7 +102,7 @@ func (c *cluster) auditOverHTTP(r *rand.Rand) {
 			continue
 		}
 		looked[q.id] = true
-		if body, ok := c.look(r, q.account, q.id, ""); !ok || !body.Final || !settledMails[body.Notification.Status] {
+		if body, ok := c.readRevocation(r, q.account, q.id, ""); !ok || !body.Final || !settledMails[body.Notification.Status] {
 			c.violate(finished, "revocation %s of %s is not final, or its email not settled, at the end: %+v", q.id, q.account.id, body)
 		}
 	}
@@ -110,7 +110,7 @@ func (c *cluster) auditOverHTTP(r *rand.Rand) {
 		if u.id == "" {
 			continue
 		}
-		body, ok := c.lookAtJob(r, u.account, u.id)
+		body, ok := c.readJob(r, u.account, u.id)
 		if !ok || !body.ended() || body.Notifications["PENDING"] != 0 {
 			c.violate(finished, "job %s of %s has not ended at the end: %+v", u.id, u.account.id, body)
 		}

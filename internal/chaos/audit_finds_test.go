@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestAudit breaks each invariant behind the service's back, and sees that the audit tells of it, and of nothing when
-// it is mended.
+// TestAudit breaks each invariant directly in the database. The audit must report the violation, and nothing after it is
+// repaired.
 func TestAudit(t *testing.T) {
 	s := startScene(t, 200)
 	s.remotes = s.accounts[2:]
@@ -22,34 +22,34 @@ func TestAudit(t *testing.T) {
 	s.asking.Wait()
 	s.drain()
 	some := s.history.requests[0]
-	look, ok := s.look(s.r, some.account, some.id, "")
-	if !ok || !look.Final || s.history.uploads[0].id == "" {
-		t.Fatalf("there is nothing to spoil: %+v, %+v", look, s.history.uploads)
+	first, ok := s.readRevocation(s.r, some.account, some.id, "")
+	if !ok || !first.Final || s.history.uploads[0].id == "" {
+		t.Fatalf("no data to change: %+v, %+v", first, s.history.uploads)
 	}
 	audit := func() { s.drainWithin(time.Second); s.audit(s.r) }
 	if found := s.collecting(audit); len(found) != 0 {
-		t.Fatalf("nothing is wrong, and told is: %v", found)
+		t.Fatalf("violations before any change: %v", found)
 	}
 	requests := s.history.requests
 	add := func(q request) func() { return func() { s.history.requests = append(slices.Clone(requests), &q) } }
 	restore := func() { s.history.requests = requests }
 	for _, test := range []struct {
-		name        string
-		want        invariant
-		wrong, mend func()
+		name            string
+		want            invariant
+		violate, repair func()
 	}{
 		{
-			"what was accepted is not there", outcomes,
+			"an accepted request has no revocation", outcomes,
 			add(request{account: some.account, report: 99, ref: "gone", id: "01a20a92-4d05-796a-876f-0a6f00000001"}), restore,
 		},
-		{"there is what nobody asked for", outcomes, func() { s.history.requests = requests[1:] }, restore},
+		{"a revocation has no request", outcomes, func() { s.history.requests = requests[1:] }, restore},
 		{
 			"an invite was revoked twice", effects,
 			s.sql(`INSERT INTO chaos.effects SELECT * FROM chaos.effects ORDER BY report_id LIMIT 1`),
 			s.sql(`DELETE FROM chaos.effects WHERE ctid = (SELECT max(ctid) FROM chaos.effects)`),
 		},
 		{
-			"a final status is another", forward,
+			"a final revocation changed", forward,
 			s.sql(`UPDATE revocations SET attempts = attempts - 1 WHERE client_reference = '` + some.ref + `'`),
 			s.sql(`UPDATE revocations SET attempts = attempts + 1 WHERE client_reference = '` + some.ref + `'`),
 		},
@@ -59,7 +59,7 @@ func TestAudit(t *testing.T) {
 			s.sql(`UPDATE notifications SET status = 'SENT' WHERE status = 'UNKNOWN'`),
 		},
 		{
-			"a job's counters are not its items'", counters,
+			"a job's counters differ from its items", counters,
 			s.sql(`UPDATE jobs SET revoked = revoked - 1, not_found = not_found + 1`),
 			s.sql(`UPDATE jobs SET revoked = revoked + 1, not_found = not_found - 1`),
 		},
@@ -74,7 +74,7 @@ func TestAudit(t *testing.T) {
 			s.sql(`UPDATE notifications SET status = 'SENT' WHERE status = 'CLAIMED'`),
 		},
 		{
-			// Nothing mends it: it comes last.
+			// This cannot be repaired, so it is the last.
 			"an email was accepted twice", mails,
 			func() {
 				m := s.mail.Messages()[0]
@@ -85,16 +85,16 @@ func TestAudit(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.wrong()
-			defer test.mend()
+			test.violate()
+			defer test.repair()
 			if found := s.collecting(audit); len(found[test.want]) == 0 {
-				t.Errorf("told: %v", found)
+				t.Errorf("reported: %v", found)
 			}
 		})
 	}
 }
 
-// sql gives what changes the database behind everybody's back, the witnesses' included.
+// sql returns a function that changes the database without the triggers of the witnesses.
 func (s *scene) sql(statement string) func() {
 	return func() {
 		s.t.Helper()

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// auditJobs: a job that was accepted is there and whole, and no other is.
+// auditJobs checks that each accepted job exists with all its items, and that no other job exists.
 func (c *cluster) auditJobs(rows map[string]*row) {
 	type job struct {
 		account, id, state string
@@ -43,19 +43,19 @@ func (c *cluster) auditJobs(rows map[string]*row) {
 				return nil
 			}
 			if j.label == nil || byLabel[*j.label] == nil {
-				c.violate(outcomes, "job %s of %s was never asked for", j.id, j.account)
+				c.violate(outcomes, "job %s of %s was never requested", j.id, j.account)
 				return nil
 			}
 			u := byLabel[*j.label]
 			switch {
 			case u.refused:
-				c.violate(outcomes, "job %s (%s) of %s was refused or broken off, and is there", j.id, u.label, j.account)
+				c.violate(outcomes, "job %s (%s) of %s was refused or broken off, and exists", j.id, u.label, j.account)
 			case u.account.id != j.account || u.items != j.total || u.invalid != j.invalid:
 				c.violate(outcomes, "job %s (%s) of %s has %d items, %d invalid, and not %d, %d", j.id, u.label, j.account, j.total, j.invalid, u.items, u.invalid)
 			case labels[u.label] != "":
 				c.violate(outcomes, "job %s made both %s and %s", u.label, labels[u.label], j.id)
 			case u.id != "" && u.id != j.id:
-				c.violate(outcomes, "job %s was accepted as %s, and is there as %s", u.label, u.id, j.id)
+				c.violate(outcomes, "job %s was accepted as %s, and exists as %s", u.label, u.id, j.id)
 			}
 			labels[u.label] = j.id
 			return nil
@@ -66,7 +66,7 @@ func (c *cluster) auditJobs(rows map[string]*row) {
 	}
 	for id, u := range ids {
 		if !there[id] {
-			c.violate(outcomes, "job %s (%s) of %s was accepted and is not there", id, u.label, u.account.id)
+			c.violate(outcomes, "job %s (%s) of %s was accepted and does not exist", id, u.label, u.account.id)
 		}
 	}
 	for id, r := range rows {
@@ -80,12 +80,12 @@ func (c *cluster) auditJobs(rows map[string]*row) {
 			continue // it has no reference
 		}
 		if r.ref == nil {
-			c.violate(outcomes, "item %s of %s is nobody's", id, r.account)
+			c.violate(outcomes, "no upload sent item %s of %s", id, r.account)
 			continue
 		}
 		label, _, _ := strings.Cut(*r.ref, "-row-")
 		if u := byLabel[label]; u == nil || u.account.id != r.account {
-			c.violate(outcomes, "item %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
+			c.violate(outcomes, "item %s of %s, with the reference %s, was never requested", id, r.account, *r.ref)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// row is a revocation as it stands in the database at the end.
+// row is a revocation as read from the database at the end.
 type row struct {
 	account   string
 	id        string
@@ -20,14 +20,14 @@ type row struct {
 	attempts  int
 	inferred  bool
 	mail      *string // the notification's status
-	revokedBy bool    // the invite says that it was this revocation
+	revokedBy bool    // the invite's row names this revocation
 }
 
-// audit checks what was accepted, and by whom it was seen, against what there is when all is done.
+// audit compares the history of the callers with the final state of the database, the mail server and the upstream.
 func (c *cluster) audit(r *rand.Rand) {
 	rows, err := c.rows()
 	if err != nil {
-		c.violate(promises, "read what there is: %v", err)
+		c.violate(promises, "read the revocations: %v", err)
 		return
 	}
 	if err := c.recountJobs(math.MaxInt32); err != nil {
@@ -76,7 +76,7 @@ func (c *cluster) rows() (map[string]*row, error) {
 	return rows, err
 }
 
-// auditWitnesses asks what stood beside every change.
+// auditWitnesses reads the violations that the triggers in the database have recorded.
 func (c *cluster) auditWitnesses(rows map[string]*row) {
 	if err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
 		found, err := conn.Query(ctx, `SELECT what, account_id, id FROM chaos.violations`)
@@ -85,7 +85,7 @@ func (c *cluster) auditWitnesses(rows map[string]*row) {
 		}
 		var what, account, id string
 		if _, err := pgx.ForEachRow(found, []any{&what, &account, &id}, func() error {
-			c.violate(witnessed(what), "seen in the database: %s (%s of %s)", what, id, account)
+			c.violate(witnessed(what), "recorded by a trigger: %s (%s of %s)", what, id, account)
 			return nil
 		}); err != nil {
 			return err
@@ -103,7 +103,7 @@ func (c *cluster) auditWitnesses(rows map[string]*row) {
 		if _, err := pgx.ForEachRow(found, []any{&account, &report, &id}, func() error {
 			times[invite{account, report}]++
 			if r := rows[id]; r == nil || r.status != "REVOKED" || r.account != account || r.report == nil || *r.report != report {
-				c.violate(effects, "report %d of %s was revoked by %s, which does not say so: %+v", report, account, id, r)
+				c.violate(effects, "report %d of %s was revoked by %s, which is not REVOKED: %+v", report, account, id, r)
 			}
 			return nil
 		}); err != nil {
@@ -116,11 +116,11 @@ func (c *cluster) auditWitnesses(rows map[string]*row) {
 		}
 		return nil
 	}); err != nil {
-		c.violate(promises, "ask the witnesses: %v", err)
+		c.violate(promises, "read the witnesses: %v", err)
 	}
 }
 
-// auditRequests: what was accepted is there, and nothing is there that was not accepted.
+// auditRequests checks that each accepted request has its revocation, and that no other revocation exists.
 func (c *cluster) auditRequests(rows map[string]*row) {
 	asked := make(map[string]*request)
 	for _, q := range c.history.requests {
@@ -130,14 +130,14 @@ func (c *cluster) auditRequests(rows map[string]*row) {
 		}
 		r := rows[q.id]
 		if r == nil {
-			c.violate(outcomes, "request %s for report %d of %s was accepted as %s, which is not there", q.ref, q.report, q.account.id, q.id)
+			c.violate(outcomes, "request %s for report %d of %s was accepted as %s, which does not exist", q.ref, q.report, q.account.id, q.id)
 			continue
 		}
 		if r.account != q.account.id || r.report == nil || *r.report != q.report || r.job != nil {
 			c.violate(identity, "request %s for report %d of %s was accepted as %s, which is another's", q.ref, q.report, q.account.id, q.id)
 		}
 		if q.notify && !q.account.upstream && (r.notify == nil || !*r.notify) {
-			c.violate(mails, "request %s wanted an email of %s, which has forgotten it", q.ref, q.id)
+			c.violate(mails, "request %s set notify, and its revocation %s has not", q.ref, q.id)
 		}
 	}
 	created := make(map[string]string)
@@ -146,18 +146,18 @@ func (c *cluster) auditRequests(rows map[string]*row) {
 			c.violate(outcomes, "revocation %s of %s has no outcome", id, r.account)
 		}
 		if r.job != nil {
-			continue // a matter of its job
+			continue // auditJobs checks items
 		}
 		if r.ref == nil {
-			c.violate(outcomes, "revocation %s of %s is nobody's", id, r.account)
+			c.violate(outcomes, "no caller submitted revocation %s of %s", id, r.account)
 			continue
 		}
 		q := asked[*r.ref]
 		switch {
 		case q == nil || q.account.id != r.account || r.report == nil || q.report != *r.report:
-			c.violate(outcomes, "revocation %s of %s, with the reference %s, was never asked for", id, r.account, *r.ref)
+			c.violate(outcomes, "revocation %s of %s, with the reference %s, was never requested", id, r.account, *r.ref)
 		case q.refused:
-			c.violate(outcomes, "request %s for report %d of %s was told that nothing was accepted, and is there as %s", q.ref, q.report, q.account.id, id)
+			c.violate(outcomes, "request %s for report %d of %s was always refused, and exists as %s", q.ref, q.report, q.account.id, id)
 		case q.key != "" && q.id != "" && q.id != id:
 			c.violate(identity, "request %s with key %s of %s was accepted as %s, and made %s too", q.ref, q.key, q.account.id, q.id, id)
 		}
@@ -174,7 +174,7 @@ func (c *cluster) auditRequests(rows map[string]*row) {
 	}
 }
 
-// auditKeys: only what was accepted binds a key, and to what the answer named.
+// auditKeys checks that each key is bound to the revocation or job in the answer, and that refused requests bound no key.
 func (c *cluster) auditKeys() {
 	type key struct{ account, key string }
 	bound := make(map[key]string)
@@ -195,7 +195,7 @@ func (c *cluster) auditKeys() {
 		switch {
 		case name == "":
 		case refused && ok:
-			c.violate(identity, "key %s of %s was told that nothing was accepted, and is bound to %s", name, account, target)
+			c.violate(identity, "every request with key %s of %s was refused, and the key is bound to %s", name, account, target)
 		case id != "" && target != id:
 			c.violate(identity, "key %s of %s was answered with %s, and is bound to %q", name, account, id, target)
 		}

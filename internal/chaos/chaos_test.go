@@ -1,14 +1,13 @@
-// Package chaos_test proves that what is accepted is carried out exactly as if nothing had gone wrong: real
-// programs on real servers, callers that do all that callers do, and faults at random moments and at the points
-// where they hurt most: on the way between the programs and their servers, and at the points that the programs
-// themselves name when they are built with the tag failpoint. What holds is checked at every moment by witnesses in
-// the database and by watchers, and once more when all is done; see invariant.
+// Package chaos_test tests that faults do not change the outcome of accepted requests. It runs the real programs on real
+// servers, with callers that use the whole API. It injects faults at random times and at the most critical points: between
+// the programs and their servers, and at the points in the programs that the build tag failpoint enables. Triggers in the
+// database and watchers check the invariants during the run, and an audit checks them at the end; see invariant.
 //
-// What injects faults is behind the build tag chaos, which `make chaos` sets: it takes minutes, and the whole
-// machine. One run is at random: CHAOS_MINUTES is for how long faults are injected, 1 by default; CHAOS_SEED, which
-// every run prints, has the same faults drawn in the same order again, and a full disk is PostgreSQL's answer to one,
-// given by a trigger. The others leave nothing to chance: every point by itself, a worker that is stopped in the
-// middle of everything, and a disk that is full indeed.
+// The tests that inject faults have the build tag chaos, which `make chaos` sets. They take minutes and use the whole
+// machine. One test is random: CHAOS_MINUTES is the time in which it injects faults, 1 by default. It prints its seed; with
+// the same CHAOS_SEED it draws the same faults in the same order. In this test a trigger simulates a full disk. The other
+// tests are not random: one stops a process at every point, one suspends a worker in the middle of its work, and one fills
+// a real disk.
 package chaos_test
 
 import (
@@ -22,7 +21,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// The programs under test are built as they are shipped, but for their points, and watched for races if the suite is.
+// The programs are built as they are shipped, except for the points. They have the race detector if the tests have it.
 var programs struct{ api, worker string }
 
 func TestMain(m *testing.M) {

@@ -7,14 +7,14 @@ import (
 
 // pollJob reads a job.
 func (c *client) pollJob(<-chan struct{}) {
-	if u := c.history.someUpload(c.r, func(u *upload) bool { return u.id != "" }); u != nil {
-		c.lookAtJob(c.r, u.account, u.id)
+	if u := c.history.drawUpload(c.r, func(u *upload) bool { return u.id != "" }); u != nil {
+		c.readJob(c.r, u.account, u.id)
 	}
 }
 
-// cancelJob cancels a job that may have ended.
+// cancelJob cancels a job that has not been seen to have ended.
 func (c *client) cancelJob(<-chan struct{}) {
-	u := c.history.someUpload(c.r, func(u *upload) bool { return u.id != "" && u.finished == 0 })
+	u := c.history.drawUpload(c.r, func(u *upload) bool { return u.id != "" && u.finished == 0 })
 	if u == nil {
 		return
 	}
@@ -36,9 +36,9 @@ func (c *client) cancelJob(<-chan struct{}) {
 	}
 }
 
-// retryJob tries again what an upstream rejected, of a job that may run still.
+// retryJob retries the items of a job that an upstream rejected. The job may still be running.
 func (c *client) retryJob(<-chan struct{}) {
-	u := c.history.someUpload(c.r, func(u *upload) bool { return u.id != "" && u.account.upstream })
+	u := c.history.drawUpload(c.r, func(u *upload) bool { return u.id != "" && u.account.upstream })
 	if u == nil {
 		return
 	}

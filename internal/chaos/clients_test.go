@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// client is a caller that does at random what callers do.
+// client is a caller that makes random calls.
 type client struct {
 	*cluster
 	name string
@@ -17,7 +17,7 @@ type client struct {
 	n    int
 }
 
-// run calls until stop is closed.
+// run makes calls until stop is closed.
 func (c *client) run(stop <-chan struct{}) {
 	acts := []struct {
 		weight int
@@ -27,7 +27,7 @@ func (c *client) run(stop <-chan struct{}) {
 		{15, c.repeat},
 		{3, c.mismatch},
 		{30, c.poll},
-		{5, c.trespass},
+		{5, c.readForeign},
 		{3, c.job},
 		{2, c.repeatJob},
 		{1, c.brokenUpload},
@@ -55,15 +55,15 @@ func (c *client) run(stop <-chan struct{}) {
 	}
 }
 
-// unique makes a name that no other client makes.
+// unique returns a name that is unique among all clients.
 func (c *client) unique() string {
 	c.n++
 	return fmt.Sprintf("%s-%d", c.name, c.n)
 }
 
-func (c *client) someAccount() *account { return c.accounts[c.r.IntN(len(c.accounts))] }
+func (c *client) drawAccount() *account { return c.accounts[c.r.IntN(len(c.accounts))] }
 
-// report draws an invite: a fresh one, one of late, so that several want the same, or one that does not exist.
+// report draws the report_id of an invite: a new one, a recent one, so that callers name the same, or an unknown one.
 func (c *client) report(a *account, absent bool) int64 {
 	switch {
 	case absent && a.invites > 0 && c.r.IntN(50) == 0:
@@ -81,16 +81,16 @@ func (c *client) report(a *account, absent bool) int64 {
 
 // single submits a revocation.
 func (c *client) single(stop <-chan struct{}) {
-	a := c.someAccount()
+	a := c.drawAccount()
 	q := c.request(a, c.report(a, false), c.r.IntN(2) == 0, c.r.IntN(2) == 0)
-	c.insist(q, stop)
+	c.submitUntilAccepted(q, stop)
 }
 
-// request makes one, which is in the history from now on.
+// request returns a new request and adds it to the history.
 func (c *client) request(a *account, report int64, notify, key bool) *request {
 	q := &request{account: a, report: report, notify: notify, ref: c.unique(), called: c.now(), refused: true}
 	if key {
-		// Accounts are walls: the same key in another account is another key.
+		// Every account has its own keys, so accounts may use the same ones.
 		q.key = fmt.Sprintf("key-%d", a.keys.Add(1))
 	}
 	c.history.mu.Lock()
@@ -99,8 +99,8 @@ func (c *client) request(a *account, report int64, notify, key bool) *request {
 	return q
 }
 
-// insist sends a request until it is accepted, if it has a key, and otherwise once.
-func (c *client) insist(q *request, stop <-chan struct{}) {
+// submitUntilAccepted sends a request until it is accepted. It sends a request without a key only once.
+func (c *client) submitUntilAccepted(q *request, stop <-chan struct{}) {
 	for {
 		v := c.submit(q)
 		if q.key == "" || v == accepted {
@@ -118,25 +118,25 @@ func (q *request) body() io.Reader {
 	return strings.NewReader(fmt.Sprintf(`{"report_id": %d, "notify_candidate": %v, "client_reference": %q}`, q.report, q.notify, q.ref))
 }
 
-// submit makes one call of a request.
+// submit sends a request once.
 func (c *client) submit(q *request) verdict {
 	c.history.mu.Lock()
 	id := q.id
 	c.history.mu.Unlock()
 	before := c.history.known(id)
 	prefer := []string{"", "respond-async", "respond-async", "respond-async", "wait=1"}[c.r.IntN(5)]
-	var patience time.Duration
+	var maxWait time.Duration
 	if c.r.IntN(10) == 0 {
-		patience = time.Millisecond + draw(c.r, 20*time.Millisecond) // it hangs up at about the time of the commit
+		maxWait = time.Millisecond + draw(c.r, 20*time.Millisecond) // the caller hangs up at about the time of the commit
 	}
 	res, err := c.do(c.r, call{
 		account: q.account, method: http.MethodPost, path: "/assessments/invite/revoke", body: q.body(),
-		contentType: "application/json", key: q.key, prefer: prefer, patience: patience,
+		contentType: "application/json", key: q.key, prefer: prefer, maxWait: maxWait,
 	})
 	v := c.judge("submission", res, err)
 	var body revocationBody
 	if v == accepted {
-		c.read(q.account, before, res.body, &body)
+		c.decode(q.account, before, res.body, &body)
 		if body.ReportID != q.report || body.ID == "" || (res.code == http.StatusOK) != body.Final {
 			c.violate(promises, "request %s for report %d of %s is answered with %d %s", q.ref, q.report, q.account.id, res.code, res.body)
 		}
@@ -146,7 +146,7 @@ func (c *client) submit(q *request) verdict {
 	q.refused = q.refused && v == refused
 	if v == accepted {
 		if q.id != "" && q.id != body.ID {
-			c.violate(identity, "key %s of %s gave %s and then %s", q.key, q.account.id, q.id, body.ID)
+			c.violate(identity, "key %s of %s returned %s and then %s", q.key, q.account.id, q.id, body.ID)
 		}
 		if q.id == "" {
 			q.id, q.returned = body.ID, c.now()
@@ -155,16 +155,16 @@ func (c *client) submit(q *request) verdict {
 	return v
 }
 
-// repeat sends a request again that had a key.
+// repeat sends a request with a key again.
 func (c *client) repeat(<-chan struct{}) {
-	if q := c.history.someRequest(c.r, func(q *request) bool { return q.key != "" }); q != nil {
+	if q := c.history.drawRequest(c.r, func(q *request) bool { return q.key != "" }); q != nil {
 		c.submit(q)
 	}
 }
 
-// mismatch sends another request with a key that is bound.
+// mismatch sends a different request with a key that is bound.
 func (c *client) mismatch(<-chan struct{}) {
-	q := c.history.someRequest(c.r, func(q *request) bool { return q.key != "" && q.id != "" })
+	q := c.history.drawRequest(c.r, func(q *request) bool { return q.key != "" && q.id != "" })
 	if q == nil {
 		return
 	}
@@ -178,31 +178,31 @@ func (c *client) mismatch(<-chan struct{}) {
 	}
 }
 
-// poll reads a revocation, waiting or not.
+// poll reads a revocation. It may ask the service to wait for a change.
 func (c *client) poll(<-chan struct{}) {
-	q := c.history.someRequest(c.r, func(q *request) bool { return q.id != "" })
+	q := c.history.drawRequest(c.r, func(q *request) bool { return q.id != "" })
 	if q == nil {
 		return
 	}
-	c.look(c.r, q.account, q.id, []string{"", "", "wait=1"}[c.r.IntN(3)])
+	c.readRevocation(c.r, q.account, q.id, []string{"", "", "wait=1"}[c.r.IntN(3)])
 }
 
-// trespass looks for what another account has.
-func (c *client) trespass(<-chan struct{}) {
+// readForeign reads a revocation or job of another account.
+func (c *client) readForeign(<-chan struct{}) {
 	path := ""
 	var owner *account
-	if q := c.history.someRequest(c.r, func(q *request) bool { return q.id != "" }); q != nil {
+	if q := c.history.drawRequest(c.r, func(q *request) bool { return q.id != "" }); q != nil {
 		path, owner = "/revocations/"+q.id, q.account
 	}
-	if u := c.history.someUpload(c.r, func(u *upload) bool { return u.id != "" }); u != nil && c.r.IntN(2) == 0 {
+	if u := c.history.drawUpload(c.r, func(u *upload) bool { return u.id != "" }); u != nil && c.r.IntN(2) == 0 {
 		path, owner = "/jobs/"+u.id, u.account
 	}
 	if owner == nil {
 		return
 	}
-	stranger := c.someAccount()
+	stranger := c.drawAccount()
 	for stranger == owner {
-		stranger = c.someAccount()
+		stranger = c.drawAccount()
 	}
 	res, err := c.do(c.r, call{account: stranger, method: http.MethodGet, path: path})
 	if err == nil && res.code != http.StatusNotFound && res.code != http.StatusServiceUnavailable {

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// job uploads a job of some hundred items, some of them twice, some that do not exist, some that cannot be read.
+// job uploads a job of up to some hundred items, with duplicates, unknown invites and invalid rows.
 func (c *client) job(stop <-chan struct{}) {
-	a := c.someAccount()
+	a := c.drawAccount()
 	items := 20 + c.r.IntN(300)
 	if a.upstream {
 		items = 20 + c.r.IntN(60)
 	}
-	c.insistOnJob(c.newUpload(a, items, c.r.IntN(3) == 0, c.r.IntN(2) == 0), stop)
+	c.uploadUntilAnswered(c.newUpload(a, items, c.r.IntN(3) == 0, c.r.IntN(2) == 0), stop)
 }
 
-// newUpload makes one, which is in the history from now on.
+// newUpload returns a new upload and adds it to the history.
 func (c *client) newUpload(a *account, items int, notify, key bool) *upload {
 	u := &upload{account: a, label: c.unique(), items: items, called: c.now(), refused: true, notify: notify}
 	if key {
@@ -33,11 +33,11 @@ func (c *client) newUpload(a *account, items int, notify, key bool) *upload {
 	return u
 }
 
-// insistOnJob sends an upload until it is accepted, if it has a key, and otherwise once.
-func (c *client) insistOnJob(u *upload, stop <-chan struct{}) {
+// uploadUntilAnswered sends an upload until it is no longer refused. It sends an upload without a key only once.
+func (c *client) uploadUntilAnswered(u *upload, stop <-chan struct{}) {
 	for {
 		v := c.upload(u)
-		// An upload that died with its API keeps its key for a while: somebody may come back then, see repeatJob.
+		// An upload whose API was killed keeps its key until its lease ends. A later repeatJob may send it again.
 		if u.key == "" || v != refused {
 			return
 		}
@@ -49,14 +49,14 @@ func (c *client) insistOnJob(u *upload, stop <-chan struct{}) {
 	}
 }
 
-// repeatJob uploads a job again that had a key.
+// repeatJob sends an upload with a key again.
 func (c *client) repeatJob(<-chan struct{}) {
-	if u := c.history.someUpload(c.r, func(u *upload) bool { return u.key != "" }); u != nil {
+	if u := c.history.drawUpload(c.r, func(u *upload) bool { return u.key != "" }); u != nil {
 		c.upload(u)
 	}
 }
 
-// compose writes the body of a job in one of its forms.
+// compose writes the body of a job in one of the formats.
 func (c *client) compose(u *upload) {
 	u.kind = []string{"text/csv", "application/x-ndjson"}[c.r.IntN(2)]
 	var b strings.Builder
@@ -82,7 +82,7 @@ func (u *upload) path() string {
 	return fmt.Sprintf("/jobs?label=%s&notify_candidate=%v", u.label, u.notify)
 }
 
-// upload makes one call of an upload.
+// upload sends an upload once.
 func (c *client) upload(u *upload) verdict {
 	res, err := c.do(c.r, call{
 		account: u.account, method: http.MethodPost, path: u.path(), body: strings.NewReader(u.body), contentType: u.kind, key: u.key,
@@ -99,16 +99,16 @@ func (c *client) upload(u *upload) verdict {
 	u.refused = u.refused && v == refused
 	if v == accepted {
 		if u.id != "" && u.id != body.ID {
-			c.violate(identity, "key %s of %s gave job %s and then %s", u.key, u.account.id, u.id, body.ID)
+			c.violate(identity, "key %s of %s returned job %s and then %s", u.key, u.account.id, u.id, body.ID)
 		}
 		u.id = body.ID
 	}
 	return v
 }
 
-// brokenUpload breaks off in the middle of a body: nothing of it may remain.
+// brokenUpload breaks off an upload in the middle of its body. No part of the job may be accepted.
 func (c *client) brokenUpload(<-chan struct{}) {
-	u := &upload{account: c.someAccount(), label: c.unique(), items: 200, called: c.now(), refused: true}
+	u := &upload{account: c.drawAccount(), label: c.unique(), items: 200, called: c.now(), refused: true}
 	c.compose(u)
 	body := io.MultiReader(strings.NewReader(u.body[:len(u.body)/2]), brokenReader{})
 	c.history.mu.Lock()

@@ -27,10 +27,9 @@ var witness string
 const (
 	upstreamKey = "the-key-at-the-upstream"
 	secretsKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-	// beforePlan: every invite whose report_id it divides was sent before the plan change of the account that
-	// has one.
+	// Every invite whose report_id is a multiple of beforePlan was sent before the plan change of the account that has one.
 	beforePlan = 17
-	// rejected: the upstream rejects the first call for every report_id that it divides.
+	// The upstream rejects the first call for every report_id that is a multiple of rejected.
 	rejected = 13
 )
 
@@ -38,14 +37,14 @@ const (
 type account struct {
 	id       string
 	key      string
-	invites  int64 // report_ids from 1 to it exist; 0: its invites are at the upstream, where all exist
+	invites  int64 // report_ids from 1 to invites exist; 0 means an upstream, where all exist
 	hasPlan  bool
-	fresh    atomic.Int64 // the last report_id that was drawn for the first time
-	keys     atomic.Int64 // the last number of an Idempotency-Key: accounts have the same ones
+	fresh    atomic.Int64 // the highest report_id that was drawn
+	keys     atomic.Int64 // the last number of an Idempotency-Key; accounts use the same keys
 	upstream bool
 }
 
-// cluster is two APIs and two workers, as they are shipped, on real servers.
+// cluster consists of two APIs and two workers as they are shipped, on real servers.
 type cluster struct {
 	t        *testing.T
 	seed     uint64
@@ -60,16 +59,17 @@ type cluster struct {
 	http     *http.Client
 	points   *failpoints
 	history  *history
-	// inDoubt is how many emails the faults so far can have left UNKNOWN.
+	// inDoubt is the number of emails that the faults so far may have left UNKNOWN.
 	inDoubt atomic.Int64
 
-	told findings
+	findings findings
 }
 
-// startCluster starts one with two accounts of as many invites each and one on an upstream, and with more accounts.
+// startCluster starts a cluster with two accounts with the given number of invites, one account on an upstream, and the
+// accounts more.
 func startCluster(t *testing.T, seed uint64, invites int64, more ...*account) *cluster {
 	t.Helper()
-	// It waits for the disk as in production: a commit takes its time, and things happen within it.
+	// PostgreSQL waits for the disk as in production, so that faults can happen during a commit.
 	return startClusterOn(t, testservers.StartPostgres(t, postgresSettings...), seed, invites, more...)
 }
 
@@ -81,7 +81,7 @@ func startClusterOn(t *testing.T, postgres *testservers.PostgresServer, seed uin
 		t: t, seed: seed, began: time.Now(), history: newHistory(), postgres: postgres,
 		redis: testservers.StartRedis(t), mail: testservers.SMTP(t), platform: testservers.Platform(t, upstreamKey),
 		points: startFailpoints(t),
-		// Without a pool of idle connections, a request meets the process that runs now.
+		// Without idle connections, each request reaches the process that runs now.
 		http: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 		accounts: []*account{
 			{id: "acme", invites: invites, hasPlan: true}, {id: "beta", invites: invites}, {id: "remote", upstream: true},
@@ -115,7 +115,7 @@ func startClusterOn(t *testing.T, postgres *testservers.PostgresServer, seed uin
 
 func (c *cluster) nodes() []*node { return append(append([]*node(nil), c.apis...), c.workers...) }
 
-// prepare makes the tables, the witnesses, the accounts and their invites.
+// prepare creates the tables, the witnesses, the accounts and their invites.
 func (c *cluster) prepare(env []string) {
 	c.t.Helper()
 	command := func(stdin string, args ...string) string {
@@ -170,7 +170,7 @@ func invitesCSV(n int64) string {
 	return b.String()
 }
 
-// database does something in PostgreSQL, past all proxies. The error tells where it is away.
+// database calls do with a connection to PostgreSQL that bypasses the proxies. It returns an error if PostgreSQL is down.
 func (c *cluster) database(do func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 30*time.Second)
 	defer cancel()
@@ -178,11 +178,11 @@ func (c *cluster) database(do func(context.Context, *pgx.Conn) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(ctx) }() // nothing is left to be done on it
+	defer func() { _ = conn.Close(ctx) }() // the connection is not used any more
 	return do(ctx, conn)
 }
 
-// inRedis does something in Redis, past all proxies.
+// inRedis calls do with a client of Redis that bypasses the proxies.
 func (c *cluster) inRedis(do func(context.Context, *redis.Client) error) error {
 	options, err := redis.ParseURL(c.redis.URL())
 	if err != nil {
@@ -190,11 +190,11 @@ func (c *cluster) inRedis(do func(context.Context, *redis.Client) error) error {
 	}
 	options.MaxRetries = -1
 	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }() // nothing is left to be done on it
+	defer func() { _ = client.Close() }() // the connection is not used any more
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 5*time.Second)
 	defer cancel()
 	return do(ctx, client)
 }
 
-// now is the time of the run.
+// now returns the time since the start of the run.
 func (c *cluster) now() time.Duration { return time.Since(c.began) }

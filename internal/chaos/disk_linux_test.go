@@ -24,13 +24,13 @@ import (
 	"rescind/internal/testservers"
 )
 
-// diskSize holds a new cluster of PostgreSQL, its log of writes, and some thousand revocations.
+// diskSize is enough for a new cluster of PostgreSQL, its write-ahead log, and some thousand revocations.
 const diskSize = "size=256m"
 
-// smallDisk mounts a disk of its own for the test, in memory.
+// smallDisk mounts a disk in memory for the test.
 func smallDisk(t *testing.T) (dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rescind-disk-") //nolint:usetesting // another user cannot enter the test's own
+	dir, err := os.MkdirTemp("", "rescind-disk-") //nolint:usetesting // another user cannot enter the directory of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func smallDisk(t *testing.T) (dir string) {
 	return dir
 }
 
-// fill takes all that is left of a disk, and gives what frees it.
+// fill uses all free space of a disk. It returns a function that frees it.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	ballast, err := os.Create(filepath.Join(dir, "ballast"))
@@ -71,7 +71,7 @@ func fill(t *testing.T, dir string) (free func()) {
 	}
 }
 
-// TestChaos_DiskFull fills the disk under PostgreSQL while callers call.
+// TestChaos_DiskFull fills the disk of PostgreSQL while callers make calls.
 func TestChaos_DiskFull(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
@@ -84,21 +84,21 @@ func TestChaos_DiskFull(t *testing.T) {
 		calling.Go(func() { c.run(stop) })
 	}
 	watching.Go(func() { s.watch(rand.New(rand.NewPCG(0, 1)), stopWatching) })
-	s.await("something is accepted", func() bool { return s.answered("202") > 50 })
+	s.await("submissions are accepted", func() bool { return s.answered("202") > 50 })
 
 	free := fill(t, dir)
-	s.await("PostgreSQL says that its disk is full", func() bool { return s.diskFull() })
+	s.await("PostgreSQL reports that its disk is full", func() bool { return s.diskFull() })
 	before := s.answered("503 unavailable")
-	s.await("nothing is accepted", func() bool { return s.answered("503 unavailable") > before+20 })
+	s.await("submissions are refused", func() bool { return s.answered("503 unavailable") > before+20 })
 	for _, api := range s.apis {
-		s.await(api.name+" says why it is not ready", func() bool { return saysFull(t, api.addr) })
+		s.await(api.name+" reports why it is not ready", func() bool { return reportsFull(t, api.addr) })
 	}
 	free()
-	// Whether it has given up by itself or not: it is started again, as an operator would.
+	// An operator restarts PostgreSQL, whether it has stopped by itself or not.
 	s.unrecorded(s.workers)
 	s.postgres.Restart()
 	accepted := s.answered("202")
-	s.await("something is accepted again", func() bool { return s.answered("202") > accepted+50 })
+	s.await("submissions are accepted again", func() bool { return s.answered("202") > accepted+50 })
 	for _, api := range s.apis {
 		s.await(api.name+" is ready", func() bool { status, _ := readiness(t, api.addr); return status == http.StatusOK })
 	}
@@ -110,7 +110,7 @@ func TestChaos_DiskFull(t *testing.T) {
 	s.audit(s.r)
 }
 
-// TestChaos_DiskFullStandalone fills the disk under the embedded form.
+// TestChaos_DiskFullStandalone fills the disk of the standalone program.
 func TestChaos_DiskFullStandalone(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
@@ -120,16 +120,16 @@ func TestChaos_DiskFullStandalone(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }() // how it ends is not what is tested
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }() // the test does not check how it exits
 	ready := func() bool { status, _ := readiness(t, addr); return status == http.StatusOK }
-	await(t, "it is ready", ready)
+	await(t, "the program is ready", ready)
 	free := fill(t, dir)
-	await(t, "it says why it is not ready", func() bool { return saysFull(t, addr) })
+	await(t, "the program reports why it is not ready", func() bool { return reportsFull(t, addr) })
 	free()
-	await(t, "it is ready again", ready)
+	await(t, "the program is ready again", ready)
 }
 
-// readiness is what /readyz says; 0 when nothing answers.
+// readiness returns the answer of /readyz. The status is 0 if there is no answer.
 func readiness(t *testing.T, addr string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
@@ -140,7 +140,7 @@ func readiness(t *testing.T, addr string) (status int, body string) {
 	if err != nil {
 		return 0, ""
 	}
-	defer func() { _ = response.Body.Close() }() // it is read
+	defer func() { _ = response.Body.Close() }() // the body was read
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, ""
@@ -148,13 +148,13 @@ func readiness(t *testing.T, addr string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-func saysFull(t *testing.T, addr string) bool {
+func reportsFull(t *testing.T, addr string) bool {
 	t.Helper()
 	status, body := readiness(t, addr)
 	return status == http.StatusServiceUnavailable && strings.Contains(body, "disk is full")
 }
 
-// diskFull asks PostgreSQL for room.
+// diskFull reports whether PostgreSQL fails to write because of a full disk.
 func (s *scene) diskFull() bool {
 	err := s.database(func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `CREATE TABLE chaos.room AS SELECT repeat('x', 1000) FROM generate_series(1, 10000)`)
@@ -167,7 +167,7 @@ func (s *scene) diskFull() bool {
 	return ok && answer.Code == "53100"
 }
 
-// answered counts the answers to submissions that begin so.
+// answered returns the number of answers to submissions that begin with how.
 func (s *scene) answered(how string) (n int) {
 	s.history.mu.Lock()
 	defer s.history.mu.Unlock()
@@ -189,7 +189,7 @@ func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(reachTime); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("still not: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }

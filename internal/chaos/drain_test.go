@@ -10,10 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// drainTime is when, after the last fault, nothing may be unfinished any more.
+// drainTime is the time after the last fault within which all work must be finished.
 const drainTime = 3 * time.Minute
 
-// drain waits until nothing is unfinished.
+// drain waits until all work is finished.
 func (c *cluster) drain() { c.drainWithin(drainTime) }
 
 func (c *cluster) drainWithin(limit time.Duration) {
@@ -22,7 +22,7 @@ func (c *cluster) drainWithin(limit time.Duration) {
 	for time.Since(last) < limit {
 		unfinished = c.unfinished()
 		if unfinished == "" {
-			c.t.Logf("%s: nothing is unfinished, %s after the last fault", c.now().Round(time.Millisecond), time.Since(last).Round(time.Second))
+			c.t.Logf("%s: all work is finished, %s after the last fault", c.now().Round(time.Millisecond), time.Since(last).Round(time.Second))
 			return
 		}
 		time.Sleep(500 * time.Millisecond)
@@ -30,7 +30,7 @@ func (c *cluster) drainWithin(limit time.Duration) {
 	c.violate(finished, "%s after the last fault, unfinished are: %s", limit, unfinished)
 }
 
-// unfinished tells what is not finished yet, in the tables and in Redis.
+// unfinished describes the unfinished work in the tables and in Redis. It returns an empty string if there is none.
 func (c *cluster) unfinished() string {
 	var found []string
 	err := c.database(func(ctx context.Context, conn *pgx.Conn) error {

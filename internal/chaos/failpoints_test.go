@@ -11,36 +11,36 @@ import (
 	"rescind/internal/failpoint"
 )
 
-// failpoints decides what becomes of the processes at their points. Whoever reaches one goes on at once, but for the
-// first that reaches one that is armed: it stands there.
+// failpoints controls the processes at their points. A process that reaches a point continues at once, except the first
+// that reaches an armed point. That one waits there.
 type failpoints struct {
 	listener net.Listener
 
 	mu    sync.Mutex
-	armed map[place]chan standing
+	armed map[place]chan waitingProcess
 }
 
-// place is a point of the processes of one kind.
+// place is a point in one of the programs.
 type place struct {
 	program string
 	point   string
 }
 
-// at names a place as the processes do.
+// at returns a place with the name that the processes use.
 func at(program string, point failpoint.Point, doing string) place {
 	return place{program, fmt.Sprintf("%s: %s", point, doing)}
 }
 
 func (p place) String() string { return p.program + " " + p.point }
 
-// standing is a process at a point.
-type standing struct {
+// waitingProcess is a process that waits at a point.
+type waitingProcess struct {
 	pid  int
 	conn net.Conn
 }
 
-// goOn lets it go on. It may have ended.
-func (s standing) goOn() { _ = s.conn.Close() }
+// resume lets the process continue. The process may have ended.
+func (s waitingProcess) resume() { _ = s.conn.Close() }
 
 func startFailpoints(t *testing.T) *failpoints {
 	t.Helper()
@@ -48,7 +48,7 @@ func startFailpoints(t *testing.T) *failpoints {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &failpoints{listener: listener, armed: make(map[place]chan standing)}
+	f := &failpoints{listener: listener, armed: make(map[place]chan waitingProcess)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -70,7 +70,7 @@ func (f *failpoints) addr() string { return f.listener.Addr().String() }
 
 func (f *failpoints) reached(conn net.Conn) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
-	var s standing
+	var s waitingProcess
 	var program string
 	name, point, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " at ")
 	if _, scanErr := fmt.Sscanf(name, "%s %d", &program, &s.pid); err != nil || scanErr != nil || !ok {
@@ -84,29 +84,29 @@ func (f *failpoints) reached(conn net.Conn) {
 	there := f.armed[p]
 	delete(f.armed, p)
 	if there == nil {
-		s.goOn()
+		s.resume()
 		return
 	}
 	there <- s
 }
 
-// arm has the next process that reaches the place stand there, and gives it.
-func (f *failpoints) arm(p place) <-chan standing {
-	there := make(chan standing, 1)
+// arm makes the next process that reaches the place wait there. The channel receives the process.
+func (f *failpoints) arm(p place) <-chan waitingProcess {
+	there := make(chan waitingProcess, 1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.armed[p] = there
 	return there
 }
 
-// disarm has nobody stand there any more, and lets go whoever does.
-func (f *failpoints) disarm(p place, there <-chan standing) {
+// disarm lets processes pass the place again, and resumes the one that waits there.
+func (f *failpoints) disarm(p place, there <-chan waitingProcess) {
 	f.mu.Lock()
 	delete(f.armed, p)
 	f.mu.Unlock()
 	select {
 	case s := <-there:
-		s.goOn()
+		s.resume()
 	default:
 	}
 }

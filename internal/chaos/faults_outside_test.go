@@ -9,7 +9,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// drawing lets several goroutines draw from one source.
+// drawing lets several goroutines share one random source.
 type drawing struct {
 	mu sync.Mutex
 	r  *rand.Rand
@@ -21,7 +21,7 @@ func (d *drawing) n(n int) int {
 	return d.r.IntN(n)
 }
 
-// mailScript has the mail server follow a script for a while.
+// mailScript makes the mail server follow a script for the given time.
 func (f *faults) mailScript(length time.Duration, script func(step testservers.Step) testservers.Fault) {
 	f.mailMu.Lock()
 	defer f.mailMu.Unlock()
@@ -52,14 +52,14 @@ func (f *faults) mailBreaks(r *rand.Rand, length time.Duration) {
 		case step != testservers.StepDot:
 			return testservers.Fault{Close: true}
 		case d.n(3) == 0:
-			return testservers.Fault{Code: 250, Close: true} // accepted and told so
+			return testservers.Fault{Code: 250, Close: true} // accepted, with the answer sent
 		}
 		f.inDoubt.Add(1)
 		return testservers.Fault{Close: true, Accept: d.n(2) == 0}
 	})
 }
 
-// mailStalls keeps some conversations waiting until it is over, and breaks them then.
+// mailStalls stalls some SMTP sessions until the fault is over, and breaks them then.
 func (f *faults) mailStalls(r *rand.Rand, length time.Duration) {
 	d, over := drawing{r: r}, make(chan struct{})
 	f.mailScript(length, func(step testservers.Step) testservers.Fault {
@@ -75,8 +75,8 @@ func (f *faults) mailStalls(r *rand.Rand, length time.Duration) {
 	close(over)
 }
 
-// killOnce kills both workers the first time that what arm installs comes to the named point, unless that does
-// not happen within length. reached tells whoever is there whether it was the kill.
+// killOnce kills both workers the first time that the hook installed by arm calls reached, unless that does not happen
+// within length. The function reached reports whether it killed the workers.
 func (f *faults) killOnce(length time.Duration, arm func(reached func() bool), disarm func()) {
 	there := make(chan struct{})
 	var once sync.Once
@@ -92,7 +92,7 @@ func (f *faults) killOnce(length time.Duration, arm func(reached func() bool), d
 	select {
 	case <-there:
 	case <-time.After(length):
-		once.Do(func() {}) // too late; or it is there at this moment, and has ended after this
+		once.Do(func() {}) // no kill from now on; it also waits for one in progress
 	}
 	disarm()
 	if killed {
@@ -100,7 +100,7 @@ func (f *faults) killOnce(length time.Duration, arm func(reached func() bool), d
 	}
 }
 
-// killAtStep kills them at a step of a delivery, which then ends as answer says.
+// killAtStep kills both workers at a step of a delivery. The mail server then answers with answer.
 func (f *faults) killAtStep(length time.Duration, at testservers.Step, answer testservers.Fault) {
 	f.mailMu.Lock()
 	defer f.mailMu.Unlock()
@@ -118,15 +118,15 @@ func (f *faults) killBeforeDot(_ *rand.Rand, length time.Duration) {
 	f.killAtStep(length, testservers.StepData, testservers.Fault{})
 }
 
-// killAfterDot kills them when a message has come whole, and the server may keep it or not.
+// killAfterDot kills both workers after the server received a complete message. The server may keep the message or not.
 func (f *faults) killAfterDot(r *rand.Rand, length time.Duration) {
 	f.killAtStep(length, testservers.StepDot, testservers.Fault{Close: true, Accept: r.IntN(2) == 0})
 }
 
-// upstreamTrouble decides about a call to the upstream.
+// upstreamTrouble returns the fault of a call to the upstream.
 type upstreamTrouble func(testservers.PlatformCall) testservers.PlatformFault
 
-// platformFault is what the upstream does while nothing is wrong with it: it rejects some first calls.
+// platformFault returns the fault of a call to the upstream. Without trouble, the upstream only rejects some first calls.
 func (f *faults) platformFault(call testservers.PlatformCall) testservers.PlatformFault {
 	if call.ReportID%rejected == 0 && call.Nth == 1 {
 		return testservers.PlatformFault{Code: http.StatusBadRequest}
@@ -166,14 +166,14 @@ func (f *faults) upstreamBreaks(r *rand.Rand, length time.Duration) {
 			{},
 			{Drop: true},
 			{Lose: true},
-			{Delay: 3 * time.Second},             // carried out, after the caller has gone
+			{Delay: 3 * time.Second},             // carried out after the caller has hung up
 			{Delay: 3 * time.Second, Drop: true}, // not carried out
 			{Delay: 500 * time.Millisecond},
 		}[d.n(6)]
 	})
 }
 
-// killAtCall kills both workers when the upstream is called, which then does as answer says.
+// killAtCall kills both workers when they call the upstream. The upstream then behaves as answer describes.
 func (f *faults) killAtCall(length time.Duration, answer testservers.PlatformFault) {
 	f.platformMu.Lock()
 	defer f.platformMu.Unlock()

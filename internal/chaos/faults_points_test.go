@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// atPoint draws a point of a program's way, and does something at it if a process comes there within the time.
-func (f *faults) atPoint(r *rand.Rand, program string, length time.Duration, do func(standing)) {
+// atPoint draws a point of a program. It calls do if a process reaches the point within length.
+func (f *faults) atPoint(r *rand.Rand, program string, length time.Duration, do func(waitingProcess)) {
 	var own []place
 	for _, p := range places {
 		if p.program == program {
@@ -19,7 +19,7 @@ func (f *faults) atPoint(r *rand.Rand, program string, length time.Duration, do 
 	case st := <-there:
 		f.t.Logf("%s: at %s", f.now().Round(time.Millisecond), p)
 		do(st)
-		st.goOn()
+		st.resume()
 	case <-time.After(length):
 		f.points.disarm(p, there)
 	}
@@ -27,45 +27,45 @@ func (f *faults) atPoint(r *rand.Rand, program string, length time.Duration, do 
 
 func (f *faults) killAtPoint(program string) func(*rand.Rand, time.Duration) {
 	return func(r *rand.Rand, length time.Duration) {
-		f.atPoint(r, program, length, func(st standing) {
+		f.atPoint(r, program, length, func(st waitingProcess) {
 			n := f.take(st.pid)
 			if n == nil {
-				return // another fault has it
+				return // another fault uses the process
 			}
 			defer n.mu.Unlock()
 			n.kill()
 			if program == "worker" {
 				f.doubt(1)
 			}
-			f.again(n)
+			f.restart(n)
 		})
 	}
 }
 
 func (f *faults) terminateAtPoint(program string) func(*rand.Rand, time.Duration) {
 	return func(r *rand.Rand, length time.Duration) {
-		f.atPoint(r, program, length, func(st standing) {
+		f.atPoint(r, program, length, func(st waitingProcess) {
 			n := f.take(st.pid)
 			if n == nil {
 				return
 			}
 			defer n.mu.Unlock()
-			n.ask()
-			st.goOn()
+			n.interrupt()
+			st.resume()
 			if err := n.ends(); err != nil {
 				f.violate(promises, "%v", err)
 			}
-			f.again(n)
+			f.restart(n)
 		})
 	}
 }
 
-// holdAtPoint has a process wait while others go on.
+// holdAtPoint makes a process wait at a point while the others continue.
 func (f *faults) holdAtPoint(program string) func(*rand.Rand, time.Duration) {
 	return func(r *rand.Rand, length time.Duration) {
-		f.atPoint(r, program, length, func(standing) {
+		f.atPoint(r, program, length, func(waitingProcess) {
 			time.Sleep(length)
-			f.inDoubt.Add(1) // an answer that could not be recorded in its transaction's time
+			f.inDoubt.Add(1) // an answer that could not be recorded before the transaction timed out
 		})
 	}
 }

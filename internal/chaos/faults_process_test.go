@@ -9,22 +9,22 @@ func (f *faults) killAPI(r *rand.Rand, _ time.Duration) {
 	n := some(r, f.apis)
 	defer n.mu.Unlock()
 	n.kill()
-	f.again(n)
+	f.restart(n)
 }
 
-// underWay is how long requests gather that are held at a point of their way.
+// underWay is the time in which requests collect at a point where they are held.
 const underWay = 300 * time.Millisecond
 
-// killBefore kills a process whose last requests have not reached the database.
+// killBefore kills a process before its last requests reach the database.
 func (f *faults) killBefore(n *node) {
 	n.database.requests.hold()
 	time.Sleep(underWay)
 	n.kill()
-	n.database.cut() // what is held is gone
+	n.database.cut() // the held requests are lost
 	n.database.requests.release()
 }
 
-// killAfter kills a process whose last requests have been carried out by the database, without its knowing.
+// killAfter kills a process after the database has carried out its last requests, but before the answers arrive.
 func (f *faults) killAfter(n *node) {
 	n.database.answers.hold()
 	time.Sleep(underWay)
@@ -37,14 +37,14 @@ func (f *faults) killAPIBeforeCommit(r *rand.Rand, _ time.Duration) {
 	n := some(r, f.apis)
 	defer n.mu.Unlock()
 	f.killBefore(n)
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) killAPIAfterCommit(r *rand.Rand, _ time.Duration) {
 	n := some(r, f.apis)
 	defer n.mu.Unlock()
 	f.killAfter(n)
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) terminateAPI(r *rand.Rand, _ time.Duration) {
@@ -53,7 +53,7 @@ func (f *faults) terminateAPI(r *rand.Rand, _ time.Duration) {
 	if err := n.terminate(); err != nil {
 		f.violate(promises, "%v", err)
 	}
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) killWorker(r *rand.Rand, _ time.Duration) {
@@ -61,7 +61,7 @@ func (f *faults) killWorker(r *rand.Rand, _ time.Duration) {
 	defer n.mu.Unlock()
 	n.kill()
 	f.doubt(1)
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) killWorkerBeforeCommit(r *rand.Rand, _ time.Duration) {
@@ -69,7 +69,7 @@ func (f *faults) killWorkerBeforeCommit(r *rand.Rand, _ time.Duration) {
 	defer n.mu.Unlock()
 	f.killBefore(n)
 	f.doubt(1)
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) killWorkerAfterCommit(r *rand.Rand, _ time.Duration) {
@@ -77,7 +77,7 @@ func (f *faults) killWorkerAfterCommit(r *rand.Rand, _ time.Duration) {
 	defer n.mu.Unlock()
 	f.killAfter(n)
 	f.doubt(1)
-	f.again(n)
+	f.restart(n)
 }
 
 func (f *faults) terminateWorker(r *rand.Rand, _ time.Duration) {
@@ -86,21 +86,21 @@ func (f *faults) terminateWorker(r *rand.Rand, _ time.Duration) {
 	if err := n.terminate(); err != nil {
 		f.violate(promises, "%v", err)
 	}
-	f.again(n)
+	f.restart(n)
 }
 
-// stopWorker stops a worker long enough for its work to be taken over, and lets it go on with what it believes
-// to hold.
+// stopWorker suspends a worker until another has taken over its work, and then resumes it. The worker continues with claims
+// that it has lost.
 func (f *faults) stopWorker(r *rand.Rand, length time.Duration) {
 	n := f.workers[r.IntN(len(f.workers))]
 	resume := n.pause()
 	time.Sleep(length)
 	resume()
-	// To an email that was stopped after its dot, its answer comes late.
+	// The answer to an email that was stopped after its final dot arrives too late.
 	f.inDoubt.Add(mailSlots)
 }
 
-// killAll kills both workers from within a step of a server outside, unless another fault has one of them.
+// killAll kills both workers during a step of an external server, unless another fault uses one of them.
 func (f *faults) killAll() (killed bool) {
 	for i, n := range f.workers {
 		if !n.mu.TryLock() {
@@ -116,11 +116,11 @@ func (f *faults) killAll() (killed bool) {
 	return true
 }
 
-// startAll is the end of killAll.
+// startAll starts the workers that killAll has killed.
 func (f *faults) startAll() {
 	f.doubt(int64(len(f.workers)))
 	for _, n := range f.workers {
-		f.again(n)
+		f.restart(n)
 		n.mu.Unlock()
 	}
 }

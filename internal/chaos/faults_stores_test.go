@@ -26,7 +26,7 @@ func (f *faults) emptyRedis(*rand.Rand, time.Duration) {
 
 func (f *faults) redisCommand(command ...any) {
 	if err := f.inRedis(func(ctx context.Context, client *redis.Client) error { return client.Do(ctx, command...).Err() }); err != nil {
-		f.violate(promises, "Redis, which is well, does not take %v: %v", command, err)
+		f.violate(promises, "Redis is up and refuses %v: %v", command, err)
 	}
 }
 
@@ -46,7 +46,7 @@ func (f *faults) fillRedis(_ *rand.Rand, length time.Duration) {
 	f.redisCommand("CONFIG", "SET", "maxmemory", "0")
 }
 
-// someOf draws one process or all of them.
+// someOf returns one random process or all of them.
 func (f *faults) someOf(r *rand.Rand) []*node {
 	nodes := f.nodes()
 	if r.IntN(3) == 0 {
@@ -56,7 +56,7 @@ func (f *faults) someOf(r *rand.Rand) []*node {
 	return nodes[i : i+1]
 }
 
-// blackHole holds everything, and hands it on late.
+// blackHole holds all traffic for the given time, and then forwards it.
 func blackHole(length time.Duration, proxies ...*proxy) {
 	for _, p := range proxies {
 		p.requests.hold()
@@ -69,7 +69,7 @@ func blackHole(length time.Duration, proxies ...*proxy) {
 	}
 }
 
-// loseAnswers lets requests through and loses what is answered.
+// loseAnswers forwards requests and drops the answers.
 func loseAnswers(length time.Duration, proxies ...*proxy) {
 	for _, p := range proxies {
 		p.answers.hold()
@@ -81,7 +81,7 @@ func loseAnswers(length time.Duration, proxies ...*proxy) {
 	}
 }
 
-// cut resets connections, and refuses new ones for a moment.
+// cut resets connections, and refuses new ones for the given time.
 func cut(length time.Duration, proxies ...*proxy) {
 	for _, p := range proxies {
 		p.refuse(true)
@@ -100,7 +100,7 @@ func redisOf(nodes []*node) (proxies []*proxy) {
 	return proxies
 }
 
-// databaseOf gives the ways of nodes to the database, which is about to be lost to them.
+// databaseOf returns the proxies between nodes and the database, for a fault in which they lose it.
 func databaseOf(nodes []*node) (proxies []*proxy) {
 	for _, n := range nodes {
 		proxies = append(proxies, n.database)
@@ -138,7 +138,7 @@ func (f *faults) cutPostgres(r *rand.Rand, _ time.Duration) {
 	cut(draw(r, time.Second), databaseOf(nodes)...)
 }
 
-// unrecorded allows for emails whose answers cannot be recorded while a database is away.
+// unrecorded allows UNKNOWN emails, because their answers cannot be recorded while the database is down.
 func (f *faults) unrecorded(nodes []*node) {
 	for _, n := range f.workers {
 		if slices.Contains(nodes, n) {
@@ -156,7 +156,7 @@ func (f *faults) restartPostgres(_ *rand.Rand, length time.Duration) {
 	f.postgres.Start()
 }
 
-// inPostgres does something in the database, which nobody restarts meanwhile.
+// inPostgres calls do with a connection to the database. No other fault restarts PostgreSQL meanwhile.
 func (f *faults) inPostgres(do func(context.Context, *pgx.Conn) error) error {
 	f.postgresMu.Lock()
 	defer f.postgresMu.Unlock()
@@ -175,7 +175,7 @@ func (f *faults) terminateBackends(r *rand.Rand, _ time.Duration) {
 	}
 }
 
-// terminateCommits ends backends at the moment that leaves the most in doubt, until the time is over.
+// terminateCommits terminates backends during their commits, until the time is over.
 func (f *faults) terminateCommits(_ *rand.Rand, length time.Duration) {
 	f.unrecorded(f.workers)
 	if err := f.inPostgres(func(ctx context.Context, conn *pgx.Conn) error {
@@ -191,7 +191,7 @@ func (f *faults) terminateCommits(_ *rand.Rand, length time.Duration) {
 	}
 }
 
-// switchOn makes statements that change something fail with a SQLSTATE.
+// switchOn makes statements that change rows fail with a SQLSTATE.
 func (f *faults) switchOn(state string, probability float64) func(*rand.Rand, time.Duration) {
 	return func(_ *rand.Rand, length time.Duration) {
 		f.unrecorded(f.workers)
@@ -208,12 +208,12 @@ func (f *faults) switchOn(state string, probability float64) func(*rand.Rand, ti
 	}
 }
 
-// deadlocks locks a job before invites, which the service does the other way round, until the time is over.
+// deadlocks locks a job and then invites until the time is over. The service locks them in the opposite order.
 func (f *faults) deadlocks(r *rand.Rand, length time.Duration) {
 	for over := time.Now().Add(length); time.Now().Before(over); {
 		account := f.accounts[r.IntN(2)]
 		last := account.fresh.Load()
-		// Who is chosen as the victim is PostgreSQL's choice: this one may be it.
+		// PostgreSQL chooses the victim of a deadlock. It may be this transaction.
 		_ = f.inPostgres(func(ctx context.Context, conn *pgx.Conn) error {
 			tx, err := conn.Begin(ctx)
 			if err != nil {
@@ -235,13 +235,13 @@ func (f *faults) deadlocks(r *rand.Rand, length time.Duration) {
 	}
 }
 
-// lockTables keeps the service from a table.
+// lockTables locks a table against the service.
 func (f *faults) lockTables(r *rand.Rand, length time.Duration) {
 	table := []string{"invites", "revocations", "work_items", "jobs", "notifications"}[r.IntN(5)]
 	if table == "notifications" {
 		f.unrecorded(f.workers)
 	}
-	// It may itself be the victim of a deadlock.
+	// This transaction may be the victim of a deadlock.
 	_ = f.inPostgres(func(ctx context.Context, conn *pgx.Conn) error {
 		tx, err := conn.Begin(ctx)
 		if err != nil {

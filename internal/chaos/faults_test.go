@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// faults injects them, one at a time or two that overlap.
+// faults injects faults, one at a time or two that overlap.
 type faults struct {
 	*cluster
 	until time.Time
-	// Two faults of one server would undo each other.
+	// Two faults of the same server would undo each other, so each holds the server's mutex.
 	postgresMu, redisMu, mailMu, platformMu sync.Mutex
 
 	trouble atomic.Pointer[upstreamTrouble]
@@ -22,8 +22,8 @@ type faults struct {
 	made    map[string]int
 }
 
-// fault is one of the list. It is over, and undone, when do returns. do draws from r what it needs, and no fault
-// is longer than length, but for what a process needs to end and to start.
+// fault is one kind of fault. The function do injects it, and undoes it before it returns. It draws random numbers from r.
+// It takes at most length, plus the time in which a process ends and starts.
 type fault struct {
 	name   string
 	weight int
@@ -78,7 +78,7 @@ func (f *faults) list() []fault {
 	}
 }
 
-// run injects until the time is over, and returns when all faults are undone.
+// run injects faults until the time is over. It returns when all faults are undone.
 func (f *faults) run(r *rand.Rand) {
 	list := f.list()
 	sum := 0
@@ -115,11 +115,11 @@ func (f *faults) run(r *rand.Rand) {
 	under.Wait()
 }
 
-// mailSlots is how many emails a worker has under way at most.
+// mailSlots is the maximum number of emails that a worker sends concurrently.
 const mailSlots = 8
 
-// doubt tells that the emails of n workers which are between their final dots and the record of the answers can
-// end as UNKNOWN: as many as are COMMITTED now or, where the database does not say, as many as there can be.
+// doubt allows emails of the given number of workers to end as UNKNOWN, because their answers may not be recorded. It
+// allows as many as are COMMITTED now. If the database does not answer, it allows the maximum.
 func (f *faults) doubt(workers int64) {
 	limit, committed := workers*mailSlots, int64(0)
 	err := f.database(func(ctx context.Context, conn *pgx.Conn) error {
@@ -131,21 +131,21 @@ func (f *faults) doubt(workers int64) {
 	f.inDoubt.Add(limit)
 }
 
-// again starts a process that was ended.
-func (f *faults) again(n *node) {
+// restart starts a process that was ended.
+func (f *faults) restart(n *node) {
 	if err := n.start(); err != nil {
 		f.violate(promises, "%s does not start: %v", n.name, err)
 	}
 }
 
-// some draws one of the nodes and takes it for as long as it is not given back.
+// some locks and returns a random node. The caller must unlock its mutex.
 func some(r *rand.Rand, nodes []*node) *node {
 	n := nodes[r.IntN(len(nodes))]
 	n.mu.Lock()
 	return n
 }
 
-// draw gives a time from 0 to below.
+// draw returns a random duration in [0, below).
 func draw(r *rand.Rand, below time.Duration) time.Duration {
 	return time.Duration(r.Int64N(int64(below)))
 }

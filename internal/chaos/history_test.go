@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// history is what was asked and what was answered, as the callers saw it.
+// history records the requests and answers, as the callers saw them.
 type history struct {
 	mu       sync.Mutex
 	requests []*request
 	uploads  []*upload
 	seen     map[string]*sighting // by revocation
 	jobs     map[string]*jobSighting
-	counts   map[string]int // of answers, by what was asked
+	counts   map[string]int // number of answers, by kind of request and answer
 }
 
 func newHistory() *history {
@@ -27,16 +27,16 @@ type request struct {
 	report  int64
 	notify  bool
 	key     string
-	ref     string // its client_reference, which no other has
+	ref     string // its unique client_reference
 	called  time.Duration
-	// returned is when it was first answered with an id.
+	// returned is the time of the first answer with an id.
 	returned time.Duration
 	id       string
-	// refused: every call so far was answered, and the answer was that nothing was accepted.
+	// refused reports that every call so far was answered with a refusal.
 	refused bool
 }
 
-// upload is a submission of a job, likewise.
+// upload is a submission of a job: one call, or several with the same Idempotency-Key.
 type upload struct {
 	account  *account
 	label    string
@@ -50,14 +50,14 @@ type upload struct {
 	body     string
 	kind     string
 	notify   bool
-	finished time.Duration // when its end was first seen; 0: not yet
+	finished time.Duration // when its end was first seen, or 0
 }
 
 // sighting is the latest state of a revocation that was seen.
 type sighting struct {
 	account *account
 	state   revocationBody
-	final   time.Duration // when it was first seen final; 0: not yet
+	final   time.Duration // when it was first seen final, or 0
 }
 
 // jobSighting is the latest state of a job that was seen.
@@ -66,7 +66,7 @@ type jobSighting struct {
 	state   jobBody
 }
 
-// forever stands for the end of what was never answered.
+// forever is the end time of a call that was never answered.
 const forever = time.Duration(1 << 60)
 
 func (h *history) count(what string) {
@@ -75,7 +75,7 @@ func (h *history) count(what string) {
 	h.counts[what]++
 }
 
-// known gives the last state of a revocation that was seen before a new look at it begins; nil for none.
+// known returns the latest state of a revocation that a caller has seen, or nil. Call it before a new read begins.
 func (h *history) known(id string) *sighting {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,7 +96,8 @@ func (h *history) knownJob(id string) *jobSighting {
 	return nil
 }
 
-// see adds a look at a revocation that began after before was known. It gives what has gone backwards.
+// see records a read of a revocation. The read began after the state before was known. It returns an error if the
+// revocation has gone backwards since.
 func (h *history) see(a *account, before *sighting, now time.Duration, r revocationBody) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,7 +123,7 @@ var settledMails = map[string]bool{
 	"NOT_REQUESTED": true, "SENT": true, "FAILED": true, "UNKNOWN": true, "SKIPPED": true, "DELEGATED": true,
 }
 
-// backwards says what is wrong with seeing a revocation as later after it was seen as earlier.
+// backwards returns an error if a revocation cannot change from earlier to later.
 func backwards(earlier, later revocationBody) error {
 	switch {
 	case earlier.ReportID != later.ReportID:
@@ -135,14 +136,14 @@ func backwards(earlier, later revocationBody) error {
 	case earlier.Status == "ERROR_REVOKING" && later.Status == "PENDING":
 		return fmt.Errorf("ERROR_REVOKING became PENDING")
 	case earlier.Notify && !later.Notify:
-		return fmt.Errorf("the wish for an email was forgotten")
+		return fmt.Errorf("notify_candidate became false")
 	case earlier.Final && settledMails[earlier.Notification.Status] && later.Notification.Status != earlier.Notification.Status:
 		return fmt.Errorf("the settled email went from %s to %s", earlier.Notification.Status, later.Notification.Status)
 	}
 	return nil
 }
 
-// seeJob is see for a job.
+// seeJob is like see, for a job.
 func (h *history) seeJob(a *account, before *jobSighting, now time.Duration, j jobBody) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -185,7 +186,7 @@ func jobBackwards(earlier, later jobBody) error {
 	return nil
 }
 
-// addsUp says what is wrong with the numbers of a job at any moment.
+// addsUp returns an error if the numbers of a job are inconsistent.
 func addsUp(j jobBody) error {
 	sum := j.Pending + j.Retrying
 	for _, n := range j.Counts {
@@ -200,8 +201,8 @@ func addsUp(j jobBody) error {
 	return nil
 }
 
-// someRequest draws one that fits, from the latest ones mostly; nil when there is none.
-func (h *history) someRequest(r *rand.Rand, fits func(*request) bool) *request {
+// drawRequest returns a random request for which fits returns true, or nil. It prefers recent requests.
+func (h *history) drawRequest(r *rand.Rand, fits func(*request) bool) *request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for range 20 {
@@ -219,7 +220,7 @@ func (h *history) someRequest(r *rand.Rand, fits func(*request) bool) *request {
 	return nil
 }
 
-func (h *history) someUpload(r *rand.Rand, fits func(*upload) bool) *upload {
+func (h *history) drawUpload(r *rand.Rand, fits func(*upload) bool) *upload {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for range 20 {

@@ -7,46 +7,45 @@ import (
 	"time"
 )
 
-// invariant is one of those that hold whatever happens.
+// invariant is a property that must hold during every fault.
 type invariant string
 
 const (
-	// outcomes: every accepted request ends in exactly one final outcome; nothing that was not accepted appears.
+	// Every accepted request ends in exactly one final outcome. No revocation exists without an accepted request.
 	outcomes invariant = "1, one outcome"
-	// effects: at most one effective revocation an invite, counted at the platform and not in the service's rows.
+	// Each invite is revoked at most once, counted at the platform and not in the service's rows.
 	effects invariant = "2, one effect"
-	// forward: a status only moves forward, a final one never changes, attempts only rise.
+	// A status only moves forward, a final status never changes, and attempts never decrease.
 	forward invariant = "3, forward only"
-	// mails: only after a committed REVOKED; at most one accepted message a revocation, counted at the mail server;
-	// each wanted email is SENT, FAILED or UNKNOWN, the last no more often than faults explain.
+	// An email is sent only after a committed REVOKED. The mail server accepts at most one message for each revocation. Each
+	// requested email ends SENT, FAILED or UNKNOWN, and UNKNOWN no more often than the faults explain.
 	mails invariant = "4, one email"
-	// counters: those of a job sum up at every read and equal a recount.
+	// The counters of a job add up at every read and equal a recount.
 	counters invariant = "5, true counters"
-	// identity: the same Idempotency-Key and body give the same id; nothing crosses accounts.
+	// The same Idempotency-Key and body return the same id. No account sees another's data.
 	identity invariant = "6, same key same id"
-	// finished: within drainTime after the last fault nothing is unfinished, in the tables and in Redis.
+	// Within drainTime after the last fault, no work is left in the tables or in Redis.
 	finished invariant = "7, all finished"
-	// promises: what else callers and operators rely on, such as the answers that there are, a clean end on SIGTERM,
-	// and logs without names.
+	// The other documented behaviour: only documented answers, a clean exit on SIGTERM, and logs without names.
 	promises invariant = "as documented"
 )
 
-// findings are the violations so far.
+// findings collects the violations.
 type findings struct {
 	mu    sync.Mutex
 	count map[string]int // by kind
-	// keep collects them, for a test of the audit itself; nil: they fail the test.
+	// keep collects the violations for a test of the audit. If it is nil, violations fail the test.
 	keep map[invariant][]string
 }
 
-// maxTold bounds how often one kind of violation is told.
-const maxTold = 5
+// maxReported is how often one kind of violation is reported.
+const maxReported = 5
 
-// violate tells that an invariant does not hold. The kind is the format, so that a flood of one kind stays short.
+// violate reports a violation of an invariant. It reports at most maxReported violations with the same format.
 func (c *cluster) violate(what invariant, format string, args ...any) {
 	c.t.Helper()
 	text := fmt.Sprintf(format, args...)
-	f := &c.told
+	f := &c.findings
 	f.mu.Lock()
 	if f.keep != nil {
 		f.keep[what] = append(f.keep[what], text)
@@ -59,25 +58,25 @@ func (c *cluster) violate(what invariant, format string, args ...any) {
 	f.count[format]++
 	n := f.count[format]
 	f.mu.Unlock()
-	if n <= maxTold {
+	if n <= maxReported {
 		c.t.Errorf("CHAOS_SEED=%d after %s: invariant %s: %s", c.seed, c.now().Round(time.Millisecond), what, text)
 	}
 }
 
-// collecting gives what look finds, which fails nothing.
-func (c *cluster) collecting(look func()) map[invariant][]string {
-	c.told.mu.Lock()
-	c.told.keep = make(map[invariant][]string)
-	c.told.mu.Unlock()
-	look()
-	c.told.mu.Lock()
-	defer c.told.mu.Unlock()
-	found := c.told.keep
-	c.told.keep = nil
+// collecting returns the violations that check finds. They do not fail the test.
+func (c *cluster) collecting(check func()) map[invariant][]string {
+	c.findings.mu.Lock()
+	c.findings.keep = make(map[invariant][]string)
+	c.findings.mu.Unlock()
+	check()
+	c.findings.mu.Lock()
+	defer c.findings.mu.Unlock()
+	found := c.findings.keep
+	c.findings.keep = nil
 	return found
 }
 
-// witnessed is the invariant that a witness in the database saw broken.
+// witnessed returns the invariant that a trigger's violation breaks.
 func witnessed(what string) invariant {
 	switch {
 	case strings.Contains(what, "invite"):

@@ -8,12 +8,12 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The model of one invite. A submission gives the revocation that is under way or begins one; a revocation that
-// was begun ends once, and what it ends as follows from whether the invite is revoked. An item of a job only ends.
+// The model of one invite. A submission returns the revocation in progress or starts one. A revocation ends once, and its
+// outcome depends on whether the invite is revoked. An item of a job has no submission: it only ends.
 
 // invite is the model's state.
 type invite struct {
-	active  int // the revocation under way, 0 for none
+	active  int // the revocation in progress, or 0
 	begun   uint64
 	revoked bool
 }
@@ -21,7 +21,7 @@ type invite struct {
 // step is the model's input.
 type step struct {
 	submit bool
-	// revocation numbers those of the invite from 1; 0 is an item of a job.
+	// revocation is the number of the invite's revocation, from 1. It is 0 for an item of a job.
 	revocation int
 	status     string
 	inferred   bool
@@ -60,7 +60,7 @@ func (s invite) ended(in step) (bool, any) {
 	}
 	switch in.status {
 	case "REVOKED":
-		// After an attempt whose answer was lost, it is told of an invite that was found revoked too.
+		// After an attempt whose answer was lost, an invite that is found revoked also counts as revoked by this one.
 		if s.revoked && !in.inferred {
 			return false, s
 		}
@@ -120,7 +120,7 @@ func (c *cluster) linearizable(rows map[string]*row) {
 		}
 		numbers[k]++
 		number := numbers[k]
-		// Who made the revocation may not know.
+		// The caller of the submission may not know its outcome.
 		submitters := answered[id]
 		if q := byRef[*r.ref]; q != nil && q.id != id {
 			add(step{submit: true, revocation: number}, q.called, forever)
@@ -145,16 +145,16 @@ func (c *cluster) linearizable(rows map[string]*row) {
 		checked, longest = checked+1, max(longest, len(history))
 		switch porcupine.CheckOperationsTimeout(model, history, 10*time.Second) {
 		case porcupine.Illegal:
-			c.violate(outcomes, "no order explains the history of report %d of %s: %+v", k.report, k.account, history)
+			c.violate(outcomes, "the history of report %d of %s is not linearizable: %+v", k.report, k.account, history)
 		case porcupine.Unknown:
-			c.t.Logf("the history of report %d of %s is too long to be explained: %d operations", k.report, k.account, len(history))
+			c.t.Logf("the history of report %d of %s is too long to check: %d operations", k.report, k.account, len(history))
 		case porcupine.Ok:
 		}
 	}
-	c.t.Logf("the histories of %d invites can be explained, the longest of %d operations", checked, longest)
+	c.t.Logf("the histories of %d invites are linearizable, the longest has %d operations", checked, longest)
 }
 
-func TestModel(t *testing.T) {
+func TestInviteModel(t *testing.T) {
 	op := func(in step, from, to int64) porcupine.Operation {
 		return porcupine.Operation{Input: in, Call: from, Return: to}
 	}
@@ -165,13 +165,13 @@ func TestModel(t *testing.T) {
 		history []porcupine.Operation
 		want    bool
 	}{
-		"one after the other": {[]porcupine.Operation{op(submit(1), 0, 1), op(revoked(1), 0, 2), op(submit(2), 3, 4), op(already(2), 3, 5)}, true},
-		"joined":              {[]porcupine.Operation{op(submit(1), 0, 1), op(submit(1), 2, 3), op(revoked(1), 0, 9)}, true},
-		"revoked by an item":  {[]porcupine.Operation{op(revoked(0), 0, 9), op(submit(1), 0, 1), op(already(1), 0, 2)}, true},
-		"in doubt":            {[]porcupine.Operation{op(revoked(0), 0, 1), op(submit(1), 2, 3), op(step{revocation: 1, status: "REVOKED", inferred: true}, 2, 4)}, true},
-		"revoked twice":       {[]porcupine.Operation{op(submit(1), 0, 1), op(revoked(1), 0, 2), op(submit(2), 3, 4), op(revoked(2), 3, 5)}, false},
-		"revoked by nobody":   {[]porcupine.Operation{op(submit(1), 0, 1), op(already(1), 0, 2)}, false},
-		"before it was":       {[]porcupine.Operation{op(submit(1), 0, 1), op(already(1), 0, 2), op(revoked(0), 3, 4)}, false},
+		"one after the other":      {[]porcupine.Operation{op(submit(1), 0, 1), op(revoked(1), 0, 2), op(submit(2), 3, 4), op(already(2), 3, 5)}, true},
+		"joined":                   {[]porcupine.Operation{op(submit(1), 0, 1), op(submit(1), 2, 3), op(revoked(1), 0, 9)}, true},
+		"revoked by an item":       {[]porcupine.Operation{op(revoked(0), 0, 9), op(submit(1), 0, 1), op(already(1), 0, 2)}, true},
+		"in doubt":                 {[]porcupine.Operation{op(revoked(0), 0, 1), op(submit(1), 2, 3), op(step{revocation: 1, status: "REVOKED", inferred: true}, 2, 4)}, true},
+		"revoked twice":            {[]porcupine.Operation{op(submit(1), 0, 1), op(revoked(1), 0, 2), op(submit(2), 3, 4), op(revoked(2), 3, 5)}, false},
+		"revoked by no revocation": {[]porcupine.Operation{op(submit(1), 0, 1), op(already(1), 0, 2)}, false},
+		"before it was":            {[]porcupine.Operation{op(submit(1), 0, 1), op(already(1), 0, 2), op(revoked(0), 3, 4)}, false},
 		"joined after the end": {
 			[]porcupine.Operation{op(submit(1), 0, 1), op(revoked(1), 0, 2), op(submit(1), 3, 4)}, false,
 		},
@@ -187,7 +187,7 @@ func TestModel(t *testing.T) {
 				test.history[i].ClientId = i
 			}
 			if got := porcupine.CheckOperations(model, test.history); got != test.want {
-				t.Errorf("explained: %v", got)
+				t.Errorf("linearizable: %v", got)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// node is one process of the service, with connections of its own to the database and to Redis. Whoever ends
-// it starts it again.
+// node is one process of the service, with its own proxies to the database and to Redis. The fault that ends the process
+// starts it again.
 type node struct {
 	name     string
 	program  string
@@ -32,7 +32,7 @@ type node struct {
 	done    chan struct{}
 }
 
-// newNode makes the node, which does not run yet.
+// newNode returns a node that is not running.
 func newNode(t *testing.T, name, program string, args, env []string, database, redis string) *node {
 	t.Helper()
 	n := &node{name: name, program: program, args: args, log: filepath.Join(t.TempDir(), name+".log")}
@@ -60,7 +60,7 @@ func (n *node) start() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() // the process has its own
+	defer func() { _ = log.Close() }() // the process has its own file descriptor
 	cmd := exec.Command(n.program, n.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = n.env, log, log
 	if err := cmd.Start(); err != nil {
@@ -72,7 +72,7 @@ func (n *node) start() error {
 	return nil
 }
 
-// kill ends the process as a power cut would.
+// kill sends SIGKILL and waits for the end of the process.
 func (n *node) kill() {
 	_ = n.cmd.Process.Kill() // it may have ended
 	<-n.done
@@ -80,19 +80,19 @@ func (n *node) kill() {
 
 var errSlowEnd = errors.New("did not end within 25 s of SIGTERM")
 
-// ask asks the process to end. Asked twice it may end in the middle.
-func (n *node) ask() { _ = n.cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
+// interrupt sends SIGTERM. After a second SIGTERM the process may exit at once.
+func (n *node) interrupt() { _ = n.cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
 
-// terminate asks the process to end, and expects that it does in time and well.
+// terminate sends SIGTERM and waits. It returns an error unless the process exits in time and with code 0.
 func (n *node) terminate() error {
-	n.ask()
+	n.interrupt()
 	return n.ends()
 }
 
-// beginning is what a process may need on a busy machine until it listens to signals. It has nothing in hand yet.
+// beginning is the time that a process may need on a busy machine before it handles signals. Until then it has no work.
 const beginning = 15 * time.Second
 
-// ends expects that a process which was asked to end does so in time and well.
+// ends waits for a process that got SIGTERM. It returns an error unless the process exits in time and with code 0.
 func (n *node) ends() error {
 	asked := time.Now()
 	select {
@@ -111,10 +111,10 @@ func (n *node) ends() error {
 	return nil
 }
 
-// termination is what is promised, and some seconds for a machine on which everything runs at once.
+// termination is the documented time to exit, plus some seconds for a busy machine.
 const termination = 25*time.Second + 5*time.Second
 
-// pause stops the process, and gives what lets it go on. Nobody ends it in between.
+// pause suspends the process. It returns a function that resumes it. No fault may end the process in between.
 func (n *node) pause() (resume func()) {
 	n.mu.Lock()
 	process := n.cmd.Process
@@ -125,7 +125,7 @@ func (n *node) pause() (resume func()) {
 	}
 }
 
-// take finds the node of a process and takes it, as for a fault; nil where another fault has it.
+// take locks and returns the node of a process. It returns nil if another fault has locked the node.
 func (c *cluster) take(pid int) *node {
 	for _, n := range c.nodes() {
 		if !n.mu.TryLock() {
@@ -139,7 +139,7 @@ func (c *cluster) take(pid int) *node {
 	return nil
 }
 
-// ended tells whether the process has ended by itself.
+// ended reports whether the process has exited.
 func (n *node) ended() bool {
 	select {
 	case <-n.done:
@@ -149,7 +149,7 @@ func (n *node) ended() bool {
 	}
 }
 
-// inspectLog looks for what must never be in a log.
+// inspectLog returns the lines of the log that contain what must never be in a log.
 func (n *node) inspectLog() []string {
 	log, err := os.ReadFile(n.log)
 	if err != nil {

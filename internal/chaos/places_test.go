@@ -11,7 +11,7 @@ import (
 	"rescind/internal/failpoint"
 )
 
-// scene is a cluster without chance: something is asked for, and it comes to a point.
+// scene is a cluster with deterministic faults: it makes requests until a process reaches a point.
 type scene struct {
 	*faults
 	asking sync.WaitGroup
@@ -19,8 +19,8 @@ type scene struct {
 
 	mu sync.Mutex
 	n  int64
-	// remotes are accounts on an upstream, the one that was not used for longest first: each has one turn at a time,
-	// which a dead worker keeps for a while.
+	// remotes are accounts on an upstream, the least recently used first. Each has one account task at a time, which a dead
+	// worker keeps until its lease ends.
 	remotes []*account
 }
 
@@ -36,11 +36,12 @@ func newScene(c *cluster) *scene {
 	return &scene{faults: &faults{cluster: c, made: make(map[string]int)}, r: rand.New(rand.NewPCG(0, 0))}
 }
 
-// reachTime is how long it may take to a point: a task that was lost is found after a while, and an account has
-// another turn only when the dead worker's counts as dead.
+// reachTime is the maximum time until a process reaches a point. The dispatcher finds a lost task only after its visibility
+// timeout, and an account has a new account task only after the lease of a dead worker.
 const reachTime = 2 * time.Minute
 
-// listening waits until an API that was started takes connections: an upload without a key is sent once.
+// listening waits until an API accepts connections. An upload without a key is sent only once, so it must not fail to
+// connect.
 func (c *cluster) listening(n *node) {
 	c.t.Helper()
 	for deadline := time.Now().Add(reachTime); n.addr != ""; {
@@ -56,7 +57,7 @@ func (c *cluster) listening(n *node) {
 	}
 }
 
-// next gives a number that was not given before.
+// next returns a new number.
 func (s *scene) next() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,38 +73,38 @@ func (s *scene) nextRemote() *account {
 	return a
 }
 
-// caller makes a client, for one goroutine.
+// caller returns a new client for one goroutine.
 func (s *scene) caller() *client {
 	n := s.next()
 	return &client{cluster: s.cluster, name: fmt.Sprintf("s%d", n), r: rand.New(rand.NewPCG(0, uint64(n)))}
 }
 
-// one has an account's next invite revoked, by a caller who insists.
+// one submits a revocation of an account's next invite, until it is accepted.
 func (s *scene) one(a *account, notify bool) {
 	c, report := s.caller(), s.next()
-	s.asking.Go(func() { c.insist(c.request(a, report, notify, true), s.t.Context().Done()) })
+	s.asking.Go(func() { c.submitUntilAccepted(c.request(a, report, notify, true), s.t.Context().Done()) })
 }
 
-// many has a job carried out. Its upload is not sent again when it breaks off.
+// many uploads a job. It does not repeat an upload that breaks off.
 func (s *scene) many(a *account, items int, notify bool) {
 	c := s.caller()
-	s.asking.Go(func() { c.insistOnJob(c.newUpload(a, items, notify, false), s.t.Context().Done()) })
+	s.asking.Go(func() { c.uploadUntilAnswered(c.newUpload(a, items, notify, false), s.t.Context().Done()) })
 }
 
-// end waits until all is done, and audits.
+// end waits until all work is finished, and audits.
 func (s *scene) end() {
 	s.asking.Wait()
 	s.drain()
 	s.audit(s.r)
 }
 
-// loaded is a place with what brings a process there.
+// loaded is a place with the function that brings a process there.
 type loaded struct {
 	place
 	load func(*scene)
 }
 
-// What is asked for.
+// The requests that bring a process to a place.
 var (
 	single   = func(s *scene) { s.one(s.accounts[1], false) }
 	withMail = func(s *scene) { s.one(s.accounts[1], true) }
@@ -119,16 +120,16 @@ const (
 	taskUpstream = "turn-upstream:v1"
 )
 
-// places are what a request passes on its way, in that order.
+// places lists the points that a request passes, in that order.
 var places = []loaded{
-	// A submission: nothing is accepted, accepted and not told, told and without a task.
+	// A submission: not accepted, accepted without an answer, answered without a task.
 	{at("api", failpoint.BeforeCommit, "submit"), single},
 	{at("api", failpoint.AfterCommit, "submit"), single},
 	{at("api", failpoint.BeforeEnqueue, taskSingle), single},
 	{at("api", failpoint.AfterEnqueue, taskSingle), single},
-	// The dispatcher, between its claim and the task.
+	// The dispatcher, between its claim and the enqueuing of the task.
 	{at("worker", failpoint.BeforeEnqueue, taskSingle), (*scene).lose},
-	// A worker: before the effect, at it, and when Redis does not know yet.
+	// A worker: before the effect, during it, and before Redis knows that the task is done.
 	{at("worker", failpoint.TaskBegun, taskSingle), single},
 	{at("worker", failpoint.BeforeCommit, "carry out"), single},
 	{at("worker", failpoint.AfterCommit, "carry out"), withMail},
@@ -144,7 +145,7 @@ var places = []loaded{
 	{at("worker", failpoint.BeforeCommit, "settle an email"), mailJob},
 	{at("worker", failpoint.AfterCommit, "settle an email"), withMail},
 	{at("worker", failpoint.TaskDone, taskMail), withMail},
-	// An upload, between its pieces and at its end, and its job.
+	// An upload, between its batches and at its end, and its job.
 	{at("api", failpoint.BeforeCommit, "begin a job"), job},
 	{at("api", failpoint.AfterCommit, "begin a job"), job},
 	{at("api", failpoint.BeforeCommit, "add items"), job},
@@ -155,7 +156,7 @@ var places = []loaded{
 	{at("worker", failpoint.BeforeCommit, "carry out a chunk"), job},
 	{at("worker", failpoint.AfterCommit, "carry out a chunk"), mailJob},
 	{at("worker", failpoint.TaskDone, taskJobs), job},
-	// A call to an upstream, whose outcome is recorded as a failed attempt's is.
+	// A call to an upstream. Its outcome is recorded in the same way as a failed attempt.
 	{at("worker", failpoint.TaskBegun, taskUpstream), remote},
 	{at("worker", failpoint.BeforeCommit, "claim calls"), remote},
 	{at("worker", failpoint.AfterCommit, "claim calls"), remote},
@@ -165,10 +166,10 @@ var places = []loaded{
 	{at("worker", failpoint.AfterCommit, "record a failed attempt"), remote},
 }
 
-// remotePlaces is how many of them want an account on an upstream.
+// remotePlaces is the number of places that need an account on an upstream.
 const remotePlaces = 7
 
-// lose has a revocation accepted whose task does not reach Redis.
+// lose submits a revocation whose task does not reach Redis.
 func (s *scene) lose() {
 	proxies := redisOf(s.apis)
 	for _, p := range proxies {
@@ -176,7 +177,7 @@ func (s *scene) lose() {
 		p.cut()
 	}
 	c, report := s.caller(), s.next()
-	c.insist(c.request(s.accounts[1], report, true, true), s.t.Context().Done())
+	c.submitUntilAccepted(c.request(s.accounts[1], report, true, true), s.t.Context().Done())
 	for _, p := range proxies {
 		p.refuse(false)
 	}

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// againTime is longer than a task counts as under way that was lost.
+// againTime is longer than the visibility timeout of a lost task.
 const againTime = 15 * time.Second
 
-// heldTime is longer than a transaction, a call here, and a caller have time.
+// heldTime is longer than the timeouts of transactions, upstream calls and callers.
 const heldTime = 16 * time.Second
 
-// TestChaos_Points ends a process at every point at which it can matter, by kill -9 and by SIGTERM, and has one wait at
-// each for longer than anybody waits for it.
+// TestChaos_Points ends a process at every point, with SIGKILL and with SIGTERM. It also makes a process wait at each point
+// for longer than any timeout.
 func TestChaos_Points(t *testing.T) {
 	t.Parallel()
 	var remotes []*account
@@ -32,7 +32,7 @@ func TestChaos_Points(t *testing.T) {
 				s.doubt(1)
 			}
 		})
-		s.endAt(p, "SIGTERM", (*node).ask)
+		s.endAt(p, "SIGTERM", (*node).interrupt)
 	}
 	t.Logf("%s: a process waits at each", s.now().Round(time.Millisecond))
 	var holding sync.WaitGroup
@@ -40,46 +40,46 @@ func TestChaos_Points(t *testing.T) {
 		there := s.points.arm(p.place)
 		holding.Go(func() {
 			p.load(s)
-			if st, ok := s.stand(p, there); ok {
+			if st, ok := s.awaitProcess(p, there); ok {
 				time.Sleep(heldTime)
-				st.goOn()
+				st.resume()
 			}
 		})
 	}
 	holding.Wait()
-	// The answer to an email that could not be recorded in its transaction's time.
+	// The answer to an email could not be recorded before its transaction timed out.
 	s.inDoubt.Add(2 * mailSlots)
 	s.end()
 }
 
-// endAt brings a process to a place, has do end it there, or begin to, and starts it again.
+// endAt brings a process to a place, calls do to end it there, and starts it again.
 func (s *scene) endAt(p loaded, how string, do func(*node)) {
 	s.t.Helper()
 	began := s.now()
 	there := s.points.arm(p.place)
 	p.load(s)
-	st, ok := s.stand(p, there)
+	st, ok := s.awaitProcess(p, there)
 	if !ok {
 		return
 	}
 	n := s.take(st.pid)
 	if n == nil {
-		s.t.Fatalf("%s: process %d is nobody's", p, st.pid)
+		s.t.Fatalf("%s: process %d belongs to no node", p, st.pid)
 	}
 	defer n.mu.Unlock()
 	do(n)
-	st.goOn()
+	st.resume()
 	if err := n.ends(); how == "SIGTERM" && err != nil {
-		s.violate(promises, "%s, told to end at %s: %v", n.name, p, err)
+		s.violate(promises, "%s, with SIGTERM at %s: %v", n.name, p, err)
 	}
-	s.again(n)
+	s.restart(n)
 	s.listening(n)
 	s.t.Logf("%s: %s at %s, which took %s", s.now().Round(time.Millisecond), how, p, (s.now() - began).Round(time.Millisecond))
 }
 
-// stand waits for the process that stands at an armed place. What was asked for can have been done on another way, such
-// as by a turn that was under way: then it is asked for again.
-func (s *scene) stand(p loaded, there <-chan standing) (st standing, ok bool) {
+// awaitProcess waits for a process at an armed place. It repeats the request from time to time, because an earlier request may
+// have been carried out without passing the place, for example by an account task in progress.
+func (s *scene) awaitProcess(p loaded, there <-chan waitingProcess) (st waitingProcess, ok bool) {
 	for over := time.Now().Add(reachTime); time.Now().Before(over); p.load(s) {
 		select {
 		case st = <-there:
@@ -87,7 +87,7 @@ func (s *scene) stand(p loaded, there <-chan standing) (st standing, ok bool) {
 		case <-time.After(againTime):
 		}
 	}
-	s.violate(promises, "%s: nobody has come there", p)
+	s.violate(promises, "%s: no process reached it", p)
 	s.points.disarm(p.place, there)
 	return st, false
 }

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// proxy stands between one process and one server, so that their connection can fail while both are well.
+// proxy forwards connections between one process and one server, so that their connection can fail while both are up.
 type proxy struct {
 	listener net.Listener
 	target   string
-	// requests and answers are what can be held on the way; both held are a black hole.
+	// requests and answers can be held. Holding both is a black hole.
 	requests gate
 	answers  gate
-	// rewrite, where a test has one from the start, gives what the client gets to read instead of an answer.
+	// rewrite, if not nil, returns the bytes that the client reads instead of an answer.
 	rewrite func([]byte) []byte
 
 	mu      sync.Mutex
@@ -58,7 +58,7 @@ func (p *proxy) cut() {
 	}
 }
 
-// refuse has new connections reset, or lets them through again.
+// refuse makes the proxy reset new connections, or accept them again.
 func (p *proxy) refuse(refuses bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +100,7 @@ func (p *proxy) connect(client net.Conn) *link {
 	return l
 }
 
-// pump hands on what it reads, in the time that the gate lets it.
+// pump forwards what it reads when the gate is open.
 func (l *link) pump(to, from net.Conn, g *gate, rewrite func([]byte) []byte) {
 	defer l.close()
 	buffer := make([]byte, 64<<10)
@@ -132,7 +132,7 @@ func (l *link) close() {
 	})
 }
 
-// reset closes a connection in a way that the other side takes for a failure and not for a farewell.
+// reset closes a connection with RST, so that the other side sees a failure and not a normal close.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -140,7 +140,7 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// gate lets pass, or holds until it is released.
+// gate lets its users pass, or holds them until it is released.
 type gate struct {
 	mu   sync.Mutex
 	open chan struct{} // closed while the gate is open

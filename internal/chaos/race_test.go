@@ -2,5 +2,5 @@
 
 package chaos_test
 
-// What SQLite does within a call is not watched: it is many times slower then, and not used here.
+// The race detector does not instrument SQLite, which would be many times slower. These tests do not use it.
 var raceFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// callers is how many call at once.
+// callers is the number of concurrent callers.
 const callers = 24
 
 func TestChaos(t *testing.T) {

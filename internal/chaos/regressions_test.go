@@ -20,10 +20,10 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// What the suite has found, each by itself and each time.
+// Regression tests for the faults that the random test has found.
 
-// A backend that is told to end while it commits does commit, says so, and then says that it ends.
-func TestTerminatedInItsCommit(t *testing.T) {
+// A backend that is terminated during its commit commits, reports the commit, and then reports its termination.
+func TestTerminatedDuringCommit(t *testing.T) {
 	server := testservers.Postgres(t)
 	migrate := exec.CommandContext(t.Context(), programs.api, "migrate")
 	migrate.Env = []string{"DATABASE_URL=" + server, "PATH=" + os.Getenv("PATH")}
@@ -73,17 +73,17 @@ func TestTerminatedInItsCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rows != 1 || err != nil && revocation.ErrorCode(err) != revocation.CodeOutcomeUnknown {
-		t.Errorf("with %d rows, the submission ended with: %v", rows, err)
+		t.Errorf("with %d rows, the submission returned: %v", rows, err)
 	}
 }
 
-// A wish for the email that comes when the upstream has been called already is not told as fulfilled.
-func TestWishAfterTheCall(t *testing.T) {
+// A request for an email that joins after the call to the upstream is not reported as fulfilled.
+func TestNotifyAfterCall(t *testing.T) {
 	c := startCluster(t, 0, 100)
 	r, remote := rand.New(rand.NewPCG(0, 0)), c.accounts[2]
 	c.platform.RecordOutcomes(func(call testservers.PlatformCall) testservers.PlatformFault {
 		if call.Nth == 1 {
-			return testservers.PlatformFault{Delay: 3 * time.Second} // carried out when the caller has gone
+			return testservers.PlatformFault{Delay: 3 * time.Second} // carried out after the caller has hung up
 		}
 		return testservers.PlatformFault{}
 	})
@@ -108,11 +108,11 @@ func TestWishAfterTheCall(t *testing.T) {
 	}
 	joined := submit(true, "respond-async")
 	if joined.ID != first.ID || joined.Final {
-		t.Fatalf("it was not joined in time: %+v, %+v", first, joined)
+		t.Fatalf("the second submission came too late: %+v, %+v", first, joined)
 	}
 	var ended revocationBody
 	for deadline := time.Now().Add(drainTime); !ended.Final && time.Now().Before(deadline); {
-		ended, _ = c.look(r, remote, first.ID, "wait=10")
+		ended, _ = c.readRevocation(r, remote, first.ID, "wait=10")
 	}
 	if joined.Notify || ended.Notify || ended.Notification.Status != "NOT_REQUESTED" || ended.Status != "REVOKED" || !ended.Inferred {
 		t.Errorf("joined: %+v\nended: %+v", joined, ended)

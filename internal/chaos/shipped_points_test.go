@@ -10,7 +10,7 @@ import (
 	"rescind/internal/failpoint"
 )
 
-// TestShipped: the points are in the programs that are built with them, and in no others.
+// TestShipped checks that only programs built with the tag failpoint have the points.
 func TestShipped(t *testing.T) {
 	dir := t.TempDir()
 	for tags, want := range map[string]bool{"": false, "failpoint": true} {
@@ -23,7 +23,7 @@ func TestShipped(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := bytes.Contains(text, []byte(failpoint.Setting)); got != want {
-			t.Errorf("built with the tags %q, it asks at its points: %v", tags, got)
+			t.Errorf("built with the tags %q, the program connects at its points: %v", tags, got)
 		}
 	}
 }

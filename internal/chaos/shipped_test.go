@@ -2,5 +2,5 @@
 
 package chaos_test
 
-// buildTags: the programs are built as they are shipped.
+// buildTags is empty: the programs are built as they are shipped.
 const buildTags = ""

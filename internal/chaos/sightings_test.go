@@ -25,7 +25,7 @@ func TestBackwards(t *testing.T) {
 		"another end":      {final, func(r *revocationBody) { final(r); r.Status = "ALREADY_REVOKED" }, true},
 		"another attempt":  {final, func(r *revocationBody) { final(r); r.Attempts = 4 }, true},
 		"another invite":   {same, func(r *revocationBody) { r.ReportID = 2 }, true},
-		"wish forgotten":   {same, func(r *revocationBody) { r.Notify = false }, true},
+		"notify reset":     {same, func(r *revocationBody) { r.Notify = false }, true},
 		"email comes back": {sent, final, true},
 	} {
 		if err := backwards(with(test.earlier), with(test.later)); (err != nil) != test.backwards {

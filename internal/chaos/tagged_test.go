@@ -2,5 +2,5 @@
 
 package chaos_test
 
-// buildTags: the programs ask at their points what becomes of them.
+// buildTags enables the points in the programs.
 const buildTags = "failpoint"

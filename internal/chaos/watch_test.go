@@ -12,15 +12,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// watch looks, until stop is closed, at what has to hold at every moment.
+// watch checks the invariants that hold at every moment, until stop is closed.
 func (c *cluster) watch(r *rand.Rand, stop <-chan struct{}) {
 	var watching sync.WaitGroup
-	every := func(interval time.Duration, look func()) {
+	every := func(interval time.Duration, check func()) {
 		watching.Go(func() {
 			tick := time.NewTicker(interval)
 			defer tick.Stop()
 			for {
-				look()
+				check()
 				select {
 				case <-tick.C:
 				case <-stop:
@@ -36,14 +36,14 @@ func (c *cluster) watch(r *rand.Rand, stop <-chan struct{}) {
 	every(time.Second, c.watchProcesses)
 	polls := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 	every(10*time.Millisecond, func() {
-		if q := c.history.someRequest(polls, func(q *request) bool { return q.id != "" }); q != nil {
-			c.look(polls, q.account, q.id, "")
+		if q := c.history.drawRequest(polls, func(q *request) bool { return q.id != "" }); q != nil {
+			c.readRevocation(polls, q.account, q.id, "")
 		}
 	})
 	watching.Wait()
 }
 
-// messageRevocation is the revocation that a message tells of.
+// messageRevocation returns the id of the revocation that a message is about.
 func messageRevocation(data []byte) string {
 	m, err := netmail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
@@ -53,8 +53,8 @@ func messageRevocation(data []byte) string {
 	return id
 }
 
-// watchMails looks at the messages that the mail server has accepted since the last look: none is there for the
-// second time, and each tells of an outcome that was committed before. It gives how many were looked at.
+// watchMails checks the messages after the first read ones: no revocation has a second message, and each outcome was
+// committed before its message was accepted. It returns the number of messages that are checked now.
 func (c *cluster) watchMails(seen map[string]bool, read int) int {
 	messages := c.mail.Messages()
 	now := time.Now()
@@ -82,7 +82,7 @@ func (c *cluster) watchMails(seen map[string]bool, read int) int {
 		_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { committed[id] = at; return nil })
 		return err
 	}); err != nil {
-		// The database is away: the last audit looks at them.
+		// The database is down. The audit checks these messages.
 		return len(messages)
 	}
 	for _, id := range ids {
@@ -119,7 +119,7 @@ const recount = `
 		OR j.mails + j.delegated <> r.mails`
 
 // watchJobs recounts the latest jobs.
-func (c *cluster) watchJobs() { _ = c.recountJobs(20) } // with the database away, the next look does it
+func (c *cluster) watchJobs() { _ = c.recountJobs(20) } // if the database is down, the next call does it
 
 func (c *cluster) recountJobs(latest int) error {
 	return c.database(func(ctx context.Context, conn *pgx.Conn) error {
@@ -129,18 +129,18 @@ func (c *cluster) recountJobs(latest int) error {
 		}
 		var account, id string
 		_, err = pgx.ForEachRow(rows, []any{&account, &id}, func() error {
-			c.violate(counters, "the numbers of job %s of %s are not those of its items", id, account)
+			c.violate(counters, "the numbers of job %s of %s differ from its items", id, account)
 			return nil
 		})
 		return err
 	})
 }
 
-// watchProcesses looks for one that has ended by itself.
+// watchProcesses reports and restarts the processes that have exited without a fault.
 func (c *cluster) watchProcesses() {
 	for _, n := range c.nodes() {
 		if !n.mu.TryLock() {
-			continue // a fault has it in hand
+			continue // a fault uses the process
 		}
 		if n.ended() {
 			c.violate(promises, "%s ended by itself: %v", n.name, n.cmd.ProcessState)

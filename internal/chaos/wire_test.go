@@ -13,7 +13,7 @@ import (
 // requestTimeout is longer than any wait that a caller here prefers.
 const requestTimeout = 15 * time.Second
 
-// revocationBody is a revocation as it is told, or a problem.
+// revocationBody is the JSON of a revocation or a problem.
 type revocationBody struct {
 	Status       string `json:"status"`
 	ID           string `json:"id"`
@@ -28,7 +28,7 @@ type revocationBody struct {
 	Job *string `json:"job_id"`
 }
 
-// jobBody is a job as it is told.
+// jobBody is the JSON of a job.
 type jobBody struct {
 	ID            string         `json:"id"`
 	Label         *string        `json:"label"`
@@ -43,13 +43,13 @@ type jobBody struct {
 
 func (j jobBody) ended() bool { return j.State == "COMPLETED" || j.State == "CANCELLED" }
 
-// reply is an answer that came whole.
+// reply is a complete HTTP response.
 type reply struct {
 	code int
 	body []byte
 }
 
-// problem is the code of a problem; empty for another answer.
+// problem returns the code of a problem document, or an empty string.
 func (r reply) problem() string {
 	var p struct {
 		Code string `json:"code"`
@@ -69,24 +69,24 @@ type call struct {
 	contentType string
 	key         string
 	prefer      string
-	// patience is how long the caller waits for the answer; 0: longer than the service takes.
-	patience time.Duration
+	// maxWait is how long the caller waits for the answer. With 0 it waits longer than the service takes.
+	maxWait time.Duration
 }
 
-// do makes a call at one of the APIs. An error says that the fate of the call is not known.
+// do makes a call to a random API. After an error, the outcome of the call is not known.
 func (c *cluster) do(r *rand.Rand, o call) (reply, error) {
 	api := c.apis[r.IntN(len(c.apis))]
 	ctx := c.t.Context()
-	if o.patience > 0 {
+	if o.maxWait > 0 {
 		var hangUp context.CancelFunc
-		ctx, hangUp = context.WithTimeout(ctx, o.patience)
+		ctx, hangUp = context.WithTimeout(ctx, o.maxWait)
 		defer hangUp()
 	}
 	req, err := http.NewRequestWithContext(ctx, o.method, "http://"+api.addr+o.path, o.body)
 	if err != nil {
 		return reply{}, err
 	}
-	// A call is made once: the transport would repeat one that has a key.
+	// Without GetBody, the transport does not repeat a request with an Idempotency-Key.
 	req.GetBody = nil
 	req.Header.Set("apiKey", o.account.key)
 	for name, value := range map[string]string{"Content-Type": o.contentType, "Idempotency-Key": o.key, "Prefer": o.prefer} {
@@ -106,16 +106,16 @@ func (c *cluster) do(r *rand.Rand, o call) (reply, error) {
 	return reply{res.StatusCode, body}, nil
 }
 
-// verdict is what an answer says about a submission.
+// verdict is the result of a submission, according to its answer.
 type verdict int
 
 const (
-	unknown  verdict = iota // it may have been accepted
-	accepted                // it was
-	refused                 // it was not
+	unknown  verdict = iota // the request may have been accepted
+	accepted                // the request was accepted
+	refused                 // the request was not accepted
 )
 
-// judge reads the answer to a submission; any other than those that the contract has is a violation.
+// judge returns the verdict of an answer to a submission. An undocumented answer is a violation.
 func (c *cluster) judge(what string, res reply, err error) verdict {
 	if err != nil {
 		c.history.count(what + ": no answer")
@@ -137,25 +137,25 @@ func (c *cluster) judge(what string, res reply, err error) verdict {
 	return unknown
 }
 
-// look reads a revocation, and checks it against all that was seen of it before.
-func (c *cluster) look(r *rand.Rand, a *account, id, prefer string) (body revocationBody, ok bool) {
+// readRevocation reads a revocation, and checks it against its state at the previous read.
+func (c *cluster) readRevocation(r *rand.Rand, a *account, id, prefer string) (body revocationBody, ok bool) {
 	before := c.history.known(id)
 	res, err := c.do(r, call{account: a, method: http.MethodGet, path: "/revocations/" + id, prefer: prefer})
 	if err != nil || res.code == http.StatusServiceUnavailable {
-		c.history.count("poll: away")
+		c.history.count("poll: unavailable")
 		return body, false
 	}
 	if res.code != http.StatusOK {
 		c.violate(identity, "revocation %s of %s, which was accepted, is answered with %d %s", id, a.id, res.code, res.body)
 		return body, false
 	}
-	return body, c.read(a, before, res.body, &body)
+	return body, c.decode(a, before, res.body, &body)
 }
 
-// read takes a revocation from an answer.
-func (c *cluster) read(a *account, before *sighting, body []byte, r *revocationBody) bool {
+// decode decodes a revocation from an answer and records it in the history.
+func (c *cluster) decode(a *account, before *sighting, body []byte, r *revocationBody) bool {
 	if err := json.Unmarshal(body, r); err != nil {
-		c.violate(promises, "a revocation cannot be read: %v: %s", err, body)
+		c.violate(promises, "a revocation cannot be decoded: %v: %s", err, body)
 		return false
 	}
 	if before != nil && before.state.ID != r.ID {
@@ -167,12 +167,12 @@ func (c *cluster) read(a *account, before *sighting, body []byte, r *revocationB
 	return true
 }
 
-// lookAtJob is look for a job.
-func (c *cluster) lookAtJob(r *rand.Rand, a *account, id string) (body jobBody, ok bool) {
+// readJob is like readRevocation, for a job.
+func (c *cluster) readJob(r *rand.Rand, a *account, id string) (body jobBody, ok bool) {
 	before := c.history.knownJob(id)
 	res, err := c.do(r, call{account: a, method: http.MethodGet, path: "/jobs/" + id})
 	if err != nil || res.code == http.StatusServiceUnavailable {
-		c.history.count("poll of a job: away")
+		c.history.count("poll of a job: unavailable")
 		return body, false
 	}
 	if res.code != http.StatusOK {
@@ -180,7 +180,7 @@ func (c *cluster) lookAtJob(r *rand.Rand, a *account, id string) (body jobBody, 
 		return body, false
 	}
 	if err := json.Unmarshal(res.body, &body); err != nil {
-		c.violate(promises, "a job cannot be read: %v: %s", err, res.body)
+		c.violate(promises, "a job cannot be decoded: %v: %s", err, res.body)
 		return body, false
 	}
 	if err := addsUp(body); err != nil {

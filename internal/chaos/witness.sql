@@ -1,9 +1,9 @@
--- What the suite puts into the service's database beside the service: witnesses that see every change, however
--- short-lived, and a switch that makes changes fail as PostgreSQL itself would.
+-- The test suite adds two things to the service's database: triggers that check every change, and a switch that makes
+-- changes fail with errors of PostgreSQL.
 
 CREATE SCHEMA chaos;
 
--- One row a revoked invite, written by the invite itself and not by the rows that tell of it.
+-- One row for each revocation of an invite. A trigger on the invites writes it, so it does not depend on other rows.
 CREATE TABLE chaos.effects (account_id text, report_id bigint, revoked_by uuid);
 CREATE TABLE chaos.violations (what text, account_id text, id text);
 
@@ -31,9 +31,9 @@ BEGIN
 END $$;
 CREATE TRIGGER see AFTER UPDATE ON revocations FOR EACH ROW EXECUTE FUNCTION chaos.see_revocation();
 
--- What has gone from the work table has its outcome in the same transaction, and only then: a single revocation is
--- there or here.
-CREATE FUNCTION chaos.see_outstanding() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A work item is deleted only in the transaction that writes its outcome. A single revocation has either a work item or a
+-- row with an outcome.
+CREATE FUNCTION chaos.see_work_item() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF NEW.attempt < OLD.attempt OR NEW.dispatch_count < OLD.dispatch_count AND NEW.attempt = OLD.attempt OR OLD.notify AND NOT NEW.notify THEN
@@ -46,7 +46,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER see AFTER UPDATE OR DELETE ON work_items DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION chaos.see_outstanding();
+    FOR EACH ROW EXECUTE FUNCTION chaos.see_work_item();
 
 CREATE FUNCTION chaos.see_notification() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -13,7 +13,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// TestWitnesses does what the service must never do, and sees that it is told.
+// TestWitnesses makes changes that the service must never make. The triggers must record each as a violation.
 func TestWitnesses(t *testing.T) {
 	url := testservers.Postgres(t)
 	migrate := exec.CommandContext(t.Context(), programs.api, "migrate")
@@ -73,12 +73,12 @@ func TestWitnesses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			told, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			recorded, err := pgx.CollectRows(rows, pgx.RowTo[string])
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Join(told, "; "); got != test.want {
-				t.Errorf("told: %q", got)
+			if got := strings.Join(recorded, "; "); got != test.want {
+				t.Errorf("reported: %q", got)
 			}
 		})
 	}

@@ -70,7 +70,7 @@ func (m *model) must(t *rapid.T, err error) {
 }
 
 // accept applies one submission to the model and returns the expected answer.
-func (m *model) accept(s revocation.Submission) (id revocation.ID, fresh bool, code revocation.Code) {
+func (m *model) accept(s revocation.Submission) (id revocation.ID, created bool, code revocation.Code) {
 	if known, ok := m.keys[s.IdempotencyKey]; ok {
 		if known.request.ReportID != s.ReportID || known.request.Notify != s.Notify {
 			return id, false, revocation.CodeIdempotencyMismatch

@@ -53,19 +53,19 @@ func (m *model) submit(t *rapid.T) {
 		}
 	}
 	type answer struct {
-		ID    revocation.ID
-		Fresh bool
-		Code  revocation.Code
+		ID      revocation.ID
+		Created bool
+		Code    revocation.Code
 	}
 	var want, got []answer
 	for _, s := range batch {
-		id, fresh, code := m.accept(s)
-		want = append(want, answer{id, fresh, code})
+		id, created, code := m.accept(s)
+		want = append(want, answer{id, created, code})
 	}
 	accepted, err := m.store.Submit(m.f.Context(), batch)
 	m.must(t, err)
 	for _, a := range accepted {
-		g := answer{ID: a.ID, Fresh: a.Created}
+		g := answer{ID: a.ID, Created: a.Created}
 		if a.Err != nil {
 			g.Code = revocation.ErrorCode(a.Err)
 		}
