@@ -1,5 +1,5 @@
-// Package batch gathers concurrent requests, so that one transaction or one statement serves many of them, and finds
-// the item of a failed batch that is to blame.
+// Package batch collects concurrent requests, so that one transaction or one statement serves many of them. It also finds
+// the item that makes a batch fail.
 package batch
 
 import (
@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Options bound a Batcher. All must be set.
+// Options are the limits of a Batcher. All must be set.
 type Options struct {
 	// MaxSize is the largest number of items in a batch.
 	MaxSize int
 	// MaxRunning is how many batches may run at once.
 	MaxRunning int
-	// MaxWait is how long an item waits for the batch before it to end, while fewer than MaxRunning run. Larger batches
-	// cost less an item, but one batch that is stuck must not delay the others.
+	// MaxWait is how long an item waits for a running batch to end, if fewer than MaxRunning run. Larger batches cost
+	// less per item, but a slow batch must not delay the items after it.
 	MaxWait time.Duration
 }
 
-// Batcher gathers items. An item that comes while no batch is running is a batch of its own and runs at once. Items that
-// come while a batch is running go together in the next one: as soon as that has ended, when MaxSize of them have come,
-// or when the first of them has waited for MaxWait. So a Batcher adds no delay of its own, and the batches grow with
-// the load. Make it with New. It is safe for concurrent use.
+// Batcher runs items in batches. An item that is added while no batch is running is a batch of its own and runs at once.
+// Items that are added while a batch is running wait for the next one. It starts when a running batch has ended, when
+// MaxSize items wait, or when the first of them has waited for MaxWait. So an idle Batcher delays no item, and the batches
+// grow with the load. Use New to create one. A Batcher is safe for concurrent use.
 type Batcher[T any] struct {
 	options Options
 	run     func([]T)
@@ -29,20 +29,20 @@ type Batcher[T any] struct {
 	mu      sync.Mutex
 	waiting []T
 	running int
-	late    *time.Timer // calls startLate when the first of waiting has waited for MaxWait; set while it is pending
+	late    *time.Timer // calls startLate when the first of waiting has waited for MaxWait; nil if it is not pending
 	closed  bool
-	idle    *sync.Cond // signals that running is 0
+	idle    *sync.Cond // is signalled when running becomes 0
 }
 
-// New returns a Batcher. It calls run with 1 to MaxSize items in the order in which they were added, in a goroutine of its
-// own. run must return, and may keep the slice.
+// New returns a Batcher that calls run with 1 to MaxSize items, in the order in which they were added, in a goroutine of its
+// own. run may keep the slice. Close waits until run has returned.
 func New[T any](options Options, run func([]T)) *Batcher[T] {
 	b := &Batcher[T]{options: options, run: run}
 	b.idle = sync.NewCond(&b.mu)
 	return b
 }
 
-// Add adds an item and does not wait for it. It reports whether the item is in a batch: after Close it is not.
+// Add adds an item without waiting for its batch. It reports whether the item was added, and returns false after Close.
 func (b *Batcher[T]) Add(item T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -59,7 +59,7 @@ func (b *Batcher[T]) Add(item T) bool {
 	return true
 }
 
-// Close refuses further items and returns when all batches have ended.
+// Close makes Add refuse further items, and returns when all batches have ended.
 func (b *Batcher[T]) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +69,7 @@ func (b *Batcher[T]) Close() {
 	}
 }
 
-// start starts a goroutine for what waits. The caller must hold mu.
+// start starts a goroutine for the waiting items. The caller must hold mu.
 func (b *Batcher[T]) start() {
 	b.running++
 	go b.runBatches(b.next())
@@ -84,7 +84,7 @@ func (b *Batcher[T]) startLate() {
 	}
 }
 
-// runBatches runs one batch after the other until nothing waits.
+// runBatches runs one batch after the other until no item waits.
 func (b *Batcher[T]) runBatches(items []T) {
 	for len(items) > 0 {
 		b.run(items)
@@ -100,7 +100,7 @@ func (b *Batcher[T]) runBatches(items []T) {
 	}
 }
 
-// next takes the next batch out of what waits; it is empty if nothing does. The caller must hold mu.
+// next removes the next batch from the waiting items and returns it; it is empty if none waits. The caller must hold mu.
 func (b *Batcher[T]) next() []T {
 	if b.late != nil {
 		b.late.Stop()
@@ -110,7 +110,7 @@ func (b *Batcher[T]) next() []T {
 	items := b.waiting[:n:n]
 	b.waiting = b.waiting[n:]
 	if len(b.waiting) == 0 {
-		b.waiting = nil // the batch has the array
+		b.waiting = nil // the batch owns the array
 		return items
 	}
 	if b.running < b.options.MaxRunning {

@@ -16,7 +16,7 @@ import (
 
 var options = batch.Options{MaxSize: 4, MaxRunning: 2, MaxWait: 20 * time.Millisecond}
 
-// recorder is a run function whose batches take a given time, and which records when each began.
+// recorder has a run function that takes a given time for each batch and records when the batch began.
 type recorder struct {
 	takes time.Duration
 	began time.Time
@@ -38,17 +38,17 @@ func TestBatcher(t *testing.T) {
 	const ms = time.Millisecond
 	for name, c := range map[string]struct {
 		takes   time.Duration
-		add     []time.Duration // when the items 0, 1, … come
+		add     []time.Duration // when the items 0, 1, … are added
 		batches [][]int
 		at      []time.Duration
 	}{
-		"a lone item at once":                    {takes: 5 * ms, add: []time.Duration{0, 10 * ms}, batches: [][]int{{0}, {1}}, at: []time.Duration{0, 10 * ms}},
-		"what comes meanwhile together":          {takes: 5 * ms, add: []time.Duration{0, 1 * ms, 2 * ms, 3 * ms}, batches: [][]int{{0}, {1, 2, 3}}, at: []time.Duration{0, 5 * ms}},
-		"a full batch without waiting":           {takes: 15 * ms, add: []time.Duration{0, 1 * ms, 2 * ms, 3 * ms, 4 * ms, 5 * ms}, batches: [][]int{{0}, {1, 2, 3, 4}, {5}}, at: []time.Duration{0, 4 * ms, 15 * ms}},
-		"a batch beside one that is stuck":       {takes: 100 * ms, add: []time.Duration{0, 1 * ms, 2 * ms}, batches: [][]int{{0}, {1, 2}}, at: []time.Duration{0, 21 * ms}},
-		"not more than MaxRunning":               {takes: 100 * ms, add: []time.Duration{0, 1 * ms, 30 * ms, 31 * ms}, batches: [][]int{{0}, {1}, {2, 3}}, at: []time.Duration{0, 21 * ms, 100 * ms}},
-		"what is left of a full batch, in time":  {takes: 60 * ms, add: []time.Duration{0, 1 * ms, 1 * ms, 1 * ms, 1 * ms, 1 * ms, 1 * ms}, batches: [][]int{{0}, {1, 2, 3, 4}, {5, 6}}, at: []time.Duration{0, 1 * ms, 60 * ms}},
-		"the wait counts from the first waiting": {takes: 30 * ms, add: []time.Duration{0, 1 * ms, 19 * ms}, batches: [][]int{{0}, {1, 2}}, at: []time.Duration{0, 21 * ms}},
+		"a single item runs at once":          {takes: 5 * ms, add: []time.Duration{0, 10 * ms}, batches: [][]int{{0}, {1}}, at: []time.Duration{0, 10 * ms}},
+		"items added meanwhile run together":  {takes: 5 * ms, add: []time.Duration{0, 1 * ms, 2 * ms, 3 * ms}, batches: [][]int{{0}, {1, 2, 3}}, at: []time.Duration{0, 5 * ms}},
+		"a full batch does not wait":          {takes: 15 * ms, add: []time.Duration{0, 1 * ms, 2 * ms, 3 * ms, 4 * ms, 5 * ms}, batches: [][]int{{0}, {1, 2, 3, 4}, {5}}, at: []time.Duration{0, 4 * ms, 15 * ms}},
+		"a batch runs beside a slow one":      {takes: 100 * ms, add: []time.Duration{0, 1 * ms, 2 * ms}, batches: [][]int{{0}, {1, 2}}, at: []time.Duration{0, 21 * ms}},
+		"no more than MaxRunning run":         {takes: 100 * ms, add: []time.Duration{0, 1 * ms, 30 * ms, 31 * ms}, batches: [][]int{{0}, {1}, {2, 3}}, at: []time.Duration{0, 21 * ms, 100 * ms}},
+		"items beyond a full batch run next":  {takes: 60 * ms, add: []time.Duration{0, 1 * ms, 1 * ms, 1 * ms, 1 * ms, 1 * ms, 1 * ms}, batches: [][]int{{0}, {1, 2, 3, 4}, {5, 6}}, at: []time.Duration{0, 1 * ms, 60 * ms}},
+		"the wait counts from the first item": {takes: 30 * ms, add: []time.Duration{0, 1 * ms, 19 * ms}, batches: [][]int{{0}, {1, 2}}, at: []time.Duration{0, 21 * ms}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -83,12 +83,13 @@ func TestBatcher_Close(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		if b.Add(3) {
-			t.Error("an item was taken after Close")
+			t.Error("an item was added after Close")
 		}
 	})
 }
 
-// TestBatcher_Concurrent adds from many goroutines: each item is in exactly one batch, and no batch is too large.
+// TestBatcher_Concurrent adds items from many goroutines and checks that each is in exactly one batch and no batch is too
+// large.
 func TestBatcher_Concurrent(t *testing.T) {
 	const callers, each = 50, 200
 	seen := make([]atomic.Int32, callers*each)
@@ -127,7 +128,7 @@ func TestBatcher_Concurrent(t *testing.T) {
 }
 
 func TestIsolate(t *testing.T) {
-	errPoison, errAway := errors.New("poison"), errors.New("away")
+	errItem, errUnavailable := errors.New("item"), errors.New("unavailable")
 	items := []int{0, 1, 2, 3, 4, 5, 6, 7}
 	for name, c := range map[string]struct {
 		splits int
@@ -136,13 +137,13 @@ func TestIsolate(t *testing.T) {
 		failed [][]int
 		calls  int
 	}{
-		"nothing fails":              {splits: 9, done: items, calls: 1},
-		"one is to blame":            {splits: 9, bad: map[int]error{5: errPoison}, done: []int{0, 1, 2, 3, 6, 7, 4}, failed: [][]int{{5}}, calls: 7},
-		"two are to blame":           {splits: 9, bad: map[int]error{0: errPoison, 7: errPoison}, done: []int{2, 3, 1, 4, 5, 6}, failed: [][]int{{0}, {7}}, calls: 11},
-		"splits run out":             {splits: 1, bad: map[int]error{5: errPoison}, done: []int{0, 1, 2, 3}, failed: [][]int{{4, 5, 6, 7}}, calls: 3},
-		"a fault of no single item":  {splits: 9, bad: map[int]error{5: errAway}, failed: [][]int{items}, calls: 1},
-		"no splits, as one batch":    {splits: 0, bad: map[int]error{5: errPoison}, failed: [][]int{items}, calls: 1},
-		"a batch where all are poor": {splits: 2, bad: map[int]error{0: errPoison, 2: errPoison, 4: errPoison, 6: errPoison}, failed: [][]int{{0, 1}, {2, 3}, {4, 5, 6, 7}}, calls: 5},
+		"no item fails":               {splits: 9, done: items, calls: 1},
+		"one item fails":              {splits: 9, bad: map[int]error{5: errItem}, done: []int{0, 1, 2, 3, 6, 7, 4}, failed: [][]int{{5}}, calls: 7},
+		"two items fail":              {splits: 9, bad: map[int]error{0: errItem, 7: errItem}, done: []int{2, 3, 1, 4, 5, 6}, failed: [][]int{{0}, {7}}, calls: 11},
+		"splits run out":              {splits: 1, bad: map[int]error{5: errItem}, done: []int{0, 1, 2, 3}, failed: [][]int{{4, 5, 6, 7}}, calls: 3},
+		"the error blames no item":    {splits: 9, bad: map[int]error{5: errUnavailable}, failed: [][]int{items}, calls: 1},
+		"no splits":                   {splits: 0, bad: map[int]error{5: errItem}, failed: [][]int{items}, calls: 1},
+		"an item fails in every part": {splits: 2, bad: map[int]error{0: errItem, 2: errItem, 4: errItem, 6: errItem}, failed: [][]int{{0, 1}, {2, 3}, {4, 5, 6, 7}}, calls: 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var done []int
@@ -157,7 +158,7 @@ func TestIsolate(t *testing.T) {
 				}
 				done = append(done, items...)
 				return nil
-			}, func(err error) bool { return errors.Is(err, errPoison) }, func(items []int, _ error) error {
+			}, func(err error) bool { return errors.Is(err, errItem) }, func(items []int, _ error) error {
 				failed = append(failed, items)
 				return nil
 			})
@@ -177,11 +178,11 @@ func TestIsolate(t *testing.T) {
 			}
 		})
 	}
-	t.Run("fail gives up", func(t *testing.T) {
+	t.Run("an error of fail ends it", func(t *testing.T) {
 		calls := 0
-		err := batch.Isolate(items, 9, func([]int) error { calls++; return errPoison },
-			func(error) bool { return true }, func([]int, error) error { return errAway })
-		if !errors.Is(err, errAway) || calls != 4 {
+		err := batch.Isolate(items, 9, func([]int) error { calls++; return errItem },
+			func(error) bool { return true }, func([]int, error) error { return errUnavailable })
+		if !errors.Is(err, errUnavailable) || calls != 4 {
 			t.Errorf("%v after %d calls", err, calls)
 		}
 	})

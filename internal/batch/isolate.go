@@ -1,9 +1,9 @@
 package batch
 
-// Isolate calls do with items. If do fails with an error for which blame reports that a single item may be the cause, it
-// calls do with each half in turn, and so on, at most splits times in all: the other items must not fail for that one.
-// Isolate calls fail with what is left: items that cannot be split further and the error of do. It returns the first error
-// of fail, and goes no further then.
+// Isolate calls do with items. If do fails and blame reports that a single item may be the cause, Isolate splits the items in
+// halves and does the same with each half, so that the other items do not fail because of that one. It splits at most
+// splits times in total. It calls fail with each part that failed and was not split, and with the error of do. It stops at
+// the first error of fail and returns it.
 func Isolate[T any](items []T, splits int, do func([]T) error, blame func(error) bool, fail func([]T, error) error) error {
 	return isolate(items, &splits, do, blame, fail)
 }

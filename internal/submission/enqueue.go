@@ -8,40 +8,40 @@ import (
 	"rescind/internal/revocation"
 )
 
-// task is what becomes one task of the queue, with the origin of its first revocation.
+// task becomes one task in the queue, with the trace parent of its first revocation that has one.
 type task struct {
-	refs   []revocation.Ref
-	origin string
+	refs        []revocation.Ref
+	traceParent string
 }
 
-// handOver leaves a task to enqueue. If that is behind, because Redis is away, it drops the task: the rows are durable,
-// and the dispatcher finds them.
-func (s *Service) handOver(t task) {
+// send passes a task to the goroutine of enqueue. If too many wait there, because Redis is unavailable, send drops the task:
+// the rows are durable, and the dispatcher finds them.
+func (s *Service) send(t task) {
 	select {
 	case s.tasks <- t:
 	default:
-		s.log.Warn("queue is behind: left to the dispatcher", "count", len(t.refs))
+		s.log.Warn("queue is slow: left to the dispatcher", "count", len(t.refs))
 	}
 }
 
-// taskPause is the time between two tasks, unless the second is full: what is submitted within it goes together. A task
-// costs the worker much, whatever its size, and at a rate that fills this pause the workers have others to carry out. A
-// lone submission after a pause never waits.
+// taskPause is the shortest time between two tasks, unless the second is full. Revocations that are submitted within it
+// share a task, because a task is expensive for the worker whatever its size. If tasks come this fast, the workers are busy
+// anyway. A submission that comes later than taskPause after a task does not wait.
 const taskPause = 3 * time.Millisecond
 
-// enqueue sends tasks to the queue until there are no more.
+// enqueue sends tasks to the queue until s.tasks is closed and empty.
 func (s *Service) enqueue(ctx context.Context) {
 	var sent time.Time
 	for t := range s.tasks {
 		s.gather(&t, taskPause-time.Since(sent))
 		sent = time.Now()
-		if err := s.queue.EnqueueRevocations(revocation.WithTraceParent(ctx, t.origin), 0, t.refs); err != nil {
+		if err := s.queue.EnqueueRevocations(revocation.WithTraceParent(ctx, t.traceParent), 0, t.refs); err != nil {
 			s.log.Warn("enqueue failed: left to the dispatcher", "count", len(t.refs), "error", err)
 		}
 	}
 }
 
-// gather adds to a task those that are there, and those that come within a pause, until it is full.
+// gather adds to t the tasks that wait, and the tasks that arrive within pause, until t is full.
 func (s *Service) gather(t *task, pause time.Duration) {
 	over := time.After(pause)
 	for len(t.refs) < maxFlush {
@@ -70,5 +70,5 @@ func (s *Service) gather(t *task, pause time.Duration) {
 }
 
 func (t *task) add(more task) {
-	t.refs, t.origin = append(t.refs, more.refs...), cmp.Or(t.origin, more.origin)
+	t.refs, t.traceParent = append(t.refs, more.refs...), cmp.Or(t.traceParent, more.traceParent)
 }

@@ -1,6 +1,6 @@
 package submission
 
-// Waiters is how many registrations the service holds for requests that wait for an outcome.
+// Waiters returns how many requests are registered as waiting for an outcome.
 func (s *Service) Waiters() (n int) {
 	s.waiters.mu.Lock()
 	defer s.waiters.mu.Unlock()

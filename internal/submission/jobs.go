@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Job gives a job. With wait it returns when the job has ended, at the latest after wait. CodeNotFound when the
-// account has none such.
+// Job returns a job. With wait, it returns when the job has ended, at the latest after wait. The error's code is CodeNotFound
+// if the account has no such job.
 func (s *Service) Job(ctx context.Context, account string, id revocation.ID, wait time.Duration) (revocation.Job, error) {
 	job, err := s.store.Job(ctx, account, id)
 	if err != nil || wait <= 0 || job.Ended() {
@@ -42,7 +42,8 @@ func (s *Service) Jobs(ctx context.Context, f revocation.JobFilter) (revocation.
 	return s.store.Jobs(ctx, f)
 }
 
-// Results returns a page of a job's items, in the order of the input. CodeNotFound when the account has no such job.
+// Results returns a page of a job's items, in the order of the input. The error's code is CodeNotFound if the account has no
+// such job.
 func (s *Service) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
 	if _, err := s.store.Job(ctx, f.Account, f.Job); err != nil {
 		return revocation.Page[revocation.Revocation]{}, err
@@ -50,8 +51,9 @@ func (s *Service) Results(ctx context.Context, f revocation.ResultFilter) (revoc
 	return s.store.Results(ctx, f)
 }
 
-// CancelJob has what is not carried out yet become CANCELLED. A job that was cancelled
-// before is returned as it is. CodeJobEnded when it is COMPLETED.
+// CancelJob cancels the items of a job that are not carried out yet, and returns the job, which is CANCELLING until they are
+// final. A job that was cancelled before is returned unchanged. The error's code is CodeJobEnded if the job is COMPLETED,
+// and CodeNotFound if the account has no such job.
 func (s *Service) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
 	job, err := s.store.CancelJob(ctx, account, id)
 	if err == nil {
@@ -63,10 +65,10 @@ func (s *Service) CancelJob(ctx context.Context, account string, id revocation.I
 // retryPage is how many items a retry reads at once.
 const retryPage = 1000
 
-// RetryJob makes a new job of the items of a job that ended as ERROR_REVOKING. job names the account, the asking key
-// and the idempotency key; when that key was used for a retry of the same job before, RetryJob returns that retry.
-// permit is asked as by BeginJob. CodeJobRunning when the job has not ended, CodeRetryRunning when another retry of it
-// has not, CodeInvalid when it has no such items.
+// RetryJob creates a new job from the items of the job of that ended as ERROR_REVOKING. job contains the account, the API key
+// and the idempotency key of the request. If that idempotency key was used before for a retry of the same job, RetryJob
+// returns that retry. permit is called as by BeginJob. The error's code is CodeJobRunning if the job has not ended,
+// CodeRetryRunning if another retry of it has not ended, and CodeInvalid if it has no such items.
 func (s *Service) RetryJob(ctx context.Context, of revocation.ID, job revocation.NewJob, permit func() error) (revocation.Job, error) {
 	job.RetryOf, job.Route = of, revocation.RouteRetry
 	fingerprint := revocation.Fingerprint(sha256.Sum256(of[:]))

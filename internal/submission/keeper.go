@@ -10,18 +10,18 @@ import (
 	"rescind/internal/revocation"
 )
 
-// keeper keeps the lease of one upload, and ends the upload's context when it must not go on.
+// keeper renews the lease of one upload, and cancels the upload's context when the upload must end.
 type keeper struct {
 	service *Service
 	job     revocation.NewJob
 	permit  func() error
-	// leased is false for an upload that has no lease to keep.
+	// leased is false for an upload without a lease, whose idempotency key is bound already.
 	leased bool
-	// writes tells that a piece is being written, which renews the lease too.
+	// writes reports that a batch of items is being written, which renews the lease too.
 	writes atomic.Bool
 
 	cancel context.CancelCauseFunc // of the upload's context
-	stop   func()                  // returns when the keeper has ended; the context goes on
+	stop   func()                  // stops the keeper and waits for its end; it does not cancel the upload's context
 }
 
 var (
@@ -29,43 +29,44 @@ var (
 	errStopping  = &revocation.Error{Code: revocation.CodeUnavailable, Err: errStopped}
 )
 
-// keep makes the keeper of an upload, and the context that the upload must use. The caller must call close.
+// keep starts the keeper of an upload. It returns the keeper and the context that the upload must use. The caller must call
+// close.
 func (s *Service) keep(ctx context.Context, job revocation.NewJob, leased bool, permit func() error) (*keeper, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	k := &keeper{service: s, job: job, permit: permit, leased: leased, cancel: cancel}
 	keeping, stop := context.WithCancel(ctx)
-	var working sync.WaitGroup
-	working.Go(func() { k.run(keeping) })
+	var running sync.WaitGroup
+	running.Go(func() { k.run(keeping) })
 	k.stop = func() {
 		stop()
-		working.Wait()
+		running.Wait()
 	}
 	return k, ctx
 }
 
-// close stops the keeper and ends the context.
+// close stops the keeper and cancels the upload's context.
 func (k *keeper) close() {
 	k.stop()
 	k.cancel(nil)
 }
 
 func (k *keeper) run(ctx context.Context) {
-	beat := time.NewTicker(uploadHeartbeat)
-	defer beat.Stop()
+	tick := time.NewTicker(uploadHeartbeat)
+	defer tick.Stop()
 	renewed := time.Now()
 	draining := k.service.drained
-	var lastCall <-chan time.Time
+	var timeUp <-chan time.Time
 	for {
 		select {
-		case <-beat.C:
-			if err := k.beat(ctx, &renewed); err != nil {
+		case <-tick.C:
+			if err := k.heartbeat(ctx, &renewed); err != nil {
 				k.cancel(err)
 				return
 			}
 		case <-draining:
 			draining = nil
-			lastCall = time.After(uploadLastCall)
-		case <-lastCall:
+			timeUp = time.After(uploadDrainTimeout)
+		case <-timeUp:
 			k.cancel(errStopping)
 			return
 		case <-ctx.Done():
@@ -74,8 +75,9 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// beat returns an error when the upload must end. What passes is tried again at the next beat, while the lease lasts.
-func (k *keeper) beat(ctx context.Context, renewed *time.Time) error {
+// heartbeat renews the lease. It returns an error if the upload must end. Other errors are ignored: the next heartbeat
+// tries again, as long as the lease lasts.
+func (k *keeper) heartbeat(ctx context.Context, renewed *time.Time) error {
 	if err := k.permit(); err != nil {
 		return err
 	}
@@ -95,7 +97,8 @@ func (k *keeper) beat(ctx context.Context, renewed *time.Time) error {
 	return nil
 }
 
-// whyEnded is err, or why the context of an upload ended, which is what everything after that failed for.
+// whyEnded returns the cause for which the upload's context was cancelled, if err is not nil and there is such a cause:
+// operations that fail after that fail because of it. Otherwise it returns err.
 func whyEnded(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause

@@ -8,11 +8,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// lockPause is the time between two attempts on the submissions that wait for a lock.
+// lockPause is the time between two attempts to write the submissions that need a lock.
 const lockPause = 50 * time.Millisecond
 
-// locked are the submissions that need what another transaction has locked, such as that of a worker that was stopped in
-// the midst of it. They are tried again apart from all others, so that only their own callers wait.
+// locked collects the submissions that need a row which another transaction has locked, such as the transaction of a worker
+// that stopped responding. They are retried apart from all others, so that only their own callers wait.
 type locked struct {
 	mu      sync.Mutex
 	waiting []*pending
@@ -31,7 +31,7 @@ func (l *locked) add(ps []*pending) {
 	}
 }
 
-// take returns up to maxFlush of those that wait, in the order in which they came.
+// take removes and returns up to maxFlush waiting submissions, in the order in which they were added.
 func (l *locked) take() []*pending {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,9 +41,9 @@ func (l *locked) take() []*pending {
 	return taken
 }
 
-// postpone takes out of submissions, and of the answers to them, those that wait for a lock. They wait as long as a flush may
-// take, from their first one on; after that they get the answer that they have. Of those whose callers have left, nothing
-// was written, and nothing will be.
+// postpone moves the submissions that need a lock to s.locked. It returns the others and the answers to them. A submission
+// waits at most until the deadline of its first flush, and then gets the answer that it has. A submission whose caller has
+// left does not wait: nothing was written for it, and nothing will be.
 func (s *Service) postpone(ctx context.Context, submissions []*pending, accepted []revocation.Accepted) ([]*pending, []revocation.Accepted) {
 	var waiting, answered []*pending
 	var answers []revocation.Accepted
@@ -63,7 +63,7 @@ func (s *Service) postpone(ctx context.Context, submissions []*pending, accepted
 	return answered, answers
 }
 
-// retryLocked tries what waits for a lock again, until ctx has ended and nothing waits any more.
+// retryLocked retries the submissions that need a lock, until ctx has ended and none waits any more.
 func (s *Service) retryLocked(ctx context.Context) {
 	for {
 		select {

@@ -17,30 +17,30 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// locking accepts all but the submissions of one report, which another transaction has locked until it is released. It
-// is for a bubble of virtual time, where a database cannot be waited for.
-type locking struct {
+// lockedStore accepts all submissions but those for one report, which another transaction has locked until released is set.
+// It does no I/O, because tests in a synctest bubble cannot wait for a database.
+type lockedStore struct {
 	*sqlite.Store
 	report int64
-	// whole makes it fail the flush, as a store does that cannot tell which submission meets the lock.
-	whole    bool
-	released atomic.Bool
-	asked    atomic.Int32 // how often it was asked for the report
+	// failFlush makes it fail the whole flush, as a store does that cannot tell which submission needs the lock.
+	failFlush bool
+	released  atomic.Bool
+	attempts  atomic.Int32 // how often the report was submitted
 }
 
-func (l *locking) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+func (l *lockedStore) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	accepted := make([]revocation.Accepted, len(flush))
 	for i, s := range flush {
 		accepted[i] = revocation.Accepted{ID: s.ID, Created: true}
 		if s.ReportID != l.report {
 			continue
 		}
-		l.asked.Add(1)
+		l.attempts.Add(1)
 		if l.released.Load() {
 			continue
 		}
 		err := &revocation.Error{Code: revocation.CodeLockTimeout}
-		if l.whole {
+		if l.failFlush {
 			time.Sleep(50 * time.Millisecond)
 			return nil, err
 		}
@@ -51,8 +51,8 @@ func (l *locking) Submit(_ context.Context, flush []revocation.Submission) ([]re
 
 func TestService_Locked(t *testing.T) {
 	const report, others = 7, 100
-	// begin submits all at once, and gives what becomes of the one that is locked when the others are answered.
-	begin := func(t *testing.T, ctx context.Context, store *locking) (blocked chan error, stop func()) {
+	// begin submits all at once. It returns when all but the locked one are answered; blocked receives the answer to that.
+	begin := func(t *testing.T, ctx context.Context, store *lockedStore) (blocked chan error, stop func()) {
 		t.Helper()
 		w := &worktest.World{T: t, Arrived: make(chan struct{}, 2*others)}
 		service := submission.NewService(submission.ServiceOptions{
@@ -84,10 +84,10 @@ func TestService_Locked(t *testing.T) {
 		}
 		return blocked, func() { end(); <-ended }
 	}
-	for name, whole := range map[string]bool{"of one submission": false, "of the flush": true} {
-		t.Run("what is locked waits alone, as an answer "+name, func(t *testing.T) {
+	for name, failFlush := range map[string]bool{"of one submission": false, "of the flush": true} {
+		t.Run("a locked submission waits alone, with an error "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &locking{report: report, whole: whole}
+				store := &lockedStore{report: report, failFlush: failFlush}
 				blocked, stop := begin(t, t.Context(), store)
 				time.Sleep(2 * time.Second)
 				if len(blocked) > 0 {
@@ -101,11 +101,11 @@ func TestService_Locked(t *testing.T) {
 				stop()
 			})
 		})
-		t.Run("it waits as long as a flush may take, as an answer "+name, func(t *testing.T) {
+		t.Run("it waits as long as a flush may take, with an error "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				blocked, stop := begin(t, t.Context(), &locking{report: report, whole: whole})
-				stop() // which ends what waits no earlier
+				blocked, stop := begin(t, t.Context(), &lockedStore{report: report, failFlush: failFlush})
+				stop() // a stop does not shorten the wait
 				if err := <-blocked; revocation.ErrorCode(err) != revocation.CodeLockTimeout {
 					t.Errorf("error %v", err)
 				}
@@ -115,19 +115,19 @@ func TestService_Locked(t *testing.T) {
 			})
 		})
 	}
-	t.Run("whose caller has left is tried no more", func(t *testing.T) {
+	t.Run("a locked submission whose caller has left is not retried", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
-			store := &locking{report: report}
+			store := &lockedStore{report: report}
 			blocked, stop := begin(t, ctx, store)
 			leave()
 			if err := <-blocked; revocation.ErrorCode(err) != revocation.CodeOutcomeUnknown {
 				t.Errorf("error %v", err)
 			}
-			asked := store.asked.Load()
+			attempts := store.attempts.Load()
 			time.Sleep(time.Second)
-			if more := store.asked.Load() - asked; more > 1 {
-				t.Errorf("it was tried %d times", more)
+			if more := store.attempts.Load() - attempts; more > 1 {
+				t.Errorf("it was retried %d times", more)
 			}
 			stop()
 		})

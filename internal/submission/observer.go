@@ -2,10 +2,9 @@ package submission
 
 import "rescind/internal/revocation"
 
-// Observer counts what is accepted. Its methods are called by many goroutines in the middle of their work: they
-// must return at once.
+// Observer counts what is accepted. Its methods must be safe for concurrent use and must not block.
 type Observer interface {
-	// Flushed reports the answers to size submissions that were written together, or the error of all.
+	// Flushed reports the answers to size submissions of one flush, or the error that all of them got.
 	Flushed(size int, accepted []revocation.Accepted, err error)
 	// JobAccepted reports that a job has become durable.
 	JobAccepted(job revocation.Job)

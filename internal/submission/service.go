@@ -12,15 +12,15 @@ import (
 	"rescind/internal/batch"
 )
 
-// ServiceStore is what a Service needs of a store.
+// ServiceStore contains the methods of a store that a Service uses.
 type ServiceStore interface {
 	revocation.SubmissionStore
 	revocation.ReadStore
 	revocation.JobStore
 }
 
-// Service accepts revocations and tells how far they have come. Make it with NewService and keep Run going
-// while it is used.
+// Service accepts revocations and jobs and returns their state. Use NewService to create one, and call Run for as long as
+// it is used. Its methods are safe for concurrent use.
 type Service struct {
 	store    ServiceStore
 	queue    revocation.Queue
@@ -40,25 +40,25 @@ type Service struct {
 
 var errStopped = errors.New("the service has stopped")
 
-// ServiceOptions are a Service's parts; all are needed, but for the Observer.
+// ServiceOptions are the dependencies of a Service. All are required but Observer.
 type ServiceOptions struct {
 	Store ServiceStore
 	Queue revocation.Queue
-	// NewID makes ids of UUID version 7, rising within a process.
+	// NewID returns UUIDs of version 7 that increase within a process.
 	NewID    func() revocation.ID
 	Log      *slog.Logger
 	Observer Observer
 }
 
 const (
-	// waitingTasks bounds what is kept for a Redis that is slow; what is beyond is left to the dispatcher.
+	// waitingTasks bounds the tasks that wait for a slow Redis. Further tasks are left to the dispatcher.
 	waitingTasks       = 1024
 	waitingAccountWork = 64
-	// lastEnqueue bounds the time that a stop takes for batches not yet sent; the dispatcher finds the rest.
-	lastEnqueue = 2 * time.Second
+	// enqueueTimeout bounds how long a stop waits until the remaining tasks are sent. The dispatcher finds the rest.
+	enqueueTimeout = 2 * time.Second
 )
 
-// NewService makes a Service.
+// NewService returns a Service.
 func NewService(o ServiceOptions) *Service {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
@@ -78,14 +78,15 @@ func NewService(o ServiceOptions) *Service {
 	return s
 }
 
-// Drain answers those who wait for an outcome with what there is, from now on. Call it before the server
-// that takes the requests is told to shut down, and end Run after that.
+// Drain makes requests that wait for an outcome return the present state, now and from now on. Call it before the HTTP
+// server shuts down, and end Run after that.
 func (s *Service) Drain() { s.drain() }
 
-// Draining is closed when Drain is called: what has no end of its own should come to one.
+// Draining returns a channel that is closed when Drain is called. Responses without an end of their own should end then.
 func (s *Service) Draining() <-chan struct{} { return s.drained }
 
-// Run writes submissions and sends tasks until ctx ends and all that has come is written. It can run once.
+// Run sends tasks and retries submissions that need a lock. When ctx ends, it returns after all accepted submissions are
+// answered. It must be called only once.
 func (s *Service) Run(ctx context.Context) {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
@@ -93,19 +94,19 @@ func (s *Service) Run(ctx context.Context) {
 	defer stopRetrying()
 	var waiting, enqueueing sync.WaitGroup
 	enqueueing.Go(func() { s.enqueue(sending) })
-	enqueueing.Go(func() { s.enqueueTurns(ctx) })
+	enqueueing.Go(func() { s.enqueueAccountTasks(ctx) })
 	waiting.Go(func() { s.retryLocked(retrying) })
 	<-ctx.Done()
 	s.submissions.Close()
 	stopRetrying()
 	waiting.Wait()
 	close(s.tasks)
-	defer time.AfterFunc(lastEnqueue, stopSending).Stop()
+	defer time.AfterFunc(enqueueTimeout, stopSending).Stop()
 	enqueueing.Wait()
 }
 
-// Get gives a revocation. With wait it returns when the revocation is final, at the latest after wait.
-// CodeNotFound when the account has none such.
+// Get returns a revocation. With wait, it returns when the revocation is final, at the latest after wait. The error's code is
+// CodeNotFound if the account has no such revocation.
 func (s *Service) Get(ctx context.Context, account string, id revocation.ID, wait time.Duration) (revocation.Revocation, error) {
 	if wait <= 0 {
 		return s.store.Revocation(ctx, account, id)

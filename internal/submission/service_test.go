@@ -18,7 +18,7 @@ import (
 const long = 30 * time.Second
 
 func TestService_Submit(t *testing.T) {
-	t.Run("does not wait when it is not asked to, and tells what a poll tells", func(t *testing.T) {
+	t.Run("without wait it returns at once what a poll returns", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		got, err := service.Submit(t.Context(), w.Submission(1), 0)
@@ -27,7 +27,7 @@ func TestService_Submit(t *testing.T) {
 			t.Errorf("%s: %s", got.Status, diff)
 		}
 	})
-	t.Run("wakes when the outcome is written", func(t *testing.T) {
+	t.Run("returns when the outcome is published", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		executor := w.Executor(w.Store)
@@ -48,16 +48,16 @@ func TestService_Submit(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		executor := w.Executor(w.Store)
-		carried := make(chan error, 1)
-		go func() { carried <- executor.CarryOut(context.WithoutCancel(t.Context()), w.Take()) }()
+		ended := make(chan error, 1)
+		go func() { ended <- executor.CarryOut(context.WithoutCancel(t.Context()), w.Take()) }()
 		got, err := service.Submit(t.Context(), w.Submission(1), 2*time.Second)
 		w.Must(err)
-		w.Must(<-carried)
+		w.Must(<-ended)
 		if got.Status != revocation.StatusRevoked {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("answers with a first attempt that failed", func(t *testing.T) {
+	t.Run("returns after a first attempt that failed", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		executor := w.Executor(worktest.Faulty{Store: w.Store, Fail: func([]revocation.Ref) error {
@@ -76,7 +76,7 @@ func TestService_Submit(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("a hundred at once for one invite make one revocation and one task", func(t *testing.T) {
+	t.Run("a hundred concurrent submissions for one invite create one revocation and one task", func(t *testing.T) {
 		w := worktest.New(t)
 		service, stop := w.Service(w.Store)
 		ids := make([]revocation.ID, 100)
@@ -101,7 +101,7 @@ func TestService_Submit(t *testing.T) {
 			t.Errorf("enqueued %v", w.Batches)
 		}
 	})
-	t.Run("an unknown invite is told and makes nothing", func(t *testing.T) {
+	t.Run("an unknown invite is an error and creates nothing", func(t *testing.T) {
 		w := worktest.New(t)
 		service, stop := w.Service(w.Store)
 		_, err := service.Submit(t.Context(), w.Submission(999), 0)
@@ -110,16 +110,16 @@ func TestService_Submit(t *testing.T) {
 			t.Errorf("error %v, enqueued %v", err, w.Batches)
 		}
 	})
-	t.Run("a poisonous submission fails alone", func(t *testing.T) {
+	t.Run("a submission that makes its flush fail fails alone", func(t *testing.T) {
 		w := worktest.New(t)
-		store := &poisoned{Store: w.Store, report: 7, entered: make(chan struct{}, 100), open: make(chan struct{})}
+		store := &poisonedStore{Store: w.Store, report: 7, entered: make(chan struct{}, 100), open: make(chan struct{})}
 		service, _ := w.Service(store)
 		var all sync.WaitGroup
 		failed := make([]error, 20)
 		submit := func(i int) {
 			all.Go(func() { _, failed[i] = service.Submit(t.Context(), w.Submission(int64(i+1)), 0) })
 		}
-		// The first two hold both flushers, so that the rest gathers behind them.
+		// The first two flushes are held back, so that the others share a flush.
 		for i := range 2 {
 			submit(i)
 			<-store.entered
@@ -135,9 +135,9 @@ func TestService_Submit(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a database that is stuck as a whole answers nobody later than one flush may take", func(t *testing.T) {
+	t.Run("if every lock is held, all callers are answered within the timeout of one flush", func(t *testing.T) {
 		w := worktest.New(t)
-		service, _ := w.Service(stuck{w.Store})
+		service, _ := w.Service(stuckStore{w.Store})
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -150,11 +150,11 @@ func TestService_Submit(t *testing.T) {
 		go func() { all.Wait(); close(answered) }()
 		select {
 		case <-answered:
-		case <-time.After(25 * time.Second): // each part of a crowd of 20 on its own would take 39 s
+		case <-time.After(25 * time.Second): // one timeout for each part of a flush of 20 would take 39 s
 			t.Error("some still wait")
 		}
 	})
-	t.Run("a caller that leaves does not take back what it asked for", func(t *testing.T) {
+	t.Run("a caller that leaves does not withdraw its submission", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		ctx, leave := context.WithCancel(t.Context())
@@ -165,7 +165,7 @@ func TestService_Submit(t *testing.T) {
 			t.Errorf("stored: %+v", r)
 		}
 	})
-	t.Run("with the queue away it accepts and leaves the rest to the dispatcher", func(t *testing.T) {
+	t.Run("with the queue unavailable it accepts, and leaves the rest to the dispatcher", func(t *testing.T) {
 		w := worktest.New(t)
 		w.SetAway(true)
 		service, stop := w.Service(w.Store)
@@ -177,16 +177,16 @@ func TestService_Submit(t *testing.T) {
 		due, err := w.Store.ClaimDue(t.Context(), 100, []time.Duration{0})
 		w.Must(err)
 		if len(due) != 0 {
-			t.Errorf("%d are due before their grace is over", len(due))
+			t.Errorf("%d are due before their visibility timeout", len(due))
 		}
-		w.Must(w.Store.Resume(t.Context())) // their grace is over
+		w.Must(w.Store.Resume(t.Context())) // ends the visibility timeouts
 		due, err = w.Store.ClaimDue(t.Context(), 100, []time.Duration{0})
 		w.Must(err)
 		if len(due) != 20 {
 			t.Errorf("%d of 20 are found", len(due))
 		}
 	})
-	t.Run("drained, it no longer waits; stopped, it accepts nothing", func(t *testing.T) {
+	t.Run("it does not wait once drained, and accepts nothing once stopped", func(t *testing.T) {
 		w := worktest.New(t)
 		service, stop := w.Service(w.Store)
 		go func() { w.Take(); service.Drain() }()
@@ -197,13 +197,13 @@ func TestService_Submit(t *testing.T) {
 		}
 		stop()
 		if _, err := service.Submit(t.Context(), w.Submission(2), 0); revocation.ErrorCode(err) != revocation.CodeUnavailable {
-			t.Errorf("after the end: %v", err)
+			t.Errorf("after the stop: %v", err)
 		}
 	})
 }
 
 func TestService_Get(t *testing.T) {
-	t.Run("waits past a failed attempt for the final outcome", func(t *testing.T) {
+	t.Run("waits for the final outcome, not for a failed attempt", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		sent, err := service.Submit(t.Context(), w.Submission(1), 0)
@@ -228,7 +228,7 @@ func TestService_Get(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("another account's is not found", func(t *testing.T) {
+	t.Run("a revocation of another account is not found", func(t *testing.T) {
 		w := worktest.New(t)
 		service, _ := w.Service(w.Store)
 		sent, err := service.Submit(t.Context(), w.Submission(1), 0)
@@ -271,10 +271,10 @@ func TestService_List(t *testing.T) {
 	}
 }
 
-// stuck waits for a lock as long as the store's limit lets it.
-type stuck struct{ *sqlite.Store }
+// stuckStore waits for a lock until the lock timeout.
+type stuckStore struct{ *sqlite.Store }
 
-func (stuck) Submit(ctx context.Context, _ []revocation.Submission) ([]revocation.Accepted, error) {
+func (stuckStore) Submit(ctx context.Context, _ []revocation.Submission) ([]revocation.Accepted, error) {
 	select {
 	case <-time.After(time.Second):
 		return nil, &revocation.Error{Code: revocation.CodeLockTimeout}
@@ -283,15 +283,15 @@ func (stuck) Submit(ctx context.Context, _ []revocation.Submission) ([]revocatio
 	}
 }
 
-// poisoned refuses every flush that holds one report, and holds the first two flushes back.
-type poisoned struct {
+// poisonedStore fails every flush that contains report, and blocks all flushes until open is closed.
+type poisonedStore struct {
 	*sqlite.Store
 	report  int64
 	entered chan struct{}
 	open    chan struct{}
 }
 
-func (p *poisoned) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+func (p *poisonedStore) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	p.entered <- struct{}{}
 	<-p.open
 	for _, s := range flush {

@@ -13,32 +13,31 @@ import (
 )
 
 const (
-	// maxFlush is how many submissions are written in one transaction at most. It bounds the time that the first of them
-	// waits for the last.
+	// maxFlush is the largest number of submissions in one transaction. It bounds how long each of them waits for the
+	// others.
 	maxFlush = 256
-	// flushTimeout bounds the writing of a batch, with the parts that it is split into. No caller waits longer for a
-	// database that hangs.
+	// flushTimeout bounds writing a flush, with all the parts that it is split into. So it bounds how long callers wait
+	// for a database that does not answer.
 	flushTimeout = 5 * time.Second
 )
 
-// submissionBatches is the group commit. Larger batches cost less a submission, but one that is slow must not delay the
-// others.
+// submissionBatches are the limits of a group commit. A slow flush must not delay the others, so up to 4 run at once.
 var submissionBatches = batch.Options{MaxSize: maxFlush, MaxRunning: 4, MaxWait: 20 * time.Millisecond}
 
 type pending struct {
 	submission  revocation.Submission
 	traceParent string
-	// wait asks for a waiter to be registered before the task can be enqueued, so that no wake-up is missed.
+	// wait requests that a waiter is registered before the task can be enqueued, so that no wake-up is missed.
 	wait bool
-	// taken is set once: by the flush, which then sends the result, or by the caller that leaves without one. So a
-	// waiter always has a caller that closes it.
+	// taken is set once: by the flush, which then sends the result, or by a caller that leaves without the result. So
+	// every waiter has a caller that closes it.
 	taken  atomic.Bool
 	result chan flushed
-	// deadline is when it stops waiting for what another transaction has locked; zero until it has begun to.
+	// deadline is when it stops waiting for a lock of another transaction; zero until its first flush has ended.
 	deadline time.Time
 }
 
-// answer sends the result unless the caller has left. The waiter is registered only for a caller that is there.
+// answer sends the result unless the caller has left. It registers a waiter only for a caller that has not left.
 func (p *pending) answer(f flushed, waiters *waiters) {
 	if !p.taken.CompareAndSwap(false, true) {
 		return
@@ -49,7 +48,7 @@ func (p *pending) answer(f flushed, waiters *waiters) {
 	p.result <- f
 }
 
-// leave reports whether the caller can go without a result. If not, the result is there or about to come.
+// leave reports whether the caller may leave without a result. If not, the result is in the channel or will be soon.
 func (p *pending) leave() bool { return p.taken.CompareAndSwap(false, true) }
 
 type flushed struct {
@@ -58,9 +57,13 @@ type flushed struct {
 	err      error
 }
 
-// Submit accepts a request to revoke an invite: when it returns, the revocation is durable and will be
-// carried out. It then waits, at most for wait, until the first attempt has ended, and returns the
-// revocation as it stands. A caller that leaves (ctx) does not take back what was accepted.
+// Submit accepts a request to revoke an invite. If it returns no error, the revocation is durable and will be carried out.
+// With wait, Submit waits at most that long for the end of the first attempt. It returns the revocation in its present
+// state. The end of ctx does not withdraw a revocation that was accepted.
+//
+// The error's code is CodeNotFound if the account has no such invite, CodeIdempotencyMismatch if the idempotency key is
+// bound to other values, CodeOutcomeUnknown if the request may or may not have been accepted, or the code of an error of the
+// database if nothing was accepted.
 func (s *Service) Submit(ctx context.Context, submission revocation.Submission, wait time.Duration) (revocation.Revocation, error) {
 	submission.ID = s.newID()
 	p := &pending{submission: submission, traceParent: revocation.TraceParent(ctx), wait: wait > 0, result: make(chan flushed, 1)}
@@ -89,7 +92,7 @@ func (s *Service) Submit(ctx context.Context, submission revocation.Submission, 
 	}
 	r, err := s.store.Revocation(ctx, submission.Account, f.accepted.ID)
 	if err != nil {
-		// It was accepted, but the revocation that it is part of cannot be read now.
+		// The request was accepted, but its revocation cannot be read now.
 		return revocation.Revocation{}, &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: err}
 	}
 	if wait <= 0 || r.HasOutcome() {
@@ -98,9 +101,10 @@ func (s *Service) Submit(ctx context.Context, submission revocation.Submission, 
 	return s.await(ctx, f.waiter, wait, &r, (*revocation.Revocation).HasOutcome)
 }
 
-// flush writes a batch of submissions and answers them. If one of them makes the transaction fail, it fails alone.
+// flush writes submissions and answers them. A submission that makes the transaction fail is isolated, so that the others
+// are accepted.
 func (s *Service) flush(submissions []*pending) {
-	// The deadline is its own: a caller that leaves, and a stop, do not interrupt what is written for others.
+	// The context is not a caller's: a caller that leaves, or a stop, must not interrupt the other submissions.
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	s.write(ctx, slices.DeleteFunc(submissions, func(p *pending) bool { return p.taken.Load() }))
@@ -132,14 +136,14 @@ func (s *Service) commit(ctx context.Context, submissions []*pending) error {
 	for i, p := range submissions {
 		flush[i] = p.submission
 	}
-	accepted, err := s.store.Submit(revocation.WithTraceParent(ctx, originOf(submissions)), flush)
+	accepted, err := s.store.Submit(revocation.WithTraceParent(ctx, traceParentOf(submissions)), flush)
 	if err == nil {
 		s.answer(ctx, submissions, accepted)
 	}
 	return err
 }
 
-// answer answers submissions and hands over one task for those that are new. Those that wait for a lock are tried again.
+// answer answers submissions and sends one task for the new revocations. Submissions that need a lock are retried instead.
 func (s *Service) answer(ctx context.Context, submissions []*pending, accepted []revocation.Accepted) {
 	if slices.ContainsFunc(accepted, revocation.Accepted.Locked) {
 		submissions, accepted = s.postpone(ctx, submissions, accepted)
@@ -154,12 +158,12 @@ func (s *Service) answer(ctx context.Context, submissions []*pending, accepted [
 		p.answer(flushed{accepted: a}, s.waiters)
 	}
 	if len(created) > 0 {
-		s.handOver(task{created, originOf(submissions)})
+		s.send(task{created, traceParentOf(submissions)})
 	}
 }
 
-// originOf returns the first origin of submissions, for the trace of the task that they become together.
-func originOf(submissions []*pending) string {
+// traceParentOf returns the first trace parent of submissions, for the transaction and the task that they share.
+func traceParentOf(submissions []*pending) string {
 	for _, p := range submissions {
 		if p.traceParent != "" {
 			return p.traceParent

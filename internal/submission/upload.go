@@ -9,44 +9,44 @@ import (
 )
 
 const (
-	// pieceItems and pieceBytes bound what an upload commits at once. It holds twice that in memory: the next piece
-	// is filled while one is written.
-	pieceItems = 5000
-	pieceBytes = 512 << 10
-	// uploadLease is how long an upload counts as under way after its last sign of life, which it gives every
-	// uploadHeartbeat. It is longer than a beat and the writing of a piece together: see tx.go of the stores.
+	// batchItems and batchBytes bound the items that an upload commits at once. An upload holds twice as much in memory:
+	// it fills one batch while the other is written.
+	batchItems = 5000
+	batchBytes = 512 << 10
+	// uploadLease is how long an upload counts as under way after its last heartbeat, and uploadHeartbeat the time
+	// between two heartbeats. The lease is longer than that time and writing a batch together: see tx.go of the stores.
 	uploadLease     = 14 * time.Second
 	uploadHeartbeat = 3 * time.Second
-	// uploadLastCall is how long an upload may go on when the service stops.
-	uploadLastCall = 10 * time.Second
-	// dropTimeout bounds the giving up of an upload; the housekeeper finds what is left.
+	// uploadDrainTimeout is how long an upload may continue when the service drains.
+	uploadDrainTimeout = 10 * time.Second
+	// dropTimeout bounds dropping an upload. The janitor drops it later if that fails.
 	dropTimeout = 2 * time.Second
 )
 
-// JobUpload is the upload of one job. Nothing of it can be seen or is carried out until Seal. It belongs to one
-// goroutine.
+// JobUpload is the upload of one job. Callers see nothing of the job, and workers carry out none of it, until Finalize. A
+// JobUpload is not safe for concurrent use.
 type JobUpload struct {
 	service *Service
 	job     revocation.NewJob
 	bound   *revocation.Binding
 	final   revocation.FinalJob
 	keeper  *keeper
-	// batch is being filled while the other is being written: the next rows are read meanwhile.
+	// batch is filled while another batch is written, so that the next rows are read meanwhile.
 	batch     []revocation.Item
-	bytes     int // of piece
+	bytes     int // the size of batch
 	spare     []revocation.Item
-	writing   chan error // the outcome of the piece that is being written; nil when none is
+	writing   chan error // receives the error of the batch that is being written; nil if no batch is
 	finalized bool
 }
 
-// BeginJob begins an upload: what it holds in memory does not grow with it. job's ID is set here. The upload must use
-// the context that BeginJob returns: it ends, with an error of this package or of permit as its cause, when the upload
-// was given up, the service stops, or permit returns an error. The caller must call Abandon at last.
+// BeginJob begins an upload, which uses a bounded amount of memory. It sets job.ID. The upload must use the context that
+// BeginJob returns. That context is cancelled when the upload was dropped, the service stops, or permit returns an error; its
+// cause is then an error of this package or of permit. The caller must call Abandon in the end.
 //
-// permit is asked every few seconds, and before the job is made, whether the upload may go on.
+// permit is called every few seconds and by Finalize and Replay. If it returns an error, the upload ends with it.
 //
-// CodeUploadInProgress when an upload with the same idempotency key still runs. With job.RetryOf, the errors of
-// JobStore.BeginJob.
+// The error's code is CodeUploadInProgress if an upload with the same idempotency key has not ended. With job.RetryOf,
+// BeginJob also returns the errors of JobStore.BeginJob.
 func (s *Service) BeginJob(ctx context.Context, job revocation.NewJob, permit func() error) (*JobUpload, context.Context, error) {
 	job.ID = revocation.JobID(s.newID())
 	bound, err := s.store.BeginJob(ctx, job, uploadLease)
@@ -58,18 +58,18 @@ func (s *Service) BeginJob(ctx context.Context, job revocation.NewJob, permit fu
 	return in, ctx, nil
 }
 
-// Bound tells that the idempotency key was used before: read the content for its fingerprint alone, and ask
-// Replay.
+// Bound reports whether the idempotency key was used before. If so, the caller must read the content only for its
+// fingerprint, and call Replay.
 func (in *JobUpload) Bound() bool { return in.bound != nil }
 
-// BoundItems returns how many items the job has that the idempotency key is bound to.
+// BoundItems returns the number of items of the job that the idempotency key is bound to. Bound must be true.
 func (in *JobUpload) BoundItems(ctx context.Context) (int, error) {
 	job, err := in.service.store.Job(ctx, in.job.Account, in.bound.Target)
 	return job.Total, whyEnded(ctx, err)
 }
 
-// Replay gives the job that the idempotency key is bound to; CodeIdempotencyMismatch when the content is
-// another.
+// Replay returns the job that the idempotency key is bound to. The error's code is CodeIdempotencyMismatch if the fingerprint
+// differs. Bound must be true.
 func (in *JobUpload) Replay(ctx context.Context, fingerprint revocation.Fingerprint) (revocation.Job, error) {
 	if err := in.end(ctx); err != nil {
 		return revocation.Job{}, err
@@ -84,8 +84,8 @@ func (s *Service) replay(ctx context.Context, job revocation.NewJob, bound *revo
 	return s.store.Job(ctx, job.Account, bound.Target)
 }
 
-// Add takes the next item and gives it the next row. Its values have been validated as a Submission's. When Add
-// returns full, the caller must call Flush before the next Add.
+// Add adds an item as the next row. Its values must be validated like those of a Submission. If Add returns full, the caller
+// must call Flush before the next Add. The error's code is CodeTooManyItems after revocation.MaxJobItems items.
 func (in *JobUpload) Add(item revocation.Item) (full bool, err error) {
 	if in.final.Total >= revocation.MaxJobItems {
 		return false, &revocation.Error{Code: revocation.CodeTooManyItems}
@@ -98,53 +98,54 @@ func (in *JobUpload) Add(item revocation.Item) (full bool, err error) {
 	}
 	in.batch = append(in.batch, item)
 	in.bytes += item.Size()
-	return len(in.batch) >= pieceItems || in.bytes >= pieceBytes, nil
+	return len(in.batch) >= batchItems || in.bytes >= batchBytes, nil
 }
 
-// Len is how many items there are by now.
+// Len returns the number of items that were added.
 func (in *JobUpload) Len() int { return in.final.Total }
 
-// Flush begins to write what was added, when what was flushed before is written.
+// Flush waits until the previous batch is written, and begins to write the items that were added since. It returns the error
+// of the previous batch.
 func (in *JobUpload) Flush(ctx context.Context) error {
 	if err := in.settle(ctx); err != nil || len(in.batch) == 0 {
 		return err
 	}
-	piece, writing := in.batch, make(chan error, 1)
-	in.batch, in.bytes, in.spare, in.writing = in.spare, 0, piece, writing
+	batch, writing := in.batch, make(chan error, 1)
+	in.batch, in.bytes, in.spare, in.writing = in.spare, 0, batch, writing
 	in.keeper.writes.Store(true)
 	go func() {
-		err := in.service.store.AddItems(ctx, in.job, piece, uploadLease)
+		err := in.service.store.AddItems(ctx, in.job, batch, uploadLease)
 		in.keeper.writes.Store(false)
 		writing <- err
 	}()
 	return nil
 }
 
-// settle waits for the piece that is being written.
+// settle waits for the batch that is being written and returns its error.
 func (in *JobUpload) settle(ctx context.Context) error {
 	if in.writing == nil {
 		return nil
 	}
 	err := <-in.writing
 	in.writing = nil
-	clear(in.spare) // its texts must not stay in memory until the next piece is full
+	clear(in.spare) // its strings must not stay in memory until the next batch is full
 	in.spare = in.spare[:0]
 	return whyEnded(ctx, err)
 }
 
-// JobValues are what a caller says of a job as a whole, and what was recognised of its file.
+// JobValues are the values of a job as a whole.
 type JobValues struct {
-	// Label is nil for none.
+	// Label is nil if the job has none.
 	Label *string
-	// Notify is the wish for an email of all items that have none of their own.
+	// Notify is the default for items whose Notify is nil.
 	Notify bool
-	// File is nil for a job that came in another form.
+	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
 	File *revocation.File
 }
 
-// Finalize makes the job durable as a whole, and visible; it is carried out from now on. The fingerprint is what the
-// idempotency key is bound to. CodeInvalid without any item, CodeJobEnded when the upload was given up, and the error
-// of permit.
+// Finalize makes the whole job durable and visible, and has it carried out. The idempotency key is bound to the fingerprint.
+// The error's code is CodeInvalid if the job has no items, and CodeJobEnded if the upload was dropped. Finalize also returns
+// the error of permit.
 func (in *JobUpload) Finalize(ctx context.Context, v JobValues, fingerprint revocation.Fingerprint) (revocation.Job, error) {
 	if in.final.Total == 0 {
 		return revocation.Job{}, &revocation.Error{Code: revocation.CodeInvalid, Detail: "The job has no items."}
@@ -171,7 +172,7 @@ func (in *JobUpload) Finalize(ctx context.Context, v JobValues, fingerprint revo
 	return job, nil
 }
 
-// end ends the keeper's work before the last step, and asks permit for that.
+// end stops the keeper before the last step of the upload, and calls permit a last time.
 func (in *JobUpload) end(ctx context.Context) error {
 	in.keeper.stop()
 	if err := whyEnded(ctx, ctx.Err()); err != nil {
@@ -180,25 +181,27 @@ func (in *JobUpload) end(ctx context.Context) error {
 	return in.keeper.permit()
 }
 
-// Abandon gives the upload up, unless it was sealed: nothing of it stays. It can be deferred.
+// Abandon releases the resources of the upload. Unless Finalize has succeeded or Bound is true, it drops the job and its
+// items. It can be deferred.
 func (in *JobUpload) Abandon(ctx context.Context) {
 	in.keeper.close()
 	if in.finalized || in.bound != nil {
 		return
 	}
-	_ = in.settle(ctx) // whatever became of it goes as well
+	_ = in.settle(ctx) // the batch is dropped with the job, written or not
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
 	if err := in.service.store.DropJob(ctx, in.job.Account, in.job.ID); err != nil {
-		in.service.log.Warn("a broken upload is not given up yet: it will be when its time is over",
+		in.service.log.Warn("interrupted upload not dropped: left to the janitor",
 			"account_id", in.job.Account, "job_id", in.job.ID.String(), "error", err)
 	}
 }
 
-// accountWork tells that there is something to do for an account, and what that follows from.
+// accountWork is an account that has work, with the trace parent of the request that caused it.
 type accountWork struct{ account, traceParent string }
 
-// startJobs has the account's jobs carried out without waiting for the dispatcher, if the queue can take it.
+// startJobs enqueues account tasks for the account's jobs, so that they need not wait for the dispatcher. It does nothing if
+// too many requests wait for that.
 func (s *Service) startJobs(ctx context.Context, account string) {
 	select {
 	case s.accountWork <- accountWork{account, revocation.TraceParent(ctx)}:
@@ -206,13 +209,13 @@ func (s *Service) startJobs(ctx context.Context, account string) {
 	}
 }
 
-// enqueueTurns sends the turns of accounts that have got a job, until ctx ends.
-func (s *Service) enqueueTurns(ctx context.Context) {
+// enqueueAccountTasks sends the account tasks that startJobs has requested, until ctx ends.
+func (s *Service) enqueueAccountTasks(ctx context.Context) {
 	for {
 		select {
-		case d := <-s.accountWork:
-			if err := s.queue.EnqueueAccountTasks(revocation.WithTraceParent(ctx, d.traceParent), revocation.JobsTask, []string{d.account}); err != nil {
-				s.log.Warn("turns not enqueued: left to the dispatcher", "account_id", d.account, "error", err)
+		case work := <-s.accountWork:
+			if err := s.queue.EnqueueAccountTasks(revocation.WithTraceParent(ctx, work.traceParent), revocation.JobsTask, []string{work.account}); err != nil {
+				s.log.Warn("account tasks not enqueued: left to the dispatcher", "account_id", work.account, "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// waiters are the requests of this process that wait for an outcome. A wake-up says only that there is
-// something to read: the database is the truth, and a lost wake-up costs time and nothing else.
+// waiters are the requests of this process that wait for an outcome. A wake-up carries no outcome: the request reads it from
+// the database. So a lost wake-up only delays the response.
 type waiters struct {
 	mu  sync.Mutex
 	ids map[revocation.ID]map[*waiter]struct{}
@@ -18,7 +18,7 @@ type waiters struct {
 type waiter struct {
 	all  *waiters
 	id   revocation.ID
-	wake chan struct{} // of capacity 1: a wake-up that comes before the wait is kept
+	wake chan struct{} // of capacity 1, so that a wake-up before the wait is not lost
 }
 
 func newWaiters() *waiters { return &waiters{ids: make(map[revocation.ID]map[*waiter]struct{})} }
@@ -34,7 +34,7 @@ func (ws *waiters) register(id revocation.ID) *waiter {
 	return w
 }
 
-// close ends the registration; a nil waiter has none.
+// close removes the registration. It does nothing for a nil waiter.
 func (w *waiter) close() {
 	if w == nil {
 		return
@@ -47,7 +47,7 @@ func (w *waiter) close() {
 	}
 }
 
-// Wake tells the requests of this process that wait for one of ids, or watch it, to look again.
+// Wake makes the requests of this process that wait for one of ids, or watch it, read it again.
 func (s *Service) Wake(ids []revocation.ID) {
 	for _, id := range ids {
 		s.watches.refresh(id)
@@ -64,22 +64,22 @@ func (s *Service) Wake(ids []revocation.ID) {
 	}
 }
 
-// await reads r again at each wake-up and at the deadline, until enough says so, and returns the newest it
-// has read. When ctx ends or the service drains, it returns what there is.
-func (s *Service) await(ctx context.Context, w *waiter, wait time.Duration, r *revocation.Revocation, enough func(*revocation.Revocation) bool) (revocation.Revocation, error) {
+// await reads r again at each wake-up, until done reports true for it or wait is over, and returns the last state that it
+// has read. It returns early when ctx ends or the service drains.
+func (s *Service) await(ctx context.Context, w *waiter, wait time.Duration, r *revocation.Revocation, done func(*revocation.Revocation) bool) (revocation.Revocation, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
-	var look <-chan time.Time
+	var poll <-chan time.Time
 	if !r.Job.IsZero() {
-		// The end of a job's item is not told: there are too many.
+		// The outcomes of a job's items are not published, because they are too many.
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
-		look = tick.C
+		poll = tick.C
 	}
-	for over := false; !over && !enough(r); {
+	for over := false; !over && !done(r); {
 		select {
 		case <-w.wake:
-		case <-look:
+		case <-poll:
 		case <-deadline.C:
 			over = true
 		case <-s.drained:
@@ -89,7 +89,7 @@ func (s *Service) await(ctx context.Context, w *waiter, wait time.Duration, r *r
 		}
 		newer, err := s.store.Revocation(ctx, r.Account, r.ID)
 		if err != nil {
-			// It was accepted, and that is what the caller must hear, even if it cannot be read now.
+			// The request was accepted. The caller must get that answer even if the new state cannot be read now.
 			return *r, nil
 		}
 		*r = newer

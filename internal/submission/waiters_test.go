@@ -15,14 +15,14 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// gated accepts everything, and ends no flush until it is opened. It is for a bubble of virtual time, where a
-// database cannot be waited for.
-type gated struct {
+// gatedStore accepts every flush, and blocks them until open is closed. It does no I/O, because tests in a synctest bubble
+// cannot wait for a database.
+type gatedStore struct {
 	*sqlite.Store
 	open chan struct{}
 }
 
-func (g gated) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+func (g gatedStore) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	<-g.open
 	accepted := make([]revocation.Accepted, len(flush))
 	for i, s := range flush {
@@ -32,33 +32,33 @@ func (g gated) Submit(_ context.Context, flush []revocation.Submission) ([]revoc
 }
 
 func TestService_Waiters(t *testing.T) {
-	// leaving has callers submit and leave, and gives the waiters that are left when all has ended.
-	leaving := func(t *testing.T, callers int, leave func(left context.CancelFunc, open chan struct{})) int {
+	// leaving makes callers submit and leave, and returns how many waiters are left in the end.
+	leaving := func(t *testing.T, callers int, leave func(cancel context.CancelFunc, open chan struct{})) int {
 		t.Helper()
 		w := &worktest.World{T: t, Arrived: make(chan struct{}, callers)}
-		store := gated{open: make(chan struct{})}
+		store := gatedStore{open: make(chan struct{})}
 		service := submission.NewService(submission.ServiceOptions{
 			Store: store, Queue: w, NewID: uuidv7.New, Log: slog.New(slog.DiscardHandler),
 		})
 		running, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { service.Run(running); close(ended) }()
-		ctx, left := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for report := range int64(callers) {
 			all.Go(func() { _, _ = service.Submit(ctx, w.Submission(report+1), long) })
 		}
-		synctest.Wait() // all have handed over what they ask for
-		leave(left, store.open)
+		synctest.Wait() // until all have submitted
+		leave(cancel, store.open)
 		all.Wait()
 		stop()
 		<-ended
 		return service.Waiters()
 	}
-	t.Run("callers that leave while their flush is under way leave none behind", func(t *testing.T) {
+	t.Run("callers that leave during their flush leave no waiter", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			if n := leaving(t, 200, func(left context.CancelFunc, open chan struct{}) {
-				left()
+			if n := leaving(t, 200, func(cancel context.CancelFunc, open chan struct{}) {
+				cancel()
 				synctest.Wait()
 				close(open)
 			}); n != 0 {
@@ -66,12 +66,12 @@ func TestService_Waiters(t *testing.T) {
 			}
 		})
 	})
-	t.Run("callers that leave at the moment of their answer leave none behind", func(t *testing.T) {
+	t.Run("callers that leave as they are answered leave no waiter", func(t *testing.T) {
 		for range 50 {
 			synctest.Test(t, func(t *testing.T) {
-				if n := leaving(t, 20, func(left context.CancelFunc, open chan struct{}) {
+				if n := leaving(t, 20, func(cancel context.CancelFunc, open chan struct{}) {
 					go close(open)
-					left()
+					cancel()
 				}); n != 0 {
 					t.Errorf("%d waiters of 20 are left", n)
 				}

@@ -9,61 +9,61 @@ import (
 )
 
 const (
-	// watchInterval is how often a job that somebody watches is read.
+	// watchInterval is how often a watched job is read.
 	watchInterval = 500 * time.Millisecond
-	// watchTimeout bounds one such reading.
+	// watchTimeout bounds one read.
 	watchTimeout = 5 * time.Second
 )
 
-// watches are the jobs that somebody follows: each is read by one goroutine, however many follow it.
+// watches are the watched jobs. One goroutine reads each of them, however many requests watch it.
 type watches struct {
 	mu   sync.Mutex
 	jobs map[revocation.ID]*watch
 }
 
 type watch struct {
-	account   string
-	id        revocation.ID
-	wake      chan struct{} // of capacity 1
-	followers map[*JobWatch]struct{}
+	account  string
+	id       revocation.ID
+	wake     chan struct{} // of capacity 1
+	watchers map[*JobWatch]struct{}
 }
 
-// JobWatch follows a job.
+// JobWatch receives the states of a job.
 type JobWatch struct {
 	all   *watches
 	watch *watch
-	jobs  chan revocation.Job // of capacity 1: who is slow sees the newest alone
+	jobs  chan revocation.Job // of capacity 1: a slow reader receives only the newest state
 }
 
-// Jobs gives the job as it stands, about twice a second and at once when it has ended. It is closed after that,
-// and when the job is no more or the service drains.
+// Jobs returns a channel that receives the job about twice a second, and as soon as it has ended. The channel is closed after
+// that, and when the job does not exist any more or the service drains.
 func (w *JobWatch) Jobs() <-chan revocation.Job { return w.jobs }
 
-// Close ends the watch.
+// Close ends the watch. The channel of Jobs then receives nothing more; it may stay open.
 func (w *JobWatch) Close() {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
-	delete(w.watch.followers, w)
+	delete(w.watch.watchers, w)
 }
 
-// WatchJob follows a job until the watch is closed. The account has been found to have the job.
+// WatchJob watches a job until the watch is closed. The caller must know that the account has the job.
 func (s *Service) WatchJob(account string, id revocation.ID) *JobWatch {
 	ws := s.watches
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.jobs[id]
 	if w == nil {
-		w = &watch{account: account, id: id, wake: make(chan struct{}, 1), followers: make(map[*JobWatch]struct{})}
+		w = &watch{account: account, id: id, wake: make(chan struct{}, 1), watchers: make(map[*JobWatch]struct{})}
 		ws.jobs[id] = w
-		go s.follow(w)
+		go s.poll(w)
 	}
-	f := &JobWatch{all: ws, watch: w, jobs: make(chan revocation.Job, 1)}
-	w.followers[f] = struct{}{}
-	return f
+	jw := &JobWatch{all: ws, watch: w, jobs: make(chan revocation.Job, 1)}
+	w.watchers[jw] = struct{}{}
+	return jw
 }
 
-// follow reads the job for all who follow it, until nobody does or there is nothing more to see.
-func (s *Service) follow(w *watch) {
+// poll reads a job for all its watchers, until there are none, or the job has ended or does not exist any more.
+func (s *Service) poll(w *watch) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
@@ -83,20 +83,20 @@ func (s *Service) follow(w *watch) {
 	}
 }
 
-// publish hands a reading to all who follow; false when that was the last.
+// publish sends what was read to all watchers. It returns false if the job need not be read again.
 func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
-	gone := revocation.ErrorCode(err) == revocation.CodeNotFound && err != nil
+	deleted := revocation.ErrorCode(err) == revocation.CodeNotFound && err != nil
 	ws.mu.Lock()
-	for f := range w.followers {
+	for jw := range w.watchers {
 		if err == nil {
 			select {
-			case <-f.jobs: // an older one
+			case <-jw.jobs: // discard an older state
 			default:
 			}
-			f.jobs <- job
+			jw.jobs <- job
 		}
 	}
-	idle := len(w.followers) == 0
+	idle := len(w.watchers) == 0
 	if idle {
 		delete(ws.jobs, w.id)
 	}
@@ -104,7 +104,7 @@ func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
 	if idle {
 		return false
 	}
-	if gone || err == nil && job.Ended() {
+	if deleted || err == nil && job.Ended() {
 		ws.end(w)
 		return false
 	}
@@ -115,13 +115,13 @@ func (ws *watches) end(w *watch) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	delete(ws.jobs, w.id)
-	for f := range w.followers {
-		close(f.jobs)
+	for jw := range w.watchers {
+		close(jw.jobs)
 	}
-	clear(w.followers)
+	clear(w.watchers)
 }
 
-// refresh has a job that somebody watches read at once.
+// refresh makes a watched job be read at once.
 func (ws *watches) refresh(id revocation.ID) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// World is a store with an account and its invites, and a queue that is a slice: a test takes the tasks by hand, and can
-// lose, double and delay them.
+// World is a store with an account and its invites, and a queue in memory. Tests take the tasks from the queue themselves, so
+// they can lose, repeat and delay them.
 type World struct {
 	T     *testing.T
 	Store *sqlite.Store
@@ -28,17 +28,17 @@ type World struct {
 
 	mu        sync.Mutex
 	away      error
-	Batches   [][]revocation.Ref
+	Batches   [][]revocation.Ref // the tasks of revocations
 	Mails     []revocation.NotificationRef
-	MailTasks []int // how many emails each task had
+	MailTasks []int // the number of emails of each task
 	Published []revocation.ID
-	Arrived   chan struct{}
+	Arrived   chan struct{} // receives a value for each of Batches
 }
 
 var (
 	_ revocation.Queue    = (*World)(nil)
 	_ revocation.Outcomes = (*World)(nil)
-	// Policy retries soon, and three times at most.
+	// Policy makes at most three attempts, with short delays.
 	Policy = revocation.RetryPolicy{Base: 20 * time.Millisecond, Max: 40 * time.Millisecond, MaxAttempts: 3}
 )
 
@@ -111,7 +111,7 @@ func (w *World) Publish(_ context.Context, ids []revocation.ID) error {
 	return w.away
 }
 
-// Take waits for a batch and takes it off the queue.
+// Take waits for a batch, removes it from the queue and returns it.
 func (w *World) Take() []revocation.Ref {
 	w.T.Helper()
 	select {
@@ -126,7 +126,7 @@ func (w *World) Take() []revocation.Ref {
 	return batch
 }
 
-// SetAway makes the queue refuse everything, or take it again.
+// SetAway makes the queue unavailable, or available again.
 func (w *World) SetAway(away bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,6 +160,7 @@ func (w *World) Submission(report int64) revocation.Submission {
 	return revocation.Submission{Account: "acme", ReportID: report, RequestedBy: w.Key}
 }
 
+// Read returns a revocation of the account acme.
 func (w *World) Read(id revocation.ID) revocation.Revocation {
 	w.T.Helper()
 	r, err := w.Store.Revocation(w.T.Context(), "acme", id)
@@ -172,10 +173,10 @@ func (w *World) EnqueueAccountTasks(context.Context, revocation.AccountTask, []s
 	return nil
 }
 
-// Job is a job of the first n invites.
+// Job creates a job of the first n invites and returns it.
 func (w *World) Job(n int, notify bool) revocation.Job {
 	w.T.Helper()
-	seal := revocation.FinalJob{
+	final := revocation.FinalJob{
 		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.Key, Route: revocation.RouteJobs},
 		Notify: notify, Total: n,
 	}
@@ -183,15 +184,15 @@ func (w *World) Job(n int, notify bool) revocation.Job {
 	for i := range items {
 		items[i] = revocation.Item{Row: i + 1, ReportID: int64(i + 1)}
 	}
-	_, err := w.Store.BeginJob(w.T.Context(), seal.NewJob, time.Hour)
+	_, err := w.Store.BeginJob(w.T.Context(), final.NewJob, time.Hour)
 	w.Must(err)
-	w.Must(w.Store.AddItems(w.T.Context(), seal.NewJob, items, time.Hour))
-	job, err := w.Store.FinalizeJob(w.T.Context(), seal)
+	w.Must(w.Store.AddItems(w.T.Context(), final.NewJob, items, time.Hour))
+	job, err := w.Store.FinalizeJob(w.T.Context(), final)
 	w.Must(err)
 	return job
 }
 
-// Spilled is a job of the first n invites, whose items wait by themselves.
+// Spilled creates a job of the first n invites whose items have work items, and returns its id.
 func (w *World) Spilled(n int) revocation.ID {
 	w.T.Helper()
 	job := w.Job(n, false)
@@ -199,7 +200,7 @@ func (w *World) Spilled(n int) revocation.ID {
 	return job.ID
 }
 
-// Faulty fails to carry out what fail says, before anything is written.
+// Faulty is a store whose CarryOut returns the error of Fail, before anything is written.
 type Faulty struct {
 	*sqlite.Store
 	Fail func([]revocation.Ref) error
@@ -210,7 +211,7 @@ func (f Faulty) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchR
 	return revocation.BatchResult{}, nil
 }
 
-// CarryOut fails as Fail says.
+// CarryOut returns the error of Fail if it is not nil.
 func (f Faulty) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if err := f.Fail(refs); err != nil {
 		return revocation.BatchResult{}, err
