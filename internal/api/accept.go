@@ -9,26 +9,27 @@ type mediaRange struct {
 	weight int
 }
 
-// negotiate gives the one of offers that the Accept headers of a request like best (RFC 9110, 12.5.1); of
-// several, the one that is named more exactly, then the one that is named first, then the first. When none is
-// acceptable, or there are no headers, it is the first as well. What cannot be read of a header is passed
-// over, and so are parameters of media types.
+// negotiate returns the offer that the Accept headers of a request prefer (RFC 9110, section 12.5.1). Among offers of
+// equal weight it prefers the most specific match, then the range that is named first, then the earlier offer. It
+// returns the first offer if no offer is acceptable or there are no headers. It ignores parameters of media types and
+// the parts of a header that it cannot parse.
 func negotiate(accept, offers []string) string {
 	ranges := acceptedRanges(accept)
 	best := offers[0]
-	var most, exactest, first int
+	var bestWeight, bestExactness, bestPosition int
 	for _, offer := range offers {
-		weight, exactness, at := weigh(ranges, offer)
-		if weight > most || weight > 0 && weight == most &&
-			(exactness > exactest || exactness == exactest && at < first) {
-			best, most, exactest, first = offer, weight, exactness, at
+		weight, exactness, position := weigh(ranges, offer)
+		if weight > bestWeight || weight > 0 && weight == bestWeight &&
+			(exactness > bestExactness || exactness == bestExactness && position < bestPosition) {
+			best, bestWeight, bestExactness, bestPosition = offer, weight, exactness, position
 		}
 	}
 	return best
 }
 
-// weigh finds the range that names the offer most exactly, which alone counts, and where it stands.
-func weigh(ranges []mediaRange, offer string) (weight, exactness, at int) {
+// weigh returns the weight, the exactness and the index of the range that matches the offer most exactly. The other
+// ranges do not count. The exactness is 0 if no range matches.
+func weigh(ranges []mediaRange, offer string) (weight, exactness, position int) {
 	kind, subtype, _ := strings.Cut(offer, "/")
 	for i, r := range ranges {
 		exact := 0
@@ -41,10 +42,10 @@ func weigh(ranges []mediaRange, offer string) (weight, exactness, at int) {
 			exact = 1
 		}
 		if exact > exactness {
-			weight, exactness, at = r.weight, exact, i
+			weight, exactness, position = r.weight, exact, i
 		}
 	}
-	return weight, exactness, at
+	return weight, exactness, position
 }
 
 func acceptedRanges(accept []string) (ranges []mediaRange) {
@@ -63,7 +64,7 @@ func acceptedRanges(accept []string) (ranges []mediaRange) {
 	return ranges
 }
 
-// weightOf reads q among the parameters of a range; ok is false for one that is no weight.
+// weightOf returns the parameter q of a range in thousandths, by default 1000; ok is false if q is not a weight.
 func weightOf(params string) (thousandths int, ok bool) {
 	for params != "" {
 		var one string
@@ -76,7 +77,7 @@ func weightOf(params string) (thousandths int, ok bool) {
 	return 1000, true
 }
 
-// parseWeight reads 0 to 1 with at most three digits after the point, in thousandths.
+// parseWeight parses a number from 0 to 1 with at most three decimals, and returns it in thousandths.
 func parseWeight(s string) (thousandths int, ok bool) {
 	whole, digits, _ := strings.Cut(s, ".")
 	if whole != "0" && whole != "1" || len(digits) > 3 {

@@ -2,9 +2,8 @@ package api
 
 import "net/http"
 
-// Admin makes the handler for the operators' address: /healthz, /readyz, /metrics and /debug/pprof/. It asks
-// for no key, so that address must not be public. Further pages can be added to the mux; what goes around it is
-// ForOperators.
+// Admin returns the handler for the operators' address: /healthz, /readyz, /metrics and /debug/pprof/. It requires no
+// key, so that address must not be public. The caller may add pages to the mux, and must wrap it in ForOperators.
 func Admin(health *Health, metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

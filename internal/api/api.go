@@ -1,10 +1,11 @@
-// Package api is the service's HTTP API: routes, keys and limits, reading requests, waiting, answers and
-// problems, and the OpenAPI document of it all.
+// Package api implements the service's HTTP API: routes, authentication, limits, requests, responses, problems, and the
+// OpenAPI document that describes them.
 //
-// A route is an operation of that document with a handler. The document's security is what is enforced: the
-// scope that an operation names there is the one that a key must have. Handlers read and write by hand: the order of
-// an answer's members is part of the promise, faults never repeat a value that was sent, and thousands of requests a
-// second come in. The contract tests hold them to the document, which is made of huma's types.
+// A route is an operation of that document with a handler. The package enforces the document's security: the scope that
+// an operation names there is the one that a key must have. Handlers encode and decode JSON by hand, because the order
+// of a response's members is part of the contract, faults never repeat a value that was sent, and the service receives
+// thousands of requests a second. The contract tests compare the handlers with the document, which consists of huma's
+// types.
 package api
 
 import (
@@ -24,54 +25,56 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Options are an API's parts. All are needed, but for those that say what they are without.
+// Options configure an API. A field is required unless its comment documents a default.
 type Options struct {
 	Service *submission.Service
 	Keys    Keys
 	// Health answers /healthz and /readyz.
 	Health *Health
-	// SubmitWait is how long a submission without Prefer waits for its first outcome; 0: not at all.
+	// SubmitWait is how long a submission without Prefer waits for its first outcome. 0 turns waiting off.
 	SubmitWait time.Duration
 	// JobMaxItems is how many items a job can have, 1 to revocation.MaxJobItems.
 	JobMaxItems int
-	// RateLimit is in requests a second and key, at least 1. As many unknown keys are answered for an address.
+	// RateLimit is the number of requests a second that a key may send, at least 1. It is also the number of unknown keys
+	// a second that a client address may send.
 	RateLimit int
 	Log       *slog.Logger
-	// TrustedProxies are the networks whose X-Forwarded-For counts; nil: private ones, loopback and link-local.
+	// TrustedProxies are the networks whose X-Forwarded-For is trusted. Nil stands for the private, loopback and
+	// link-local networks.
 	TrustedProxies []netip.Prefix
-	// Hosts are the host names that are answered to.
+	// Hosts are the host names that the API serves.
 	Hosts Hosts
-	// Metrics is where the request metrics are registered; nil: nowhere.
+	// Metrics registers the request metrics, unless it is nil.
 	Metrics prometheus.Registerer
 }
 
-// How many requests of a kind go on at once, for an account and for the process. All that a process can have together
-// must fit into its memory, 512 MiB, however slowly the answers are read.
+// The largest numbers of concurrent requests of each kind, for an account and for the process. All of a process together
+// must fit into its memory, 512 MiB, however slowly clients read the responses.
 const (
-	// A read is the answer with a page of a list, a megabyte at most.
+	// A read responds with a page of a list, at most a megabyte.
 	accountReads = 16
 	processReads = 64
-	// A stream of a job's results holds a page of them and a piece of the answer, 600 KiB at most.
+	// A stream of a job's results holds a page of them and a part of the response, at most 600 KiB.
 	accountStreams = 16
 	processStreams = 64
-	// A stream of server-sent events takes some tens of KiB, and its job is read twice a second.
+	// A stream of server-sent events takes some tens of KiB. The service reads its job twice a second.
 	accountEvents = 64
 	processEvents = 256
-	// So does a request that waits.
+	// A request that waits takes some tens of KiB too.
 	accountWaits = 256
 	processWaits = 2048
-	// An upload, or the copy of a job's items for a retry, takes 3 MiB at most.
+	// An upload, or the copy of a job's items for a retry, takes at most 3 MiB.
 	accountUploads = 16
 	processUploads = 48
 )
 
-// API is the handler for the public address. Make it with New.
+// API is the handler for the public address. New returns one.
 type API struct {
 	service         *submission.Service
 	keyring         *keyring
 	limits          *limits[revocation.ID]
 	unknownKeyLimit *limits[netip.Prefix]
-	// What goes on at once, of accounts.
+	// These limit the concurrent requests of each account, by its id.
 	reads, streams, events, waits, uploads *slots[string]
 	health                                 *Health
 	hosts                                  Hosts
@@ -84,7 +87,8 @@ type API struct {
 	document *huma.OpenAPI
 }
 
-// New makes an API. Drain the Service before the server that serves it is shut down: its waits end then.
+// New returns an API. The caller must drain the Service before it shuts the server down, because that ends the requests
+// that wait.
 func New(o Options) *API {
 	a := &API{
 		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health, hosts: o.Hosts,
@@ -100,13 +104,13 @@ func New(o Options) *API {
 	}
 	a.echo = echo.New()
 	a.echo.HideBanner, a.echo.HidePort = true, true
-	// A client's address is that of the connection, or, where this is a trusted proxy's, the last in X-Forwarded-For that
-	// is none's. Nothing but the limit of guesses depends on it.
+	// The client's address is that of the connection. If that is a trusted proxy's, it is the last address in
+	// X-Forwarded-For that is not a trusted proxy's. Only the limit of unknown keys depends on it.
 	a.echo.IPExtractor = echo.ExtractIPFromXFFHeader(trust(o.TrustedProxies)...)
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) {
 		(&requestContext{Context: c}).write(problemOf(err))
 	}
-	// What can be fetched can be asked about: every GET has a HEAD.
+	// Every GET route serves HEAD too.
 	a.echo.OnAddRouteHandler = func(_ string, route echo.Route, handle echo.HandlerFunc, layers []echo.MiddlewareFunc) {
 		if route.Method == http.MethodGet {
 			a.echo.HEAD(route.Path, handle, layers...)
@@ -131,10 +135,10 @@ func New(o Options) *API {
 	return a
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP responds to one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHTTP(w, r) }
 
-// echoPath writes a path of the document as echo does.
+// echoPath converts a path of the document to echo's syntax.
 var echoPath = strings.NewReplacer("{", ":", "}", "")
 
 // serve adds an operation and its handler.
@@ -150,8 +154,8 @@ func (a *API) serve(op *huma.Operation, handle func(*requestContext) error) {
 	})
 }
 
-// guard lets in what the operation's security allows, without parameters where it has none. What needs no key is
-// asked by whoever adds parameters of their own, such as monitors that pass by caches, and passes over them.
+// guard returns an error unless the operation's security allows the request. It also refuses parameters if the operation
+// has none. Operations without a key ignore parameters, because monitors add some to avoid caches.
 func (a *API) guard(x *requestContext, op *huma.Operation) error {
 	scope, guarded := scopeOf(op)
 	if !guarded {
@@ -161,12 +165,12 @@ func (a *API) guard(x *requestContext, op *huma.Operation) error {
 		return err
 	}
 	if hasQuery(op) {
-		return nil // the handler takes its own
+		return nil // the handler checks them
 	}
 	return refuseParameters(x.Request().URL.RawQuery)
 }
 
-// hasQuery tells whether an operation has parameters in the query string.
+// hasQuery reports whether an operation has parameters in the query string.
 func hasQuery(op *huma.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" })
 }

@@ -16,7 +16,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// countedKeys are the keys of a database that counts how often it is asked.
+// countedKeys counts the look-ups of keys in the database.
 type countedKeys struct {
 	api.Keys
 	lookups atomic.Int64
@@ -27,8 +27,8 @@ func (k *countedKeys) KeysByHash(ctx context.Context, hashes []revocation.Secret
 	return k.Keys.KeysByHash(ctx, hashes)
 }
 
-// guessed is a world whose limits are so low that a guesser meets them, and never so fast that they refill meanwhile.
-func guessed(t *testing.T) (*world, *countedKeys) {
+// newLimitedWorld returns a world with a rate limit that is low enough for a test to reach.
+func newLimitedWorld(t *testing.T) (*world, *countedKeys) {
 	t.Helper()
 	keys := &countedKeys{}
 	w := newWorld(t, func(o *api.Options, _ *httptest.Server) {
@@ -38,20 +38,20 @@ func guessed(t *testing.T) (*world, *countedKeys) {
 	return w, keys
 }
 
-// at calls from a client's address, as a proxy tells it, with a key.
-func (w *world) at(address, key string) answer {
+// callFrom sends a request with a key from a client's address, which a trusted proxy has forwarded.
+func (w *world) callFrom(address, key string) answer {
 	w.t.Helper()
 	return w.call(http.MethodGet, "/revocations", "", "apiKey", "", "apiKey", key, "X-Forwarded-For", address)
 }
 
-// exhaust guesses until the address may guess no more.
+// exhaust sends unknown keys from an address until it is limited.
 func (w *world) exhaust(address string) (limited answer) {
 	w.t.Helper()
 	for n := 0; limited.status != http.StatusTooManyRequests; n++ {
 		if n == 1000 {
 			w.t.Fatal("guesses are not limited")
 		}
-		if limited = w.at(address, fmt.Sprint("guess", n)); limited.status != http.StatusTooManyRequests {
+		if limited = w.callFrom(address, fmt.Sprint("guess", n)); limited.status != http.StatusTooManyRequests {
 			limited.want(w.t, http.StatusUnauthorized, "unauthorized")
 		}
 	}
@@ -59,8 +59,8 @@ func (w *world) exhaust(address string) (limited answer) {
 }
 
 func TestGuessedKeys(t *testing.T) {
-	t.Run("are limited for each address, and say when to come again", func(t *testing.T) {
-		w, _ := guessed(t)
+	t.Run("are limited for each address, with a time to try again", func(t *testing.T) {
+		w, _ := newLimitedWorld(t)
 		limited := w.exhaust("198.51.100.1")
 		limited.want(t, http.StatusTooManyRequests, "rate_limited")
 		golden(t, "problem_too_many_guesses", limited.body)
@@ -75,62 +75,62 @@ func TestGuessedKeys(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		w.at("198.51.100.2", "guess").want(t, http.StatusUnauthorized, "unauthorized")
+		w.callFrom("198.51.100.2", "guess").want(t, http.StatusUnauthorized, "unauthorized")
 	})
-	t.Run("do not hold up a key that is in use at the same address", func(t *testing.T) {
-		w, _ := guessed(t)
-		w.at("198.51.100.1", otherSecret).want(t, http.StatusOK, "")
+	t.Run("do not limit a key that is in use at the same address", func(t *testing.T) {
+		w, _ := newLimitedWorld(t)
+		w.callFrom("198.51.100.1", otherSecret).want(t, http.StatusOK, "")
 		w.exhaust("198.51.100.1")
-		eventually(t, "admitted", func() bool { // its own limit counts
-			a := w.at("198.51.100.1", otherSecret)
+		eventually(t, "admitted", func() bool { // the key's own limit applies
+			a := w.callFrom("198.51.100.1", otherSecret)
 			if a.status == http.StatusTooManyRequests && a.header.Get("RateLimit-Policy") != `"default";q=4;w=1` {
 				t.Fatalf("limited as a guesser: %v", a.header)
 			}
 			return a.status == http.StatusOK
 		})
 	})
-	t.Run("do not hold up a key that is used for the first time at the same address", func(t *testing.T) {
-		w, _ := guessed(t)
+	t.Run("do not limit a key that is used for the first time at the same address", func(t *testing.T) {
+		w, _ := newLimitedWorld(t)
 		for i := range 20 {
 			w.exhaust("198.51.100.1")
 			key := fmt.Sprint("rescind_fresh_", i)
 			w.addKey("acme", key, time.Time{}, revocation.Scopes...)
-			w.at("198.51.100.1", key).want(t, http.StatusOK, "")
+			w.callFrom("198.51.100.1", key).want(t, http.StatusOK, "")
 		}
 	})
-	t.Run("together have the database answer a few statements", func(t *testing.T) {
-		w, keys := guessed(t)
-		var guessing sync.WaitGroup
+	t.Run("share statements of the database", func(t *testing.T) {
+		w, keys := newLimitedWorld(t)
+		var requests sync.WaitGroup
 		for i := range 500 {
-			guessing.Go(func() { w.at("198.51.100.1", fmt.Sprint("guess", i)) })
+			requests.Go(func() { w.callFrom("198.51.100.1", fmt.Sprint("guess", i)) })
 		}
-		guessing.Wait()
+		requests.Wait()
 		if n := keys.lookups.Load(); n < 1 || n >= 500 {
-			t.Errorf("%d statements for 500 guesses at once", n)
+			t.Errorf("%d statements for 500 concurrent guesses", n)
 		}
 	})
-	t.Run("valid keys use up nothing, whatever their number", func(t *testing.T) {
-		w, _ := guessed(t)
+	t.Run("valid keys do not count as guesses", func(t *testing.T) {
+		w, _ := newLimitedWorld(t)
 		for i := range 50 {
 			key := fmt.Sprint("rescind_of_many_", i)
 			w.addKey("acme", key, time.Time{}, revocation.Scopes...)
-			w.at("198.51.100.1", key).want(t, http.StatusOK, "")
+			w.callFrom("198.51.100.1", key).want(t, http.StatusOK, "")
 		}
 	})
-	t.Run("requests without a key are told what they lack", func(t *testing.T) {
-		w, keys := guessed(t)
+	t.Run("requests without a key need no look-up", func(t *testing.T) {
+		w, keys := newLimitedWorld(t)
 		for range 50 {
-			w.at("198.51.100.1", "").want(t, http.StatusUnauthorized, "unauthorized")
+			w.callFrom("198.51.100.1", "").want(t, http.StatusUnauthorized, "unauthorized")
 		}
 		if n := keys.lookups.Load(); n != 0 {
 			t.Errorf("%d look-ups", n)
 		}
 	})
-	t.Run("while the database is away it is that which is told", func(t *testing.T) {
-		w, _ := guessed(t)
+	t.Run("are unavailable while the database is unavailable", func(t *testing.T) {
+		w, _ := newLimitedWorld(t)
 		w.faults.keys.Store(&revocation.Error{Code: revocation.CodeConnectionLost})
 		for i := range 50 {
-			w.at("198.51.100.1", fmt.Sprint("guess", i)).want(t, http.StatusServiceUnavailable, "unavailable")
+			w.callFrom("198.51.100.1", fmt.Sprint("guess", i)).want(t, http.StatusServiceUnavailable, "unavailable")
 		}
 	})
 }
@@ -148,12 +148,12 @@ func TestGuessedKeys_addresses(t *testing.T) {
 		"a mapped address, and the same as IPv4": {"::ffff:198.51.100.1", "198.51.100.1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, _ := guessed(t)
+			w, _ := newLimitedWorld(t)
 			w.exhaust(c.first)
-			// Once more of the first, so that nothing has come back when the second is asked for.
+			// Exhaust the first address again, so that its limit has not refilled when the second address is checked.
 			together := false
 			eventually(t, "both are asked for at one time", func() bool {
-				before, second, after := w.at(c.first, "guess"), w.at(c.second, "guess"), w.at(c.first, "guess")
+				before, second, after := w.callFrom(c.first, "guess"), w.callFrom(c.second, "guess"), w.callFrom(c.first, "guess")
 				together = second.status == http.StatusTooManyRequests
 				return before.status == http.StatusTooManyRequests && after.status == http.StatusTooManyRequests
 			})

@@ -15,9 +15,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// databaseAway is what a database that is away says.
+// databaseAway is the error of a store whose database is unavailable.
 var databaseAway = &revocation.Error{Code: revocation.CodeConnectionLost}
 
+// into decodes the body.
 func (a answer) into(t *testing.T, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), v); err != nil {
@@ -25,26 +26,26 @@ func (a answer) into(t *testing.T, v any) {
 	}
 }
 
-// wall is a world in which acme has something of everything, none of it carried out, and other looks for it.
-type wall struct {
+// tenantsWorld is a world in which acme has resources of every kind that are not final, and other tries to reach them.
+type tenantsWorld struct {
 	*world
-	// things are acme's ids, by the segment of the path before them.
-	things map[string][]string
-	// own is one of other's ids of the same kinds.
-	own map[string]string
-	// inQuery are acme's ids that parameters of queries name.
-	inQuery map[string]string
+	// acmeIDs are ids of acme's resources, by the path segment before them.
+	acmeIDs map[string][]string
+	// otherIDs has an id of other for kinds of resources.
+	otherIDs map[string]string
+	// acmeQuery has a value of acme's for each query parameter that names a resource.
+	acmeQuery map[string]string
 }
 
-// The parameters that name nothing of an account.
-var nameless = []string{
+// namelessParameters are the parameters that do not name a resource of an account.
+var namelessParameters = []string{
 	"query status", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
 	"header Prefer", "header If-None-Match", "header Content-Encoding",
 }
 
 const usedKey = "a-key-that-acme-has-used"
 
-func newWall(t *testing.T) *wall {
+func newTenantsWorld(t *testing.T) *tenantsWorld {
 	t.Helper()
 	w := newWorld(t)
 	failed := w.failedJob(318, 319)
@@ -55,16 +56,16 @@ func newWall(t *testing.T) *wall {
 	w.must(err)
 	t.Cleanup(func() { upload.Abandon(context.WithoutCancel(t.Context())) })
 	item := failed.ID.Item(1).String()
-	return &wall{
-		world:   w,
-		things:  map[string][]string{"revocations": {single, item}, "jobs": {queued, failed.ID.String()}},
-		own:     map[string]string{"jobs": w.jobOf("other", items(9000)...).ID.String()},
-		inQuery: map[string]string{"report_id": "318", "job_id": failed.ID.String()},
+	return &tenantsWorld{
+		world:     w,
+		acmeIDs:   map[string][]string{"revocations": {single, item}, "jobs": {queued, failed.ID.String()}},
+		otherIDs:  map[string]string{"jobs": w.jobOf("other", items(9000)...).ID.String()},
+		acmeQuery: map[string]string{"report_id": "318", "job_id": failed.ID.String()},
 	}
 }
 
-// attack asks as other. An answer that waits for something of acme's would never come.
-func (w *wall) attack(method, path string, headers ...string) answer {
+// attack sends a request as other. It fails if the response waits for a resource of acme.
+func (w *tenantsWorld) attack(method, path string, headers ...string) answer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
@@ -78,25 +79,26 @@ func (w *wall) attack(method, path string, headers ...string) answer {
 	return w.send(r)
 }
 
-// same fails the test unless two answers are one, but for the headers that no two answers share.
-func same(t *testing.T, theirs, nobodys answer) {
+// requireSame fails the test unless the answers about a foreign and an unknown resource are equal, except for the headers
+// that differ between any two answers.
+func requireSame(t *testing.T, foreign, unknown answer) {
 	t.Helper()
-	for _, a := range []answer{theirs, nobodys} {
+	for _, a := range []answer{foreign, unknown} {
 		maps.DeleteFunc(a.header, func(name string, _ []string) bool {
 			return name == "Date" || name == "X-Request-Id" || strings.HasPrefix(name, "Ratelimit") || strings.HasPrefix(name, "RateLimit")
 		})
 	}
-	if diff := cmp.Diff(nobodys.header, theirs.header); diff != "" || theirs.status != nobodys.status || theirs.body != nobodys.body {
-		t.Errorf("%d %s, of what nobody has %d %s; headers %s", theirs.status, theirs.body, nobodys.status, nobodys.body, diff)
+	if diff := cmp.Diff(unknown.header, foreign.header); diff != "" || foreign.status != unknown.status || foreign.body != unknown.body {
+		t.Errorf("foreign: %d %s, unknown: %d %s, headers (-unknown +foreign):\n%s", foreign.status, foreign.body, unknown.status, unknown.body, diff)
 	}
 }
 
-// TestTenantWall has an account name another's ids wherever an operation of the document takes one.
+// TestTenantWall sends another account's ids in every parameter and body that can name a resource.
 func TestTenantWall(t *testing.T) {
-	w := newWall(t)
+	w := newTenantsWorld(t)
 	state := func() (all []string) {
-		for _, kind := range slices.Sorted(maps.Keys(w.things)) {
-			for _, id := range w.things[kind] {
+		for _, kind := range slices.Sorted(maps.Keys(w.acmeIDs)) {
+			for _, id := range w.acmeIDs[kind] {
 				a := w.call(http.MethodGet, "/"+kind+"/"+id, "")
 				a.want(t, http.StatusOK, "")
 				all = append(all, a.body)
@@ -112,16 +114,16 @@ func TestTenantWall(t *testing.T) {
 		t.Run(op.String(), func(t *testing.T) {
 			for _, p := range op.Parameters {
 				switch {
-				case slices.Contains(nameless, p.In+" "+p.Name):
+				case slices.Contains(namelessParameters, p.In+" "+p.Name):
 				case p.In == "path":
 					w.attackPath(t, op)
 				case p.In == "query" && p.Name == "cursor":
 					w.attackCursor(t, op)
-				case p.In == "query" && w.inQuery[p.Name] != "":
+				case p.In == "query" && w.acmeQuery[p.Name] != "":
 					w.attackQuery(t, op, p.Name)
-				case p.In == "header" && p.Name == "Idempotency-Key": // with the bodies, below
+				case p.In == "header" && p.Name == "Idempotency-Key": // attackBody sends it
 				default:
-					t.Errorf("this test has nothing of another account for the parameter %s in %s", p.Name, p.In)
+					t.Errorf("this test has no value of another account for the parameter %s in %s", p.Name, p.In)
 				}
 			}
 			if _, known := bodies[op.path]; op.RequestBody != nil && !known {
@@ -129,29 +131,29 @@ func TestTenantWall(t *testing.T) {
 			}
 		})
 	}
-	t.Run("nothing has become of it", func(t *testing.T) {
+	t.Run("changes nothing", func(t *testing.T) {
 		if diff := cmp.Diff(before, state()); diff != "" {
 			t.Errorf("(-before +after):\n%s", diff)
 		}
 	})
 	w.queue.release()
 	for path := range bodies {
-		t.Run("invites named to "+path, func(t *testing.T) { w.attackBody(t, path) })
+		t.Run("invites in the body of "+path, func(t *testing.T) { w.attackBody(t, path) })
 	}
 }
 
-// attackPath names what acme has in the path, with all that can make a difference to an answer.
-func (w *wall) attackPath(t *testing.T, op operation) {
+// attackPath sends acme's ids in the path, with all headers that may change the response.
+func (w *tenantsWorld) attackPath(t *testing.T, op operation) {
 	before, _, _ := strings.Cut(op.path, "/{")
-	things := w.things[before[strings.LastIndex(before, "/")+1:]]
-	if len(things) == 0 {
+	ids := w.acmeIDs[before[strings.LastIndex(before, "/")+1:]]
+	if len(ids) == 0 {
 		t.Errorf("this test has no id of another account for %s", op.path)
 	}
 	methods := []string{op.method}
 	if op.method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	for _, id := range things {
+	for _, id := range ids {
 		for _, method := range methods {
 			for _, headers := range [][]string{
 				nil,
@@ -160,56 +162,57 @@ func (w *wall) attackPath(t *testing.T, op operation) {
 				{"Accept", "application/x-ndjson"},
 				{"Idempotency-Key", usedKey},
 			} {
-				theirs := w.attack(method, op.at(id), headers...)
-				if theirs.status != http.StatusNotFound {
-					t.Errorf("%s %s: %d %s", method, headers, theirs.status, theirs.body)
+				foreign := w.attack(method, op.at(id), headers...)
+				if foreign.status != http.StatusNotFound {
+					t.Errorf("%s %s: %d %s", method, headers, foreign.status, foreign.body)
 				}
-				same(t, theirs, w.attack(method, op.at(newID().String()), headers...))
+				requireSame(t, foreign, w.attack(method, op.at(newID().String()), headers...))
 			}
 		}
 	}
 }
 
-func (w *wall) attackQuery(t *testing.T, op operation, parameter string) {
-	nobodys := map[string]string{"report_id": "4711", "job_id": newID().String()}[parameter]
-	path := op.at(w.own["jobs"]) + "?" + parameter + "="
-	theirs := w.attack(http.MethodGet, path+w.inQuery[parameter])
-	if theirs.status != http.StatusOK {
-		t.Errorf("%s: %d %s", parameter, theirs.status, theirs.body)
+func (w *tenantsWorld) attackQuery(t *testing.T, op operation, parameter string) {
+	unknown := map[string]string{"report_id": "4711", "job_id": newID().String()}[parameter]
+	path := op.at(w.otherIDs["jobs"]) + "?" + parameter + "="
+	foreign := w.attack(http.MethodGet, path+w.acmeQuery[parameter])
+	if foreign.status != http.StatusOK {
+		t.Errorf("%s: %d %s", parameter, foreign.status, foreign.body)
 	}
-	same(t, theirs, w.attack(http.MethodGet, path+nobodys))
+	requireSame(t, foreign, w.attack(http.MethodGet, path+unknown))
 }
 
-// attackCursor goes on in another account's list. A cursor may be refused; it must not show what stood there.
-func (w *wall) attackCursor(t *testing.T, op operation) {
+// attackCursor sends a cursor of another account's list. The service may refuse it, but must not return acme's ids.
+func (w *tenantsWorld) attackCursor(t *testing.T, op operation) {
 	var page struct {
 		Next *string `json:"next_cursor"`
 	}
-	acmes := w.call(http.MethodGet, op.at(w.things["jobs"][0])+"?limit=1", "")
-	acmes.into(t, &page)
+	first := w.call(http.MethodGet, op.at(w.acmeIDs["jobs"][0])+"?limit=1", "")
+	first.into(t, &page)
 	if page.Next == nil {
-		t.Fatalf("this test has no cursor of another account: %s", acmes.body)
+		t.Fatalf("this test has no cursor of another account: %s", first.body)
 	}
-	theirs := w.attack(http.MethodGet, op.at(w.own["jobs"])+"?cursor="+*page.Next)
-	if theirs.status != http.StatusOK && theirs.status != http.StatusUnprocessableEntity {
-		t.Errorf("%d %s", theirs.status, theirs.body)
+	foreign := w.attack(http.MethodGet, op.at(w.otherIDs["jobs"])+"?cursor="+*page.Next)
+	if foreign.status != http.StatusOK && foreign.status != http.StatusUnprocessableEntity {
+		t.Errorf("%d %s", foreign.status, foreign.body)
 	}
-	for _, id := range slices.Concat(w.things["jobs"], w.things["revocations"]) {
-		if strings.Contains(theirs.body, id) {
-			t.Errorf("it shows another account's: %s", theirs.body)
+	for _, id := range slices.Concat(w.acmeIDs["jobs"], w.acmeIDs["revocations"]) {
+		if strings.Contains(foreign.body, id) {
+			t.Errorf("the response has ids of another account: %s", foreign.body)
 		}
 	}
 }
 
-// bodies name an invite.
+// bodies holds, for each path, a body that names an invite.
 var bodies = map[string]func(reportID string) string{
 	"/assessments/invite/revoke": func(id string) string { return `{"report_id":` + id + `}` },
 	"/jobs":                      func(id string) string { return `{"report_ids":[` + id + `]}` },
 }
 
-// attackBody names an invite of acme's and one that nobody has, also under an Idempotency-Key that acme has used.
-func (w *wall) attackBody(t *testing.T, path string) {
-	const acmes, nobodys = "323", "4711"
+// attackBody sends an invite of acme and an unknown one, also with an Idempotency-Key that acme has used, and compares
+// the outcomes.
+func (w *tenantsWorld) attackBody(t *testing.T, path string) {
+	const foreign, unknown = "323", "4711"
 	outcome := func(report, key string) string {
 		a := w.call(http.MethodPost, path, bodies[path](report), "apiKey", "", "apiKey", otherSecret, "Idempotency-Key", key)
 		text := a.body
@@ -220,14 +223,14 @@ func (w *wall) attackBody(t *testing.T, path string) {
 		}
 		return strings.ReplaceAll(anyTime.ReplaceAllString(anyID.ReplaceAllString(text, "ID"), "TIME"), report, "REPORT")
 	}
-	want := outcome(nobodys, "fresh")
+	want := outcome(unknown, "new key")
 	if !strings.Contains(want, "not_found") && !strings.Contains(want, "NOT_FOUND") {
 		t.Fatal(want)
 	}
-	if diff := cmp.Diff(want, outcome(acmes, "fresh too")); diff != "" {
-		t.Errorf("(-nobody's +another account's):\n%s", diff)
+	if diff := cmp.Diff(want, outcome(foreign, "another new key")); diff != "" {
+		t.Errorf("(-unknown +another account's):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, outcome(nobodys, usedKey)); diff != "" {
+	if diff := cmp.Diff(want, outcome(unknown, usedKey)); diff != "" {
 		t.Errorf("the key of another account (-unused +used):\n%s", diff)
 	}
 }

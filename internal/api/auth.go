@@ -20,28 +20,30 @@ type Keys interface {
 }
 
 const (
-	// keyFreshness is how old a cached key may be: a revocation counts within 5 s, a slow lookup included.
+	// keyFreshness is how old a cached key may be. The revocation of a key takes effect within 5 s, even if the look-up is
+	// slow.
 	keyFreshness = 3 * time.Second
-	// keyLookup bounds a look-up and the wait for it. It has no caller's context, since several callers may wait for it.
+	// keyLookup bounds a look-up and the wait for it. A look-up does not use a request's context, because several requests
+	// may wait for it.
 	keyLookup = 2 * time.Second
-	// maxUnknown bounds how many keys that are not known here wait for a look-up; some 500 bytes each.
+	// maxUnknown bounds how many keys that are not in the cache wait for a look-up. Each takes some 500 bytes.
 	maxUnknown = 4096
-	// maxCachedKeys bounds the cache; some 300 bytes each.
+	// maxCachedKeys bounds the cache. Each key takes some 300 bytes.
 	maxCachedKeys = 10_000
-	// maxSecret bounds what is worth hashing; our secrets have 51 characters.
+	// maxSecret is the length of the longest secret that is hashed. Real secrets have 51 characters.
 	maxSecret = 256
 )
 
-// lookups has one statement look up the keys of all requests that wait, however many of them are guesses: a key that
-// exists is always found with the next statement, and the database has two of them to answer at most.
-var lookups = batch.Options{MaxSize: 1024, MaxRunning: 2, MaxWait: 100 * time.Millisecond}
+// lookupOptions let one statement look up the keys of all requests that wait, also if many of them are guesses. The next
+// statement finds every key that exists, and the database runs at most two of them at once.
+var lookupOptions = batch.Options{MaxSize: 1024, MaxRunning: 2, MaxWait: 100 * time.Millisecond}
 
-// keyring knows the API keys that were used lately. Unknown ones are not kept, so that nobody can fill it.
+// keyring caches the API keys that were used lately. It does not cache unknown keys, so guesses cannot fill it.
 type keyring struct {
 	keys    Keys
 	calls   singleflight.Group
 	batches *batch.Batcher[*lookup]
-	unknown atomic.Int64 // that wait for a look-up
+	unknown atomic.Int64 // keys that are not cached and wait for a look-up
 
 	mu    sync.RWMutex
 	known map[revocation.SecretHash]knownKey
@@ -49,11 +51,11 @@ type keyring struct {
 
 type knownKey struct {
 	key *revocation.APIKey
-	// asOf is when the lookup began: the database may have changed ever since.
+	// asOf is when the look-up began. The database may have changed since then.
 	asOf time.Time
 }
 
-// lookup is a key that is looked up. key and err may be read once done is closed.
+// lookup is one look-up of a key. key and err may be read once done is closed.
 type lookup struct {
 	hash revocation.SecretHash
 	key  *revocation.APIKey
@@ -63,11 +65,11 @@ type lookup struct {
 
 func newKeyring(keys Keys) *keyring {
 	k := &keyring{keys: keys, known: make(map[revocation.SecretHash]knownKey)}
-	k.batches = batch.New(lookups, k.lookUp)
+	k.batches = batch.New(lookupOptions, k.lookUpBatch)
 	return k
 }
 
-// knows tells whether the key was found lately. It may have been revoked since.
+// knows reports whether the key is cached. It may have been revoked since.
 func (k *keyring) knows(hash revocation.SecretHash) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -75,18 +77,18 @@ func (k *keyring) knows(hash revocation.SecretHash) bool {
 	return ok
 }
 
-// find gives the key of the secret with the hash, or nil when it opens nothing now: unknown, revoked and expired
-// keys look the same. An error means that this cannot be told.
+// find returns the valid key with the hash. It returns nil if the key is unknown, revoked or expired. It returns an error
+// if the database did not answer.
 //
-// How long a look-up takes tells nothing of use: it depends on the hash, and whoever guesses secrets cannot choose
-// their hashes.
+// The time of a look-up does not help an attacker: it depends on the hash, and a guesser of secrets cannot choose their
+// hashes.
 func (k *keyring) find(hash revocation.SecretHash) (*revocation.APIKey, error) {
 	now := time.Now()
 	k.mu.RLock()
 	entry, ok := k.known[hash]
 	k.mu.RUnlock()
 	if !ok || now.Sub(entry.asOf) > keyFreshness {
-		key, err := k.look(hash)
+		key, err := k.lookUp(hash)
 		if err != nil || key == nil {
 			return nil, err
 		}
@@ -98,8 +100,8 @@ func (k *keyring) find(hash revocation.SecretHash) (*revocation.APIKey, error) {
 	return entry.key, nil
 }
 
-// look asks the database, once for all who ask at the moment. It returns nil for an unknown key.
-func (k *keyring) look(hash revocation.SecretHash) (*revocation.APIKey, error) {
+// lookUp returns the key from the database, or nil if it is unknown. Concurrent calls for one hash share a look-up.
+func (k *keyring) lookUp(hash revocation.SecretHash) (*revocation.APIKey, error) {
 	found, err, _ := k.calls.Do(string(hash[:]), func() (any, error) {
 		if !k.knows(hash) {
 			defer k.unknown.Add(-1)
@@ -109,12 +111,12 @@ func (k *keyring) look(hash revocation.SecretHash) (*revocation.APIKey, error) {
 		}
 		l := &lookup{hash: hash, done: make(chan struct{})}
 		k.batches.Add(l)
-		late := time.NewTimer(keyLookup)
-		defer late.Stop()
+		timeout := time.NewTimer(keyLookup)
+		defer timeout.Stop()
 		select {
 		case <-l.done:
 			return l.key, l.err
-		case <-late.C:
+		case <-timeout.C:
 			return nil, &revocation.Error{Code: revocation.CodeUnavailable, Detail: "A key could not be looked up in time."}
 		}
 	})
@@ -124,8 +126,8 @@ func (k *keyring) look(hash revocation.SecretHash) (*revocation.APIKey, error) {
 	return found.(*revocation.APIKey), nil
 }
 
-// lookUp answers a batch of look-ups by one statement.
-func (k *keyring) lookUp(batch []*lookup) {
+// lookUpBatch answers a batch of look-ups with one statement.
+func (k *keyring) lookUpBatch(batch []*lookup) {
 	ctx, cancel := context.WithTimeout(context.Background(), keyLookup)
 	defer cancel()
 	hashes := make([]revocation.SecretHash, len(batch))
@@ -161,7 +163,7 @@ func (k *keyring) keep(hash revocation.SecretHash, entry knownKey) {
 		if len(k.known) < maxCachedKeys {
 			break
 		}
-		delete(k.known, other) // whichever comes first: a key in use is back with its next request
+		delete(k.known, other) // any of them: the next request with that key adds it again
 	}
 	k.known[hash] = entry
 }

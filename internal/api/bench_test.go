@@ -36,16 +36,16 @@ func BenchmarkAppendRevocation(b *testing.B) {
 	}
 }
 
-// instantStore answers at once, so that what is left is the API's own work and the group commit's.
+// instantStore returns at once, so that the benchmark measures only the API and the batching of submissions.
 type instantStore struct {
 	revocation.ReadStore
 	revocation.JobStore
 }
 
-func (instantStore) Submit(_ context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
-	accepted := make([]revocation.Accepted, len(flush))
-	for i := range flush {
-		accepted[i] = revocation.Accepted{ID: flush[i].ID, Created: true}
+func (instantStore) Submit(_ context.Context, batch []revocation.Submission) ([]revocation.Accepted, error) {
+	accepted := make([]revocation.Accepted, len(batch))
+	for i := range batch {
+		accepted[i] = revocation.Accepted{ID: batch[i].ID, Created: true}
 	}
 	return accepted, nil
 }
@@ -62,7 +62,7 @@ func (instantQueue) EnqueueAccountTasks(context.Context, revocation.AccountTask,
 }
 func (instantQueue) Ready(context.Context) error { return nil }
 
-// discarded is an answer that goes nowhere, so that a benchmark counts the handler's allocations alone.
+// discarded is a ResponseWriter that discards the body, so that a benchmark counts only the handler's allocations.
 type discarded struct {
 	header http.Header
 	status int

@@ -8,62 +8,63 @@ import (
 	"rescind/internal/revocation"
 )
 
-// slots bounds how many of one kind of request go on at once: for each of those who are told apart, such as accounts,
-// and for the whole process. It is safe for concurrent use.
-type slots[Who comparable] struct {
-	each, all int
-	// name is the kind in the plural. It is the policy's name in the RateLimit fields, and stands in problems.
+// slots limits how many requests of one kind run at once, for each key, such as an account, and for the whole process. It
+// is safe for concurrent use.
+type slots[K comparable] struct {
+	perKey, perProcess int
+	// name names the kind in the plural. It is the policy's name in the RateLimit fields, and appears in problems.
 	name string
 
 	mu    sync.Mutex
-	taken map[Who]int // without those who have none
+	taken map[K]int // has no zeros
 	total int
 }
 
-// newSlots makes slots of which each can have some, and the process all; both are at least 1.
-func newSlots[Who comparable](name string, each, all int) *slots[Who] {
-	return &slots[Who]{each: each, all: all, name: name, taken: make(map[Who]int)}
+// newSlots returns slots for perKey requests of each key and perProcess requests in total. Both must be at least 1.
+func newSlots[K comparable](name string, perKey, perProcess int) *slots[K] {
+	return &slots[K]{perKey: perKey, perProcess: perProcess, name: name, taken: make(map[K]int)}
 }
 
-// acquire takes a slot for who. The caller must call leave once, when the request has ended. When there is no slot,
-// leave is nil and full says why: rate_limited when who has as many as it can have, unavailable when the process has.
-func (s *slots[Who]) acquire(who Who) (leave func(), full *problem) {
+// acquire takes a slot for key. The caller must call release once, when the request has ended. If there is no free slot,
+// release is nil and refused is a problem: rate_limited if the key has no free slot, unavailable if only the process has
+// none.
+func (s *slots[K]) acquire(key K) (release func(), refused *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.taken[who] >= s.each:
+	case s.taken[key] >= s.perKey:
 		return nil, s.refuse()
-	case s.total >= s.all:
+	case s.total >= s.perProcess:
 		return nil, newProblem(revocation.CodeUnavailable).
-			withDetail("The service has as many " + s.name + " under way as it can have. Nothing was accepted.")
+			withDetail("The service cannot run more " + s.name + " at once. Nothing was accepted.")
 	}
-	s.taken[who]++
+	s.taken[key]++
 	s.total++
-	return func() { s.release(who) }, nil
+	return func() { s.release(key) }, nil
 }
 
-func (s *slots[Who]) release(who Who) {
+func (s *slots[K]) release(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
-	if s.taken[who]--; s.taken[who] == 0 {
-		delete(s.taken, who)
+	if s.taken[key]--; s.taken[key] == 0 {
+		delete(s.taken, key)
 	}
 }
 
-// within has a handler run in a slot of the caller's account.
+// within returns a handler that runs handle in a slot of the caller's account.
 func within(s *slots[string], handle func(*requestContext) error) func(*requestContext) error {
 	return func(x *requestContext) error {
-		leave, full := s.acquire(x.key.Account)
-		if full != nil {
-			return full
+		release, refused := s.acquire(x.key.Account)
+		if refused != nil {
+			return refused
 		}
-		defer leave()
+		defer release()
 		return handle(x)
 	}
 }
 
-// waiting has a handler run in a slot of the caller's account when the request prefers to wait.
+// waiting returns a handler that runs handle in a slot of the caller's account if the request asks to wait.
 func (a *API) waiting(handle func(*requestContext) error) func(*requestContext) error {
 	inSlot := within(a.waits, handle)
 	return func(x *requestContext) error {
@@ -74,15 +75,15 @@ func (a *API) waiting(handle func(*requestContext) error) func(*requestContext) 
 	}
 }
 
-// slotRetry is after how many seconds somebody who has no slot may ask again.
+// slotRetry is the Retry-After of a request that got no slot, in seconds.
 const slotRetry = 1
 
-// refuse tells of this limit in the RateLimit fields, in place of the one for requests a second.
-func (s *slots[Who]) refuse() *problem {
+// refuse returns the problem rate_limited. Its RateLimit fields describe this limit and not the one for requests a second.
+func (s *slots[K]) refuse() *problem {
 	p := newProblem(codeRateLimited).
-		withDetail("As many " + s.name + " are under way as there can be at once for this API key's account.")
+		withDetail("The API key's account cannot run more " + s.name + " at once.")
 	p.retryAfter = slotRetry
-	limit, wait := strconv.Itoa(s.each), strconv.Itoa(slotRetry)
+	limit, wait := strconv.Itoa(s.perKey), strconv.Itoa(slotRetry)
 	p.header = http.Header{
 		"RateLimit-Policy":    {`"` + s.name + `";q=` + limit + `;qu="concurrent-requests"`},
 		"RateLimit":           {`"` + s.name + `";r=0;t=` + wait},

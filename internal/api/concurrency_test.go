@@ -10,8 +10,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// TestSlots_ofAnAccount has an account begin requests of a kind that do not end, until one is refused. Another account's
-// are answered meanwhile, and the account's own again when they have ended.
+// TestSlots_ofAnAccount starts requests of one account and one kind that do not end, until one is refused. The service
+// must still serve another account, and must serve the account again when the requests have ended.
 func TestSlots_ofAnAccount(t *testing.T) {
 	w := newWorld(t)
 	w.queue.hold()
@@ -20,7 +20,7 @@ func TestSlots_ofAnAccount(t *testing.T) {
 	for _, kind := range []struct {
 		name, path string
 		header     []string
-		// blocks has results wait; other requests do by themselves.
+		// blocks reports whether the test must block the store to keep the request running.
 		blocks bool
 	}{
 		{name: "reads", path: path + "/results", blocks: true},
@@ -29,18 +29,18 @@ func TestSlots_ofAnAccount(t *testing.T) {
 		{name: "waits", path: path, header: []string{"Prefer", "wait=30"}},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			ctx, leave := context.WithCancel(t.Context())
-			defer leave()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			if kind.blocks {
 				w.faults.beforeResults.Store(new(func(revocation.ResultFilter) { <-ctx.Done() }))
 				defer w.faults.beforeResults.Store(nil)
 			}
 			refused := make(chan *http.Response, 1)
-			var asking sync.WaitGroup
-			begun := 0
-			ask := func() {
-				begun++
-				asking.Go(func() {
+			var requests sync.WaitGroup
+			started := 0
+			start := func() {
+				started++
+				requests.Go(func() {
 					r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+kind.path, nil)
 					if err != nil {
 						t.Error(err)
@@ -52,7 +52,7 @@ func TestSlots_ofAnAccount(t *testing.T) {
 					}
 					response, err := w.server.Client().Do(r)
 					if err != nil {
-						return // it was left
+						return // the context was cancelled
 					}
 					if response.StatusCode == http.StatusTooManyRequests {
 						select {
@@ -65,8 +65,8 @@ func TestSlots_ofAnAccount(t *testing.T) {
 				})
 			}
 			var refusal *http.Response
-			for refusal == nil && begun < 1000 {
-				ask()
+			for refusal == nil && started < 1000 {
+				start()
 				select {
 				case refusal = <-refused:
 				default:
@@ -76,7 +76,7 @@ func TestSlots_ofAnAccount(t *testing.T) {
 				select {
 				case refusal = <-refused:
 				case <-time.After(time.Minute):
-					t.Fatalf("none of %d was refused", begun)
+					t.Fatalf("all %d requests were admitted", started)
 				}
 			}
 			h := refusal.Header
@@ -85,9 +85,9 @@ func TestSlots_ofAnAccount(t *testing.T) {
 			}
 			w.call(http.MethodGet, "/revocations", "", "apiKey", "", "apiKey", otherSecret).want(t, http.StatusOK, "")
 			w.submit(`{"report_id":318}`, "Prefer", "wait=1").want(t, http.StatusAccepted, "")
-			leave()
-			asking.Wait()
-			eventually(t, "there is room again", func() bool {
+			cancel()
+			requests.Wait()
+			eventually(t, "a request is admitted again", func() bool {
 				a := w.call(http.MethodHead, kind.path, "", kind.header[:min(len(kind.header), 2)]...)
 				return kind.name == "waits" || a.status == http.StatusOK
 			})

@@ -12,12 +12,12 @@ import (
 	"rescind/internal/revocation"
 )
 
-// The cases of the document's examples that are no refusals.
+// The functions below produce the document's examples of successful responses.
 
-// unused gives a report_id that no case has had.
+// unused returns a report_id that no earlier case has used.
 func (f *contractWorld) unused() int64 { return 320 + f.used.Add(1) }
 
-// outcome has a revocation end as named, by submitting it or polling it.
+// outcome returns the answer to submitting or polling a revocation with the named status.
 func (f *contractWorld) outcome(t *testing.T, op *contractOperation, name string) answer {
 	t.Helper()
 	f.queue.release()
@@ -44,7 +44,7 @@ func (f *contractWorld) outcome(t *testing.T, op *contractOperation, name string
 	return a
 }
 
-// revoked is the report_id of an invite that was revoked once.
+// revoked revokes an invite and returns its report_id.
 func (f *contractWorld) revoked(t *testing.T) string {
 	t.Helper()
 	f.queue.release()
@@ -53,8 +53,8 @@ func (f *contractWorld) revoked(t *testing.T) string {
 	return id
 }
 
-// partly is a job that runs and will not end before the queue is released.
-func (f *contractWorld) partly(t *testing.T) string {
+// runningJob returns the id of a job that is RUNNING until the queue is released.
+func (f *contractWorld) runningJob(t *testing.T) string {
 	t.Helper()
 	f.queue.hold()
 	id := f.job(f.manyItems(revocation.ChunkSize + 1)...).ID.String()
@@ -79,10 +79,10 @@ func (f *contractWorld) exampleResults(t *testing.T) string {
 	return job.ID.String()
 }
 
-// followed is a job's events from its first to its last, without those in between.
-func (f *contractWorld) followed(t *testing.T) answer {
+// firstAndLastEvent returns a stream of a job's events, reduced to its first and its last event.
+func (f *contractWorld) firstAndLastEvent(t *testing.T) answer {
 	t.Helper()
-	s := f.open("/jobs/" + f.partly(t) + "/events")
+	s := f.open("/jobs/" + f.runningJob(t) + "/events")
 	next := events(t, s.body)
 	first, _ := next()
 	f.queue.release()
@@ -97,12 +97,12 @@ func (f *contractWorld) followed(t *testing.T) answer {
 	return answer{s.status, s.header, body}
 }
 
-// without asks a service of which a part is away whether it is ready.
-func (f *contractWorld) without(away string, op *contractOperation) answer {
+// readinessWithout returns the readiness of a service with an unavailable part.
+func (f *contractWorld) readinessWithout(part string, op *contractOperation) answer {
 	var checks []api.Check
 	for _, name := range []string{"database", "redis"} {
 		checks = append(checks, api.Check{Name: name, Critical: name == "database", Run: func(context.Context) (api.State, string) {
-			if strings.HasPrefix(name, away) {
+			if strings.HasPrefix(name, part) {
 				return api.StateUnavailable, "It cannot be reached."
 			}
 			return api.StateOK, ""

@@ -16,15 +16,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// contract is the served document, by which answers are judged. A validator of JSON Schema that has no part in the
-// service does it, and nothing that the document does not describe passes.
+// contract validates answers against the served document, with a JSON Schema validator that the service does not use. It
+// refuses everything that the document does not describe.
 type contract struct {
 	operations map[string]*contractOperation
 	compiler   *jsonschema.Compiler
 	compiled   map[string]*jsonschema.Schema
 }
 
-// contractOperation is what the document says of an operation.
+// contractOperation is an operation of the document.
 type contractOperation struct {
 	method, path string
 
@@ -52,7 +52,7 @@ type contractMedia struct {
 
 func (op *contractOperation) String() string { return op.method + " " + op.path }
 
-// readContract asks a world for its document.
+// readContract returns the contract in the document of a world.
 func readContract(t *testing.T, w *world) *contract {
 	t.Helper()
 	body := w.call(http.MethodGet, "/openapi.json", "").body
@@ -76,8 +76,8 @@ func readContract(t *testing.T, w *world) *contract {
 	return c
 }
 
-// closeObjects lets no object of a schema have members that it does not name. The parts of an allOf stay open, and
-// references in them are resolved for that: it is their sum that is closed.
+// closeObjects forbids members that an object's schema does not name. For an allOf it resolves the references in the
+// parts, leaves the parts open and closes their combination.
 func closeObjects(whole, node any, open bool) {
 	switch node := node.(type) {
 	case []any:
@@ -115,7 +115,7 @@ func resolve(whole any, ref string) map[string]any {
 	return whole.(map[string]any)
 }
 
-// fits tells what is wrong with a JSON text by the schema at a place of the document; nil for nothing.
+// fits validates a JSON text against the schema at a place in the document.
 func (c *contract) fits(text string, place ...string) error {
 	var pointer strings.Builder
 	for _, name := range place {
@@ -140,20 +140,20 @@ func (c *contract) fitsSchema(text, name string) error {
 	return c.fits(text, "components", "schemas", name)
 }
 
-// everywhere are the headers that say nothing of an operation.
-var everywhere = []string{
+// commonHeaders are headers that the document does not describe, because every response may have them.
+var commonHeaders = []string{
 	"Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Referrer-Policy",
 	"X-Content-Type-Options",
 }
 
-// judge tells how an answer breaks the document; nil when it does not. A server's own failure always does.
-func (c *contract) judge(op *contractOperation, a answer, head bool) error {
+// validate returns an error if an answer violates the document. An answer with the status 500 always does.
+func (c *contract) validate(op *contractOperation, a answer, head bool) error {
 	status := fmt.Sprint(a.status)
 	response, known := op.Responses[status]
 	if !known || a.status == http.StatusInternalServerError {
-		return fmt.Errorf("a %s, which may not be", status)
+		return fmt.Errorf("unexpected status %s", status)
 	}
-	described := slices.Clone(everywhere)
+	described := slices.Clone(commonHeaders)
 	for name := range response.Headers {
 		described = append(described, http.CanonicalHeaderKey(name))
 	}
@@ -186,7 +186,7 @@ func (c *contract) judge(op *contractOperation, a answer, head bool) error {
 	case head:
 		return nil
 	}
-	if err := c.judgeBody(op, status, media, a.body); err != nil {
+	if err := c.validateBody(op, status, media, a.body); err != nil {
 		return fmt.Errorf("%s: %w", status, err)
 	}
 	if media == "application/problem+json" {
@@ -195,7 +195,7 @@ func (c *contract) judge(op *contractOperation, a answer, head bool) error {
 	return nil
 }
 
-// describesCode tells whether one of the examples has the problem's code.
+// describesCode returns an error unless one of the examples has the problem's code.
 func (m contractMedia) describesCode(body string) error {
 	var got, example struct{ Code string }
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
@@ -212,8 +212,8 @@ func (m contractMedia) describesCode(body string) error {
 	return fmt.Errorf("the code %s is not described", got.Code)
 }
 
-// judgeBody looks into streams as well, of which JSON Schema can tell only the pieces.
-func (c *contract) judgeBody(op *contractOperation, status, media, body string) error {
+// validateBody validates a body against its schema. It splits streams, whose schemas describe only the parts.
+func (c *contract) validateBody(op *contractOperation, status, media, body string) error {
 	switch media {
 	case asNDJSON:
 		for line := range strings.Lines(body) {
@@ -223,9 +223,9 @@ func (c *contract) judgeBody(op *contractOperation, status, media, body string) 
 		}
 		return nil
 	case asCSV:
-		return c.judgeTable(body)
+		return c.validateTable(body)
 	case "text/event-stream":
-		return c.judgeEvents(body)
+		return c.validateEvents(body)
 	case "text/html":
 		return nil
 	default:
@@ -233,8 +233,8 @@ func (c *contract) judgeBody(op *contractOperation, status, media, body string) 
 	}
 }
 
-// judgeTable holds each row to what it would be as JSON.
-func (c *contract) judgeTable(body string) error {
+// validateTable converts each row to JSON and validates it.
+func (c *contract) validateTable(body string) error {
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(body, "\ufeff"))).ReadAll()
 	if err != nil {
 		return err
@@ -265,8 +265,8 @@ func (c *contract) judgeTable(body string) error {
 	return nil
 }
 
-// judgeEvents takes a stream that was read to its end, or for a while.
-func (c *contract) judgeEvents(body string) error {
+// validateEvents validates the beginning of a stream, or all of it.
+func (c *contract) validateEvents(body string) error {
 	blocks := strings.SplitAfter(body, "\n\n")
 	if blocks[0] != "retry: 2000\n\n" || len(blocks) < 3 {
 		return fmt.Errorf("the stream begins with %q", blocks[0])

@@ -14,11 +14,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// TestExamples has the server say every example of the document: an operation, a status and an example that nothing
-// here brings about fails. Problems are the same to the letter; of other answers, ids, times and a job's numbers are
-// those of the example's own case.
+// TestExamples produces every example of the document and compares it with the service's answer. It fails for an example
+// that it cannot produce. Ids, times and the numbers of jobs may differ.
 func TestExamples(t *testing.T) {
-	f := populated(newWorld(t, func(o *api.Options, _ *httptest.Server) { o.JobMaxItems = 10 }))
+	f := newContractWorld(newWorld(t, func(o *api.Options, _ *httptest.Server) { o.JobMaxItems = 10 }))
 	w := f.world
 	c := readContract(t, w)
 	for _, op := range c.operations {
@@ -44,11 +43,11 @@ func TestExamples(t *testing.T) {
 						if got := fmt.Sprint(a.status); got != status {
 							t.Fatalf("a %s: %s", got, a.body)
 						}
-						if err := c.judge(op, a, false); err != nil && a.status != http.StatusInternalServerError {
+						if err := c.validate(op, a, false); err != nil && a.status != http.StatusInternalServerError {
 							t.Error(err)
 						}
-						if got, want := unnamed(a.body), unnamed(want); got != want {
-							t.Errorf("it answers\n%s\nand the example is\n%s", got, want)
+						if got, want := normalized(a.body), normalized(want); got != want {
+							t.Errorf("the answer is\n%s\nand the example is\n%s", got, want)
 						}
 					})
 				}
@@ -64,8 +63,8 @@ var (
 	aRow     = regexp.MustCompile(`(?m)^(\d+),ID,\d*,`)
 )
 
-// unnamed takes out of an answer what differs from case to case.
-func unnamed(body string) string {
+// normalized replaces the values in a body that differ between runs.
+func normalized(body string) string {
 	body = anID.ReplaceAllString(body, "ID")
 	body = strings.ReplaceAll(aTime.ReplaceAllString(body, "TIME"), `"eta":TIME`, "TIME")
 	body = aRow.ReplaceAllString(body, "$1,ID,N,")
@@ -78,7 +77,7 @@ func unnamed(body string) string {
 	})
 }
 
-// provoke brings an example about.
+// provoke returns the answer for an example.
 func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name string) answer {
 	t.Helper()
 	if media == "application/problem+json" {
@@ -92,24 +91,24 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 	case "getLiveness":
 		return f.call(op.method, op.path, "")
 	case "getReadiness":
-		return f.without("redis", op)
+		return f.readinessWithout("redis", op)
 	case "getJobResults":
 		return f.call(op.method, "/jobs/"+f.exampleResults(t)+"/results", "", "Accept", media)
 	case "getJobEvents":
-		return f.followed(t)
+		return f.firstAndLastEvent(t)
 	case "retryJob":
 		f.queue.hold()
 		return f.call(op.method, "/jobs/"+f.failed+"/retry", "")
 	case "cancelJob":
-		return f.call(op.method, "/jobs/"+f.partly(t)+"/cancel", "")
+		return f.call(op.method, "/jobs/"+f.runningJob(t)+"/cancel", "")
 	case "createJob":
 		f.queue.hold()
 		return f.call(op.method, op.path, `{"report_ids":[300,301],"label":"closed positions"}`)
 	case "listJobs":
-		f.partly(t)
+		f.runningJob(t)
 		return f.call(op.method, op.path+"?limit=1", "").last()
 	case "getJob":
-		id := f.partly(t)
+		id := f.runningJob(t)
 		if name == "COMPLETED" {
 			f.queue.release()
 			f.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30").want(t, http.StatusOK, "")
@@ -120,14 +119,14 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 	return answer{}
 }
 
-// last has a page be the last.
+// last removes the cursor from a page, as if it was the last one.
 func (a answer) last() answer {
 	before, _, _ := strings.Cut(a.body, `"next_cursor":"`)
 	a.body = before + `"next_cursor":null}`
 	return a
 }
 
-// refusal brings a problem about, by its name among the examples.
+// refusal returns the problem for an example.
 func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string) answer {
 	t.Helper()
 	nobody := newID().String()
@@ -148,7 +147,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 		return f.call(op.method, path, "", "apiKey", "", "apiKey", lesser)
 	case "unavailable":
 		if len(op.Security) == 0 {
-			return f.without("database", op)
+			return f.readinessWithout("database", op)
 		}
 		return fails(revocation.CodeUnavailable)
 	case "internal":
@@ -173,7 +172,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "job_ended":
 		return f.call(op.method, path, "")
 	case "job_running":
-		return f.call(op.method, "/jobs/"+f.partly(t)+"/retry", "")
+		return f.call(op.method, "/jobs/"+f.runningJob(t)+"/retry", "")
 	case "nothing to retry":
 		return f.call(op.method, path, "")
 	case "idempotency_mismatch", "upload_in_progress", "outcome_unknown":
@@ -198,7 +197,7 @@ func (f *contractWorld) invalidFor(op *contractOperation, path string) answer {
 	}
 }
 
-// bound is what an Idempotency-Key can meet, and a connection that broke while committing.
+// bound returns the problems that need a bound Idempotency-Key or a connection that breaks during a commit.
 func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) answer {
 	t.Helper()
 	key := newID().String()
@@ -227,14 +226,14 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 	broken := &revocation.Error{Code: revocation.Code(name)}
 	f.faults.submit.Store(broken)
 	f.faults.cancels.Store(broken)
-	f.onStep(begins, func(revocation.NewJob) error { return broken })
+	f.onStep(beforeBegin, func(revocation.NewJob) error { return broken })
 	defer f.faults.submit.Store(nil)
 	defer f.faults.cancels.Store(nil)
-	defer f.faults.beforeIntake.Store(nil)
+	defer f.faults.beforeUploadStep.Store(nil)
 	return send(false)
 }
 
-// limited asks a service that takes one request a second until it refuses one.
+// limited sends requests to a service with a rate limit of one, until it refuses one.
 func (f *contractWorld) limited(t *testing.T, op *contractOperation, path string) (a answer) {
 	w := newWorld(t, func(o *api.Options, _ *httptest.Server) { o.RateLimit, o.SubmitWait = 1, 0 })
 	eventually(t, "a refusal", func() bool {
@@ -244,7 +243,7 @@ func (f *contractWorld) limited(t *testing.T, op *contractOperation, path string
 	return a
 }
 
-// slow sends half a body.
+// slow sends only half of a body.
 func (f *contractWorld) slow(t *testing.T, op *contractOperation) answer {
 	conn := newWorld(t, readTimeoutOf(200*time.Millisecond)).dial()
 	conn.write("POST " + op.path + " HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestDocument_isSound looks for what a reader of the document, or a generator of clients, would stumble over.
+// TestDocument_isSound checks the document for mistakes that break generators of clients or mislead readers.
 func TestDocument_isSound(t *testing.T) {
 	w := newWorld(t)
 	c := readContract(t, w)
@@ -102,7 +102,7 @@ func TestDocument_isSound(t *testing.T) {
 	})
 }
 
-// examplesFit holds examples to the schema beside them.
+// examplesFit validates examples against their schemas.
 func (c *contract) examplesFit(t *testing.T, content map[string]contractMedia, place []string) {
 	t.Helper()
 	for media, m := range content {

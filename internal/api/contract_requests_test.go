@@ -14,13 +14,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// variation is one thing about a request that can be chosen: whatever stands first is right, the others may not be.
+// variation is a property of a request with its choices. The first choice is valid, the others may not be.
 type variation struct {
 	name    string
 	choices []func(*contractRequest)
 }
 
-// contractRequest is a request while it is put together.
+// contractRequest is a request that variations build.
 type contractRequest struct {
 	method, path string
 	query        []string
@@ -30,9 +30,9 @@ type contractRequest struct {
 
 const expiredSecret = "rescind_the-key-of-acme-that-has-expired"
 
-// variations are those of an operation, as its description has them: what is added to the document is tried as well.
+// variations returns the variations of an operation. They come from the document, so that new parameters are tested too.
 func (f *contractWorld) variations(op *contractOperation) []variation {
-	all := []variation{f.methods(op), f.keys(), f.paths(op), f.strangers()}
+	all := []variation{f.methods(op), f.keys(), f.paths(op), f.unknownParameters()}
 	for _, p := range op.Parameters {
 		switch p.In {
 		case "query":
@@ -84,7 +84,7 @@ func (f *contractWorld) keys() variation {
 	return v
 }
 
-// paths fill in what the path names.
+// paths replaces the id in the path.
 func (f *contractWorld) paths(op *contractOperation) variation {
 	ids := []string{f.ended, f.failed, f.running, f.foreign, newID().String(), revocation.ID{}.String(), "x", strings.ToUpper(f.ended), "%00"}
 	if strings.HasPrefix(op.path, "/revocations/") {
@@ -100,8 +100,8 @@ func (f *contractWorld) paths(op *contractOperation) variation {
 	return v
 }
 
-// strangers are parameters that nothing has.
-func (f *contractWorld) strangers() variation {
+// unknownParameters adds parameters that no operation has.
+func (f *contractWorld) unknownParameters() variation {
 	return variation{"unknown parameters", []func(*contractRequest){
 		func(*contractRequest) {},
 		func(r *contractRequest) { r.query = append(r.query, "unknown=1") },
@@ -149,7 +149,7 @@ func (f *contractWorld) header(name string, values ...string) variation {
 	return v
 }
 
-// bodies are the document's examples, under their own type and others, and what is no body.
+// bodies sends the document's examples and invalid bodies, with the right type and with others.
 func (f *contractWorld) bodies(op *contractOperation) variation {
 	v := variation{name: "body"}
 	add := func(media, body string) {
@@ -188,7 +188,7 @@ func (f *contractWorld) bodies(op *contractOperation) variation {
 	return v
 }
 
-// contractWorld is a world with something of everything to ask for.
+// contractWorld is a world with resources of every kind.
 type contractWorld struct {
 	*world
 	ended, failed, running, foreign string // jobs
@@ -198,8 +198,8 @@ type contractWorld struct {
 	used atomic.Int64 // report_ids
 }
 
-// populated makes one, and leaves work of its own to be done if held.
-func populated(w *world) *contractWorld {
+// newContractWorld adds resources of every kind to a world. It leaves the queue held.
+func newContractWorld(w *world) *contractWorld {
 	w.t.Helper()
 	f := &contractWorld{world: w}
 	w.addKey("acme", expiredSecret, time.Now().Add(-time.Hour), revocation.Scopes...)
@@ -218,7 +218,7 @@ func populated(w *world) *contractWorld {
 	return f
 }
 
-// address is where a request goes.
+// address returns the URL of a request.
 func (r *contractRequest) address(server string) (*url.URL, error) {
 	address := server + r.path
 	if len(r.query) > 0 {

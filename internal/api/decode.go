@@ -17,23 +17,23 @@ import (
 type submissionBody struct {
 	reportID int64
 	notify   bool
-	// saysNotify reports whether notify was sent and is not the default.
-	saysNotify      bool
+	// hasNotify reports whether notify was sent and is not the default.
+	hasNotify       bool
 	clientReference *string
 }
 
 const (
 	// maxText is the largest length of a client reference or a label, in characters.
 	maxText = 255
-	// maxFaults is the largest number of faults in one answer.
+	// maxFaults is the largest number of faults in one problem.
 	maxFaults = 64
-	// otherName replaces a member's name that an answer must not repeat: it could hold anything.
+	// otherName replaces a member's name that a response must not repeat, because it could hold anything.
 	otherName = "(other)"
 	// byteOrderMark may stand before any text. RFC 8259, section 8.1, allows a reader to ignore it.
 	byteOrderMark = "\ufeff"
 )
 
-// shownName returns name if an answer can repeat it, and otherName if not.
+// shownName returns name if a response may repeat it, and otherName if not.
 func shownName(name string) string {
 	if plain(name, 64) {
 		return name
@@ -50,7 +50,7 @@ const (
 	errSyntax syntaxError = "The body is not valid JSON, or is nested too deep."
 	errEmpty  syntaxError = "The body is empty."
 	errUTF8   syntaxError = "The body is not valid UTF-8."
-	errSecond syntaxError = "The body goes on after its first JSON value."
+	errSecond syntaxError = "The body continues after its first JSON value."
 )
 
 // jsonOptions leave two checks to this package. It reports a repeated member by its name, and invalid UTF-8 in a value
@@ -140,7 +140,7 @@ func memberName(raw jsontext.Value) string {
 	return string(name)
 }
 
-// atEnd returns errSecond unless nothing but blanks is left.
+// atEnd returns errSecond unless only white space follows.
 func atEnd(text *jsontext.Decoder) error {
 	switch _, err := text.ReadToken(); {
 	case errors.Is(err, io.EOF):
@@ -230,7 +230,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func (d *decoder) notify(raw []byte) {
 	switch raw[0] {
 	case 't', 'f':
-		d.body.notify, d.body.saysNotify = raw[0] == 't', true
+		d.body.notify, d.body.hasNotify = raw[0] == 't', true
 	default:
 		d.fault("notify_candidate", "wrong_type", "notify_candidate must be true or false.")
 	}
@@ -254,7 +254,7 @@ func (d *decoder) shortText(field string, raw []byte) *string {
 	return nil
 }
 
-// fault adds a fault. A second one that is equal would tell the caller nothing.
+// fault adds a fault, unless the decoder has an equal one already.
 func (d *decoder) fault(field, code, detail string) {
 	f := fault{Field: field, Code: code, Detail: detail}
 	if len(d.faults) < maxFaults && !slices.Contains(d.faults, f) {

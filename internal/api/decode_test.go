@@ -9,15 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzDecodeSubmission holds the decoder to encoding/json: what it takes is JSON with these very values, and
-// what it calls malformed is no JSON that encoding/json would take, but for the limits that are ours. The
-// corpus is in testdata/fuzz.
+// FuzzDecodeSubmission compares the decoder with encoding/json: what it accepts is JSON with the same values, and what it
+// refuses as malformed is not valid for encoding/json either. The corpus is in testdata/fuzz.
 func FuzzDecodeSubmission(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		body, faults, err := decodeSubmission(text)
 		if err != nil {
 			if json.Valid(text) && utf8.Valid(text) {
-				t.Fatalf("%q is JSON, not: %v", text, err)
+				t.Fatalf("%q is JSON, but was refused: %v", text, err)
 			}
 			return
 		}
@@ -26,7 +25,7 @@ func FuzzDecodeSubmission(f *testing.F) {
 		}
 		for _, fault := range faults {
 			if fault.Field != otherName && !plain(fault.Field, 64) || fault.Code == "" || fault.Detail == "" {
-				t.Fatalf("%q gave %+v", text, fault)
+				t.Fatalf("%q returned %+v", text, fault)
 			}
 		}
 		if len(faults) > 0 {

@@ -21,14 +21,15 @@ var docsTemplate string
 //go:embed docs.css
 var docsStyle string
 
-// docsPolicy lets the page load nothing: its one style sheet stands in it and is named by its hash.
+// docsPolicy is a Content-Security-Policy that lets the page load nothing. It allows the embedded style sheet by its
+// hash.
 var docsPolicy = func() []string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return []string{"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
 }()
 
-// docsOperation is an operation in the order and words of the page.
+// docsOperation holds what the page shows of an operation.
 type docsOperation struct {
 	Method, Path string
 	Operation    *huma.Operation
@@ -66,7 +67,7 @@ func docsPage(document *huma.OpenAPI) []byte {
 		"Style": template.CSS(docsStyle), //nolint:gosec // our own
 	})
 	if err != nil {
-		panic(err) // the document is made of this package's literals
+		panic(err) // the document consists of this package's literals
 	}
 	return page.Bytes()
 }
@@ -101,7 +102,7 @@ func docsExamples(content map[string]*huma.MediaType) (examples []docsExample) {
 	return examples
 }
 
-// indented is an example as it is read best: text as it stands, anything else as JSON.
+// indented formats an example for people: it returns a string unchanged, and other values as indented JSON.
 func indented(v any) string {
 	if text, ok := v.(string); ok {
 		return text

@@ -11,10 +11,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// ipv6Site is what one customer of a network is given at least, and can make addresses of at will.
+// ipv6Site is the prefix length of the smallest network that a provider assigns to one customer. The customer can use
+// every address in it.
 const ipv6Site = 64
 
-// admit lets a request in whose key is valid, has the scope and is within its limit. It notes the key.
+// admit returns an error unless the request's key is valid, has the scope and is within its rate limit. It sets x.key.
 func (a *API) admit(x *requestContext, scope revocation.Scope) error {
 	key, err := a.identify(x)
 	if err != nil {
@@ -36,8 +37,8 @@ func (a *API) admit(x *requestContext, scope revocation.Scope) error {
 	return nil
 }
 
-// recheck gives unauthorized when the request's key has been revoked, or has expired, since it was admitted. It costs
-// a look-up in memory, and now and then one in the database. While the database is away, the key counts as it did.
+// recheck returns the problem unauthorized if the request's key has been revoked, or has expired, since it was admitted.
+// It reads the cache, and sometimes the database. While the database is unavailable, the key stays valid.
 func (a *API) recheck(x *requestContext) error {
 	key, err := a.keyring.find(x.key.Hash)
 	if err == nil && key == nil {
@@ -52,12 +53,12 @@ func unauthorized() *problem {
 	return p
 }
 
-// identify gives the key that a request carries, nil when it opens nothing.
+// identify returns the key that a request carries, or nil if the request carries no valid key.
 //
-// The look-ups of unknown keys share statements with those of real ones, so that guesses hold up nobody: see lookups. To
-// slow a guesser down, an address is answered as many of them a second as one key may make requests, and is told to come
-// again later for more. No key that opens something is limited by that, also when it is used for the first time.
-// Requests without a key, or with what cannot be one, need no look-up.
+// The look-ups of unknown keys share statements with those of valid keys, so guesses delay no other request: see
+// lookupOptions. To slow a guesser down, an address may send as many unknown keys a second as one key may send requests.
+// Above that the response is rate_limited. The limit does not apply to valid keys, not even at their first use.
+// A request without a key, or with a secret that is too long, needs no look-up.
 func (a *API) identify(x *requestContext) (*revocation.APIKey, error) {
 	secret := secretOf(x.Request().Header)
 	if secret == "" || len(secret) > maxSecret {
@@ -69,14 +70,15 @@ func (a *API) identify(x *requestContext) (*revocation.APIKey, error) {
 	if key != nil || err != nil || known {
 		return key, err
 	}
-	if left, ok := a.unknownKeyLimit.take(guesserAt(x.RealIP())); !ok {
+	if left, ok := a.unknownKeyLimit.take(clientNetwork(x.RealIP())); !ok {
 		return nil, a.unknownKeyLimit.refuse(x.Response().Header(), left).
-			withDetail("Too many unknown API keys came from this address. The header Retry-After says when to come again.")
+			withDetail("This address sent too many unknown API keys. The header Retry-After states when to try again.")
 	}
 	return nil, nil
 }
 
-// trust is how echo is told which proxies to trust; nothing stands for its default, which are all private networks.
+// trust returns the options that make echo trust the proxies. For nil it returns no options: echo then trusts all
+// private networks.
 func trust(proxies []netip.Prefix) (options []echo.TrustOption) {
 	if proxies == nil {
 		return nil
@@ -90,12 +92,12 @@ func trust(proxies []netip.Prefix) (options []echo.TrustOption) {
 	return options
 }
 
-// guesserAt is who is taken for one at a client's address, as echo's IPExtractor gives it: the address itself, and of
-// IPv6 the network.
-func guesserAt(address string) netip.Prefix {
+// clientNetwork returns the network that one client controls, by its address from echo's IPExtractor: the address itself
+// for IPv4, and the /64 network for IPv6. For an address that cannot be parsed, it returns the zero Prefix.
+func clientNetwork(address string) netip.Prefix {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {
-		return netip.Prefix{} // they are limited together
+		return netip.Prefix{}
 	}
 	addr = addr.Unmap().WithZone("")
 	bits := addr.BitLen()
@@ -106,9 +108,8 @@ func guesserAt(address string) netip.Prefix {
 	return network
 }
 
-// secretOf takes the API key from the header apiKey, or else from Authorization. Where one of them is there twice,
-// whoever stands before this service may have looked at the other, and none counts. A key in the query string would
-// end up in logs, and is not looked for.
+// secretOf returns the secret in the header apiKey, or else in Authorization. It returns "" if the header appears twice,
+// because a proxy may have checked the other one. It ignores the query string, because logs record that.
 func secretOf(h http.Header) string {
 	switch sent := h["Apikey"]; len(sent) {
 	case 0:

@@ -17,11 +17,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// keyTable is a database's table of keys, with a count of its look-ups.
+// keyTable is an in-memory table of keys that counts its look-ups.
 type keyTable struct {
 	lookups atomic.Int32
 	mu      sync.Mutex
-	away    error
+	err     error
 	slow    time.Duration
 	keys    map[revocation.SecretHash]revocation.APIKey
 }
@@ -40,7 +40,7 @@ func (k *keyTable) KeysByHash(ctx context.Context, hashes []revocation.SecretHas
 			found = append(found, key)
 		}
 	}
-	return found, k.away
+	return found, k.err
 }
 
 func (k *keyTable) change(do func()) {
@@ -52,7 +52,7 @@ func (k *keyTable) change(do func()) {
 func TestKeyring(t *testing.T) {
 	const secret = "rescind_secret"
 	hash := revocation.HashSecret(secret)
-	bubble := func(name string, do func(t *testing.T, table *keyTable, ring *keyring, found func() bool)) {
+	run := func(name string, do func(t *testing.T, table *keyTable, ring *keyring, found func() bool)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				table := &keyTable{keys: map[revocation.SecretHash]revocation.APIKey{hash: {Account: "acme", Hash: hash}}}
@@ -67,24 +67,24 @@ func TestKeyring(t *testing.T) {
 			})
 		})
 	}
-	bubble("asks once for 3 s, and for all at once", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
+	run("shares one look-up for 3 s among all callers", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
 		table.slow = 10 * time.Millisecond
-		var asking sync.WaitGroup
+		var callers sync.WaitGroup
 		for range 20 {
-			asking.Go(func() {
+			callers.Go(func() {
 				if !found() {
 					t.Error("not found")
 				}
 			})
 		}
-		asking.Wait()
+		callers.Wait()
 		time.Sleep(2900 * time.Millisecond)
 		found()
 		if n := table.lookups.Load(); n != 1 {
 			t.Errorf("%d look-ups", n)
 		}
 	})
-	bubble("a revocation counts within 5 s, even if the look-up is slow", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
+	run("a revocation takes effect within 5 s, even if the look-up is slow", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
 		table.slow = 1900 * time.Millisecond
 		found()
 		table.change(func() {
@@ -92,20 +92,20 @@ func TestKeyring(t *testing.T) {
 		})
 		time.Sleep(3 * time.Second)
 		if found() {
-			t.Error("it still opens")
+			t.Error("the key is still valid")
 		}
 	})
-	bubble("an expiry counts at once", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
+	run("an expiry takes effect at once", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
 		table.keys[hash] = revocation.APIKey{Account: "acme", Hash: hash, ExpiresAt: time.Now().Add(time.Second)}
 		if !found() {
-			t.Error("it does not open")
+			t.Error("the key is not valid")
 		}
 		time.Sleep(time.Second)
 		if found() {
-			t.Error("it still opens")
+			t.Error("the key is still valid")
 		}
 	})
-	bubble("a deleted key is forgotten", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+	run("a deleted key leaves the cache", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
 		found()
 		table.change(func() { delete(table.keys, hash) })
 		time.Sleep(4 * time.Second)
@@ -113,7 +113,7 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%d known", len(ring.known))
 		}
 	})
-	bubble("unknown keys are not kept", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
+	run("unknown keys are not cached", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		for i := range 3 {
 			if key, err := ring.find(revocation.HashSecret(fmt.Sprint("guess", i/2))); key != nil || err != nil {
 				t.Error(key, err)
@@ -123,31 +123,31 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%d known, %d look-ups", len(ring.known), table.lookups.Load())
 		}
 	})
-	bubble("a key that the database gave for another hash does not open", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
+	run("a key with another hash is not valid", func(t *testing.T, table *keyTable, _ *keyring, found func() bool) {
 		table.keys[hash] = revocation.APIKey{Account: "acme", Hash: revocation.HashSecret("another")}
 		if found() {
-			t.Error("it opens")
+			t.Error("the key is valid")
 		}
 	})
-	bubble("while the database is away, fresh keys open and others cannot be told", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+	run("while the database is unavailable, only cached keys are valid", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
 		found()
-		table.change(func() { table.away = &revocation.Error{Code: revocation.CodeConnectionLost} })
+		table.change(func() { table.err = &revocation.Error{Code: revocation.CodeConnectionLost} })
 		time.Sleep(2 * time.Second)
 		if !found() {
-			t.Error("it does not open")
+			t.Error("the cached key is not valid")
 		}
 		time.Sleep(2 * time.Second)
 		if _, err := ring.find(hash); revocation.ErrorCode(err) != revocation.CodeConnectionLost {
 			t.Error(err)
 		}
 	})
-	bubble("a look-up that hangs is given up", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
+	run("a look-up that hangs times out", func(t *testing.T, table *keyTable, ring *keyring, _ func() bool) {
 		table.slow = time.Hour
 		if _, err := ring.find(hash); revocation.ErrorCode(err) != revocation.CodeUnavailable {
 			t.Error(err)
 		}
 	})
-	bubble("guesses share their statements, and a key among them is found with the next", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+	run("guesses share statements and do not delay a valid key", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
 		table.slow = 10 * time.Millisecond
 		var guessing sync.WaitGroup
 		for i := range 800 {
@@ -170,7 +170,7 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%d statements", n)
 		}
 	})
-	bubble("more guesses than can wait are refused, and a key that was seen before is not", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
+	run("more guesses than can wait are refused, but a known key is not", func(t *testing.T, table *keyTable, ring *keyring, found func() bool) {
 		found()
 		time.Sleep(keyFreshness + 1)
 		table.slow = time.Second
@@ -192,7 +192,7 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%d wait", ring.unknown.Load())
 		}
 	})
-	bubble("it is bounded", func(t *testing.T, _ *keyTable, ring *keyring, found func() bool) {
+	run("the cache is bounded", func(t *testing.T, _ *keyTable, ring *keyring, found func() bool) {
 		for i := range maxCachedKeys + 10 {
 			ring.keep(revocation.HashSecret(fmt.Sprint(i)), knownKey{})
 		}
@@ -233,18 +233,18 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s %+v", state, limited)
 		}
 		if _, limited := take(b); limited != nil {
-			t.Error("one key uses up another's")
+			t.Error("the limits are not independent")
 		}
 		time.Sleep(time.Second / 10)
 		if _, limited := take(a); limited != nil {
-			t.Error("nothing came back")
+			t.Error("the bucket did not refill")
 		}
 		if _, limited := take(a); limited == nil {
-			t.Error("too much came back")
+			t.Error("the bucket refilled too fast")
 		}
 		time.Sleep(time.Minute)
 		if left, _ := l.take(b); left != 9 {
-			t.Errorf("%f are left: more came back than there can be", left)
+			t.Errorf("%f are left, want 9: the bucket overflowed", left)
 		}
 		time.Sleep(time.Second)
 		_, _ = take(revocation.ID{3})
@@ -260,7 +260,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-func TestGuesserAt(t *testing.T) {
+func TestClientNetwork(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7":                 "192.0.2.7/32",
 		"::ffff:192.0.2.7":          "192.0.2.7/32",
@@ -270,13 +270,13 @@ func TestGuesserAt(t *testing.T) {
 		"":                          netip.Prefix{}.String(),
 		"@":                         netip.Prefix{}.String(),
 	} {
-		if got := guesserAt(address).String(); got != want {
+		if got := clientNetwork(address).String(); got != want {
 			t.Errorf("%q: %s, want %s", address, got, want)
 		}
 	}
 }
 
-// TestTrust tells which address counts as the client's.
+// TestTrust checks which address is the client's.
 func TestTrust(t *testing.T) {
 	for name, c := range map[string]struct {
 		proxies      []netip.Prefix

@@ -56,7 +56,7 @@ func TestAuthentication(t *testing.T) {
 			}
 		})
 	}
-	t.Run("before the body is looked at", func(t *testing.T) {
+	t.Run("before the body is read", func(t *testing.T) {
 		w.submit("{", "apiKey", "").want(t, http.StatusUnauthorized, "unauthorized")
 	})
 	t.Run("a key that is revoked while it is in use", func(t *testing.T) {

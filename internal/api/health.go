@@ -10,36 +10,37 @@ import (
 	"rescind/internal/revocation"
 )
 
-// State is how a part of the service is.
+// State is the health of a part of the service.
 type State string
 
 const (
-	// StateOK: the part does its work.
+	// StateOK means that the part works.
 	StateOK State = "ok"
-	// StateDegraded: it works, but not as it should.
+	// StateDegraded means that the part works with restrictions.
 	StateDegraded State = "degraded"
-	// StateUnavailable: it does not work.
+	// StateUnavailable means that the part does not work.
 	StateUnavailable State = "unavailable"
 )
 
-// Check looks at one part.
+// Check checks one part of the service.
 type Check struct {
-	// Name is told to everybody who asks, and so is what Run says.
+	// Name names the part. It is public, and so are the results of Run.
 	Name string
-	// Run looks. The reason is a short sentence for a state other than StateOK; it must not hold addresses,
-	// secrets or errors of a library. It has 2 s, and must return when ctx ends.
+	// Run returns the state of the part and, unless that is StateOK, the reason in a short sentence. The reason must not
+	// hold addresses, secrets or errors of a library. Run has 2 s, and must return when ctx ends.
 	Run func(ctx context.Context) (state State, reason string)
-	// Critical parts must be StateOK for the process to be ready; others only degrade it.
+	// Critical reports whether the process is unready unless the part is StateOK. Other parts only make it degraded.
 	Critical bool
 }
 
 const (
 	checkTimeout = 2 * time.Second
-	// checkFreshness is how long a result is told again, so that probes do not hammer the parts.
+	// checkFreshness is how long a result is used again, so that frequent probes do not load the parts.
 	checkFreshness = time.Second
 )
 
-// Health tells whether the process can do its work. One serves both addresses.
+// Health reports whether the process can do its work. The public and the operators' address share one. It is safe for
+// concurrent use.
 type Health struct {
 	checks []Check
 
@@ -48,13 +49,13 @@ type Health struct {
 	asOf time.Time
 }
 
-// NewHealth makes a Health of the parts.
+// NewHealth returns a Health that runs the checks.
 func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
 
 // readiness is the body of /readyz.
 type readiness struct {
-	State State        `json:"state" doc:"ok, degraded (it does its work, but see parts) or unavailable." enum:"ok,degraded,unavailable"`
-	Parts []partHealth `json:"parts" doc:"What the service is made of." nullable:"false"`
+	State State        `json:"state" doc:"ok, degraded (the service works, with restrictions that parts describes) or unavailable." enum:"ok,degraded,unavailable"`
+	Parts []partHealth `json:"parts" doc:"The parts of the service." nullable:"false"`
 }
 
 type partHealth struct {
@@ -63,19 +64,19 @@ type partHealth struct {
 	Reason string `json:"reason,omitempty" doc:"Why it is not ok."`
 }
 
-// ready gives the state of all parts, at most checkFreshness old.
+// ready returns the state of all parts, at most checkFreshness old.
 func (h *Health) ready() readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.asOf.IsZero() || time.Since(h.asOf) > checkFreshness {
-		h.last = h.look()
+		h.last = h.runChecks()
 		h.asOf = time.Now()
 	}
 	return h.last
 }
 
-// look runs all checks at once, on no prober's context: what they find is told to all.
-func (h *Health) look() readiness {
+// runChecks runs all checks concurrently. It uses no request's context, because concurrent probes share the result.
+func (h *Health) runChecks() readiness {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	found := make([]chan partHealth, len(h.checks))
@@ -92,7 +93,7 @@ func (h *Health) look() readiness {
 		select {
 		case r.Parts[i] = <-found[i]:
 		case <-ctx.Done():
-			// One that answered in time has done so even if another used up all of it.
+			// The check may have answered in time while this loop waited for an earlier one.
 			select {
 			case r.Parts[i] = <-found[i]:
 			default:
@@ -109,7 +110,7 @@ func (h *Health) look() readiness {
 	return r
 }
 
-// unready is the problem of a process that cannot do its work, with what /readyz says anyway.
+// unready is the problem of a process that cannot do its work, with the members that /readyz always has.
 type unready struct {
 	*problem
 	readiness
@@ -119,7 +120,7 @@ func newUnready(r readiness) unready {
 	return unready{newProblem(revocation.CodeUnavailable).withDetail("A part that is needed does not work."), r}
 }
 
-// answer gives /readyz as it is told.
+// answer returns the response to /readyz.
 func (h *Health) answer() (status int, media string, body []byte) {
 	r := h.ready()
 	status, media = http.StatusOK, mediaJSON
@@ -130,7 +131,7 @@ func (h *Health) answer() (status int, media string, body []byte) {
 	}
 	body, err := json.Marshal(content)
 	if err != nil {
-		panic(err) // it is made of strings
+		panic(err) // it consists of strings
 	}
 	return status, media, body
 }

@@ -25,12 +25,12 @@ func TestHealth(t *testing.T) {
 		status int
 		golden string
 	}{
-		"all is well":        {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", false, api.StateOK, "")}, 200, "ready"},
-		"redis is away":      {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", false, api.StateUnavailable, "It cannot be reached.")}, 200, "ready_degraded"},
-		"redis evicts":       {[]api.Check{fixed("redis", false, api.StateDegraded, "Its maxmemory-policy is not noeviction."), fixed("database", true, api.StateOK, "")}, 200, "ready_evicting"},
-		"database is away":   {[]api.Check{fixed("database", true, api.StateUnavailable, "It cannot be reached."), fixed("redis", false, api.StateUnavailable, "It cannot be reached.")}, 503, "unready"},
-		"a worker's redis":   {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", true, api.StateDegraded, "Its maxmemory-policy is not noeviction.")}, 503, "unready_worker"},
-		"nothing to look at": {nil, 200, "ready_nothing"},
+		"all is well":      {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", false, api.StateOK, "")}, 200, "ready"},
+		"redis is away":    {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", false, api.StateUnavailable, "It cannot be reached.")}, 200, "ready_degraded"},
+		"redis evicts":     {[]api.Check{fixed("redis", false, api.StateDegraded, "Its maxmemory-policy is not noeviction."), fixed("database", true, api.StateOK, "")}, 200, "ready_evicting"},
+		"database is away": {[]api.Check{fixed("database", true, api.StateUnavailable, "It cannot be reached."), fixed("redis", false, api.StateUnavailable, "It cannot be reached.")}, 503, "unready"},
+		"a worker's redis": {[]api.Check{fixed("database", true, api.StateOK, ""), fixed("redis", true, api.StateDegraded, "Its maxmemory-policy is not noeviction.")}, 503, "unready_worker"},
+		"no checks":        {nil, 200, "ready_nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			health := api.NewHealth(c.checks...)
@@ -49,7 +49,7 @@ func TestHealth(t *testing.T) {
 			defer admin.Close()
 			for path, want := range map[string]answer{"/readyz": a, "/healthz": alive} {
 				if status, body, media := fetch(t, admin.URL+path); status != want.status || body != want.body || media != want.header.Get("Content-Type") {
-					t.Errorf("the other address says %d %s", status, body)
+					t.Errorf("the operators' address answers %d %s", status, body)
 				}
 			}
 		})
@@ -91,7 +91,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// ready asks a Health without a server, so that it can be done in a bubble of virtual time.
+// ready returns the body of /readyz without a server, which a synctest bubble does not support.
 func ready(health *api.Health) string {
 	recorder := httptest.NewRecorder()
 	api.Admin(health, http.NotFoundHandler()).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
@@ -99,11 +99,11 @@ func ready(health *api.Health) string {
 }
 
 func TestHealth_inTime(t *testing.T) {
-	t.Run("many probes look once a second", func(t *testing.T) {
+	t.Run("concurrent probes share one check a second", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var looks atomic.Int32
+			var checks atomic.Int32
 			health := api.NewHealth(api.Check{Name: "database", Run: func(context.Context) (api.State, string) {
-				looks.Add(1)
+				checks.Add(1)
 				return api.StateOK, ""
 			}})
 			var probes sync.WaitGroup
@@ -111,17 +111,17 @@ func TestHealth_inTime(t *testing.T) {
 				probes.Go(func() { ready(health) })
 			}
 			probes.Wait()
-			if n := looks.Load(); n != 1 {
-				t.Errorf("%d looks at once", n)
+			if n := checks.Load(); n != 1 {
+				t.Errorf("%d checks, want 1", n)
 			}
 			time.Sleep(1001 * time.Millisecond)
 			ready(health)
-			if n := looks.Load(); n != 2 {
-				t.Errorf("%d looks after a second", n)
+			if n := checks.Load(); n != 2 {
+				t.Errorf("%d checks after a second, want 2", n)
 			}
 		})
 	})
-	t.Run("parts are looked at side by side, each for 2 s at most", func(t *testing.T) {
+	t.Run("parts are checked concurrently, each for at most 2 s", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			slow := func(ctx context.Context) (api.State, string) {
 				<-ctx.Done()

@@ -7,26 +7,25 @@ import (
 	"strings"
 )
 
-// Hosts are the host names that a listener answers to. The zero value answers to this machine's names and to
-// addresses.
+// Hosts are the host names that a listener serves. The zero value serves localhost and all IP addresses.
 //
-// A web page whose name an attacker resolves to 127.0.0.1 can send requests to whatever listens there, and the browser
-// lets the page read the answers. It names its own host in each request, so a listener on loopback refuses what it
-// does not know. An attacker cannot own an address or localhost.
+// An attacker can resolve the name of a web page to 127.0.0.1. The page can then send requests to every service there,
+// and the browser lets it read the responses. Each request names the page's host, so a listener on loopback refuses
+// unknown names. An attacker cannot own an IP address or localhost.
 type Hosts struct {
 	any   bool
 	names []string
 }
 
-// HostsOf returns the hosts for a listener with this address: any, unless it is on loopback. Names, of which allowed
-// are added there, are compared without case.
+// HostsOf returns the hosts of a listener with this address: all, unless it listens on loopback. There it serves
+// localhost, IP addresses and the allowed names, which are compared without case.
 func HostsOf(listener net.Addr, allowed []string) Hosts {
 	tcp, ok := listener.(*net.TCPAddr)
 	return Hosts{any: ok && !tcp.IP.IsLoopback(), names: allowed}
 }
 
-// answers reports whether a request with this header Host, which may have a port, is answered. One without it, which
-// only HTTP/1.0 allows, is: no browser sends it, and simple health checks do.
+// answers reports whether the listener serves requests with this header Host, which may have a port. It serves requests
+// without a Host, which only HTTP/1.0 allows: browsers do not send them, but simple health checks do.
 func (h Hosts) answers(host string) bool {
 	if h.any || host == "" {
 		return true
@@ -49,10 +48,10 @@ func (h Hosts) answers(host string) bool {
 	return false
 }
 
-// ForOperators is what stands around all handlers of the operators' address. It answers to hosts alone, and to no page
-// of another site, because every GET there costs something and a browser sends one without being asked. It gives every
-// answer, errors too, the headers that keep a browser from making anything of it; a page that needs more sets its own
-// policy.
+// ForOperators wraps the handlers of the operators' address. It serves only hosts, and refuses requests from pages of
+// other sites: every GET there costs something, and any page can make a browser send one. It sets headers on every
+// response, also on errors, that stop a browser from running or embedding it. A page that needs more sets its own
+// Content-Security-Policy.
 func ForOperators(hosts Hosts, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -67,7 +66,7 @@ func ForOperators(hosts Hosts, next http.Handler) http.Handler {
 		}
 		switch r.Header.Get("Sec-Fetch-Site") {
 		case "cross-site", "same-site":
-			http.Error(w, "pages of other sites are not answered here; enter the address by hand", http.StatusForbidden)
+			http.Error(w, "requests from pages of other sites are refused; enter the address by hand", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// faultsOf gives a problem's errors as "field code", in their order.
+// faultsOf returns a problem's errors as "field code", in their order.
 func faultsOf(t *testing.T, a answer) []string {
 	t.Helper()
 	var got []string
@@ -21,7 +21,7 @@ func faultsOf(t *testing.T, a answer) []string {
 	for _, entry := range entries {
 		e := entry.(map[string]any)
 		if len(e) != 3 || e["detail"] == "" {
-			t.Errorf("not a whole entry: %v", e)
+			t.Errorf("incomplete entry: %v", e)
 		}
 		got = append(got, fmt.Sprintf("%v %v", e["field"], e["code"]))
 	}
@@ -165,7 +165,7 @@ func TestSubmit_bodySize(t *testing.T) {
 	})
 }
 
-// raw sends bytes as they are, leaves the connection open, and reads one answer.
+// raw sends a request unchanged, leaves the connection open, and reads one response.
 func (w *world) raw(request string) (status int, body string) {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())

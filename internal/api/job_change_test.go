@@ -34,7 +34,7 @@ func TestCancelJob(t *testing.T) {
 			t.Error(again.body)
 		}
 	})
-	t.Run("a retry has to wait", func(t *testing.T) {
+	t.Run("refuses a retry before its end", func(t *testing.T) {
 		a := w.call(http.MethodPost, path+"/retry", "")
 		a.want(t, http.StatusConflict, "job_running")
 		golden(t, "problem_job_running", a.body)
@@ -148,7 +148,7 @@ func TestRetryJob(t *testing.T) {
 		id, _ = revocation.ParseID(next.str(t, "id"))
 		w.ended(revocation.Job{ID: id})
 	})
-	t.Run("of many at once one is made", func(t *testing.T) {
+	t.Run("concurrent requests create one retry", func(t *testing.T) {
 		failed := w.failedJob(304)
 		w.queue.hold()
 		answers := make([]answer, 8)
@@ -168,14 +168,14 @@ func TestRetryJob(t *testing.T) {
 			named[a.str(t, "job_id")] = true
 		}
 		if len(made) != 1 || !maps.Equal(made, named) {
-			t.Errorf("made %v, and the others were told of %v", made, named)
+			t.Errorf("created %v, and the other responses name %v", made, named)
 		}
 		for id := range made {
 			retry, _ := revocation.ParseID(id)
 			w.ended(revocation.Job{ID: retry})
 		}
 	})
-	t.Run("a key returns its retry before anything else is checked", func(t *testing.T) {
+	t.Run("a key returns its retry before other checks", func(t *testing.T) {
 		failed := w.failedJob(305)
 		path := "/jobs/" + failed.ID.String() + "/retry"
 		first := w.call(http.MethodPost, path, "", "Idempotency-Key", "k3")
@@ -184,7 +184,7 @@ func TestRetryJob(t *testing.T) {
 		w.ended(revocation.Job{ID: id})
 		gone := func(job *revocation.Job) {
 			if job.ID == failed.ID {
-				job.State = revocation.JobRunning // which it cannot be again, so that any check would show
+				job.State = revocation.JobRunning // so that the check of the state would fail
 			}
 		}
 		w.faults.afterJob.Store(&gone)
@@ -200,14 +200,14 @@ func TestRetryJob(t *testing.T) {
 		a := w.call(http.MethodPost, "/jobs/"+other.ID.String()+"/retry", "", "Idempotency-Key", "k1")
 		a.want(t, http.StatusUnprocessableEntity, "idempotency_mismatch")
 	})
-	t.Run("a key that is no key", func(t *testing.T) {
+	t.Run("an invalid key", func(t *testing.T) {
 		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "a", "Idempotency-Key", "b")
 		a.want(t, http.StatusUnprocessableEntity, "invalid")
 		if got := faultsOf(t, a); !slices.Equal(got, []string{"Idempotency-Key duplicate_field"}) {
 			t.Error(got)
 		}
 	})
-	t.Run("a key whose request is under way", func(t *testing.T) {
+	t.Run("a key whose request is running", func(t *testing.T) {
 		in, _, err := w.service.BeginJob(t.Context(), revocation.NewJob{
 			Account: "acme", RequestedBy: newID(), Route: revocation.RouteRetry, IdempotencyKey: "k2",
 		}, allowed)
@@ -221,7 +221,7 @@ func TestRetryJob(t *testing.T) {
 		in.Abandon(t.Context())
 		w.call(http.MethodPost, path, "", "Idempotency-Key", "k2").want(t, http.StatusAccepted, "")
 	})
-	t.Run("keys count by account", func(t *testing.T) {
+	t.Run("the same key in another account", func(t *testing.T) {
 		a := w.call(http.MethodPost, path, "", "Idempotency-Key", "k1", "apiKey", "", "apiKey", otherSecret)
 		a.want(t, http.StatusNotFound, "not_found")
 	})

@@ -10,8 +10,8 @@ import (
 // resultColumns is the header row of a job's results as CSV (RFC 4180).
 const resultColumns = "row,id,report_id,client_reference,status,message,timestamp,attempts,notification\r\n"
 
-// appendResultRow appends an item as a row of CSV; a value that is not there is an empty cell. Texts that came from
-// elsewhere are safe to open in a spreadsheet.
+// appendResultRow appends an item as a row of CSV. A missing value is an empty cell. Texts from callers and upstreams are
+// escaped so that a spreadsheet does not run them as formulas.
 func appendResultRow(b []byte, r *revocation.Revocation) []byte {
 	b = strconv.AppendInt(b, int64(r.ID.Row()), 10)
 	b = append(b, ',')

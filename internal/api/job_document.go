@@ -20,22 +20,22 @@ const (
 	// maxToken is the largest distance between two values of a document, in bytes, and what the document takes in
 	// memory. A larger value ends the upload.
 	maxToken = 1 << 20
-	// maxRest is how much is still read of a document that is refused already, in bytes: other faults may be near.
+	// maxRest is how many bytes are read after the first fault of a document, to report faults that are close to it.
 	maxRest = 64 << 10
 )
 
 var (
-	// errRefused ends a document that has faults and is longer than maxRest from there.
-	errRefused = errors.New("the rest of a document that is refused was not read")
+	// errRefused ends a document that continues for more than maxRest after its first fault.
+	errRefused = errors.New("the rest of a refused document was not read")
 	// errLarge ends a document that has a value larger than maxToken.
-	errLarge = errors.New("a value is larger than is accepted")
+	errLarge = errors.New("a value is too large")
 )
 
-// readJobDocument reads a job as one JSON object, and its items one by one while the rest is still on its way. It
-// returns add's errors as they are.
+// readJobDocument reads a job that is one JSON object. It calls add with each item as it arrives, and returns add's
+// errors unchanged.
 func readJobDocument(body io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
 	start := bufio.NewReader(body)
-	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // an error is met again when it is read
+	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // the next read reports an error again
 		_, _ = start.Discard(len(mark))
 	}
 	d := jobDocument{input: documentInput{src: start, left: -1}, add: add, seen: make(map[string]bool)}
@@ -43,7 +43,7 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (submissio
 	d.input.text = d.text
 	err := d.read()
 	if err != nil && d.input.err != nil {
-		err = d.input.err // the Decoder reports an error of its input within a value as one of the syntax
+		err = d.input.err // the Decoder reports a read error inside a value as a syntax error
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
@@ -60,14 +60,14 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (submissio
 	return submission.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
 }
 
-// documentInput bounds what a Decoder reads ahead of the values that it has returned, which is what it holds in memory.
+// documentInput bounds how far a Decoder reads ahead of the values that it has returned. The Decoder holds that in memory.
 type documentInput struct {
 	src  io.Reader
 	text *jsontext.Decoder
 	read int64
-	// left is how much may still be read, in bytes; negative for everything.
+	// left is how many bytes may still be read. It is negative for no limit.
 	left int64
-	// err is what ended the input too early; nil while nothing has.
+	// err is the first error of the input other than io.EOF.
 	err error
 }
 
@@ -99,16 +99,16 @@ const (
 	listItems = "items"
 )
 
-// jobDocument reads the members as strictly as those of a submission. A fault of the document is the caller's; a fault
-// of an element makes this element an INVALID item.
+// jobDocument reads the members as strictly as those of a submission. A fault of the document refuses the job. A fault of
+// an element makes that element an INVALID item.
 type jobDocument struct {
 	input documentInput
 	text  *jsontext.Decoder
 	add   func(revocation.Item) error
-	// values takes notify_candidate, and the faults.
+	// values collects notify_candidate and the faults.
 	values decoder
 	label  *string
-	// list is the member that holds the items, empty before it came.
+	// list is the name of the member that holds the items. It is empty before that member is read.
 	list  string
 	items int
 	seen  map[string]bool
@@ -139,13 +139,13 @@ func (d *jobDocument) read() error {
 // refuse adds a fault of the document and skips the next value.
 func (d *jobDocument) refuse(field, code, detail string) error {
 	d.values.fault(field, code, detail)
-	d.hurry()
+	d.limitRest()
 	_, err := d.value()
 	return err
 }
 
-// hurry has the input end soon.
-func (d *jobDocument) hurry() {
+// limitRest limits the rest of the input to maxRest bytes.
+func (d *jobDocument) limitRest() {
 	if d.input.left < 0 {
 		d.input.left = maxRest
 	}
@@ -193,11 +193,11 @@ func (d *jobDocument) scalar(name string) error {
 		return err
 	case name == "notify_candidate":
 		d.values.notify(raw)
-	case raw.Kind() != jsontext.KindNull: // null is the same as no label
+	case raw.Kind() != jsontext.KindNull: // null means no label
 		d.label = d.values.shortText(name, raw)
 	}
 	if len(d.values.faults) > 0 {
-		d.hurry()
+		d.limitRest()
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (d *jobDocument) elements() error {
 		}
 		d.items++
 		if len(d.values.faults) > 0 {
-			continue // the job is refused; what is left is whether the body is JSON
+			continue // the job is refused, but the rest must still be checked for JSON syntax
 		}
 		if err := d.add(d.item(raw)); err != nil {
 			return err

@@ -9,10 +9,10 @@ import (
 
 const (
 	mediaEvents = "text/event-stream"
-	// eventBeat is the longest time between two events of a running job: where no new reading comes in time,
-	// the last is told again.
-	eventBeat = 900 * time.Millisecond
-	// eventRetry tells clients when to come back after a stream that broke off, in milliseconds.
+	// eventHeartbeat is the longest time between two events of a running job. If the job was not read again in that time,
+	// the stream repeats the last event.
+	eventHeartbeat = 900 * time.Millisecond
+	// eventRetry makes clients reconnect 2000 milliseconds after a stream broke off.
 	eventRetry = "retry: 2000\n\n"
 )
 
@@ -22,8 +22,8 @@ const (
 	eventDone     = "done"
 )
 
-// jobEvents answers GET /jobs/{id}/events: a stream of the job's body that ends with the job, or, when the
-// service stops, the job is no more or the key is revoked, without the event done.
+// jobEvents serves GET /jobs/{id}/events: a stream of events with the job that ends with the event done when the job has
+// ended. The stream ends without done if the service stops, the job is deleted or the key is revoked.
 func (a *API) jobEvents(x *requestContext) error {
 	r := x.Request()
 	id, err := pathID(x.Param("id"))
@@ -50,13 +50,13 @@ func (a *API) jobEvents(x *requestContext) error {
 	return x.send(appendEvent(nil, eventDone, &job))
 }
 
-// followJob sends an event at each reading of the job, which it leaves in job; ended is false when there is
-// nobody to tell any more, or nothing.
+// followJob sends an event each time the service reads the job, and stores the latest reading in job. It reports whether
+// the job ended. It returns early if the caller left, the key was revoked or there are no more readings.
 func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err error) {
 	watch := a.service.WatchJob(job.Account, job.ID)
 	defer watch.Close()
-	beat := time.NewTimer(eventBeat)
-	defer beat.Stop()
+	heartbeat := time.NewTimer(eventHeartbeat)
+	defer heartbeat.Stop()
 	for {
 		select {
 		case newer, ok := <-watch.Jobs():
@@ -67,10 +67,10 @@ func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err
 				*job = newer
 				return true, nil
 			case newer.ReadAt.Before(job.ReadAt):
-				continue // a reading that was under way when the stream began
+				continue // this reading began before the stream did
 			}
 			*job = newer
-		case <-beat.C:
+		case <-heartbeat.C:
 		case <-x.Request().Context().Done():
 			return false, nil
 		}
@@ -81,11 +81,11 @@ func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err
 		if err := x.send(appendEvent(nil, eventProgress, job)); err != nil {
 			return false, err
 		}
-		beat.Reset(eventBeat)
+		heartbeat.Reset(eventHeartbeat)
 	}
 }
 
-// appendEvent appends an event with the job's body, which has no line breaks.
+// appendEvent appends an event whose data is the job. The data has no line breaks.
 func appendEvent(b []byte, name string, job *revocation.Job) []byte {
 	b = append(b, "event: "...)
 	b = append(b, name...)

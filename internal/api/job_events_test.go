@@ -42,7 +42,7 @@ func TestJobEvents(t *testing.T) {
 			t.Errorf("%+v, want the body %s", e, body)
 		}
 	})
-	t.Run("again and again while it runs", func(t *testing.T) {
+	t.Run("repeatedly while it runs", func(t *testing.T) {
 		w.carryOutChunk()
 		for seen := 0; seen < 3; {
 			switch done := progress(t)["pending"]; {
@@ -151,7 +151,7 @@ func TestJobEvents_goOnWhileTheDatabaseIsAway(t *testing.T) {
 	next := events(t, w.open("/jobs/"+job.ID.String()+"/events").body)
 	first, _ := next()
 	w.faults.jobs.Store(&revocation.Error{Code: revocation.CodeUnavailable})
-	for range 4 { // at most two of them were read before
+	for range 4 { // at most two of them were sent before the fault
 		if e, ok := next(); !ok || e != first {
 			t.Fatalf("%v %+v, want %+v", ok, e, first)
 		}
@@ -173,7 +173,7 @@ func TestJobEvents_neverGoBack(t *testing.T) {
 	job := w.job(items(300)...)
 	var reads atomic.Int32
 	w.faults.afterJob.Store(new(func(job *revocation.Job) {
-		if reads.Add(1) == 2 { // as if it had been under way when the stream began
+		if reads.Add(1) == 2 { // like a reading that began before the stream
 			job.ReadAt = job.ReadAt.Add(-time.Minute)
 			job.Total = 99
 		}
@@ -251,7 +251,7 @@ func TestJobEvents_callerLeaves(t *testing.T) {
 	eventually(t, "nobody follows it any more", func() bool { return !strings.Contains(goroutines(t), "(*Service).follow(") })
 }
 
-// goroutines are the stacks of all that run.
+// goroutines returns the stacks of all goroutines.
 func goroutines(t *testing.T) string {
 	t.Helper()
 	var stacks strings.Builder

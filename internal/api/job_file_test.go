@@ -20,7 +20,7 @@ const (
 	asExcel = "application/vnd.ms-excel"
 )
 
-// written is a file that a program has written.
+// written returns a file that a spreadsheet program has written.
 func written(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "rows", "testdata", "files", name))
@@ -30,10 +30,10 @@ func written(t *testing.T, name string) string {
 	return string(content)
 }
 
-// part is a part of a form: a field, or the file when it has a file's name. Its type is left out when it is empty.
+// part is a part of a form: a field, or a file if it has a file name. An empty type is omitted.
 type part struct{ name, file, media, content string }
 
-// formOf is a form, with its type.
+// formOf returns a form and its media type.
 func formOf(t *testing.T, parts ...part) (media, body string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -192,7 +192,7 @@ func TestNewJob_forms(t *testing.T) {
 		media, body := formOf(t, part{"file", "a.csv", asCSV, csv})
 		w.upload(media, "", gzipped(t, body), "Content-Encoding", "gzip").want(t, http.StatusAccepted, "")
 	})
-	t.Run("the wish for emails", func(t *testing.T) {
+	t.Run("notify_candidate", func(t *testing.T) {
 		media, body := formOf(t, part{"notify_candidate", "", "", "true"}, part{"file", "a.csv", asCSV, "report_id\n777\n"})
 		a := w.upload(media, "", body)
 		w.call(http.MethodGet, a.header.Get("Location"), "", "Prefer", "wait=30")
@@ -202,7 +202,7 @@ func TestNewJob_forms(t *testing.T) {
 	})
 	t.Run("an idempotency key compares the fields, and the file's bytes and type", func(t *testing.T) {
 		send := func(parts ...part) answer {
-			media, body := formOf(t, parts...) // each with a boundary of its own
+			media, body := formOf(t, parts...) // each form has another boundary
 			return w.upload(media, "", body, "Idempotency-Key", "form")
 		}
 		first := send(part{"label", "", "", "x"}, part{"file", "a.csv", asCSV, csv})
@@ -213,11 +213,11 @@ func TestNewJob_forms(t *testing.T) {
 			t.Errorf("%s %s", first.body, again.body)
 		}
 		for name, parts := range map[string][]part{
-			"label": {{"label", "", "", "y"}, {"file", "a.csv", asCSV, csv}},
-			"wish":  {{"label", "", "", "x"}, {"notify_candidate", "", "", "true"}, {"file", "a.csv", asCSV, csv}},
-			"sheet": {{"label", "", "", "x"}, {"sheet", "", "", "x"}, {"file", "a.csv", asCSV, csv}},
-			"type":  {{"label", "", "", "x"}, {"file", "a.csv", asExcel, csv}},
-			"bytes": {{"label", "", "", "x"}, {"file", "a.csv", asCSV, csv + "1"}},
+			"label":            {{"label", "", "", "y"}, {"file", "a.csv", asCSV, csv}},
+			"notify_candidate": {{"label", "", "", "x"}, {"notify_candidate", "", "", "true"}, {"file", "a.csv", asCSV, csv}},
+			"sheet":            {{"label", "", "", "x"}, {"sheet", "", "", "x"}, {"file", "a.csv", asCSV, csv}},
+			"type":             {{"label", "", "", "x"}, {"file", "a.csv", asExcel, csv}},
+			"bytes":            {{"label", "", "", "x"}, {"file", "a.csv", asCSV, csv + "1"}},
 		} {
 			a := send(parts...)
 			if a.status != http.StatusUnprocessableEntity || a.str(t, "code") != "idempotency_mismatch" {
@@ -227,8 +227,8 @@ func TestNewJob_forms(t *testing.T) {
 	})
 }
 
-// TestNewJob_casesOfPeople sends what people have sent, which used to fail.
-func TestNewJob_casesOfPeople(t *testing.T) {
+// TestNewJob_filesOfUsers sends files that users have sent and that an earlier version refused.
+func TestNewJob_filesOfUsers(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]struct {
 		body string

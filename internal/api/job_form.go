@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// formFile is the part with the list. It is the last one.
+	// formFile is the name of the part with the list. It must be the last part.
 	formFile = "file"
-	// maxFields and maxField bound the parts before it, in number and in bytes.
+	// maxFields bounds the number of the parts before it, and maxField the bytes of each.
 	maxFields = 32
 	maxField  = 4 << 10
 )
 
-// form is the list in a form: fields with the options, and then the part file.
+// form reads the list in a form, which has fields with the options and then the part file.
 type form struct {
 	body  *upload
 	parts *multipart.Reader
@@ -68,8 +68,8 @@ func openForm(j *jobRequest, body *upload) (*form, error) {
 	return f, nil
 }
 
-// partMedia is the type of a form's file. Browsers and tools name it by the ending of the file's name, so that a list
-// with another one may be any text.
+// partMedia returns the type of a form's file, or "" if the type is not accepted. Browsers derive the type from the
+// file's extension, so a table may also have the type of another text.
 func partMedia(part *multipart.Part) string {
 	sent := part.Header["Content-Type"]
 	if len(sent) == 0 {
@@ -88,7 +88,7 @@ func partMedia(part *multipart.Part) string {
 	return media
 }
 
-// Read gives problems as its errors, but for io.EOF.
+// Read returns problems as its errors, except io.EOF.
 func (f *form) Read(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
@@ -105,7 +105,7 @@ func (f *form) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end reads what follows the file, which is nothing but the end of the form. It returns io.EOF.
+// end reads the rest of the form after the file. It returns io.EOF unless the form has another part or is not complete.
 func (f *form) end() error {
 	switch _, err := f.parts.NextPart(); {
 	case err == nil:
@@ -124,10 +124,10 @@ func (f *form) fingerprint() (sum revocation.Fingerprint) {
 	return sum
 }
 
-// brokenForm is the problem of a body that is no whole form, unless it cannot be read at all.
+// brokenForm returns err if it is a problem, and else the problem that the form is not valid.
 func brokenForm(err error) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	return invalid(fault{"body", "invalid_format", "The body is not a whole multipart form."})
+	return invalid(fault{"body", "invalid_format", "The body is not a complete multipart form."})
 }

@@ -15,8 +15,8 @@ import (
 	"rescind/internal/rows"
 )
 
-// FuzzDecodeJobDocument holds the reader of JSON jobs to encoding/json: it tells JSON from what is none, and
-// finds the items that are there.
+// FuzzDecodeJobDocument compares the reader of JSON jobs with encoding/json: it must accept the same texts as JSON, and
+// find the same items.
 func FuzzDecodeJobDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{"report_ids":[1,2,"x"],"notify_candidate":true,"label":"é"}`, `{"items":[{"report_id":1,"client_reference":"\ud83d\ude00"},{}]}`,
@@ -27,14 +27,14 @@ func FuzzDecodeJobDocument(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got := readJob(t, mediaJSON, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+		if diff := cmp.Diff(got, readJob(t, mediaJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(decoded{})); diff != "" {
 			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
 		}
 		body = bytes.TrimPrefix(body, []byte("\ufeff"))
 		isJSON := json.Valid(body) && utf8.Valid(body)
 		if got.problem != "" {
 			if isJSON == (got.problem == "400") && len(body) < maxRest {
-				t.Fatalf("%q gave %s", body, got.problem)
+				t.Fatalf("%q returned %s", body, got.problem)
 			}
 			return
 		}
@@ -53,10 +53,10 @@ func FuzzDecodeJobDocument(f *testing.F) {
 			t.Fatalf("%q was taken: %v", body, err)
 		}
 		if want := fmt.Sprintf("%t %s", reference.Notify, orDash(reference.Label)); got.job != want {
-			t.Fatalf("%q gave %q, want %q", body, got.job, want)
+			t.Fatalf("%q returned %q, want %q", body, got.job, want)
 		}
 		if len(got.items) != len(reference.IDs)+len(reference.Items) || len(got.items) == 0 {
-			t.Fatalf("%q gave %q", body, got.items)
+			t.Fatalf("%q returned %q", body, got.items)
 		}
 		for i, raw := range reference.IDs {
 			var id int64
@@ -73,7 +73,7 @@ func FuzzDecodeJobDocument(f *testing.F) {
 	})
 }
 
-// FuzzDecodeTable looks for what must never be taken. That the rows are the right ones is held where they are read.
+// FuzzDecodeTable searches for items that the reader must never accept. The tests of package rows check the cells.
 func FuzzDecodeTable(f *testing.F) {
 	for _, seed := range []string{
 		"report_id\n1\n", "\ufeffreport_id,notify_candidate,client_reference\r\n1,true,\"a\nb\"\r\n\r\n2,,\"\n3,x\"y,z\n", "a;b", "report_id,\"", " report_id , x\n 1 ,\xff\n",
@@ -83,23 +83,23 @@ func FuzzDecodeTable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got := readJob(t, mediaCSV, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaCSV, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+		if diff := cmp.Diff(got, readJob(t, mediaCSV, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(decoded{})); diff != "" {
 			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
 		}
 		if got.problem != "" && !strings.HasPrefix(got.problem, "422 ") && !strings.HasPrefix(got.problem, "413") {
-			t.Fatalf("%q gave %+v", body, got)
+			t.Fatalf("%q returned %+v", body, got)
 		}
 	})
 }
 
-// FuzzDecodeNDJSON holds each line to what it would be as a submission.
+// FuzzDecodeNDJSON compares each line with the same text as a submission.
 func FuzzDecodeNDJSON(f *testing.F) {
 	for _, seed := range []string{"{\"report_id\":1}\n\n{\"report_id\":2,\"notify_candidate\":true}\r\n{", "\ufeff{}\n\xff\n \t", "[\n]\n\"a\\n\"\r\r\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got := readJob(t, mediaNDJSON, bytes.NewReader(body))
-		if diff := cmp.Diff(got, readJob(t, mediaNDJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(taken{})); diff != "" {
+		if diff := cmp.Diff(got, readJob(t, mediaNDJSON, iotest.OneByteReader(bytes.NewReader(body))), cmp.AllowUnexported(decoded{})); diff != "" {
 			t.Fatalf("%q, whole and byte by byte:\n%s", body, diff)
 		}
 		var want []string
@@ -119,7 +119,7 @@ func FuzzDecodeNDJSON(f *testing.F) {
 	})
 }
 
-// linesOf gives the lines that are not blank, each with its number, the plain way.
+// linesOf returns the lines that are not blank and their numbers, in the simplest way.
 func linesOf(body []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		number := 0

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// appendJob appends a job as callers see it, in every answer and event that holds one.
+// appendJob appends a job as JSON. Every response and event with a job uses it.
 func appendJob(b []byte, j *revocation.Job) []byte {
 	b = append(b, `{"id":`...)
 	b = appendID(b, j.ID)
@@ -53,7 +53,7 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	return append(b, '}')
 }
 
-// appendFile appends what was recognised of a job's file.
+// appendFile appends the format and the columns that were recognised in a job's file, or null for none.
 func appendFile(b []byte, f *revocation.File) []byte {
 	if f == nil {
 		return append(b, "null"...)
@@ -89,8 +89,8 @@ func appendCount(b []byte, name string, n int) []byte {
 	return strconv.AppendInt(append(b, name...), int64(n), 10)
 }
 
-// appendProgress appends how far a job has come, rounded down to four digits: 1 stands for the end alone. It is
-// reckoned in whole numbers, since a quotient of floats can come out below the digits it stands for.
+// appendProgress appends the final part of a job's items, rounded down to four decimals, so that it is 1 only at the end.
+// It divides integers, because a quotient of floats can be slightly too small.
 func appendProgress(b []byte, j *revocation.Job) []byte {
 	const digits = 10_000
 	if j.Total == 0 {
@@ -99,7 +99,7 @@ func appendProgress(b []byte, j *revocation.Job) []byte {
 	return strconv.AppendFloat(b, float64(j.Counts.Sum()*digits/j.Total)/digits, 'f', -1, 64)
 }
 
-// appendSpeed appends items a second, with a digit after the point where whole numbers would say too little.
+// appendSpeed appends items per second: a whole number, or a number with one decimal if it is below 10.
 func appendSpeed(b []byte, speed float64) []byte {
 	const slow = 10
 	if speed < slow {

@@ -15,18 +15,18 @@ func getJobOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "getJob", Method: http.MethodGet, Path: "/jobs/{id}",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
 		Summary:     "Poll a job",
-		Description: "Tells how far it has come. Another account's job is not found, like one that never was.",
+		Description: "Returns the job in its present state. The response for another account's job is the same 404 as for an unknown one.",
 		Parameters: []*huma.Param{
 			idParam(),
-			preferParam("wait=N waits up to N seconds, 30 at most, until the job has ended. Others are ignored."),
+			preferParam("wait=N waits up to N seconds, at most 30, until the job has ended. Other preferences are ignored."),
 			ifNoneMatchParam(),
 		},
 		Responses: map[string]*huma.Response{
-			"200": jobResponse(schemas, "The job as it stands.", exampleRunning, exampleCompleted),
+			"200": jobResponse(schemas, "The job in its present state.", exampleRunning, exampleCompleted),
 			"304": {Description: "Nothing has changed."},
 		},
 	}
-	addTags(op, "Names this state of the job, its speed included.")
+	addTags(op, "Identifies this state of the job, including its speed.")
 	addProblems(op, revocation.CodeNotFound)
 	return op
 }
@@ -36,7 +36,7 @@ func listJobsOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "listJobs", Method: http.MethodGet, Path: "/jobs",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
 		Summary:     "List jobs",
-		Description: "The account's jobs, newest first, in pages. A parameter without a value counts as not given; each may be given once.",
+		Description: "The account's jobs, newest first, in pages. " + shortPages + " A parameter without a value counts as not given. Each parameter may be given once.",
 		Parameters:  []*huma.Param{limitParam(), cursorParam()},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
@@ -60,16 +60,16 @@ func jobResultsOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "getJobResults", Method: http.MethodGet, Path: "/jobs/{id}/results",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
 		Summary: "Get a job's items",
-		Description: `The items in the order of the input, also while the job runs: each is told once, as it stands when it is read.
+		Description: `Returns the items in the order of the input, also while the job runs. Each item appears once, in its state at the time of reading.
 
-Accept chooses the form. application/json, the default, comes in pages. application/x-ndjson and text/csv are streamed whole, without limit and cursor; one that ends in an error, or at a stop of the service, breaks the connection, so that a part is not taken for the whole: ask again. Of several that are liked as much, the one counts that is named more exactly, then the one that is named first. When none of them is acceptable, the answer is JSON.
+Accept selects the format. application/json, the default, is paged. ` + shortPages + ` application/x-ndjson and text/csv are streams of all items, without limit and cursor. If an error or a stop of the service ends a stream early, the service breaks the connection, so that the client can detect an incomplete response and repeat the request. Among media types of equal weight, the service selects the one that is named most exactly, then the one that is named first. If no media type is acceptable, the response is JSON.
 
-In CSV, values that are not there are empty cells. A text that a spreadsheet may run as a formula begins with an apostrophe: one that starts with =, +, -, @ or a control character, whatever white space and quotes stand before it. The same is done within a text after a semicolon, a tab, a | and a line break, where some spreadsheets begin a cell. So an apostrophe was added where one stands at such a place and what follows it would get one.`,
+In CSV, missing values are empty cells. The service puts an apostrophe before a text that a spreadsheet may run as a formula: a text that starts with =, +, -, @ or a control character, also after white space and quotes. It does the same within a text after a semicolon, a tab, a | and a line break, where some spreadsheets begin a new cell. To restore the text, remove each apostrophe at such a place if the text after it would get one.`,
 		Parameters: []*huma.Param{
 			idParam(),
 			statusFilterParam(),
 			limitParam(), cursorParam(),
-			optional("bom", "Begins with a byte order mark, by which Excel knows UTF-8; with text/csv only.", &huma.Schema{Type: "boolean", Default: false}),
+			optional("bom", "Whether the response begins with a byte order mark, which makes Excel recognise UTF-8. For text/csv only.", &huma.Schema{Type: "boolean", Default: false}),
 		},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page, or all items as a stream.",
@@ -78,18 +78,18 @@ In CSV, values that are not there are empty cells. A text that a spreadsheet may
 					Schema:  resultPageRef(schemas),
 					Example: json.RawMessage(appendPage(nil, exampleResults, appendResult, "")),
 				},
-				mediaNDJSON: {Schema: text("A Result a line."), Example: string(lines)},
-				mediaCSV:    {Schema: text("A header row, then an item a row (RFC 4180), in UTF-8."), Example: string(rows)},
+				mediaNDJSON: {Schema: text("One Result in each line."), Example: string(lines)},
+				mediaCSV:    {Schema: text("A header row, then one item in each row (RFC 4180), in UTF-8."), Example: string(rows)},
 			},
 		}},
 	}
-	addHeader(op.Responses["200"], "Content-Disposition", text("A name for the file; with text/csv only."),
+	addHeader(op.Responses["200"], "Content-Disposition", text("The name of the file. For text/csv only."),
 		`attachment; filename="job-0197a3c2-8f4e-7b1a-9c3d-5e6f00000000-results.csv"`)
 	sometimes(op.Responses["200"], "Content-Disposition")
 	addProblems(op, revocation.CodeNotFound, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
 	for status, response := range op.Responses {
 		addHeader(response, "Vary", text("Accept"), "Accept")
-		if status >= "500" { // they may come before the header is looked at
+		if status >= "500" { // the service may fail before it reads Accept
 			sometimes(response, "Vary")
 		}
 	}
@@ -101,9 +101,9 @@ func jobEventsOperation() *huma.Operation {
 		OperationID: "getJobEvents", Method: http.MethodGet, Path: "/jobs/{id}/events",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
 		Summary: "Follow a job",
-		Description: `Server-sent events, each with the job as JSON: progress at once and about twice a second while the job runs, then done, and the stream ends. Of a job that has ended there are one of each.
+		Description: `Server-sent events, each with the job as JSON. The service sends progress at once and about twice a second while the job runs. When the job has ended, it sends done and ends the stream. For a job that has already ended, it sends one progress and one done.
 
-A stream that ends without done was cut off, as by a restart of the service: ask again. A browser's EventSource does that by itself; close it at done.`,
+A stream that ends without done is incomplete, for example after a restart of the service. Open it again. A browser's EventSource does that by itself; close it after done.`,
 		Parameters: []*huma.Param{idParam()},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The stream.",
@@ -113,7 +113,7 @@ A stream that ends without done was cut off, as by a restart of the service: ask
 			}},
 		}},
 	}
-	addHeader(op.Responses["200"], "X-Accel-Buffering", text("Has proxies hand on each event at once."), "no")
+	addHeader(op.Responses["200"], "X-Accel-Buffering", text("Makes proxies forward each event at once."), "no")
 	addProblems(op, revocation.CodeNotFound)
 	return op
 }
@@ -123,9 +123,9 @@ func cancelJobOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "cancelJob", Method: http.MethodPost, Path: "/jobs/{id}/cancel",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
 		Summary: "Cancel a job",
-		Description: `Items that are not carried out yet become CANCELLED, and so do those that wait for another attempt, except one that an upstream may have carried out, which gets its attempt. Those under way end. What is revoked stays revoked.
+		Description: `Items that wait for their first or another attempt become CANCELLED. Attempts that are running complete. An item that an upstream may have revoked already gets its next attempt. Revoked invites stay revoked.
 
-The job is CANCELLING until its last item is final, and then CANCELLED. Cancelling it again, even after it has ended, answers with the job as it is. A COMPLETED job is refused. A body is ignored.`,
+The job is CANCELLING until its last item is final, and then CANCELLED. A repeated request, also after the job is CANCELLED, returns the job in its present state. A COMPLETED job cannot be cancelled (409). The body is ignored.`,
 		Parameters: []*huma.Param{idParam()},
 		Responses: map[string]*huma.Response{
 			"202": jobResponse(schemas, "The job is being cancelled, or was cancelled before.", exampleCancelling),
@@ -139,18 +139,18 @@ func retryJobOperation(schemas huma.Registry) *huma.Operation {
 	op := &huma.Operation{
 		OperationID: "retryJob", Method: http.MethodPost, Path: "/jobs/{id}/retry",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
-		Summary: "Try a job's failed items again",
-		Description: `Makes a new job of the items that ended as ERROR_REVOKING, in their order, with their wishes for an email, their client_reference and the label. It is 422 when there are none.
+		Summary: "Retry a job's failed items",
+		Description: `Creates a new job with the items that ended as ERROR_REVOKING, in their order, with their notify_candidate, their client_reference and the label. If there are no such items, the response is 422.
 
-A job has one retry at a time: until that has ended, another is 409 retry_running, and job_id names the retry that has not. It is found from when its own request has been answered.
+A job has one retry at a time. Until that has ended, the response is 409 retry_running, and job_id names the retry that runs. That job can be polled once the request that created it has been answered.
 
-A body is not looked at.`,
+The body is ignored.`,
 		Parameters: []*huma.Param{
 			idParam(),
-			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key for the same job returns the same new job, by its present state, before anything else is checked. It counts within an account."),
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key for the same job returns the same new job in its present state, before any other check. Keys of different accounts are independent."),
 		},
 		Responses: map[string]*huma.Response{
-			"202": jobResponse(schemas, "The new job, which is durable.", exampleRetry),
+			"202": jobResponse(schemas, "The new job. It is durable.", exampleRetry),
 		},
 	}
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/jobs/"+exampleRetry.ID.String())
@@ -162,7 +162,7 @@ A body is not looked at.`,
 	return op
 }
 
-// The examples are written by the code that writes the answers.
+// The code that encodes the responses encodes these examples too.
 var (
 	exampleQueued  = exampleJob(func(*revocation.Job) {})
 	exampleRunning = exampleJob(func(j *revocation.Job) {

@@ -15,18 +15,18 @@ const (
 	mediaForm  = "multipart/form-data"
 	mediaXLSX  = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 	mediaBytes = "application/octet-stream"
-	// mediaExcel is what browsers call a CSV file where Excel is installed.
+	// mediaExcel is the type of a CSV file in browsers on computers with Excel.
 	mediaExcel = "application/vnd.ms-excel"
 
-	otherJobMedia = "The body must be application/json, application/x-ndjson, text/csv, an .xlsx workbook, or multipart/form-data with one of them as the part file; as it is or with Content-Encoding: gzip. A table may be application/octet-stream too."
+	otherJobMedia = "The body must be application/json, application/x-ndjson, text/csv, an .xlsx workbook, or multipart/form-data with one of them as the part file. It may have Content-Encoding: gzip. A table may also be application/octet-stream."
 )
 
-// tableMedia are the types of a table. Which format it has is found in its content.
+// tableMedia are the types of a table. The content decides which format it is.
 var tableMedia = []string{mediaCSV, mediaXLSX, mediaBytes, mediaExcel}
 
-// jobRequest is what is asked by POST /jobs, but for the list.
+// jobRequest is a request to POST /jobs without the list.
 type jobRequest struct {
-	// media is the type of the list, or of the form that it is in until that was opened.
+	// media is the type of the list. Until a form is opened, it is the type of the form.
 	media    string
 	boundary string // of a form
 	gzipped  bool
@@ -34,16 +34,16 @@ type jobRequest struct {
 	idempotencyKey string
 }
 
-// jobOptions are the query, or a form's fields; JSON has its own in the body.
+// jobOptions are the options in the query or in a form's fields. JSON has them in the body.
 type jobOptions struct {
 	values submission.JobValues
-	// sheet is the sheet of a workbook; empty for the first that suits.
+	// sheet is the name of a workbook's sheet. It is empty for the first sheet that has the column report_id.
 	sheet string
 }
 
 func readJobRequest(r *http.Request) (j jobRequest, err error) {
-	packed, known := unpacks(r.Header)
-	j.gzipped = packed
+	gzipped, known := isGzipped(r.Header)
+	j.gzipped = gzipped
 	j.media, j.boundary = jobMedia(r.Header["Content-Type"])
 	if !known || j.media == "" {
 		return j, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia)
@@ -58,7 +58,7 @@ func readJobRequest(r *http.Request) (j jobRequest, err error) {
 	return j, q.faults()
 }
 
-// jobMedia is the type of a body, and the boundary of a form; empty for one that is not taken.
+// jobMedia returns the type of a body and the boundary of a form. Both are empty if the type is not accepted.
 func jobMedia(sent []string) (media, boundary string) {
 	if len(sent) != 1 {
 		return "", ""
@@ -74,7 +74,7 @@ func jobMedia(sent []string) (media, boundary string) {
 		}
 		return media, params["boundary"]
 	case slices.Contains(tableMedia, media):
-		// In which encoding the text is shows in the text. A name for another one means that it would be misread.
+		// The reader detects the encoding from the content. It would misread a text in any encoding but these.
 		if charset = strings.ToLower(charset); named && charset != "us-ascii" && charset != "utf-8" && !strings.HasPrefix(charset, "utf-16") {
 			return "", ""
 		}
@@ -89,7 +89,7 @@ func jobMedia(sent []string) (media, boundary string) {
 	}
 }
 
-// readJobOptions takes the options that a list of this type has.
+// readJobOptions takes the options of a list with this type from the query.
 func readJobOptions(q *query, media string) (o jobOptions) {
 	if media == mediaJSON {
 		return o
@@ -103,7 +103,7 @@ func readJobOptions(q *query, media string) (o jobOptions) {
 	return o
 }
 
-// preface is what the fingerprint of a request holds besides the list: its type, and the options after defaults.
+// preface returns what the fingerprint of a request covers besides the list: its type, and the options after defaults.
 func (j *jobRequest) preface() []byte {
 	b := append([]byte(j.media), 0, 0, 0)
 	flags := len(b) - 1
@@ -121,13 +121,13 @@ func (j *jobRequest) preface() []byte {
 	return b
 }
 
-// appendSized appends a short text with its length before it.
+// appendSized appends the length of a short text in two bytes, and the text.
 func appendSized(b []byte, s string) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // it is short
 	return append(b, s...)
 }
 
-// bool is false for a parameter that is not given.
+// bool takes a boolean parameter. It returns false if the parameter is missing.
 func (q *query) bool(name string) bool {
 	sent := q.take(name)
 	if sent != "" && sent != "true" && sent != "false" {

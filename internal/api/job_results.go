@@ -11,8 +11,8 @@ const (
 	mediaNDJSON = "application/x-ndjson"
 	mediaCSV    = "text/csv"
 
-	// streamPage is how many items a stream reads at once, and streamPiece about how many bytes it writes at
-	// once: what it holds in memory does not grow with the job, nor with what the caller is slow to read.
+	// streamPage is how many items a stream reads at once, and streamPiece about how many bytes it writes at once. They
+	// bound its memory for every size of job and every speed of the client.
 	streamPage  = 1000
 	streamPiece = 64 << 10
 )
@@ -22,7 +22,7 @@ var (
 	varyAccept  = []string{"Accept"}
 )
 
-// jobResults answers GET /jobs/{id}/results: a page, or all of them as a stream.
+// jobResults serves GET /jobs/{id}/results: a page of the items, or a stream of all.
 func (a *API) jobResults(x *requestContext) error {
 	r := x.Request()
 	x.Response().Header()["Vary"] = varyAccept
@@ -51,11 +51,11 @@ func (a *API) jobResults(x *requestContext) error {
 	if media != mediaJSON {
 		kind = a.streams
 	}
-	leave, full := kind.acquire(x.key.Account)
-	if full != nil {
-		return full
+	release, refused := kind.acquire(x.key.Account)
+	if refused != nil {
+		return refused
 	}
-	defer leave()
+	defer release()
 	page, err := a.service.Results(r.Context(), f)
 	if err != nil {
 		return err
@@ -71,8 +71,8 @@ func (a *API) jobResults(x *requestContext) error {
 	return a.streamResults(x, media, f, piece, page)
 }
 
-// streamResults sends what piece holds, a first page and all that follow it. Each item is told as it stands when its
-// page is read, and once.
+// streamResults sends the bytes in piece, the first page and the pages after it. Each item appears once, in its state when
+// its page was read.
 func (a *API) streamResults(x *requestContext, media string, f revocation.ResultFilter, piece []byte, page revocation.Page[revocation.Revocation]) error {
 	appendOne := appendResultLine
 	if media == mediaCSV {
@@ -92,7 +92,7 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 				continue
 			}
 			if err := a.recheck(x); err != nil {
-				return x.broke(err)
+				return x.setErr(err)
 			}
 			if err := x.send(piece); err != nil {
 				return err
@@ -103,32 +103,32 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 			return x.send(piece)
 		}
 		if x.stopping() {
-			return x.broke(errStopping)
+			return x.setErr(errStopping)
 		}
 		if err := a.recheck(x); err != nil {
-			return x.broke(err)
+			return x.setErr(err)
 		}
 		f.After = page.Next.Row()
 		var err error
 		if page, err = a.service.Results(x.Request().Context(), f); err != nil {
-			return x.broke(err)
+			return x.setErr(err)
 		}
 	}
 }
 
-// rowCursor reads the cursor of a job's results, which is the id of an item.
+// rowCursor takes the cursor of a job's results, which is the id of an item, and returns the row of the item; 0 for none.
 func (q *query) rowCursor(name string, job revocation.ID) (after int) {
 	last := q.cursor(name, cursorResults)
 	if last.IsZero() {
 		return 0
 	}
 	if last.Row() == 0 || last.Row() > revocation.MaxJobItems || job.Item(last.Row()) != last {
-		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer about this job.")
+		q.fault(name, "invalid_format", name+" must be the next_cursor of a response about this job.")
 	}
 	return last.Row()
 }
 
-// appendResult appends an item as it stands among its job's results.
+// appendResult appends an item as an entry of its job's results.
 func appendResult(b []byte, r *revocation.Revocation) []byte {
 	b = append(b, `{"row":`...)
 	b = strconv.AppendInt(b, int64(r.ID.Row()), 10)

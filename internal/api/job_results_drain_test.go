@@ -14,7 +14,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// TestJobResults_drainBreaksThem stops the service while a stream is under way.
+// TestJobResults_drainBreaksThem stops the service during a stream.
 func TestJobResults_drainBreaksThem(t *testing.T) {
 	for _, accept := range []string{"text/csv", "application/x-ndjson"} {
 		t.Run(accept+" between two pages", func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestJobResults_drainBreaksThem(t *testing.T) {
 			}))
 			body, err := io.ReadAll(w.open("/jobs/"+job.ID.String()+"/results", "Accept", accept, "X-Request-Id", "broken").body)
 			if !errors.Is(err, io.ErrUnexpectedEOF) || bytes.Count(body, []byte{'\n'}) >= 2*revocation.ChunkSize {
-				t.Errorf("it looks whole: %v after %d lines", err, bytes.Count(body, []byte{'\n'}))
+				t.Errorf("the stream did not break: %v after %d lines", err, bytes.Count(body, []byte{'\n'}))
 			}
 			eventually(t, "a line in the log", func() bool { return strings.Contains(w.log.String(), `"request_id":"broken"`) })
 			if line := w.logLine("broken"); line["error"] != "the service stops" {
@@ -36,11 +36,11 @@ func TestJobResults_drainBreaksThem(t *testing.T) {
 			}
 		})
 	}
-	t.Run("one that nobody reads on", func(t *testing.T) {
+	t.Run("a stream whose caller stopped reading", func(t *testing.T) {
 		w := newWorld(t)
 		w.queue.hold()
 		job := w.job(w.manyItems(revocation.ChunkSize)...)
-		client, server := net.Pipe() // it holds nothing: what is not read is not written
+		client, server := net.Pipe() // it has no buffer, so writes block until they are read
 		defer client.Close()
 		pipes := make(pipeListener, 1)
 		pipes <- server
@@ -54,15 +54,15 @@ func TestJobResults_drainBreaksThem(t *testing.T) {
 			w.must(err)
 		}
 		w.service.Drain()
-		stopping, cancel := context.WithTimeout(t.Context(), 20*time.Second) // what it has after a SIGTERM
+		stopping, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the time after a SIGTERM
 		defer cancel()
 		if err := w.server.Config.Shutdown(stopping); err != nil {
-			t.Errorf("it holds up the stop: %v", err)
+			t.Errorf("the stream delays the stop: %v", err)
 		}
 	})
 }
 
-// pipeListener gives the connections that were put into it.
+// pipeListener accepts the connections that a test sends to it.
 type pipeListener chan net.Conn
 
 func (l pipeListener) Accept() (net.Conn, error) {

@@ -18,7 +18,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// members gives the names in a JSON object, in their order.
+// members returns the names in a JSON object, in their order.
 func members(t *testing.T, object []byte) (names []string) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(string(object)))
@@ -111,7 +111,7 @@ func TestJobResults(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a cursor goes on with another filter", func(t *testing.T) {
+	t.Run("a cursor is valid with another filter", func(t *testing.T) {
 		_, next := rows(t, "limit=1")
 		if got, _ := rows(t, "status=INVALID&cursor="+next); !slices.Equal(got, []int{5}) {
 			t.Error(got)
@@ -240,7 +240,7 @@ func TestJobResults_streams(t *testing.T) {
 	})
 }
 
-// TestJobResults_ofARunningJob streams while chunks of the job end between the pages that are read.
+// TestJobResults_ofARunningJob carries out chunks of a job between the pages that a stream reads.
 func TestJobResults_ofARunningJob(t *testing.T) {
 	const total = 4 * revocation.ChunkSize
 	w := newWorld(t)
@@ -328,7 +328,7 @@ func TestJobResults_streamBreaks(t *testing.T) {
 			}
 		}
 		if err.Error() != "unexpected EOF" {
-			t.Errorf("it looks whole: %v after %d rows", err, rows)
+			t.Errorf("the stream did not break: %v after %d rows", err, rows)
 		}
 		if line := w.logLine("broken"); line["error"] != "connection_lost" {
 			t.Errorf("%v", line)
@@ -340,12 +340,12 @@ func TestJobResults_streamBreaks(t *testing.T) {
 		}))
 		defer w.faults.jobs.Store(nil)
 		if _, err := csv.NewReader(w.open(path, "Accept", "text/csv").body).ReadAll(); err == nil {
-			t.Error("it looks whole")
+			t.Error("the stream did not break")
 		}
 	})
 }
 
-// TestJobResults_outlastsTheWriteTimeout has the database be slow for longer than an answer may take.
+// TestJobResults_outlastsTheWriteTimeout makes the database slower than the server's write timeout.
 func TestJobResults_outlastsTheWriteTimeout(t *testing.T) {
 	const timeout = 500 * time.Millisecond
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) {

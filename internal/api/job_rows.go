@@ -10,7 +10,8 @@ import (
 	"rescind/internal/rows"
 )
 
-// readNDJSON reads a submission a line.
+// readNDJSON reads one submission from each line that is not blank, and calls add with it. It returns add's errors
+// unchanged.
 func readNDJSON(body io.Reader, add func(revocation.Item) error) error {
 	lines := rows.NewLines(body)
 	for {
@@ -37,7 +38,7 @@ func readNDJSON(body io.Reader, add func(revocation.Item) error) error {
 	}
 }
 
-// rowSentence says of a row why it cannot be read as such.
+// rowSentence describes why a row cannot be read.
 func rowSentence(err rows.Error) string {
 	switch err {
 	case rows.ErrLong:
@@ -48,7 +49,7 @@ func rowSentence(err rows.Error) string {
 	return "The row cannot be read: " + err.Error() + "."
 }
 
-// itemOf makes an item of what a decoder says of an element or a row.
+// itemOf returns the item for the decoded values and faults of an element or a row.
 func itemOf(body submissionBody, faults []fault, err error) revocation.Item {
 	if malformed, ok := errors.AsType[syntaxError](err); ok {
 		return revocation.Item{Invalid: rowSyntax[malformed]}
@@ -57,29 +58,29 @@ func itemOf(body submissionBody, faults []fault, err error) revocation.Item {
 		return revocation.Item{ClientReference: body.clientReference, Invalid: sentences(faults)}
 	}
 	item := revocation.Item{ReportID: body.reportID, ClientReference: body.clientReference}
-	if body.saysNotify {
+	if body.hasNotify {
 		item.Notify = &body.notify
 	}
 	return item
 }
 
-// rowSyntax says of a row what syntaxErrors say of a body.
+// rowSyntax maps the syntax errors, which describe a body, to sentences about a row.
 var rowSyntax = map[syntaxError]string{
 	errSyntax: "The row is not valid JSON, or is nested too deep.",
 	errUTF8:   "The row is not valid UTF-8.",
-	errSecond: "The row goes on after its first JSON value.",
+	errSecond: "The row continues after its first JSON value.",
 }
 
-// maxSentences bounds what is kept of a row that is wrong all over.
+// maxSentences bounds the number of faults in the message of an INVALID row.
 const maxSentences = 4
 
-// sentences tell all faults of a row, each with the name of its field.
+// sentences describes the faults of a row, each with the name of its field.
 func sentences(faults []fault) string {
 	var b strings.Builder
 	for i, f := range faults {
 		switch {
 		case i == maxSentences:
-			return b.String() + " There is more."
+			return b.String() + " There are more faults."
 		case i > 0:
 			b.WriteByte(' ')
 		}

@@ -10,10 +10,10 @@ import (
 	"rescind/internal/rows"
 )
 
-// maxWorkbook is how many bytes an .xlsx can have.
+// maxWorkbook is the largest size of an .xlsx file, in bytes.
 const maxWorkbook = 20 << 20
 
-// The columns that a table can have, in the order of a row's cells.
+// The columns of a table, in the order of a row's cells.
 const (
 	columnReportID = iota
 	columnNotify
@@ -24,8 +24,8 @@ var jobColumns = []string{
 	columnReportID: "report_id", columnNotify: "notify_candidate", columnClientReference: "client_reference",
 }
 
-// readTable reads a table in any of the formats that rows recognises; sheet is the sheet of a workbook, empty for the
-// first that suits.
+// readTable reads a table in any format that package rows recognises, and calls add with each item. It returns add's
+// errors unchanged. sheet names the sheet of a workbook; it is empty for the first sheet with a column report_id.
 func readTable(body io.Reader, sheet string, add func(revocation.Item) error) (*revocation.File, error) {
 	table, err := rows.Open(body, rows.Options{Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook})
 	if err != nil {
@@ -38,7 +38,7 @@ func readTable(body io.Reader, sheet string, add func(revocation.Item) error) (*
 	return fileOf(&table.Info), err
 }
 
-// fileOf is what is kept of a table with its job.
+// fileOf returns what the job stores about the table.
 func fileOf(i *rows.Info) *revocation.File {
 	f := &revocation.File{Format: i.Format, Columns: i.Columns, Ignored: append([]string{}, i.Ignored...)}
 	if i.Format == rows.FormatXLSX {
@@ -74,7 +74,8 @@ func readRows(table *rows.Table, add func(revocation.Item) error) error {
 	}
 }
 
-// fileProblem is the problem of a file that cannot be read as a whole. Other errors stay as they are.
+// fileProblem returns the problem for a *rows.FileError, which means that the file cannot be read. It returns other
+// errors unchanged.
 func fileProblem(err error) error {
 	failed, ok := errors.AsType[*rows.FileError](err)
 	if !ok {
@@ -94,16 +95,16 @@ func fileProblem(err error) error {
 	}
 }
 
-// rowItem reads the cells of a row.
+// rowItem returns the item in the cells of a row.
 func rowItem(cells []string) revocation.Item {
 	var d decoder
 	d.reportIDCell(cells[columnReportID])
 	if cell := cells[columnNotify]; cell != "" {
-		wish, ok := rows.Bool(cell)
+		notify, ok := rows.Bool(cell)
 		if !ok {
 			d.fault("notify_candidate", "wrong_type", "notify_candidate must be true, false, yes, no, 1 or 0, or empty.")
 		}
-		d.body.notify, d.body.saysNotify = wish, true
+		d.body.notify, d.body.hasNotify = notify, true
 	}
 	d.clientReferenceCell(cells[columnClientReference])
 	return itemOf(d.body, d.faults, nil)
@@ -117,7 +118,7 @@ func (d *decoder) reportIDCell(cell string) {
 	case errors.Is(err, rows.ErrLostDigits):
 		d.fault("report_id", "wrong_type", "report_id is a power of ten, because the spreadsheet has lost digits. Format the column as text and enter it again.")
 	case errors.Is(err, rows.ErrNoInteger):
-		d.fault("report_id", "wrong_type", "report_id must be an integer, in digits alone.")
+		d.fault("report_id", "wrong_type", "report_id must be an integer, in digits only.")
 	case err != nil || id < 1:
 		d.fault("report_id", "out_of_range", "report_id must be from 1 to 9223372036854775807.")
 	default:
@@ -133,7 +134,7 @@ func (d *decoder) clientReferenceCell(cell string) {
 	case utf8.RuneCountInString(cell) > maxText:
 		d.fault("client_reference", "too_long", "client_reference must have at most 255 characters.")
 	default:
-		kept := strings.Clone(cell) // or it would keep the whole row in memory
-		d.body.clientReference = &kept
+		reference := strings.Clone(cell) // cell would keep the whole row in memory
+		d.body.clientReference = &reference
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// newKey makes a key of acme's that can be revoked.
+// newKey adds a key of acme and returns a function that revokes it.
 func (w *world) newKey(secret string) (revoke func()) {
 	w.t.Helper()
 	id := w.addKey("acme", secret, time.Time{}, revocation.Scopes...)
@@ -28,11 +28,11 @@ func (w *world) newKey(secret string) (revoke func()) {
 
 func TestNewJob_revokedKey(t *testing.T) {
 	t.Parallel()
-	t.Run("while the body comes", func(t *testing.T) {
+	t.Run("while the body arrives", func(t *testing.T) {
 		const secret = "rescind_a-key-that-uploads"
 		w := newWorld(t, readTimeoutOf(time.Hour))
 		revoke := w.newKey(secret)
-		running := w.notice(begun)
+		running := w.notice(afterBegin)
 		c := w.dial()
 		c.beginAs(secret, asCSV, "Idempotency-Key", "k")
 		c.chunk(manyRows(3))
@@ -46,18 +46,18 @@ func TestNewJob_revokedKey(t *testing.T) {
 		w.wantNothing(t)
 		w.upload(asCSV, "", manyRows(1), "Idempotency-Key", "k").want(t, http.StatusAccepted, "")
 	})
-	// unknown passes when the API has noticed that a key was revoked.
+	// unknown waits until the API has noticed that a key was revoked.
 	unknown := func(t *testing.T, w *world, secret string) {
 		t.Helper()
 		eventually(t, "the key is unknown", func() bool {
 			return w.call(http.MethodGet, "/jobs", "", "apiKey", "", "apiKey", secret).status == http.StatusUnauthorized
 		})
 	}
-	t.Run("before the job is made", func(t *testing.T) {
+	t.Run("before the job is created", func(t *testing.T) {
 		const secret = "rescind_a-key-that-has-uploaded"
 		w := newWorld(t)
 		revoke := w.newKey(secret)
-		w.onStep(adds, func(revocation.NewJob) error {
+		w.onStep(beforeAddItems, func(revocation.NewJob) error {
 			revoke()
 			unknown(t, w, secret)
 			return nil
@@ -65,7 +65,7 @@ func TestNewJob_revokedKey(t *testing.T) {
 		w.upload(asCSV, "", manyRows(3), "apiKey", "", "apiKey", secret).want(t, http.StatusUnauthorized, "unauthorized")
 		w.wantNothing(t)
 	})
-	t.Run("before a job is given again", func(t *testing.T) {
+	t.Run("before an existing job is returned", func(t *testing.T) {
 		const secret = "rescind_a-key-that-repeats"
 		w := newWorld(t)
 		revoke := w.newKey(secret)
@@ -79,24 +79,24 @@ func TestNewJob_revokedKey(t *testing.T) {
 		c.end()
 		c.answer().want(t, http.StatusUnauthorized, "unauthorized")
 	})
-	t.Run("before a retry is made", func(t *testing.T) {
+	t.Run("before a retry is created", func(t *testing.T) {
 		const secret = "rescind_a-key-that-tries-again"
 		w := newWorld(t)
 		failed := w.failedJob(300)
 		revoke := w.newKey(secret)
-		w.onStep(adds, func(revocation.NewJob) error {
+		w.onStep(beforeAddItems, func(revocation.NewJob) error {
 			revoke()
 			unknown(t, w, secret)
 			return nil
 		})
 		w.call(http.MethodPost, "/jobs/"+failed.ID.String()+"/retry", "", "apiKey", "", "apiKey", secret).
 			want(t, http.StatusUnauthorized, "unauthorized")
-		w.faults.beforeIntake.Store(nil)
+		w.faults.beforeUploadStep.Store(nil)
 		w.call(http.MethodPost, "/jobs/"+failed.ID.String()+"/retry", "").want(t, http.StatusAccepted, "")
 	})
 }
 
-// TestNewJob_lease has an upload that is silent for longer than a lease go on, and end when the lease is lost.
+// TestNewJob_lease checks that an upload that pauses for longer than a lease renews it, and ends when the lease is lost.
 func TestNewJob_lease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, readTimeoutOf(time.Hour))
@@ -104,10 +104,10 @@ func TestNewJob_lease(t *testing.T) {
 	renewals.Add(2)
 	lose.Add(1)
 	n := 0
-	w.onStep(renews, func(job revocation.NewJob) error {
+	w.onStep(beforeRenew, func(job revocation.NewJob) error {
 		if n++; n <= 2 {
 			renewals.Done()
-			return &revocation.Error{Code: revocation.CodeLockTimeout} // it passes
+			return &revocation.Error{Code: revocation.CodeLockTimeout} // a temporary fault
 		}
 		lose.Wait()
 		return w.store.DropJob(t.Context(), job.Account, job.ID)
@@ -124,7 +124,7 @@ func TestNewJob_lease(t *testing.T) {
 	w.wantNothing(t)
 }
 
-// TestNewJob_blanks sends blanks for as long as they are waited for.
+// TestNewJob_blanks sends white space until the service refuses the upload.
 func TestNewJob_blanks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -137,7 +137,7 @@ func TestNewJob_blanks(t *testing.T) {
 		"NDJSON":    {asNDJSON, "{\"report_id\":318}\n", " ", false},
 		"JSON":      {asJSON, `{"report_ids":[318`, "\t", false},
 		"packed":    {asCSV, manyRows(3), "\n", true},
-		"no blanks": {asCSV, manyRows(3), "", true}, // packed parts that hold nothing
+		"no blanks": {asCSV, manyRows(3), "", true}, // gzip members without content
 	} {
 		all.Go(func() {
 			conn := w.dial()
@@ -172,14 +172,14 @@ func TestNewJob_bombs(t *testing.T) {
 	w := newWorld(t, jobMaxItems(1_000_000))
 	row := "318" + strings.Repeat(" ", 60_000) + "\n"
 	for name, c := range map[string]struct{ media, begin, rest string }{
-		"blank lines":       {asNDJSON, "{\"report_id\":318}\n", strings.Repeat("\n", 1<<20)},
-		"white space":       {asJSON, `{"report_ids":[318`, strings.Repeat(" ", 1<<20)},
-		"one value":         {asCSV, "report_id\n", strings.Repeat("x", 1<<20)},
-		"rows of blanks":    {asCSV, "report_id\n", strings.Repeat(row, 16)},
-		"a value passed by": {asNDJSON, `{"report_id":318,"x":"`, strings.Repeat("x", 1<<20)},
+		"blank lines":      {asNDJSON, "{\"report_id\":318}\n", strings.Repeat("\n", 1<<20)},
+		"white space":      {asJSON, `{"report_ids":[318`, strings.Repeat(" ", 1<<20)},
+		"one value":        {asCSV, "report_id\n", strings.Repeat("x", 1<<20)},
+		"rows of blanks":   {asCSV, "report_id\n", strings.Repeat(row, 16)},
+		"an ignored value": {asNDJSON, `{"report_id":318,"x":"`, strings.Repeat("x", 1<<20)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bomb := newBomb(t, c.begin, c.rest, 1900) // which unpacks to 2 GB, but less than a job can have
+			bomb := newBomb(t, c.begin, c.rest, 1900) // it decompresses to 2 GB, which is less than a job can have
 			a := w.upload(c.media, "", bomb, "Content-Encoding", "gzip", "Idempotency-Key", "k")
 			a.want(t, http.StatusRequestEntityTooLarge, "too_large")
 			w.wantNothing(t)
@@ -192,8 +192,8 @@ func TestNewJob_bombs(t *testing.T) {
 	})
 }
 
-// TestNewJob_packsWell uploads what packs better than most that people send.
-func TestNewJob_packsWell(t *testing.T) {
+// TestNewJob_compressesWell uploads files that compress better than most files of users.
+func TestNewJob_compressesWell(t *testing.T) {
 	w := newWorld(t, jobMaxItems(200_000))
 	w.queue.hold()
 	w.faults.dropItems.Store(true)
@@ -202,7 +202,7 @@ func TestNewJob_packsWell(t *testing.T) {
 		"blank rows":   "report_id\n318\n" + strings.Repeat(" \n", 3_000_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 2 { // the second is the first again
+			for range 2 { // the second repeats the first
 				a := w.upload(asCSV, "", gzipped(t, text), "Content-Encoding", "gzip", "Idempotency-Key", name)
 				a.want(t, http.StatusAccepted, "")
 			}
@@ -210,7 +210,7 @@ func TestNewJob_packsWell(t *testing.T) {
 	}
 }
 
-// newBomb packs a beginning and many times the same.
+// newBomb returns a gzip stream of begin and many repetitions of rest.
 func newBomb(t *testing.T, begin, rest string, times int) string {
 	t.Helper()
 	var packed bytes.Buffer
@@ -225,7 +225,7 @@ func newBomb(t *testing.T, begin, rest string, times int) string {
 	return packed.String()
 }
 
-// TestNewJob_atOnce opens as many uploads as there can be.
+// TestNewJob_atOnce opens the largest number of concurrent uploads.
 func TestNewJob_atOnce(t *testing.T) {
 	const account, process = 16, 48
 	w := newWorld(t, readTimeoutOf(time.Hour))
@@ -237,7 +237,7 @@ func TestNewJob_atOnce(t *testing.T) {
 		w.addKey(name, secrets[i+1], time.Time{}, revocation.Scopes...)
 	}
 	var started sync.WaitGroup
-	w.onStep(begun, func(revocation.NewJob) error {
+	w.onStep(afterBegin, func(revocation.NewJob) error {
 		started.Done()
 		return nil
 	})
@@ -278,13 +278,13 @@ func TestNewJob_atOnce(t *testing.T) {
 		mine[0].chunk("318\n")
 		mine[0].end()
 		mine[0].answer().want(t, http.StatusAccepted, "")
-		w.faults.beforeIntake.Store(nil)
+		w.faults.beforeUploadStep.Store(nil)
 		eventually(t, "there is room", func() bool { return w.upload(asCSV, "", manyRows(1)).status == http.StatusAccepted })
 	})
 }
 
-// TestNewJob_memoryOfMany has as many uploads as there can be wait with all but a whole piece of the longest items,
-// within what a pod has.
+// TestNewJob_memoryOfMany checks that the largest number of concurrent uploads fits into the memory of a pod, while each
+// has almost a full batch of the longest items.
 func TestNewJob_memoryOfMany(t *testing.T) {
 	const uploads, limit = 101, 448 << 20
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
@@ -309,7 +309,7 @@ func TestNewJob_memoryOfMany(t *testing.T) {
 		go func() {
 			response, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
-				return // those that are taken get no answer
+				return // admitted uploads get no answer
 			}
 			defer response.Body.Close()
 			if response.StatusCode == http.StatusServiceUnavailable {

@@ -31,13 +31,13 @@ func TestNewJob_idempotency(t *testing.T) {
 		}
 	}
 	t.Run("the same", func(t *testing.T) { same(t, send(t, asCSV, "?label=a", body)) })
-	t.Run("the same, packed", func(t *testing.T) {
+	t.Run("the same, compressed", func(t *testing.T) {
 		same(t, send(t, asCSV, "?label=a", gzipped(t, body), "Content-Encoding", "gzip"))
 	})
 	t.Run("the same, with defaults", func(t *testing.T) {
 		same(t, send(t, asCSV+"; charset=utf-8", "?notify_candidate=false&label=%61", body))
 	})
-	t.Run("the same, by its present state", func(t *testing.T) {
+	t.Run("the same, in its present state", func(t *testing.T) {
 		w.call(http.MethodGet, first.header.Get("Location"), "", "Prefer", "wait=30")
 		again := send(t, asCSV, "?label=a", body)
 		same(t, again)
@@ -56,10 +56,10 @@ func TestNewJob_idempotency(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { a.want(t, http.StatusUnprocessableEntity, "idempotency_mismatch") })
 	}
-	t.Run("faults are told first", func(t *testing.T) {
+	t.Run("faults come first", func(t *testing.T) {
 		send(t, asCSV, "?x=1", body).want(t, http.StatusUnprocessableEntity, "invalid")
 	})
-	t.Run("a body that cannot be unpacked", func(t *testing.T) {
+	t.Run("a body that cannot be decompressed", func(t *testing.T) {
 		send(t, asCSV, "?label=a", body, "Content-Encoding", "gzip").want(t, http.StatusBadRequest, "malformed_json")
 	})
 	t.Run("in another account", func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestNewJob_idempotency(t *testing.T) {
 
 func TestNewJob_whileAnUploadRuns(t *testing.T) {
 	w := newWorld(t)
-	running := w.notice(begun)
+	running := w.notice(afterBegin)
 	c := w.dial()
 	c.begin(asCSV, "Idempotency-Key", "k")
 	c.chunk(manyRows(6))
@@ -111,11 +111,11 @@ func TestNewJob_whileAnUploadRuns(t *testing.T) {
 func TestNewJob_connectionBreaks(t *testing.T) {
 	for media, c := range map[string]struct {
 		text string
-		at   intakeStep
+		at   uploadStep
 	}{
-		asCSV:    {manyRows(piece) + "1", adds},
-		asNDJSON: {"{\"report_id\":318}\n{\"report_id\":1", begun},
-		asJSON:   {`{"report_ids":[318,1`, begun},
+		asCSV:    {manyRows(piece) + "1", beforeAddItems},
+		asNDJSON: {"{\"report_id\":318}\n{\"report_id\":1", afterBegin},
+		asJSON:   {`{"report_ids":[318,1`, afterBegin},
 	} {
 		t.Run(media, func(t *testing.T) {
 			w := newWorld(t)
@@ -150,7 +150,7 @@ func TestNewJob_silence(t *testing.T) {
 			c.begin(asCSV, "Content-Encoding", encoding, "Idempotency-Key", "k")
 			text := manyRows(3)
 			if encoding == "gzip" {
-				// What was packed may be unpacked after the connection has failed, and is written then.
+				// The service may decompress and write received items after the connection has failed.
 				text = gzipped(t, manyRows(piece))
 			}
 			c.chunk(text[:len(text)-9])
@@ -166,8 +166,7 @@ func TestNewJob_silence(t *testing.T) {
 	w.upload(asCSV, "", manyRows(1), "Idempotency-Key", "k").want(t, http.StatusAccepted, "")
 }
 
-// TestNewJob_slowUpload takes longer than the server's time limits for a request, without falling silent for
-// nearly as long.
+// TestNewJob_slowUpload takes longer than the server's timeouts, with much shorter pauses.
 func TestNewJob_slowUpload(t *testing.T) {
 	const limit = 2 * time.Second
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Config.ReadTimeout, s.Config.WriteTimeout = limit, limit })
@@ -187,7 +186,7 @@ func TestNewJob_slowUpload(t *testing.T) {
 	}
 }
 
-// TestNewJob_slowDatabase has the writing of items take longer than the answer has time by the server's limit.
+// TestNewJob_slowDatabase makes writing the items slower than the server's write timeout.
 func TestNewJob_slowDatabase(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	for name, c := range map[string]struct {
@@ -196,8 +195,8 @@ func TestNewJob_slowDatabase(t *testing.T) {
 	}{"accepted": {http.StatusAccepted, nil}, "refused": {http.StatusServiceUnavailable, &revocation.Error{Code: revocation.CodeUnavailable}}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Config.WriteTimeout = limit })
-			w.onStep(seals, func(revocation.NewJob) error {
-				time.Sleep(2 * limit) // longer than the limit, however fast the rest is
+			w.onStep(beforeFinalize, func(revocation.NewJob) error {
+				time.Sleep(2 * limit) // longer than the timeout
 				return c.err
 			})
 			w.upload(asCSV, "", manyRows(1)).want(t, c.status, "")
@@ -218,12 +217,12 @@ func TestNewJob_expectContinue(t *testing.T) {
 	c.answer().want(t, http.StatusAccepted, "")
 }
 
-// longTable is a CSV of n rows that takes no memory, but for a reading of how much there is in use. Each row has
-// a reference of 200 bytes, and more in a column that is passed over.
+// longTable generates a CSV of n rows and measures the heap in use. Each row has a reference of 200 bytes, and an ignored
+// column of more bytes.
 type longTable struct {
 	n, more, row int
 	rest         string
-	most         uint64 // the highest reading
+	most         uint64 // the largest measurement
 }
 
 func (s *longTable) Read(p []byte) (int, error) {
@@ -254,8 +253,8 @@ func heapInUse() uint64 {
 	return m.HeapInuse
 }
 
-// TestNewJob_memory leaves out the writing of the items, most of whose memory is not the program's heap, and
-// which would take minutes under the race detector.
+// TestNewJob_memory does not write the items, because most memory for that is not in the program's heap, and because it
+// would take minutes with the race detector.
 func TestNewJob_memory(t *testing.T) {
 	const most = 32 << 20
 	for name, body := range map[string]*longTable{

@@ -13,13 +13,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// job makes a job of acme's; its first row is 1.
+// job creates a job of acme.
 func (w *world) job(items ...revocation.Item) revocation.Job {
 	w.t.Helper()
 	return w.jobOf("acme", items...)
 }
 
-// allowed lets an upload go on.
+// allowed is a check of a key that succeeds.
 func allowed() error { return nil }
 
 func (w *world) jobOf(account string, items ...revocation.Item) revocation.Job {
@@ -48,7 +48,7 @@ func items(reportIDs ...int64) []revocation.Item {
 	return all
 }
 
-// manyItems are n items; there are invites for every tenth row.
+// manyItems returns n items. Every tenth has an invite.
 func (w *world) manyItems(n int) []revocation.Item {
 	w.t.Helper()
 	const first = 100_000
@@ -72,7 +72,7 @@ func (w *world) carryOutChunk() {
 	}
 }
 
-// ended waits for the end of a job and gives what is told of it.
+// ended waits until a job has ended and returns it.
 func (w *world) ended(job revocation.Job) answer {
 	w.t.Helper()
 	a := w.call(http.MethodGet, "/jobs/"+job.ID.String(), "", "Prefer", "wait=30")
@@ -83,7 +83,7 @@ func (w *world) ended(job revocation.Job) answer {
 	return a
 }
 
-// failedJob is a job that has ended, whose items failed for good but for the last, which is INVALID.
+// failedJob creates a job that has ended. Its last item is INVALID, and the others are ERROR_REVOKING.
 func (w *world) failedJob(reportIDs ...int64) revocation.Job {
 	w.t.Helper()
 	w.setAttempts(1)
@@ -101,14 +101,14 @@ func (w *world) failedJob(reportIDs ...int64) revocation.Job {
 	return job
 }
 
-// stream is an answer whose body is still to come.
+// stream is a response whose body is not read yet.
 type stream struct {
 	status int
 	header http.Header
 	body   io.Reader
 }
 
-// open asks for a stream.
+// open requests a stream.
 func (w *world) open(path string, headers ...string) stream {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.server.URL+path, nil)
@@ -126,7 +126,7 @@ func (w *world) open(path string, headers ...string) stream {
 // event is one of a stream of server-sent events.
 type event struct{ name, data string }
 
-// events gives those of a stream one by one; ok is false after the last.
+// events returns a function that returns the next event of a stream. ok is false after the last.
 func events(t *testing.T, body io.Reader) (next func() (e event, ok bool)) {
 	lines := bufio.NewScanner(body)
 	return func() (e event, ok bool) {
@@ -144,7 +144,7 @@ func events(t *testing.T, body io.Reader) (next func() (e event, ok bool)) {
 					return e, true
 				}
 			default:
-				t.Errorf("an odd line: %q", lines.Text())
+				t.Errorf("unexpected line: %q", lines.Text())
 			}
 		}
 		if err := lines.Err(); err != nil {
@@ -159,7 +159,7 @@ func (e event) json(t *testing.T) map[string]any {
 	return answer{body: e.data}.json(t)
 }
 
-// nextMillisecond passes when ids that are made from now on are told apart from those before by their time.
+// nextMillisecond waits until new ids have a later time than all ids before.
 func nextMillisecond(t *testing.T) {
 	t.Helper()
 	made := time.Now().UnixMilli()

@@ -6,7 +6,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// getJob answers GET /jobs/{id}.
+// getJob serves GET /jobs/{id}.
 func (a *API) getJob(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
@@ -24,7 +24,7 @@ func (a *API) getJob(x *requestContext) error {
 	return nil
 }
 
-// listJobs answers GET /jobs.
+// listJobs serves GET /jobs.
 func (a *API) listJobs(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.JobFilter{Account: x.key.Account, Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
@@ -39,7 +39,7 @@ func (a *API) listJobs(x *requestContext) error {
 	return nil
 }
 
-// cancelJob answers POST /jobs/{id}/cancel. Whatever its body holds is not looked at.
+// cancelJob serves POST /jobs/{id}/cancel. It ignores the body.
 func (a *API) cancelJob(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
@@ -53,31 +53,31 @@ func (a *API) cancelJob(x *requestContext) error {
 	return nil
 }
 
-// retryJob answers POST /jobs/{id}/retry. Whatever its body holds is not looked at.
+// retryJob serves POST /jobs/{id}/retry. It ignores the body.
 func (a *API) retryJob(x *requestContext) error {
 	r := x.Request()
 	idempotencyKey, faults := idempotencyKeyOf(r.Header)
 	if len(faults) > 0 {
 		return invalid(faults...)
 	}
-	of, err := pathID(x.Param("id"))
+	original, err := pathID(x.Param("id"))
 	if err != nil {
 		return err
 	}
-	job, err := a.service.RetryJob(r.Context(), of, revocation.NewJob{
+	job, err := a.service.RetryJob(r.Context(), original, revocation.NewJob{
 		Account: x.key.Account, RequestedBy: x.key.ID, IdempotencyKey: idempotencyKey,
 	}, func() error { return a.recheck(x) })
 	switch revocation.ErrorCode(err) {
 	case revocation.CodeInvalid:
 		return nothingToRetry()
-	case revocation.CodeJobEnded: // the copy of the items was given up
+	case revocation.CodeJobEnded: // the lease of the copy expired
 		return newProblem(revocation.CodeUnavailable)
 	}
 	if err != nil {
 		return err
 	}
-	// The items of a large job may have taken longer to copy than an answer has time by default. A connection
-	// that is gone shows when it is written to.
+	// Copying the items of a large job may have used up the time to write the response. If the deadline cannot be set, the
+	// write fails too.
 	_ = x.extendWrite()
 	x.Response().Header()["Location"] = []string{"/jobs/" + job.ID.String()}
 	x.Response().Header()["Retry-After"] = []string{"1"}

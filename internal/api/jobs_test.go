@@ -17,13 +17,13 @@ import (
 
 var anySpeed = regexp.MustCompile(`"items_per_second":[0-9.]+`)
 
-// goldenJob is golden without the speed, which is never the same.
+// goldenJob is golden without the speed, which differs between runs.
 func goldenJob(t *testing.T, name, body string) {
 	t.Helper()
 	golden(t, name, anySpeed.ReplaceAllString(body, `"items_per_second":1.5`))
 }
 
-// mixed are items that end in every way that a database's own can.
+// mixed returns items that end with every outcome of the database platform.
 func mixed() []revocation.Item {
 	all := items(300, 1, 999, 300)
 	all[0].Notify, all[0].ClientReference = new(true), new("=ticket, \"4711\"")
@@ -213,7 +213,7 @@ func TestJobs(t *testing.T) {
 		})
 		goldenJob(t, "jobs", a.body)
 	})
-	t.Run("an upload is not there before its end", func(t *testing.T) {
+	t.Run("an upload is not listed before its end", func(t *testing.T) {
 		in, ctx, err := w.service.BeginJob(t.Context(), revocation.NewJob{Account: "acme", RequestedBy: newID(), Route: revocation.RouteJobs}, allowed)
 		w.must(err)
 		defer in.Abandon(t.Context())
@@ -241,7 +241,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// TestJobs_tenants asks for a job with the key of an account that has it not, in every way.
+// TestJobs_tenants requests a job of another account with every route.
 func TestJobs_tenants(t *testing.T) {
 	w := newWorld(t)
 	job := w.job(mixed()...)
@@ -284,7 +284,7 @@ func TestJobs_tenants(t *testing.T) {
 			}
 		}
 	})
-	t.Run("nothing has become of it", func(t *testing.T) {
+	t.Run("changes nothing", func(t *testing.T) {
 		goldenJob(t, "job_completed", w.ended(job).body)
 	})
 }
@@ -323,7 +323,7 @@ func TestJobs_methods(t *testing.T) {
 	w.call(http.MethodGet, "/jobs/x/else", "").want(t, http.StatusNotFound, "not_found")
 }
 
-// TestJobs_canary sends a word in every place that these requests have and looks for it in the answers.
+// TestJobs_canary sends a word in every part of these requests. The answers and the log must not have it.
 func TestJobs_canary(t *testing.T) {
 	const canary = "Canary bird!"
 	w := newWorld(t)

@@ -11,10 +11,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// keyEnds is far longer than a revoked key may count: 5 s.
+// keyEnds is far longer than a revoked key may stay valid, which is 5 s.
 const keyEnds = 30 * time.Second
 
-// TestRevokedKey_openRequests revokes keys whose requests are under way.
+// TestRevokedKey_openRequests revokes keys while their requests are running.
 func TestRevokedKey_openRequests(t *testing.T) {
 	w := newWorld(t)
 	w.queue.hold()
@@ -57,7 +57,7 @@ func TestRevokedKey_openRequests(t *testing.T) {
 		}))
 		defer w.faults.beforeResults.Store(nil)
 		if _, err := io.ReadAll(w.open(path+"/results", "Accept", "text/csv", "apiKey", secret).body); err == nil {
-			t.Error("it looks whole")
+			t.Error("the stream did not break")
 		}
 	})
 	t.Run("a wait is not answered", func(t *testing.T) {

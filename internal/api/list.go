@@ -18,7 +18,7 @@ const (
 	maxLimit     = 1000
 )
 
-// list answers GET /revocations.
+// list serves GET /revocations.
 func (a *API) list(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.Filter{
@@ -43,14 +43,14 @@ func (a *API) list(x *requestContext) error {
 	return nil
 }
 
-// appendPage appends a page of a list, each of its entries by one; next is empty on the last page.
-func appendPage[T any](b []byte, page []T, one func([]byte, *T) []byte, next string) []byte {
+// appendPage appends a page of a list. It calls appendEntry for each entry. next is the cursor of the next page, or empty.
+func appendPage[T any](b []byte, page []T, appendEntry func([]byte, *T) []byte, next string) []byte {
 	b = append(b, `{"data":[`...)
 	for i := range page {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = one(b, &page[i])
+		b = appendEntry(b, &page[i])
 	}
 	b = append(b, `],"next_cursor":`...)
 	if next == "" {
@@ -59,7 +59,7 @@ func appendPage[T any](b []byte, page []T, one func([]byte, *T) []byte, next str
 	return append(appendString(b, next), '}')
 }
 
-// cursorKind tells the lists' cursors apart: each holds for its own alone.
+// cursorKind identifies the list that a cursor belongs to. Other lists refuse it.
 type cursorKind byte
 
 const (
@@ -68,11 +68,12 @@ const (
 	cursorResults
 )
 
-// cursors are the kind and the id behind which a page begins, in letters that a URL holds as they are; strict, so that each has
-// one spelling only.
+// cursors encodes the kind of a cursor, and the id after which the page begins, for a URL. It is strict, so that each
+// cursor has one encoding only.
 var cursors = base64.RawURLEncoding.Strict()
 
-// cursorAfter is empty for the zero id, which is behind the last page.
+// cursorAfter returns the cursor of the page after the entry last. It returns "" for the zero id, which means that there
+// is no such page.
 func cursorAfter(kind cursorKind, last revocation.ID) string {
 	if last.IsZero() {
 		return ""
@@ -80,8 +81,8 @@ func cursorAfter(kind cursorKind, last revocation.ID) string {
 	return cursors.EncodeToString(append([]byte{byte(kind)}, last[:]...))
 }
 
-// query reads the parameters of a list strictly: each is named, taken once, and faults are gathered. A
-// parameter without a value counts as not given.
+// query reads parameters strictly. Each method takes one parameter out of the query, and collects its faults. A parameter
+// without a value counts as not given.
 type query struct {
 	values url.Values
 	wrong  []fault
@@ -100,7 +101,7 @@ func (q *query) fault(name, code, detail string) {
 	q.wrong = append(q.wrong, fault{Field: name, Code: code, Detail: detail})
 }
 
-// faults is the problem with the parameters that were read, and with all parameters that were not; nil for none.
+// faults returns the problem with all faults, or nil if there are none. A parameter that was not taken is a fault.
 func (q *query) faults() error {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		f := fault{shownName(name), "unknown_field", "There is no such parameter."}
@@ -114,7 +115,7 @@ func (q *query) faults() error {
 	return invalid(q.wrong...)
 }
 
-// refuseParameters is for what is asked without any.
+// refuseParameters returns a problem if there are any parameters.
 func refuseParameters(raw string) error {
 	if raw == "" {
 		return nil
@@ -122,7 +123,7 @@ func refuseParameters(raw string) error {
 	return readQuery(raw).faults()
 }
 
-// take gives a parameter's value and takes it out of the query; empty when there is nothing to read.
+// take returns a parameter's value and removes it from the query. It returns "" if the parameter is missing or repeated.
 func (q *query) take(name string) string {
 	sent := q.values[name]
 	delete(q.values, name)
@@ -137,7 +138,8 @@ func (q *query) take(name string) string {
 	}
 }
 
-// integer reads digits, with a minus at most; a number that no int64 holds is as large as one can be.
+// integer parses an integer with an optional minus sign. For a number outside of int64 it returns the nearest int64 and
+// false.
 func (q *query) integer(name, sent string) (n int64, ok bool) {
 	n, err := strconv.ParseInt(sent, 10, 64)
 	if err != nil && n == 0 || sent[0] == '+' {
@@ -173,7 +175,7 @@ func (q *query) limit(name string) int {
 	return int(n)
 }
 
-// statuses reads statuses that are separated by commas.
+// statuses takes a list of statuses that are separated by commas.
 func (q *query) statuses(name string) (f revocation.StatusFilter) {
 	sent := q.take(name)
 	if sent == "" {
@@ -211,7 +213,7 @@ func (q *query) time(name string) time.Time {
 		q.fault(name, "invalid_format", name+" must be a time by RFC 3339, such as 2026-01-01T00:00:00Z; a + in it is written %2B.")
 	}
 	if epoch := time.Unix(0, 0); t.Before(epoch) {
-		return epoch // nothing is older, and the zero time is none
+		return epoch // no revocation is older, and the zero time would mean no filter
 	}
 	return t
 }
@@ -222,10 +224,10 @@ func (q *query) cursor(name string, kind cursorKind) (last revocation.ID) {
 		return last
 	}
 	decoded, err := cursors.DecodeString(sent)
-	// The decoder passes over line breaks, so the length is asked for on both sides.
+	// The decoder ignores line breaks, so the lengths before and after decoding are checked.
 	if err != nil || len(sent) != cursors.EncodedLen(1+len(last)) || len(decoded) != 1+len(last) || decoded[0] != byte(kind) ||
 		revocation.ID(decoded[1:]).IsZero() {
-		q.fault(name, "invalid_format", name+" must be the next_cursor of an answer about the same list.")
+		q.fault(name, "invalid_format", name+" must be the next_cursor of a response about the same list.")
 		return last
 	}
 	return revocation.ID(decoded[1:])

@@ -7,13 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count requests. Their labels are bounded: a route is its pattern, never a path that was sent.
+// metrics counts requests. Its labels have a bounded number of values: a route is its pattern, never a path that was sent.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 }
 
-// newMetrics registers them, unless to is nil.
+// newMetrics returns metrics, and registers them unless to is nil.
 func newMetrics(to prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -11,19 +11,24 @@ import (
 	"rescind/internal/revocation"
 )
 
-const about = `Takes back candidates' invitations to assessments, one at a time or many as a job, and tells how far each has come.
+const about = `Revokes candidates' invitations to assessments, one at a time or many as a job, and reports the state of each.
 
-Every answer that is not a success is application/problem+json with a stable code. Every answer has an X-Request-Id; send one of your own (up to 64 letters, digits, dots, dashes and underscores) to find a request again.
+Every response that is not a success is application/problem+json with a stable code. Every response has an X-Request-Id. You may send your own (up to 64 letters, digits, dots, dashes and underscores) to find a request in the service's log.
 
-An API key goes into the header apiKey, or into Authorization as a Bearer token; with both, apiKey counts. It has the scopes revoke (submit, and what changes jobs) and read (poll, lists and results).
+Send the API key in the header apiKey, or in Authorization as a Bearer token. If both are present, apiKey is used. A key has scopes: revoke (submit, and create, cancel and retry jobs) and read (poll, lists and results).
 
-The endpoint that this service implements is documented elsewhere without HTTP codes, without the name of the key's header, without an example for ALREADY_REVOKED, and without the moment and zone of NOT_ALLOWED's timestamp. The reading here: codes as below, apiKey, the sentence below, and the account's latest plan change in UTC.
+The response is 429 rate_limited if a key sends too many requests a second, and also if its account has too many reads, streams, waits or uploads running at once.
 
-A service that listens on this machine alone answers 403 host_not_allowed to a request whose header Host names neither localhost, an address, nor a name that its setting ALLOWED_HOSTS has.
+The original documentation of the revoke endpoint does not name HTTP status codes, the header of the key, a message for ALREADY_REVOKED, or the meaning and time zone of NOT_ALLOWED's timestamp. This service uses the status codes and the message below, the header apiKey, and the account's latest plan change in UTC.
 
-Times are by RFC 3339, in UTC. Parameters in the query string are taken strictly where a key is needed: each once, and no others.`
+A service that listens only on a loopback address responds with 403 host_not_allowed unless the header Host names localhost, an IP address or a name in the setting ALLOWED_HOSTS.
 
-// newDocument is the document without operations.
+Times are in RFC 3339 format, in UTC. Operations that need a key check the query string strictly: each parameter may appear once, and unknown parameters are refused.`
+
+// shortPages warns the readers of every paged list.
+const shortPages = "A page may hold fewer entries than limit, even none; only next_cursor null is the end."
+
+// newDocument returns the document without operations.
 func newDocument() *huma.OpenAPI {
 	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	schemas.Schema(reflect.TypeFor[problem](), true, "")
@@ -33,24 +38,24 @@ func newDocument() *huma.OpenAPI {
 		Tags: []*huma.Tag{
 			{Name: "revocations", Description: "Submit, poll and list."},
 			{Name: "jobs", Description: "Many revocations under one id."},
-			{Name: "service", Description: "The service itself. These need no key."},
+			{Name: "service", Description: "Health and documentation. These operations need no key."},
 		},
 		Components: &huma.Components{
 			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"apiKey": {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key as it is."},
+				"apiKey": {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key."},
 				"bearer": {Type: "http", Scheme: "bearer", Description: "The API key in the header Authorization."},
 			},
 		},
 	}
 }
 
-// needs is an operation's security: a key with the scope, in either header.
+// needs returns an operation's security: a key with the scope, in either header.
 func needs(scope revocation.Scope) []map[string][]string {
 	return []map[string][]string{{"apiKey": {string(scope)}}, {"bearer": {string(scope)}}}
 }
 
-// scopeOf is the scope that an operation names in its security; guarded is false for one that is open.
+// scopeOf returns the scope in an operation's security; guarded is false for an operation that needs no key.
 func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
 	if len(op.Security) == 0 {
 		return "", false
@@ -58,32 +63,33 @@ func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
 	return revocation.Scope(op.Security[0]["apiKey"][0]), true
 }
 
-// describe completes an operation's answers by what is the same for all: those of the guard, and headers. What needs
-// no key is made of what is in memory, and does not fail.
+// describe adds what all operations have in common: the problems of the guard, and headers. An operation without a key
+// reads only memory and does not fail, so it gets no problems.
 func describe(op *huma.Operation) {
 	if scope, guarded := scopeOf(op); guarded {
 		addProblems(op, codeUnauthorized, codeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
 		setExample(op, newProblem(codeMissingScope).withDetail("This needs an API key with the scope "+string(scope)+"."))
 		for status, response := range op.Responses {
 			if status != "401" && status != "403" {
-				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds."), `"default";q=50;w=1`)
-				addHeader(response, "RateLimit", text("What is left of it: r requests, full again in t seconds."), `"default";r=49;t=1`)
-				if status >= "500" { // the key may not be known then
+				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds. With qu=\"concurrent-requests\", the account's limit: q requests at once."), `"default";q=50;w=1`)
+				addHeader(response, "RateLimit", text("The rest of that limit: r requests; all are available again in t seconds."), `"default";r=49;t=1`)
+				if status >= "500" { // the service may fail before it knows the key
 					sometimes(response, "RateLimit-Policy", "RateLimit")
 				}
 			}
 		}
+		op.Responses["429"].Description = "Too many requests a second with this key, or too many reads, streams, waits or uploads of its account at once."
 		addHeader(op.Responses["401"], "WWW-Authenticate", text("How to send a key."), `ApiKey realm="rescind", Bearer realm="rescind"`)
 		for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} {
-			addHeader(op.Responses["429"], name, text("The same for clients that know only the older fields."), "1")
+			addHeader(op.Responses["429"], name, text("The same limit for clients that support only the older fields."), "1")
 		}
 	}
 	for _, response := range op.Responses {
-		addHeader(response, "X-Request-Id", text("Names the request in the service's log."), "FZ3QK7YV5X2M4T6R")
+		addHeader(response, "X-Request-Id", text("Identifies the request in the service's log."), "FZ3QK7YV5X2M4T6R")
 	}
 }
 
-// addProblems adds what codes are told as; codes of one status share a response.
+// addProblems adds the responses for codes. Codes with the same status share a response.
 func addProblems(op *huma.Operation, codes ...revocation.Code) {
 	for _, code := range codes {
 		p := newProblem(code)
@@ -109,12 +115,12 @@ func addProblems(op *huma.Operation, codes ...revocation.Code) {
 	}
 }
 
-// setExample replaces the example of a code by what the operation really says.
+// setExample replaces the example of p's code by p, which is the problem that this operation really sends.
 func setExample(op *huma.Operation, p *problem) {
 	op.Responses[strconv.Itoa(p.Status)].Content[mediaProblem].Examples[string(p.Code)].Value = p
 }
 
-// exampleFault is what is easily wrong with a request.
+// exampleFault returns a fault that is typical of the operation's requests.
 func exampleFault(op *huma.Operation) fault {
 	switch op.OperationID {
 	case "revokeInvite", "listRevocations":
@@ -128,7 +134,7 @@ func exampleFault(op *huma.Operation) fault {
 	}
 }
 
-// addHeader adds a header that the answer always has.
+// addHeader adds a header that every such response has.
 func addHeader(response *huma.Response, name string, schema *huma.Schema, example string) {
 	if response.Headers == nil {
 		response.Headers = map[string]*huma.Header{}
@@ -136,7 +142,7 @@ func addHeader(response *huma.Response, name string, schema *huma.Schema, exampl
 	response.Headers[name] = &huma.Header{Description: schema.Description, Schema: &huma.Schema{Type: schema.Type}, Example: example, Required: true}
 }
 
-// sometimes says of headers that the answer does not always have them.
+// sometimes marks headers as optional.
 func sometimes(response *huma.Response, names ...string) {
 	for _, name := range names {
 		response.Headers[name].Required = false
@@ -147,7 +153,7 @@ func text(description string) *huma.Schema {
 	return &huma.Schema{Type: "string", Description: description}
 }
 
-// serveDocument adds the routes of the document itself; it is made once, of all operations before it.
+// serveDocument adds the routes of the document and its page. It must be called last, because it encodes them once.
 func (a *API) serveDocument() {
 	var document, page []byte
 	a.serve(&huma.Operation{
@@ -162,7 +168,7 @@ func (a *API) serveDocument() {
 	})
 	a.serve(&huma.Operation{
 		OperationID: "getDocs", Method: http.MethodGet, Path: "/docs", Tags: []string{"service"},
-		Summary: "This document, to read", Description: "A page that loads nothing else.",
+		Summary: "This document as a web page", Description: "The page loads no other resources.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The page.", Content: map[string]*huma.MediaType{"text/html": {Schema: &huma.Schema{Type: "string"}}},
 		}},
@@ -171,14 +177,14 @@ func (a *API) serveDocument() {
 		x.respond(http.StatusOK, "text/html; charset=utf-8", page)
 		return nil
 	})
-	// What huma has read off Go's types would let nothing stand beside it. Answers can have more members some day, and
-	// one is the sum of two such types.
+	// Huma's schemas of Go types forbid additional properties. Later versions may add members to responses, and one
+	// response combines two such types.
 	for _, name := range []string{"Problem", "Fault", "Readiness", "PartHealth"} {
 		a.document.Components.Schemas.Map()[name].AdditionalProperties = nil
 	}
 	var err error
 	if document, err = json.Marshal(a.document); err != nil {
-		panic(err) // it is made of this package's literals
+		panic(err) // it consists of this package's literals
 	}
 	page = docsPage(a.document)
 }

@@ -89,15 +89,15 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("(-routes +described):\n%s", diff)
 		}
 	})
-	t.Run("every reference leads somewhere", func(t *testing.T) {
+	t.Run("every reference resolves", func(t *testing.T) {
 		for _, ref := range regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(answer.Body.String(), -1) {
 			name, ok := strings.CutPrefix(ref[1], "#/components/schemas/")
 			if _, known := document.Components.Schemas[name]; !ok || !known {
-				t.Errorf("%s leads nowhere", ref[1])
+				t.Errorf("%s does not resolve", ref[1])
 			}
 		}
 	})
-	t.Run("nothing of huma's own errors", func(t *testing.T) {
+	t.Run("has no schemas of huma's errors", func(t *testing.T) {
 		if want := []string{"Fault", "Job", "JobPage", "NewJob", "NewJobForm", "PartHealth", "Problem", "Readiness", "Result", "ResultPage", "Revocation", "Submission"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
 			t.Errorf("schemas: %v", slices.Sorted(mapKeys(document.Components.Schemas)))
 		}
@@ -198,14 +198,14 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// TestSchemas_fitTheAnswers holds the schemas, which are written by hand, to the golden answers.
+// TestSchemas_fitTheAnswers validates the golden answers against the schemas, which are written by hand.
 func TestSchemas_fitTheAnswers(t *testing.T) {
 	a := newTestAPI()
 	schemas := a.document.Components.Schemas
 	check := func(t *testing.T, schema string, value any) {
 		t.Helper()
 		s := *schemas.Map()[schema]
-		s.AdditionalProperties = false // here nothing may be undescribed
+		s.AdditionalProperties = false // the schema must describe every member
 		s.PrecomputeMessages()
 		result := &huma.ValidateResult{}
 		huma.Validate(schemas, &s, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, value, result)
@@ -262,18 +262,18 @@ func TestKinds_coverTheDomain(t *testing.T) {
 		revocation.CodeInternal: 500, "something new": 500,
 	} {
 		if got := problemOf(&revocation.Error{Code: code}).Status; got != want {
-			t.Errorf("%s is told as %d, want %d", code, got, want)
+			t.Errorf("%s has the status %d, want %d", code, got, want)
 		}
 	}
 	if got := newProblem(revocation.CodeTooManyItems).Code; got != codeTooLarge {
-		t.Errorf("too many items are told as %s", got)
+		t.Errorf("too many items have the code %s", got)
 	}
 }
 
 func TestDocs(t *testing.T) {
 	answer := get(t, newTestAPI(), "/docs")
 	page, policy := answer.Body.String(), answer.Header().Get("Content-Security-Policy")
-	t.Run("tells of every operation", func(t *testing.T) {
+	t.Run("describes every operation", func(t *testing.T) {
 		for _, want := range []string{"POST /assessments/invite/revoke", "GET /revocations/{id}", "GET /readyz", "GET /jobs/{id}/events", "event: done\n", "row,id,report_id", "Idempotency-Key", "idempotency_mismatch", "Invite Revoked successfully."} {
 			if !strings.Contains(page, want) {
 				t.Errorf("%q is not in it", want)

@@ -16,16 +16,16 @@ func submitOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "revokeInvite", Method: http.MethodPost, Path: "/assessments/invite/revoke",
 		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRevoke),
 		Summary: "Revoke a candidate's invite",
-		Description: `The request is durable before it is answered: whatever happens afterwards, it is carried out.
+		Description: `The request is durable before the service responds: it is carried out even if the service crashes afterwards.
 
-Without Prefer the answer waits a moment (2 s, unless the operator chose otherwise) for the outcome of the first attempt. It is 200 when the outcome is final and 202 when it is not yet: PENDING, or ERROR_REVOKING with attempts to come. Poll the address in Location then.
+Without Prefer the service waits for the outcome of the first attempt (up to 2 s, unless the operator changed that). The response is 200 if the outcome is final, and 202 if it is not: PENDING, or ERROR_REVOKING with more attempts to come. Then poll the address in Location.
 
-Submitting a report_id whose revocation is not final yet returns that same revocation, and the candidate is told if either request asked for it. After a final one, a new one starts.
+Submitting a report_id whose revocation is not final returns the same revocation. The candidate gets an email if any of the requests asked for one. After a final outcome, a new revocation starts.
 
-Members are taken strictly: each once, by its exact name and type, and no others. A report_id is written in digits alone: 318.0 and "318" are not integers here. A byte order mark before the JSON is skipped.`,
+Members are checked strictly: each may appear once, with its exact name and type, and unknown members are refused. A report_id consists of digits only: 318.0 and "318" are refused. A byte order mark before the JSON is skipped.`,
 		Parameters: []*huma.Param{
-			preferParam("respond-async answers at once; wait=N waits up to N seconds for the first outcome, 30 at most. Others are ignored."),
-			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same values returns the same revocation, by its present state. It counts within an account."),
+			preferParam("respond-async makes the service respond at once. wait=N waits up to N seconds, at most 30, for the first outcome. Other preferences are ignored."),
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same values returns the same revocation in its present state. Keys of different accounts are independent."),
 		},
 		RequestBody: &huma.RequestBody{
 			Required: true, Description: "At most 64 KiB.",
@@ -39,7 +39,7 @@ Members are taken strictly: each once, by its exact name and type, and no others
 		},
 		Responses: map[string]*huma.Response{
 			"200": revocationResponse(schemas, "The outcome is final.", exampleRevoked, exampleNotAllowed, exampleAlreadyRevoked),
-			"202": revocationResponse(schemas, "Accepted and durable; the outcome is not final yet.", examplePending, exampleFailing),
+			"202": revocationResponse(schemas, "The request is durable. The outcome is not final yet.", examplePending, exampleFailing),
 		},
 	}
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/revocations/0197a3c2-8f4e-7b1a-9c3d-5e6f70819203")
@@ -55,18 +55,18 @@ func getOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "getRevocation", Method: http.MethodGet, Path: "/revocations/{id}",
 		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRead),
 		Summary:     "Poll a revocation",
-		Description: "Tells how far it has come. Another account's revocation is not found, like one that never was.",
+		Description: "Returns the revocation in its present state. The response for another account's revocation is the same 404 as for an unknown one.",
 		Parameters: []*huma.Param{
 			idParam(),
-			preferParam("wait=N waits up to N seconds, 30 at most, until the revocation is final. Others are ignored."),
+			preferParam("wait=N waits up to N seconds, at most 30, until the revocation is final. Other preferences are ignored."),
 			ifNoneMatchParam(),
 		},
 		Responses: map[string]*huma.Response{
-			"200": revocationResponse(schemas, "The revocation as it stands.", exampleRevoked, exampleFailing),
+			"200": revocationResponse(schemas, "The revocation in its present state.", exampleRevoked, exampleFailing),
 			"304": {Description: "Nothing has changed."},
 		},
 	}
-	addTags(op, "Names this state of the revocation.")
+	addTags(op, "Identifies this state of the revocation.")
 	addProblems(op, revocation.CodeNotFound)
 	return op
 }
@@ -76,13 +76,13 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "listRevocations", Method: http.MethodGet, Path: "/revocations",
 		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRead),
 		Summary:     "List revocations",
-		Description: "The account's revocations, newest first, in pages. A parameter without a value counts as not given; each may be given once.",
+		Description: "The account's revocations, newest first, in pages. " + shortPages + " A parameter without a value counts as not given. Each parameter may be given once.",
 		Parameters: []*huma.Param{
-			optional("report_id", "Those of one invite.", &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)}),
+			optional("report_id", "Only revocations of this invite.", &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)}),
 			statusFilterParam(),
-			optional("job_id", "Those of one job.", &huma.Schema{Type: "string", Format: "uuid"}),
-			optional("created_after", "Those created later than this.", &huma.Schema{Type: "string", Format: "date-time"}),
-			optional("created_before", "Those created earlier than this.", &huma.Schema{Type: "string", Format: "date-time"}),
+			optional("job_id", "Only revocations of this job.", &huma.Schema{Type: "string", Format: "uuid"}),
+			optional("created_after", "Only revocations that were created after this time.", &huma.Schema{Type: "string", Format: "date-time"}),
+			optional("created_before", "Only revocations that were created before this time.", &huma.Schema{Type: "string", Format: "date-time"}),
 			limitParam(), cursorParam(),
 		},
 		Responses: map[string]*huma.Response{"200": {
@@ -99,9 +99,9 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 func livenessOperation() *huma.Operation {
 	return &huma.Operation{
 		OperationID: "getLiveness", Method: http.MethodGet, Path: "/healthz", Tags: []string{"service"},
-		Summary: "Is the process alive?", Description: "It says nothing about what the process depends on.",
+		Summary: "Is the process alive?", Description: "Does not check what the process depends on.",
 		Responses: map[string]*huma.Response{"200": {
-			Description: "It is.",
+			Description: "The process is alive.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
 				Schema:  &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{"state": {Type: "string", Enum: oneOf(StateOK)}}},
 				Example: json.RawMessage(alive),
@@ -115,9 +115,9 @@ func readinessOperation(schemas huma.Registry) *huma.Operation {
 	op := &huma.Operation{
 		OperationID: "getReadiness", Method: http.MethodGet, Path: "/readyz", Tags: []string{"service"},
 		Summary:     "Can the service do its work?",
-		Description: "Names each part and its state. Without its queue the service is degraded: it accepts as before, and carries out when the queue is back.",
+		Description: "Returns each part and its state. While the queue is unavailable, the service is degraded: it accepts requests, and carries them out when the queue is available again.",
 		Responses: map[string]*huma.Response{"200": {
-			Description: "It can.",
+			Description: "The service can do its work.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
 				Schema: schema,
 				Example: readiness{State: StateDegraded, Parts: []partHealth{
@@ -132,7 +132,7 @@ func readinessOperation(schemas huma.Registry) *huma.Operation {
 			{Name: "database", State: StateUnavailable, Reason: "It cannot be reached."}, {Name: "redis", State: StateOK},
 		},
 	})
-	op.Responses["503"].Description = "It cannot. The problem has the members of the other answer as well."
+	op.Responses["503"].Description = "The service cannot do its work. The problem also has the members of the 200 response."
 	op.Responses["503"].Content[mediaProblem].Schema = &huma.Schema{
 		AllOf: []*huma.Schema{{Ref: "#/components/schemas/Problem"}, schema},
 	}
@@ -144,19 +144,19 @@ func optional(name, description string, schema *huma.Schema) *huma.Param {
 }
 
 func statusFilterParam() *huma.Param {
-	p := optional("status", "Those with one of these statuses now, separated by commas.", &huma.Schema{Type: "array", Items: statusSchema()})
+	p := optional("status", "Only revocations that have one of these statuses now. Separate them by commas.", &huma.Schema{Type: "array", Items: statusSchema()})
 	p.Style, p.Explode = "form", new(false)
 	return p
 }
 
 func limitParam() *huma.Param {
-	return optional("limit", "How many a page has at most.", &huma.Schema{
+	return optional("limit", "The largest number of entries in a page. "+shortPages, &huma.Schema{
 		Type: "integer", Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit,
 	})
 }
 
 func cursorParam() *huma.Param {
-	return optional("cursor", "The next_cursor of the page before. It holds for the same list alone, and there for any filter and limit.", &huma.Schema{Type: "string"})
+	return optional("cursor", "The next_cursor of the previous page. It is valid for the same list only, with any filter and limit.", &huma.Schema{Type: "string"})
 }
 
 func idParam() *huma.Param {
@@ -165,7 +165,7 @@ func idParam() *huma.Param {
 
 func ifNoneMatchParam() *huma.Param {
 	return &huma.Param{
-		Name: "If-None-Match", In: "header", Description: "The ETag of an earlier answer: 304 while nothing has changed.",
+		Name: "If-None-Match", In: "header", Description: "The ETag of an earlier response. The response is 304 while nothing has changed.",
 		Schema: &huma.Schema{Type: "string"},
 	}
 }
@@ -177,24 +177,25 @@ func idempotencyKeyParam(description string) *huma.Param {
 	}
 }
 
-// addTags adds the ETag of what can be polled, which the description explains, and what it depends on.
+// addTags adds the headers of an operation that can be polled: ETag, Vary and Preference-Applied. description describes
+// the ETag.
 func addTags(op *huma.Operation, description string) {
 	for _, status := range []string{"200", "304"} {
 		addPreferences(op.Responses[status])
 	}
 	const example = `"kq9fYv3hT0m2wXn7bB1c8A"`
 	addHeader(op.Responses["200"], "ETag", text(description), example)
-	addHeader(op.Responses["304"], "ETag", text("The same as before."), example)
+	addHeader(op.Responses["304"], "ETag", text("The same as in If-None-Match."), example)
 }
 
 func preferParam(description string) *huma.Param {
 	return &huma.Param{
-		Name: "Prefer", In: "header", Description: description + " Preference-Applied tells what was honoured.",
+		Name: "Prefer", In: "header", Description: description + " Preference-Applied names the preferences that the service honoured.",
 		Schema: &huma.Schema{Type: "string"}, Example: "wait=10",
 	}
 }
 
-// The examples are written by the code that writes the answers.
+// The code that encodes the responses encodes these examples too.
 var (
 	exampleRevoked = exampleRevocation(revocation.StatusRevoked, func(r *revocation.Revocation) {
 		r.Notify, r.Notification.Status = true, revocation.NotificationPending
@@ -242,7 +243,7 @@ func revocationResponse(schemas huma.Registry, description string, examples ...r
 }
 
 func addPreferences(response *huma.Response) {
-	addHeader(response, "Preference-Applied", text("What was honoured of Prefer."), "wait=10")
+	addHeader(response, "Preference-Applied", text("The preferences that the service honoured."), "wait=10")
 	sometimes(response, "Preference-Applied")
 	addHeader(response, "Vary", text("Prefer"), "Prefer")
 }

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// get answers GET /revocations/{id}. As many requests may come here as there are submissions, and more.
+// get serves GET /revocations/{id}. It must be fast, because there may be more polls than submissions.
 func (a *API) get(x *requestContext) error {
 	id, err := pathID(x.Param("id"))
 	if err != nil {
@@ -30,7 +30,7 @@ func (a *API) get(x *requestContext) error {
 	return nil
 }
 
-// pathID reads an id that an address names. One that is none cannot be found, as any other that is not there.
+// pathID parses an id in a path. It returns not_found for an invalid id, as for an unknown one.
 func pathID(sent string) (revocation.ID, error) {
 	id, ok := revocation.ParseID(sent)
 	if !ok {
@@ -39,14 +39,14 @@ func pathID(sent string) (revocation.ID, error) {
 	return id, nil
 }
 
-// pollPreference is what a poll prefers. respond-async is about submitting.
+// pollPreference returns the preferences of a poll. It ignores respond-async, which is for submissions only.
 func pollPreference(x *requestContext) preference {
 	prefer := parsePrefer(x.Request().Header["Prefer"])
 	prefer.async = false
 	return prefer
 }
 
-// answerPoll answers with the body, or that it is the one which the caller has.
+// answerPoll responds with the body, or with 304 if the caller has the same body already.
 func (x *requestContext) answerPoll(prefer preference, body []byte) {
 	tag := entityTag(body)
 	h := x.Response().Header()
@@ -62,13 +62,14 @@ func (x *requestContext) answerPoll(prefer preference, body []byte) {
 	x.respond(http.StatusOK, mediaJSON, body)
 }
 
-// entityTag is a strong one: it is equal for equal bytes only.
+// entityTag returns a strong ETag: equal tags mean equal bytes.
 func entityTag(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }
 
-// matches compares as If-None-Match asks for (RFC 9110, 13.1.2): weakly, and with * for anything.
+// matches reports whether If-None-Match names the tag (RFC 9110, section 13.1.2). The comparison is weak, and * matches
+// every tag.
 func matches(ifNoneMatch []string, tag string) bool {
 	for _, line := range ifNoneMatch {
 		for one := range strings.SplitSeq(line, ",") { // our tags hold no comma

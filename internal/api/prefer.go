@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// maxWait bounds how long a request can ask to wait.
+// maxWait is the longest time that a request can ask to wait.
 const maxWait = 30 * time.Second
 
-// preference is what the Prefer headers of a request ask for, as far as it is known here (RFC 7240).
+// preference holds the supported preferences of a request's Prefer headers (RFC 7240).
 type preference struct {
-	// async is respond-async.
+	// async reports whether respond-async was given.
 	async bool
-	// waits tells that wait was given; it is 0 to maxWait, in whole seconds.
+	// waits reports whether wait was given. wait is from 0 to maxWait, in whole seconds.
 	waits bool
 	wait  time.Duration
 }
 
-// parsePrefer reads the Prefer headers. What it does not know, or cannot read, it passes over; of the same
-// preference twice, the first counts.
+// parsePrefer parses the Prefer headers. It ignores unknown and malformed preferences. If a preference is repeated, the
+// first one counts.
 func parsePrefer(headers []string) (p preference) {
 	for _, header := range headers {
 		for header != "" {
@@ -39,7 +39,7 @@ func parsePrefer(headers []string) (p preference) {
 	return p
 }
 
-// applied is the value of Preference-Applied; empty for none.
+// applied returns the value of Preference-Applied, or "" for none.
 func (p preference) applied() string {
 	wait := ""
 	if p.waits {
@@ -55,7 +55,7 @@ func (p preference) applied() string {
 	}
 }
 
-// cutUnquoted cuts s at the first separator that does not stand inside a quoted string.
+// cutUnquoted cuts s at the first separator that is not inside a quoted string.
 func cutUnquoted(s string, separator byte) (before, after string) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -78,7 +78,7 @@ func unquoted(s string) string {
 	return s
 }
 
-// wholeSeconds reads digits and nothing else; ok is false for other values.
+// wholeSeconds parses decimal digits as seconds, and returns at most maxWait; ok is false for other values.
 func wholeSeconds(s string) (d time.Duration, ok bool) {
 	if s == "" {
 		return 0, false

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// The codes that only HTTP knows of; the others are the domain's.
+// The codes that are specific to HTTP. The domain defines the others.
 const (
 	codeMalformedJSON    revocation.Code = "malformed_json"
 	codeUnauthorized     revocation.Code = "unauthorized"
@@ -23,66 +23,66 @@ const (
 	codeRateLimited      revocation.Code = "rate_limited"
 )
 
-// kind is how a code is told over HTTP.
+// kind describes the HTTP response for a code.
 type kind struct {
 	status int
-	// shown is the code that callers see, where it is not the domain's own.
+	// shown is the code in the response, if it differs from the domain's code.
 	shown  revocation.Code
 	detail string
-	// retryAfter is in seconds; 0: the answer does not say.
+	// retryAfter is the Retry-After in seconds; 0 for none.
 	retryAfter int
 }
 
-var away = kind{http.StatusServiceUnavailable, revocation.CodeUnavailable, "The service cannot reach its database now. Nothing was accepted.", 1}
+var unavailable = kind{http.StatusServiceUnavailable, revocation.CodeUnavailable, "The service cannot reach its database now. Nothing was accepted.", 1}
 
-// kinds is the one table from codes to HTTP.
+// kinds maps every code to its HTTP response.
 var kinds = map[revocation.Code]kind{
 	codeMalformedJSON:    {status: http.StatusBadRequest, detail: "The body is not valid JSON."},
 	codeUnauthorized:     {status: http.StatusUnauthorized, detail: "A valid API key is needed in the header apiKey."},
 	codeMissingScope:     {status: http.StatusForbidden, detail: "The API key does not have the scope that this needs."},
-	codeHostNotAllowed:   {status: http.StatusForbidden, detail: "The service answers to localhost and to addresses here, and to no other host name that ALLOWED_HOSTS does not have."},
-	codeMethodNotAllowed: {status: http.StatusMethodNotAllowed, detail: "The header Allow names the methods that this address has."},
+	codeHostNotAllowed:   {status: http.StatusForbidden, detail: "The service accepts requests here only for localhost, IP addresses and the host names in the setting ALLOWED_HOSTS."},
+	codeMethodNotAllowed: {status: http.StatusMethodNotAllowed, detail: "The header Allow names the methods of this address."},
 	codeRequestTimeout:   {status: http.StatusRequestTimeout, detail: "The body did not arrive in time."},
-	codeTooLarge:         {status: http.StatusRequestEntityTooLarge, detail: "The body is larger than is accepted here."},
+	codeTooLarge:         {status: http.StatusRequestEntityTooLarge, detail: "The body is too large."},
 	codeUnsupportedMedia: {status: http.StatusUnsupportedMediaType, detail: "The body must be JSON in UTF-8, sent as application/json and without a Content-Encoding."},
-	codeRateLimited:      {status: http.StatusTooManyRequests, detail: "The API key has used up its requests for now. The header Retry-After says when there are more."},
+	codeRateLimited:      {status: http.StatusTooManyRequests, detail: "The API key has sent too many requests. The header Retry-After states when to try again."},
 
-	revocation.CodeNotFound:            {status: http.StatusNotFound, detail: "There is no such thing here."},
-	revocation.CodeInvalid:             {status: http.StatusUnprocessableEntity, detail: "The request has values that cannot be accepted; errors names each."},
+	revocation.CodeNotFound:            {status: http.StatusNotFound, detail: "The resource does not exist."},
+	revocation.CodeInvalid:             {status: http.StatusUnprocessableEntity, detail: "The request has values that are not accepted; errors names each."},
 	revocation.CodeIdempotencyMismatch: {status: http.StatusUnprocessableEntity, detail: "The Idempotency-Key was used before, for other values."},
-	revocation.CodeTooManyItems:        {status: http.StatusRequestEntityTooLarge, shown: codeTooLarge, detail: "The job has more items than are accepted. Nothing of it was kept."},
-	revocation.CodeUploadInProgress:    {status: http.StatusConflict, detail: "A request with the same Idempotency-Key is still under way.", retryAfter: 1},
+	revocation.CodeTooManyItems:        {status: http.StatusRequestEntityTooLarge, shown: codeTooLarge, detail: "The job has too many items. No part of it was kept."},
+	revocation.CodeUploadInProgress:    {status: http.StatusConflict, detail: "A request with the same Idempotency-Key is still running.", retryAfter: 1},
 	revocation.CodeJobEnded:            {status: http.StatusConflict, detail: "The job has ended."},
 	revocation.CodeJobRunning:          {status: http.StatusConflict, detail: "The job has not ended yet.", retryAfter: 1},
 	revocation.CodeRetryRunning:        {status: http.StatusConflict, detail: "Another retry of the job has not ended yet; job_id names it.", retryAfter: 1},
 	revocation.CodeOutcomeUnknown:      {http.StatusServiceUnavailable, revocation.CodeOutcomeUnknown, "The request may or may not have been accepted. Send it again with the same Idempotency-Key.", 1},
-	revocation.CodeUnavailable:         away,
-	revocation.CodeConnectionLost:      away,
-	revocation.CodeDeadlock:            away,
-	revocation.CodeSerialization:       away,
-	revocation.CodeLockTimeout:         away,
-	revocation.CodeInternal:            {status: http.StatusInternalServerError, detail: "The service failed. Its log has the cause under the id in the header X-Request-Id."},
+	revocation.CodeUnavailable:         unavailable,
+	revocation.CodeConnectionLost:      unavailable,
+	revocation.CodeDeadlock:            unavailable,
+	revocation.CodeSerialization:       unavailable,
+	revocation.CodeLockTimeout:         unavailable,
+	revocation.CodeInternal:            {status: http.StatusInternalServerError, detail: "The service failed. Its log records the cause with the id in the header X-Request-Id."},
 }
 
-// fault is one thing that is wrong with a request. It never holds a value that the caller sent.
+// fault is one fault of a request. It never holds a value that the caller sent.
 type fault struct {
-	Field  string `json:"field" doc:"The member, parameter or header that is wrong; (other) for a name that is not repeated here."`
-	Code   string `json:"code" doc:"What is wrong with it." enum:"required,wrong_type,out_of_range,unknown_field,duplicate_field,too_long,invalid_characters,invalid_format,unknown_value"`
-	Detail string `json:"detail" doc:"The same as a sentence."`
+	Field  string `json:"field" doc:"The member, parameter or header with the fault; (other) if its name cannot be repeated."`
+	Code   string `json:"code" doc:"The kind of fault, for programs." enum:"required,wrong_type,out_of_range,unknown_field,duplicate_field,too_long,invalid_characters,invalid_format,unknown_value"`
+	Detail string `json:"detail" doc:"The fault as a sentence."`
 }
 
-// problem is the body of every answer that is not a success (RFC 9457).
+// problem is the body of every response that is not a success (RFC 9457).
 type problem struct {
-	Type   string          `json:"type" doc:"Always about:blank; code tells problems apart."`
+	Type   string          `json:"type" doc:"Always about:blank. Use code to distinguish problems."`
 	Title  string          `json:"title" doc:"The HTTP status in words."`
 	Status int             `json:"status" doc:"The HTTP status."`
-	Detail string          `json:"detail" doc:"What went wrong, as a sentence for people."`
-	Code   revocation.Code `json:"code" doc:"What went wrong, for programs. It never changes its meaning."`
-	JobID  string          `json:"job_id,omitempty" doc:"The job that the code speaks of; with retry_running alone."`
-	Errors []fault         `json:"errors,omitempty" doc:"What is wrong with the request, one entry a fault."`
+	Detail string          `json:"detail" doc:"The problem as a sentence for people."`
+	Code   revocation.Code `json:"code" doc:"The kind of problem, for programs. A code never changes its meaning."`
+	JobID  string          `json:"job_id,omitempty" doc:"The retry that runs; for retry_running only."`
+	Errors []fault         `json:"errors,omitempty" doc:"The faults of the request, one entry for each."`
 
 	retryAfter int
-	// header holds more fields of the answer, if any.
+	// header holds additional header fields of the response.
 	header http.Header
 	cause  error
 }
@@ -101,7 +101,7 @@ func newProblem(code revocation.Code) *problem {
 	}
 }
 
-// withDetail replaces the code's sentence by one that fits the place better.
+// withDetail replaces the code's sentence by a more specific one.
 func (p *problem) withDetail(detail string) *problem {
 	p.Detail = detail
 	return p
@@ -113,8 +113,8 @@ func invalid(faults ...fault) *problem {
 	return p
 }
 
-// problemOf translates any error that a handler can give. The domain's sentences are not handed on: they
-// differ from store to store, and what another account has must look exactly like what nobody has.
+// problemOf returns the problem for any error of a handler. It does not copy the domain's sentences: they differ between
+// the stores, and the response about another account's data must not differ from that about unknown ids.
 func problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -132,7 +132,7 @@ func problemOf(err error) *problem {
 	return p
 }
 
-// problemOfStatus is for what echo says by an HTTP status alone.
+// problemOfStatus returns the problem for an error of echo, which has only an HTTP status.
 func problemOfStatus(status int) *problem {
 	switch status {
 	case http.StatusNotFound:
@@ -144,11 +144,11 @@ func problemOfStatus(status int) *problem {
 	}
 }
 
-// body is the problem as it is sent.
+// body returns the problem as JSON.
 func (p *problem) body() []byte {
 	body, err := json.Marshal(p)
 	if err != nil {
-		panic(err) // a problem is made of strings and numbers
+		panic(err) // a problem consists of strings and numbers
 	}
 	return body
 }

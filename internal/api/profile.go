@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// maxProfile is how long a profile or a trace may take, in seconds.
+// maxProfile is the longest duration of a profile or a trace, in seconds.
 const maxProfile = 60
 
-// profiles serves Go's profiles below /debug/pprof/. What takes time, which costs the process speed while it goes on, is
-// bounded: maxProfile, and one at a time.
+// profiles serves Go's profiles below /debug/pprof/. A profile over a period makes the process slower, so only one such
+// profile runs at a time, for at most maxProfile seconds.
 func profiles(mux *http.ServeMux) {
 	var busy sync.Mutex
 	timed := func(next http.HandlerFunc) http.HandlerFunc {
@@ -23,7 +23,7 @@ func profiles(mux *http.ServeMux) {
 				}
 			}
 			if !busy.TryLock() {
-				http.Error(w, "another profile is being taken; try again when it has ended", http.StatusConflict)
+				http.Error(w, "another profile is running; try again when it has ended", http.StatusConflict)
 				return
 			}
 			defer busy.Unlock()
@@ -32,7 +32,7 @@ func profiles(mux *http.ServeMux) {
 	}
 	difference := timed(pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("seconds") != "" { // a profile of what happens meanwhile
+		if r.FormValue("seconds") != "" { // the difference between two profiles
 			difference(w, r)
 			return
 		}

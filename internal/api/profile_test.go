@@ -20,7 +20,7 @@ func TestAdmin_profiles(t *testing.T) {
 		}
 	}
 	t.Run("one at a time", func(t *testing.T) {
-		// It ends with its request, and the longest that is allowed must not be refused.
+		// The trace ends with its request. The longest allowed duration must not be refused.
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin.URL+"/debug/pprof/trace?seconds=60", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -9,47 +9,48 @@ import (
 )
 
 const (
-	// idleBucket is how long a bucket is kept after its last request. It has been full again since the first
-	// second of that, so that nothing is forgotten with it.
+	// idleBucket is how long a bucket is kept after its last request. A bucket is full one second after that, so deleting
+	// it loses no state.
 	idleBucket = time.Minute
-	// maxBuckets bounds those that are limited at once; some 100 bytes each.
+	// maxBuckets bounds the number of buckets. Each takes some 100 bytes.
 	maxBuckets = 100_000
 )
 
-// limits hold a bucket for each of those who are limited: perSecond requests at once, and as many again each
-// second.
-type limits[Who comparable] struct {
+// limits holds a token bucket for each key. A bucket holds at most perSecond requests, and refills at perSecond a second.
+// It is safe for concurrent use.
+type limits[K comparable] struct {
 	perSecond float64
-	// name is the policy's in the RateLimit fields.
+	// name is the name of the policy in the RateLimit fields.
 	name   string
 	policy []string
 
 	mu      sync.Mutex
-	buckets map[Who]*bucket
-	swept   time.Time
+	buckets map[K]*bucket
+	swept   time.Time // when idle buckets were last deleted
 }
 
-// bucket holds what was left at a time.
+// bucket holds the number of requests that were left at a time.
 type bucket struct {
 	left float64
 	asOf time.Time
 }
 
-func newLimits[Who comparable](name string, perSecond int) *limits[Who] {
-	return &limits[Who]{
+func newLimits[K comparable](name string, perSecond int) *limits[K] {
+	return &limits[K]{
 		perSecond: float64(perSecond), name: name,
 		policy:  []string{`"` + name + `";q=` + strconv.Itoa(perSecond) + `;w=1`},
-		buckets: make(map[Who]*bucket),
+		buckets: make(map[K]*bucket),
 		swept:   time.Now(),
 	}
 }
 
-// take uses up one request and gives what is left; ok is false, and nothing is used up, when there was none.
-func (l *limits[Who]) take(who Who) (left float64, ok bool) {
+// take takes one request from the bucket of key and returns how many are left. If there is no request, ok is false and
+// the bucket stays as it is.
+func (l *limits[K]) take(key K) (left float64, ok bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.bucket(who, now)
+	b := l.bucket(key, now)
 	b.left = min(b.left+now.Sub(b.asOf).Seconds()*l.perSecond, l.perSecond)
 	b.asOf = now
 	if b.left < 1 {
@@ -59,8 +60,8 @@ func (l *limits[Who]) take(who Who) (left float64, ok bool) {
 	return b.left, true
 }
 
-// setHeaders writes what is left into h.
-func (l *limits[Who]) setHeaders(h http.Header, left float64) {
+// setHeaders sets the RateLimit fields in h.
+func (l *limits[K]) setHeaders(h http.Header, left float64) {
 	state := append(make([]byte, 0, 32), '"')
 	state = append(state, l.name...)
 	state = append(state, `";r=`...)
@@ -71,15 +72,15 @@ func (l *limits[Who]) setHeaders(h http.Header, left float64) {
 	h["RateLimit"] = []string{string(state)}
 }
 
-// refill is in how many whole seconds a bucket is full again.
-func (l *limits[Who]) refill(left float64) int64 {
+// refill returns after how many seconds, rounded up, a bucket is full.
+func (l *limits[K]) refill(left float64) int64 {
 	return int64(math.Ceil((l.perSecond - left) / l.perSecond))
 }
 
-// refuse tells the same, and gives the problem rate_limited.
-func (l *limits[Who]) refuse(h http.Header, left float64) *problem {
+// refuse sets the RateLimit fields in h and returns the problem rate_limited.
+func (l *limits[K]) refuse(h http.Header, left float64) *problem {
 	l.setHeaders(h, left)
-	// For clients that know only the fields from before there was a draft with one.
+	// Some clients support only these older fields.
 	h["RateLimit-Limit"] = []string{strconv.Itoa(int(l.perSecond))}
 	h["RateLimit-Remaining"] = []string{"0"}
 	h["RateLimit-Reset"] = []string{strconv.FormatInt(max(l.refill(left), 1), 10)}
@@ -88,30 +89,31 @@ func (l *limits[Who]) refuse(h http.Header, left float64) *problem {
 	return p
 }
 
-func (l *limits[Who]) bucket(who Who, now time.Time) *bucket {
-	b, ok := l.buckets[who]
+func (l *limits[K]) bucket(key K, now time.Time) *bucket {
+	b, ok := l.buckets[key]
 	if !ok {
 		l.sweep(now)
 		b = &bucket{left: l.perSecond, asOf: now}
-		l.buckets[who] = b
+		l.buckets[key] = b
 	}
 	return b
 }
 
-// sweep makes room for one more bucket. Looking at all of them is worth it once in a while only.
-func (l *limits[Who]) sweep(now time.Time) {
+// sweep makes room for one more bucket. It searches for idle buckets at most once per idleBucket, because that reads all
+// buckets.
+func (l *limits[K]) sweep(now time.Time) {
 	if now.Sub(l.swept) > idleBucket {
 		l.swept = now
-		for who, b := range l.buckets {
+		for key, b := range l.buckets {
 			if now.Sub(b.asOf) > idleBucket {
-				delete(l.buckets, who)
+				delete(l.buckets, key)
 			}
 		}
 	}
-	for who := range l.buckets {
+	for key := range l.buckets {
 		if len(l.buckets) < maxBuckets {
 			break
 		}
-		delete(l.buckets, who)
+		delete(l.buckets, key)
 	}
 }

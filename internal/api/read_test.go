@@ -20,7 +20,7 @@ func TestPoll(t *testing.T) {
 	first.want(t, http.StatusOK, "")
 	tag := first.header.Get("ETag")
 
-	t.Run("tells what the submission told", func(t *testing.T) {
+	t.Run("returns the same body as the submission", func(t *testing.T) {
 		if diff := cmp.Diff(submitted.body, first.body); diff != "" {
 			t.Error(diff)
 		}
@@ -66,7 +66,7 @@ func TestPoll(t *testing.T) {
 			t.Errorf("%d %q %v", a.status, a.body, a.header)
 		}
 	})
-	t.Run("respond-async is about submitting", func(t *testing.T) {
+	t.Run("ignores respond-async", func(t *testing.T) {
 		a := w.call(http.MethodGet, path, "", "Prefer", "respond-async, wait=31")
 		if got := a.header.Get("Preference-Applied"); got != "wait=30" {
 			t.Errorf("applied %q", got)
@@ -109,7 +109,7 @@ func TestList(t *testing.T) {
 	var ids []string // newest first
 	for _, reportID := range []int{300, 301, 302, 303, 304, 1} {
 		ids = slices.Insert(ids, 0, w.submit(fmt.Sprintf(`{"report_id":%d}`, reportID)).str(t, "id"))
-		// Times tell ids apart only if they were made in different milliseconds.
+		// The time filters distinguish ids only if these are from different milliseconds.
 		made := time.Now().UnixMilli()
 		eventually(t, "the next millisecond", func() bool { return time.Now().UnixMilli() > made })
 	}

@@ -22,22 +22,22 @@ const (
 	mediaProblem = "application/problem+json"
 )
 
-// requestContext is one request and its answer, with what the layers tell each other about it.
+// requestContext is one request and its response, with the state that the middleware and the handlers share.
 type requestContext struct {
 	echo.Context
-	// id is the request's, as it stands in X-Request-Id and in the log.
+	// id is the id of the request in X-Request-Id and in the log.
 	id string
-	// key is the caller's, from the moment that it was admitted.
+	// key is the caller's key. It is nil before admit has found it.
 	key *revocation.APIKey
 	// err is why the request failed.
 	err error
-	// stop is closed when the service stops; nil where the answer is not a stream.
+	// stop is closed when the service stops. It is nil if the response is not a stream.
 	stop <-chan struct{}
-	// quiet requests are the probes', which would drown the others in the log.
+	// quiet reports whether the request is logged at debug level only. Probes are quiet, because they are frequent.
 	quiet bool
 }
 
-// The values of headers that every answer has; kept whole, so that an answer allocates none of them.
+// The values of constant headers. They are shared, so that a response does not allocate them.
 var (
 	noSniff    = []string{"nosniff"}
 	noStore    = []string{"no-store"}
@@ -46,8 +46,8 @@ var (
 	varyPrefer = []string{"Prefer"}
 )
 
-// middleware is the outermost layer: the headers that every answer has, the recovery from panics, problems, the
-// log line and the metrics.
+// middleware wraps all handlers. It sets the headers that every response has, recovers panics, writes problems, logs the
+// request and counts it.
 func (a *API) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
@@ -68,14 +68,14 @@ func (a *API) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		a.record(x, time.Since(began))
 		if broken {
-			// The caller must not take a body that broke off for a whole one.
+			// Abort the connection, so that the client can detect the incomplete body.
 			panic(http.ErrAbortHandler)
 		}
 		return nil
 	}
 }
 
-// recovered runs the rest and turns a panic into an error, whose place goes to the log at once.
+// recovered calls next and returns a panic as an error. It logs the stack of the panic.
 func (a *API) recovered(x *requestContext, next echo.HandlerFunc) (err error) {
 	defer func() {
 		switch p := recover(); p {
@@ -94,13 +94,13 @@ func (a *API) recovered(x *requestContext, next echo.HandlerFunc) (err error) {
 	return next(x)
 }
 
-// fail notes why the request failed, for the log, and says how to tell the caller.
+// fail records why the request failed, for the log, and returns the problem for the caller.
 func (x *requestContext) fail(err error) *problem {
 	x.err = err
 	return problemOf(err)
 }
 
-// write answers with a problem.
+// write responds with a problem.
 func (x *requestContext) write(p *problem) {
 	maps.Copy(x.Response().Header(), p.header)
 	if p.retryAfter > 0 {
@@ -109,17 +109,17 @@ func (x *requestContext) write(p *problem) {
 	x.respond(p.Status, mediaProblem, p.body())
 }
 
-// respond answers with a whole body. An error of the connection is nobody's to handle: the caller is gone.
+// respond writes a response with this body. It ignores write errors, because they mean that the caller has disconnected.
 func (x *requestContext) respond(status int, media string, body []byte) {
 	x.Response().Header()["Content-Type"] = []string{media}
 	x.Response().WriteHeader(status)
 	_, _ = x.Response().Write(body)
 }
 
-// clientClosedRequest is the status of answers that nobody waited for, in the log and the metrics.
+// clientClosedRequest is the status, in the log and the metrics, of a request whose caller disconnected.
 const clientClosedRequest = 499
 
-// record writes the request's log line and counts it.
+// record logs and counts the request.
 func (a *API) record(x *requestContext, took time.Duration) {
 	r := x.Request()
 	status := x.Response().Status
@@ -141,7 +141,7 @@ func (a *API) record(x *requestContext, took time.Duration) {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	case status >= http.StatusBadRequest && x.key == nil:
-		// Whoever likes can send these, as many as they like: they are of the level that is sampled.
+		// Callers without a key can send any number of these, so they stay at the level that is sampled.
 	case status >= http.StatusBadRequest:
 		level = slog.LevelWarn
 	case x.quiet:
@@ -162,7 +162,7 @@ func (a *API) record(x *requestContext, took time.Duration) {
 	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// boundedMethod keeps made-up methods out of the metrics and the log.
+// boundedMethod returns the method, or "other" for an unknown one, to bound the values in the metrics and the log.
 func boundedMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -174,7 +174,7 @@ func boundedMethod(method string) string {
 
 const maxRequestID = 64
 
-// requestID is the caller's own, when it is short and plain, or else a new one.
+// requestID returns the caller's X-Request-Id if it is plain and has at most maxRequestID characters, and else a new id.
 func requestID(h http.Header) string {
 	if sent := h["X-Request-Id"]; len(sent) == 1 && plain(sent[0], maxRequestID) {
 		return sent[0]
@@ -182,8 +182,8 @@ func requestID(h http.Header) string {
 	return rand.Text()
 }
 
-// plain tells whether s has 1 to limit letters, digits, dots, dashes and underscores of ASCII: then it can
-// stand in a log line or an answer as it is.
+// plain reports whether s consists of 1 to limit ASCII letters, digits, dots, dashes and underscores. Such a string is
+// safe in a log line and in a response.
 func plain(s string, limit int) bool {
 	if s == "" || len(s) > limit {
 		return false

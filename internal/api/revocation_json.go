@@ -9,8 +9,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// appendRevocation appends a revocation as callers see it, in every answer that holds one: the documented
-// endpoint's members first and in its order, then those of this service.
+// appendRevocation appends a revocation as JSON. Every response with a revocation uses it. The members of the documented
+// endpoint come first and in its order, then those of this service.
 func appendRevocation(b []byte, r *revocation.Revocation) []byte {
 	b = append(b, `{"status":"`...)
 	b = append(b, r.Status...)
@@ -64,7 +64,7 @@ func appendRevocation(b []byte, r *revocation.Revocation) []byte {
 	return append(b, '}')
 }
 
-// appendReportID appends a report_id; null for a row that could not be read.
+// appendReportID appends a report_id, or null for an INVALID row.
 func appendReportID(b []byte, r *revocation.Revocation) []byte {
 	if r.Status == revocation.StatusInvalid {
 		return append(b, "null"...)
@@ -72,7 +72,7 @@ func appendReportID(b []byte, r *revocation.Revocation) []byte {
 	return strconv.AppendInt(b, r.ReportID, 10)
 }
 
-// appendOptionalID appends an id; null for none.
+// appendOptionalID appends an id, or null for the zero id.
 func appendOptionalID(b []byte, id revocation.ID) []byte {
 	if id.IsZero() {
 		return append(b, "null"...)
@@ -95,8 +95,8 @@ func appendID(b []byte, id revocation.ID) []byte {
 	return append(b, '"')
 }
 
-// appendTime appends a time by RFC 3339, in UTC and always to the millisecond, so that times sort as text;
-// null for none.
+// appendTime appends a time in RFC 3339 format, or null for the zero time. It is in UTC and always has milliseconds, so
+// that times sort as text.
 func appendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
@@ -109,7 +109,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(b, 'Z', '"')
 }
 
-// appendOptional appends a JSON string; null for none.
+// appendOptional appends a JSON string, or null for nil.
 func appendOptional(b []byte, s *string) []byte {
 	if s == nil {
 		return append(b, "null"...)
@@ -117,8 +117,8 @@ func appendOptional(b []byte, s *string) []byte {
 	return appendString(b, *s)
 }
 
-// appendString appends a JSON string. Text is escaped only where JSON asks for it: an answer is never read
-// as HTML, by its type and by nosniff.
+// appendString appends a JSON string. It escapes only what JSON requires: browsers do not interpret a response as HTML,
+// because of its type and nosniff.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

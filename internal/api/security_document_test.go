@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// operation is one of the served OpenAPI document, as far as the tests that are made from it look.
+// operation is an operation of the served OpenAPI document, with the members that the tests use.
 type operation struct {
 	method, path string
 
@@ -20,10 +20,10 @@ type operation struct {
 
 func (op operation) String() string { return op.method + " " + op.path }
 
-// guarded tells whether it asks for a key.
+// guarded reports whether the operation needs a key.
 func (op operation) guarded() bool { return len(op.Security) > 0 }
 
-// at is its address with an id for whatever its path names.
+// at returns the operation's path with this id.
 func (op operation) at(id string) string {
 	before, after, named := strings.Cut(op.path, "{")
 	if !named {
@@ -33,7 +33,7 @@ func (op operation) at(id string) string {
 	return operation{path: before + id + after}.at(id)
 }
 
-// operations are all that the document has, so that what is built on them covers a route with its addition.
+// operations returns all operations of the document, so that tests cover new routes automatically.
 func (w *world) operations() (all []operation) {
 	w.t.Helper()
 	var document struct {
@@ -55,8 +55,7 @@ func (w *world) operations() (all []operation) {
 	return all
 }
 
-// TestSecurityHeaders goes through the refusals of every operation; what every answer must have is looked at with
-// each call.
+// TestSecurityHeaders provokes refusals of every operation. Each call checks the headers that every answer must have.
 func TestSecurityHeaders(t *testing.T) {
 	w := newWorld(t)
 	for _, op := range w.operations() {
@@ -77,7 +76,7 @@ func TestSecurityHeaders(t *testing.T) {
 			w.call(op.method, nobodys, "", "apiKey", "", "apiKey", "unknown").want(t, http.StatusServiceUnavailable, "unavailable")
 		})
 	}
-	t.Run("of the server as such", func(t *testing.T) {
+	t.Run("OPTIONS * of the server", func(t *testing.T) {
 		c := w.dial()
 		c.write("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
 		if a := c.answer(); a.header.Get("Content-Security-Policy") == "" || a.header.Get("X-Request-Id") == "" {

@@ -8,24 +8,24 @@ import (
 
 const (
 	readHeaderTimeout = 5 * time.Second
-	// readTimeout is for a request's header and body; net/http lifts it when the body has been read, so that
-	// it does not end a wait.
+	// readTimeout is for a request's header and body. It does not end a wait, because net/http clears the deadline when it
+	// has read the body.
 	readTimeout = 15 * time.Second
-	// writeTimeout holds a body that came slowly, the longest wait, and the answer.
+	// writeTimeout is long enough for a slow body, the longest wait, and the response.
 	writeTimeout   = readTimeout + maxWait + 15*time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
 )
 
-// NewServer makes a server for either handler of this package, with limits against clients that are slow or
-// send too much. Its own complaints go to log.
+// NewServer returns a server for the handler, with timeouts for slow clients and a limit of 32 KiB for headers. It logs
+// its errors to log at level Warn.
 func NewServer(addr string, handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr: addr, Handler: handler,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
-		// The handler answers it, with the headers that every answer has.
+		// The handler serves OPTIONS *, with the headers that every response has.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

@@ -24,10 +24,10 @@ func TestNewServer(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
-	t.Run("closes connections on which nothing more comes", func(t *testing.T) {
+	t.Run("closes idle connections", func(t *testing.T) {
 		server := httptest.NewUnstartedServer(nil)
 		server.Config = NewServer("", newTestAPI(), log)
-		server.Config.IdleTimeout = 20 * time.Millisecond // of two minutes
+		server.Config.IdleTimeout = 20 * time.Millisecond // instead of two minutes
 		server.Start()
 		defer server.Close()
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -66,7 +66,7 @@ func TestNewServer(t *testing.T) {
 	})
 }
 
-func TestEdge_breaksOffWhatItCannotEnd(t *testing.T) {
+func TestMiddleware_abortsIncompleteResponses(t *testing.T) {
 	a := newTestAPI()
 	a.echo.GET("/broken", func(c echo.Context) error {
 		if _, err := io.WriteString(c.Response(), "half of "); err != nil {
@@ -87,6 +87,6 @@ func TestEdge_breaksOffWhatItCannotEnd(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err == nil {
-		t.Errorf("%q looks whole", body)
+		t.Errorf("%q: the connection was not aborted", body)
 	}
 }

@@ -10,14 +10,14 @@ import (
 const (
 	// streamTimeout is how long a caller may take to read a piece of a stream.
 	streamTimeout = 30 * time.Second
-	// lastPiece is how long it may take when the service stops, which must not wait for it.
+	// lastPiece is how long a caller may take when the service stops, so that slow callers do not delay the stop.
 	lastPiece = 2 * time.Second
 )
 
-// errStopping ends a stream that is not whole.
+// errStopping is the error of a stream that the stop of the service ends early.
 var errStopping = errors.New("the service stops")
 
-// extendWrite gives the answer, or the next piece of it, time of its own to be written.
+// extendWrite allows streamTimeout from now for the next write of the response.
 func (x *requestContext) extendWrite() error { return x.allowWrite(streamTimeout) }
 
 func (x *requestContext) allowWrite(d time.Duration) error {
@@ -27,9 +27,9 @@ func (x *requestContext) allowWrite(d time.Duration) error {
 	return nil
 }
 
-// beginStream sends the header of an answer whose length nobody knows yet. From now on an error breaks the
-// connection, so that nobody takes the part for the whole. stop is closed when the service stops; end must be
-// called when the stream has ended.
+// beginStream sends the header of a response of unknown length. An error of the handler after it breaks the connection, so
+// that the client can detect the incomplete response. stop must be closed when the service stops. The caller must call
+// end when the stream has ended.
 func (x *requestContext) beginStream(media string, stop <-chan struct{}) (end func()) {
 	x.Response().Header()["Content-Type"] = []string{media}
 	x.Response().WriteHeader(http.StatusOK)
@@ -39,7 +39,7 @@ func (x *requestContext) beginStream(media string, stop <-chan struct{}) (end fu
 		defer close(watching)
 		select {
 		case <-stop:
-			_ = x.allowWrite(lastPiece) // for a piece that is on its way; a connection that is gone needs no limit
+			_ = x.allowWrite(lastPiece) // for a write that is running; a broken connection needs no deadline
 		case <-ended:
 		}
 	}()
@@ -49,7 +49,7 @@ func (x *requestContext) beginStream(media string, stop <-chan struct{}) (end fu
 	}
 }
 
-// stopping tells whether the service stops.
+// stopping reports whether the service is stopping.
 func (x *requestContext) stopping() bool {
 	select {
 	case <-x.stop:
@@ -59,26 +59,26 @@ func (x *requestContext) stopping() bool {
 	}
 }
 
-// send sends a piece of a stream on its way.
+// send writes a piece of a stream and flushes it.
 func (x *requestContext) send(piece []byte) error {
 	err := x.extendWrite()
-	if err == nil && x.stopping() { // asked after the time was set: what stops the service may have set it before
+	if err == nil && x.stopping() { // checked after extendWrite, which may have replaced the deadline of the stop
 		err = x.allowWrite(lastPiece)
 	}
 	if err != nil {
-		return x.broke(err)
+		return x.setErr(err)
 	}
 	if _, err := x.Response().Write(piece); err != nil {
-		return x.broke(fmt.Errorf("write to the caller: %w", err))
+		return x.setErr(fmt.Errorf("write to the caller: %w", err))
 	}
 	if err := http.NewResponseController(x.Response()).Flush(); err != nil {
-		return x.broke(fmt.Errorf("write to the caller: %w", err))
+		return x.setErr(fmt.Errorf("write to the caller: %w", err))
 	}
 	return nil
 }
 
-// broke notes why a stream broke off, for the log.
-func (x *requestContext) broke(err error) error {
+// setErr records why a stream ended early, for the log, and returns err.
+func (x *requestContext) setErr(err error) error {
 	x.err = err
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// narrow is a listener whose connections take little that is not read.
+// narrow is a listener whose connections have small buffers.
 type narrow struct{ net.Listener }
 
 func (l narrow) Accept() (net.Conn, error) {
@@ -25,7 +25,7 @@ func (l narrow) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// TestStreams_memory has four accounts ask for 500 streams of the longest results, and read none of them.
+// TestStreams_memory requests 500 streams of the longest results for four accounts, and reads none of them.
 func TestStreams_memory(t *testing.T) {
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Listener = narrow{s.Listener} })
 	w.queue.hold()

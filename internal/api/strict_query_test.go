@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// TestQuery_unknownParameters asks every operation that takes a key for what it does not have. None of them does
-// anything else then.
+// TestQuery_unknownParameters sends unknown parameters to every operation that needs a key. The operation must refuse the
+// request and change nothing.
 func TestQuery_unknownParameters(t *testing.T) {
 	w := newWorld(t)
 	w.queue.hold()
@@ -50,7 +50,7 @@ func TestQuery_unknownParameters(t *testing.T) {
 	}
 }
 
-// TestQuery_cursors takes each list's cursor to the others.
+// TestQuery_cursors sends each list's cursor to the other lists.
 func TestQuery_cursors(t *testing.T) {
 	w := newWorld(t)
 	w.queue.hold()

@@ -24,14 +24,14 @@ const (
 	maxIdempotencyKey = 255
 )
 
-// buffers hold a request's body first and its answer afterwards.
+// buffers holds buffers for a request's body and then for its response.
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, 2048)
 	return &b
 }}
 
-// submit answers POST /assessments/invite/revoke. It is the path that thousands of requests a second take,
-// and so it reads and writes its few members by hand.
+// submit serves POST /assessments/invite/revoke. Thousands of requests a second use it, so it decodes and encodes its few
+// members by hand.
 func (a *API) submit(x *requestContext) error {
 	r := x.Request()
 	if !acceptsBody(r.Header) {
@@ -57,10 +57,10 @@ func (a *API) submit(x *requestContext) error {
 	prefer := parsePrefer(r.Header["Prefer"])
 	wait := a.submitWait
 	if prefer.waits && prefer.wait > a.submitWait {
-		// A submission is not refused for this: without a slot it waits as if it did not prefer to.
-		leave, full := a.waits.acquire(x.key.Account)
-		if full == nil {
-			defer leave()
+		// A submission is not refused if there is no slot: it then waits as if it had no preference.
+		release, refused := a.waits.acquire(x.key.Account)
+		if refused == nil {
+			defer release()
 		} else {
 			prefer.waits = false
 		}
@@ -103,7 +103,7 @@ func noSuchInvite() *problem {
 	return newProblem(revocation.CodeNotFound).withDetail(revocation.StatusNotFound.Message())
 }
 
-// retryAfter is the time until at in whole seconds, at least 1.
+// retryAfter returns the time until at in seconds, rounded up and at least 1.
 func retryAfter(at time.Time) string {
 	left := time.Until(at)
 	if left <= time.Second {
@@ -112,7 +112,7 @@ func retryAfter(at time.Time) string {
 	return strconv.FormatInt(int64((left+time.Second-1)/time.Second), 10)
 }
 
-// acceptsBody tells whether the body is announced as plain JSON in UTF-8.
+// acceptsBody reports whether the headers declare the body as uncompressed JSON in UTF-8.
 func acceptsBody(h http.Header) bool {
 	for _, encoding := range h["Content-Encoding"] {
 		if !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
@@ -122,8 +122,8 @@ func acceptsBody(h http.Header) bool {
 	return mediaType(h) == mediaJSON
 }
 
-// mediaType is the body's, in lower case and without parameters; empty when none is named, or when the text
-// is not in UTF-8.
+// mediaType returns the body's media type in lower case and without parameters. It returns "" if there is not exactly one
+// valid Content-Type, or if its charset is not UTF-8.
 func mediaType(h http.Header) string {
 	sent := h["Content-Type"]
 	if len(sent) != 1 {
@@ -140,7 +140,7 @@ func mediaType(h http.Header) string {
 	return media
 }
 
-// readBody appends the whole body to b.
+// readBody appends the body to b and returns the result. Its errors are problems.
 func readBody(r *http.Request, b []byte) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return b, newProblem(codeTooLarge)
@@ -167,15 +167,15 @@ func readBody(r *http.Request, b []byte) ([]byte, error) {
 	}
 }
 
-// brokenBody says why a body could not be read to its end.
+// brokenBody returns the problem for a read error of a body.
 func brokenBody(err error) *problem {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return newProblem(codeRequestTimeout)
 	}
-	return newProblem(codeMalformedJSON).withDetail("The body broke off.")
+	return newProblem(codeMalformedJSON).withDetail("The body is incomplete.")
 }
 
-// idempotencyKeyOf gives the Idempotency-Key, empty for none, or what is wrong with it.
+// idempotencyKeyOf returns the Idempotency-Key, or "" for none. If the header is not valid, it returns the faults.
 func idempotencyKeyOf(h http.Header) (string, []fault) {
 	const field = "Idempotency-Key"
 	sent := h[field]

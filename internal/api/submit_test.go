@@ -26,7 +26,7 @@ var (
 	anyTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`)
 )
 
-// golden compares a body, byte for byte but for ids and moments, with testdata/golden.
+// golden compares a body with a file in testdata/golden. Ids and times may differ.
 func golden(t *testing.T, name, body string) {
 	t.Helper()
 	body = anyTime.ReplaceAllString(anyID.ReplaceAllString(body, "ID"), `"TIME"`) + "\n"
@@ -88,7 +88,7 @@ func TestSubmit_outcomes(t *testing.T) {
 			t.Errorf("Retry-After is %q", got)
 		}
 		if polled := w.call(http.MethodGet, a.header.Get("Location"), ""); polled.body != a.body {
-			t.Errorf("a poll tells something else:\n%s\n%s", a.body, polled.body)
+			t.Errorf("a poll returns another body:\n%s\n%s", a.body, polled.body)
 		}
 	})
 	t.Run("failing, then failed", func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestSubmit_outcomes(t *testing.T) {
 		w.must(err)
 		after, err := strconv.Atoi(a.header.Get("Retry-After"))
 		w.must(err)
-		// The delay is drawn from 2 to 4 minutes; the answer took some of it.
+		// The delay is random, from 2 to 4 minutes. Some of it has passed before the response.
 		if latest := time.Now().Add(time.Duration(after) * time.Second); after < 1 || latest.Before(next) || after > 240 {
 			t.Errorf("Retry-After %d does not lead to %v", after, next)
 		}
@@ -116,7 +116,7 @@ func TestSubmit_outcomes(t *testing.T) {
 	})
 }
 
-func TestSubmit_joinsWhatIsUnderWay(t *testing.T) {
+func TestSubmit_joinsPendingRevocation(t *testing.T) {
 	w := newWorld(t)
 	w.queue.hold()
 	first := w.submit(`{"report_id":318}`, "Prefer", "wait=0")
@@ -142,7 +142,7 @@ func TestSubmit_idempotency(t *testing.T) {
 		a.want(t, http.StatusUnprocessableEntity, "idempotency_mismatch")
 		golden(t, "problem_idempotency_mismatch", a.body)
 	})
-	t.Run("what was not accepted binds no key", func(t *testing.T) {
+	t.Run("a refused request binds no key", func(t *testing.T) {
 		w.submit(`{"report_id":777777}`, "Idempotency-Key", "k2").want(t, http.StatusNotFound, "not_found")
 		w.submit(`{"report_id":320}`, "Idempotency-Key", "k2").want(t, http.StatusOK, "")
 	})
@@ -204,7 +204,7 @@ func TestSubmit_prefer(t *testing.T) {
 	})
 }
 
-// readTimeoutOf makes a server with a read timeout that a test can wait for.
+// readTimeoutOf sets a read timeout that is short enough for a test.
 func readTimeoutOf(d time.Duration) worldOption {
 	return func(_ *api.Options, s *httptest.Server) { s.Config.ReadTimeout = d }
 }
@@ -245,7 +245,7 @@ func TestDrain_endsWaits(t *testing.T) {
 	(<-submitted).want(t, http.StatusAccepted, "")
 	(<-polled).want(t, http.StatusOK, "")
 	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("the waits went on for %v", took)
+		t.Errorf("the waits lasted %v", took)
 	}
 }
 

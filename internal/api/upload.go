@@ -14,37 +14,38 @@ import (
 )
 
 const (
-	// freeContent is how many bytes of content an upload may unpack to before it has an item. It is more than a
-	// spreadsheet's million of blank rows.
+	// freeContent is the size of content that an upload may decompress to without any item, in bytes. It is more than a
+	// million blank rows of a spreadsheet.
 	freeContent = 16 << 20
-	// unpackedPerPacked is how many bytes of content each packed byte may add to that, whether or not they hold items.
-	// Text packs to a tenth or so.
-	unpackedPerPacked = 16
+	// contentPerByte is how many more bytes of content each compressed byte may decompress to, with or without items. Text
+	// compresses to about a tenth of its size.
+	contentPerByte = 16
 )
 
-// upload reads what a body holds, unpacked. It bounds both forms, what unpacks to no items and how long the caller may
-// send nothing but blanks, and keeps the fingerprint of what was read.
+// upload reads the content of a body, and decompresses it if necessary. It limits the size before and after
+// decompression, the content without items, and the time without content other than white space. It computes the
+// fingerprint of the content.
 type upload struct {
 	wire    *wire
-	packed  bool
+	gzipped bool
 	content io.Reader // nil before the first Read
 	read    int64     // bytes of the content
 	left    int64
-	// items is how many of them the content has had: whoever reads it counts them.
+	// items is the number of items in the content so far. The reader of the content must count them.
 	items int64
 	sum   hash.Hash
 	err   error
 }
 
-// newUpload reads the body of a request, of at most limit bytes packed and unpacked. preface is what the
-// fingerprint tells apart besides the content.
-func newUpload(x *requestContext, packed bool, limit int64, preface []byte) *upload {
-	u := &upload{wire: newWire(x, limit), packed: packed, left: limit, sum: sha256.New()}
+// newUpload returns an upload that reads the body of a request. The body may have at most limit bytes, compressed and
+// decompressed. The fingerprint covers preface and the content.
+func newUpload(x *requestContext, gzipped bool, limit int64, preface []byte) *upload {
+	u := &upload{wire: newWire(x, limit), gzipped: gzipped, left: limit, sum: sha256.New()}
 	u.sum.Write(preface)
 	return u
 }
 
-// Read gives problems as its errors, but for io.EOF.
+// Read returns problems as its errors, except io.EOF.
 func (u *upload) Read(p []byte) (int, error) {
 	if u.err == nil {
 		u.err = u.wire.whyStopped()
@@ -52,7 +53,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.err != nil {
 		return 0, u.err
 	}
-	n, err := u.unpack(p)
+	n, err := u.decompress(p)
 	u.sum.Write(p[:n])
 	u.read += int64(n)
 	if u.left -= int64(n); u.left < 0 {
@@ -61,14 +62,14 @@ func (u *upload) Read(p []byte) (int, error) {
 	if hasContent(p[:n]) {
 		u.wire.progress()
 	}
-	if u.packed && u.read > freeContent+u.items*uploadPerItem+u.wire.taken*unpackedPerPacked {
-		err = newProblem(codeTooLarge).withDetail("The body unpacks to far more than its items take.")
+	if u.gzipped && u.read > freeContent+u.items*uploadPerItem+u.wire.received*contentPerByte {
+		err = newProblem(codeTooLarge).withDetail("The body decompresses to many times the size of its items.")
 	}
 	u.err = err
 	return n, err
 }
 
-// hasContent reports whether text has more than blanks, in UTF-8 or UTF-16.
+// hasContent reports whether text, in UTF-8 or UTF-16, has more than white space.
 func hasContent(text []byte) bool {
 	for _, c := range text {
 		switch c {
@@ -80,19 +81,19 @@ func hasContent(text []byte) bool {
 	return false
 }
 
-// packedBuffer is for what is read of a packed body at once.
-const packedBuffer = 32 << 10
+// gzipBuffer is how many bytes of a compressed body are read at once.
+const gzipBuffer = 32 << 10
 
-func (u *upload) unpack(p []byte) (int, error) {
-	if !u.packed {
+func (u *upload) decompress(p []byte) (int, error) {
+	if !u.gzipped {
 		return u.wire.Read(p)
 	}
 	if u.content == nil {
-		unpacked, err := gzip.NewReader(bufio.NewReaderSize(u.wire, packedBuffer))
+		content, err := gzip.NewReader(bufio.NewReaderSize(u.wire, gzipBuffer))
 		if err != nil {
 			return 0, notGzip(err)
 		}
-		u.content = unpacked
+		u.content = content
 	}
 	n, err := u.content.Read(p)
 	if err == nil || errors.Is(err, io.EOF) {
@@ -101,32 +102,32 @@ func (u *upload) unpack(p []byte) (int, error) {
 	return n, notGzip(err)
 }
 
-// notGzip is the problem of a body that cannot be unpacked, unless it cannot be read at all.
+// notGzip returns err if it is a problem, and else the problem that the body is not valid gzip.
 func notGzip(err error) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	return newProblem(codeMalformedJSON).withDetail("The body is not a whole gzip stream.")
+	return newProblem(codeMalformedJSON).withDetail("The body is not a complete gzip stream.")
 }
 
-// fingerprint is that of all that was read.
+// fingerprint returns the fingerprint of the preface and the content that was read.
 func (u *upload) fingerprint() (f revocation.Fingerprint) {
 	u.sum.Sum(f[:0])
 	return f
 }
 
-// unpacks tells whether a body is packed by gzip; ok is false for any other Content-Encoding.
-func unpacks(h http.Header) (packed, ok bool) {
+// isGzipped reports whether a body is compressed by gzip; ok is false for any other Content-Encoding.
+func isGzipped(h http.Header) (gzipped, ok bool) {
 	for _, sent := range h["Content-Encoding"] {
 		for name := range strings.SplitSeq(sent, ",") {
 			switch name = strings.TrimSpace(name); {
 			case strings.EqualFold(name, "identity"):
-			case strings.EqualFold(name, "gzip") && !packed:
-				packed = true
+			case strings.EqualFold(name, "gzip") && !gzipped:
+				gzipped = true
 			default:
 				return false, false
 			}
 		}
 	}
-	return packed, true
+	return gzipped, true
 }

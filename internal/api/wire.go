@@ -11,40 +11,40 @@ import (
 	"rescind/internal/revocation"
 )
 
-// maxBlank is how long an upload is waited for that sends nothing but blanks.
+// maxBlank is how long an upload may send only white space.
 const maxBlank = 30 * time.Second
 
-// wire reads a body as it comes over the connection. The server's time limit, which is meant for a whole request,
-// counts anew while bytes come in, so that an upload may take long but not fall silent.
+// wire reads a body from the connection. The server's read timeout is for a whole request. wire renews the deadline while
+// bytes arrive, so that an upload may take long but must not pause.
 type wire struct {
 	body io.Reader
-	// silence is how long the body may stay away; 0: without limit.
-	silence time.Duration
-	renewed time.Time
-	// waited is how long the caller was waited for since the body last had more than blanks.
-	waited time.Duration
-	taken  int64 // bytes
-	left   int64 // bytes that are still accepted
-	// broken is why there is no more to read, once something went wrong.
+	// maxPause is how long the body may pause; 0 for no limit.
+	maxPause time.Duration
+	renewed  time.Time // when the deadline was last set
+	// waited is how long reads have waited since the body last had more than white space.
+	waited   time.Duration
+	received int64 // bytes
+	left     int64 // bytes that are still accepted
+	// broken is the error that ended the reading early.
 	broken error
 
-	mu      sync.Mutex // for what stopWith uses as well
-	control *http.ResponseController
-	ended   bool
-	stopped error
-	gone    bool // the caller
+	mu           sync.Mutex // guards the fields below, which stopWith uses concurrently
+	control      *http.ResponseController
+	ended        bool
+	stopped      error
+	disconnected bool
 }
 
 func newWire(x *requestContext, limit int64) *wire {
 	r := x.Request()
 	w := &wire{body: r.Body, control: http.NewResponseController(x.Response()), left: limit}
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
-		w.silence = server.ReadTimeout
+		w.maxPause = server.ReadTimeout
 	}
 	return w
 }
 
-// Read gives problems as its errors, but for io.EOF.
+// Read returns problems as its errors, except io.EOF.
 func (w *wire) Read(p []byte) (int, error) {
 	if w.broken == nil {
 		w.broken = w.renew()
@@ -55,7 +55,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	began := time.Now()
 	n, err := w.body.Read(p)
 	w.waited += time.Since(began)
-	w.taken += int64(n)
+	w.received += int64(n)
 	w.left -= int64(n)
 	switch {
 	case w.left < 0:
@@ -73,48 +73,48 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, w.broken
 }
 
-// progress notes that the body had more than blanks.
+// progress records that the body had more than white space.
 func (w *wire) progress() {
 	if w.waited > time.Second {
-		w.renewed = time.Time{} // the time limit was shortened by what was waited
+		w.renewed = time.Time{} // renew set an earlier deadline because of waited
 	}
 	w.waited = 0
 }
 
-// renew moves the time limit, about once a second, unless the upload has been stopped.
+// renew moves the read deadline, about once a second. It returns the problem of an upload that was stopped.
 func (w *wire) renew() error {
-	const often = 16
+	const renewals = 16 // in each maxPause
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped != nil || w.silence <= 0 || now.Sub(w.renewed) < w.silence/often {
+	if w.stopped != nil || w.maxPause <= 0 || now.Sub(w.renewed) < w.maxPause/renewals {
 		return w.stopped
 	}
 	w.renewed = now
-	limit := now.Add(min(w.silence, maxBlank-w.waited))
-	_ = w.control.SetReadDeadline(limit) // a connection that has none, or is gone, shows when it is read
+	deadline := now.Add(min(w.maxPause, maxBlank-w.waited))
+	_ = w.control.SetReadDeadline(deadline) // if the connection is broken, the read fails too
 	return nil
 }
 
-// stopWith has reading end when ctx ends, also where it waits for the caller, with the problem that the cause is. The
-// caller must call release before the request has been answered.
+// stopWith makes reads fail when ctx ends, also a read that is waiting. They return the problem for the cause of ctx. The
+// caller must call release before it responds to the request.
 func (w *wire) stopWith(ctx context.Context) (release func()) {
 	stop := context.AfterFunc(ctx, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		cause := context.Cause(ctx)
-		if w.gone = errors.Is(cause, context.Canceled); w.gone {
-			return // reading fails by itself
+		if w.disconnected = errors.Is(cause, context.Canceled); w.disconnected {
+			return // reads of the connection fail anyway
 		}
 		w.stopped = uploadProblem(cause)
-		if !w.ended { // else the limit would be the next request's
-			_ = w.control.SetReadDeadline(time.Unix(1, 0)) // a connection that has none, or is gone, shows when it is read
+		if !w.ended { // otherwise the deadline would apply to the next request
+			_ = w.control.SetReadDeadline(time.Unix(1, 0)) // if the connection is broken, the read fails too
 		}
 	})
 	return func() { stop() }
 }
 
-// whyFailed is the problem of a read that failed with err.
+// whyFailed returns the problem for a read that failed with err.
 func (w *wire) whyFailed(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,23 +124,24 @@ func (w *wire) whyFailed(err error) error {
 	return brokenBody(err)
 }
 
-// whyStopped returns why what was read before is not to be worked on, if so.
+// whyStopped returns the problem if the upload was stopped or the caller disconnected, and else nil. Bytes that were read
+// before must then not be processed.
 func (w *wire) whyStopped() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gone {
+	if w.disconnected {
 		return brokenBody(context.Canceled)
 	}
 	return w.stopped
 }
 
-// leaveBody has the connection closed after the answer, which does not wait for the rest of the body: that may be long.
+// leaveBody closes the connection after the response, because reading the rest of the body may take long.
 func (x *requestContext) leaveBody() { x.Response().Header()["Connection"] = []string{"close"} }
 
-// uploadProblem is how an upload that ended early is answered.
+// uploadProblem returns the error that the caller of an upload gets for err.
 func uploadProblem(err error) error {
 	if revocation.ErrorCode(err) == revocation.CodeJobEnded {
-		return newProblem(codeRequestTimeout).withDetail("The upload stood still for too long and was given up.")
+		return newProblem(codeRequestTimeout).withDetail("The upload paused for too long and was ended.")
 	}
 	return err
 }

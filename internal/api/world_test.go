@@ -34,8 +34,8 @@ const (
 
 var planChange = time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)
 
-// world is the whole API over a real service and a real SQLite store. Its queue carries batches out in this
-// process, at once or when it is told to.
+// world is the API with a real service and a real SQLite store. Its queue runs tasks in this process: at once, or when it
+// is released.
 type world struct {
 	t       *testing.T
 	store   *sqlite.Store
@@ -94,13 +94,13 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 
 func (w *world) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(w.log, nil)) }
 
-// setAttempts makes an attempt final that is the last of so many, in what is enqueued from now on.
-func (w *world) setAttempts(most int) {
+// setAttempts sets the number of attempts of revocations that are enqueued from now on.
+func (w *world) setAttempts(attempts int) {
 	w.queue.mu.Lock()
 	defer w.queue.mu.Unlock()
 	w.queue.executor = worker.NewExecutor(worker.ExecutorOptions{
 		Store: w.faults, Queue: w.queue, Outcomes: w.queue, Log: w.logger(),
-		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: most},
+		Policy: revocation.RetryPolicy{Base: 4 * time.Minute, Max: time.Hour, MaxAttempts: attempts},
 	})
 }
 
@@ -146,14 +146,14 @@ func (w *world) must(err error) {
 
 func newID() revocation.ID { return revocation.ID(uuid.Must(uuid.NewV7())) }
 
-// answer is what came back, read to the end.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// json decodes the body loosely, as a client would.
+// json decodes the body, which must be an object.
 func (a answer) json(t *testing.T) map[string]any {
 	t.Helper()
 	var body map[string]any
@@ -169,8 +169,8 @@ func (a answer) str(t *testing.T, name string) string {
 	return s
 }
 
-// call sends a request with acme's key and checks what is promised for every answer. Headers come in pairs;
-// one with an empty value is not sent.
+// call sends a request with acme's key and runs checkEvery on the answer. Headers are pairs of name and value. An empty
+// value removes the header.
 func (w *world) call(method, path, body string, headers ...string) answer {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.server.URL+path, strings.NewReader(body))
@@ -201,7 +201,7 @@ func (w *world) send(r *http.Request) answer {
 	return a
 }
 
-// checkEvery is what every answer on the public address has.
+// checkEvery checks what every answer on the public address must have.
 func (w *world) checkEvery(r *http.Request, a answer) {
 	w.t.Helper()
 	for name, want := range map[string]string{
@@ -226,7 +226,7 @@ func (w *world) checkEvery(r *http.Request, a answer) {
 	}
 }
 
-// submit asks to revoke an invite.
+// submit submits a revocation.
 func (w *world) submit(body string, headers ...string) answer {
 	w.t.Helper()
 	return w.call(http.MethodPost, "/assessments/invite/revoke", body, headers...)
@@ -240,7 +240,7 @@ func (a answer) want(t *testing.T, status int, code string) {
 	}
 }
 
-// inlineQueue carries batches and turns out in this process: at once, or, while held, at release.
+// inlineQueue runs batches and account tasks in this process: at once, or, while held, at release.
 type inlineQueue struct {
 	executor *worker.Executor
 	wake     func([]revocation.ID)
@@ -249,7 +249,7 @@ type inlineQueue struct {
 	mu      sync.Mutex
 	held    bool
 	waiting [][]revocation.Ref
-	turns   []string // accounts
+	tasks   []string // accounts
 }
 
 func (q *inlineQueue) EnqueueRevocations(_ context.Context, _ int, batch []revocation.Ref) error {
@@ -268,7 +268,7 @@ func (q *inlineQueue) carryOut(batch []revocation.Ref) {
 	q.work.Go(func() { _ = executor.CarryOut(context.Background(), batch) })
 }
 
-// EnqueueAccountTasks leaves out other turns: this world sends no emails and has no upstream.
+// EnqueueAccountTasks ignores other tasks than JobsTask, because this world has no emails and no upstream.
 func (q *inlineQueue) EnqueueAccountTasks(_ context.Context, kind revocation.AccountTask, accounts []string) error {
 	if kind != revocation.JobsTask {
 		return nil
@@ -276,22 +276,22 @@ func (q *inlineQueue) EnqueueAccountTasks(_ context.Context, kind revocation.Acc
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.held {
-		q.turns = append(q.turns, accounts...)
+		q.tasks = append(q.tasks, accounts...)
 		return nil
 	}
 	for _, account := range accounts {
-		q.turn(account)
+		q.runAccountTask(account)
 	}
 	return nil
 }
 
-func (q *inlineQueue) turn(account string) {
+func (q *inlineQueue) runAccountTask(account string) {
 	executor := q.executor
 	q.work.Go(func() { _ = executor.RunAccountTask(context.Background(), account) })
 }
 
-// hold keeps back what comes from now on, and waits for the end of what is under way: a turn takes up whatever
-// it finds.
+// hold makes the queue collect what is enqueued from now on. It waits for the tasks that run, because an account task
+// carries out everything that it finds.
 func (q *inlineQueue) hold() {
 	q.mu.Lock()
 	q.held = true
@@ -306,13 +306,13 @@ func (q *inlineQueue) release() {
 	for _, batch := range q.waiting {
 		q.carryOut(batch)
 	}
-	for _, account := range q.turns {
-		q.turn(account)
+	for _, account := range q.tasks {
+		q.runAccountTask(account)
 	}
-	q.waiting, q.turns = nil, nil
+	q.waiting, q.tasks = nil, nil
 }
 
-// count is how many revocations wait, in however many tasks.
+// count returns the number of revocations that wait.
 func (q *inlineQueue) count() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -332,30 +332,30 @@ func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
 	return nil
 }
 
-// faultyStore is the real store, with faults of a database at the places that a test asks for.
+// faultyStore is the real store with injected faults.
 type faultyStore struct {
 	*sqlite.Store
 	submit, carryOut, keys, jobs, results, cancels atomic.Pointer[revocation.Error]
-	// chunk fails once, so that its items go on one by one.
+	// chunk fails once, so that its items are retried one by one.
 	chunk atomic.Pointer[revocation.Chunk]
 	// afterJob can change a job that was read.
 	afterJob atomic.Pointer[func(*revocation.Job)]
 	// beforeResults is called before results are read.
 	beforeResults atomic.Pointer[func(revocation.ResultFilter)]
-	// beforeIntake is called before each step of an upload, and can fail it.
-	beforeIntake atomic.Pointer[func(intakeStep, revocation.NewJob) error]
-	// dropItems has the items of uploads written nowhere.
+	// beforeUploadStep is called before each step of an upload, and can fail it.
+	beforeUploadStep atomic.Pointer[func(uploadStep, revocation.NewJob) error]
+	// dropItems discards the items of uploads.
 	dropItems atomic.Bool
 }
 
-func (s *faultyStore) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
+func (s *faultyStore) Submit(ctx context.Context, batch []revocation.Submission) ([]revocation.Accepted, error) {
 	if err := s.submit.Load(); err != nil {
 		return nil, err
 	}
-	return s.Store.Submit(ctx, flush)
+	return s.Store.Submit(ctx, batch)
 }
 
-// RevokeFast leaves all to CarryOut.
+// RevokeFast revokes nothing, so that CarryOut gets all revocations.
 func (s *faultyStore) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
 	return revocation.BatchResult{}, nil
 }
@@ -429,10 +429,10 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// eventually waits until something is so, with a deadline that only a broken program meets.
-func eventually(t *testing.T, what string, so func() bool) {
+// eventually waits until the condition holds. It fails the test after a minute.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

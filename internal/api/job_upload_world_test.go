@@ -23,92 +23,93 @@ const (
 	asJSON   = "application/json"
 )
 
-// intakeStep is a step of an upload, at which the store can be made to fail.
-type intakeStep int
+// uploadStep is a step of an upload at which a test can make the store fail.
+type uploadStep int
 
 const (
-	begins intakeStep = iota
-	begun
-	adds
-	renews
-	seals
-	sealed // and the answer is lost
+	beforeBegin uploadStep = iota
+	afterBegin
+	beforeAddItems
+	beforeRenew
+	beforeFinalize
+	afterFinalize // an error here means that the result of the commit is lost
 )
 
-func (s *faultyStore) step(step intakeStep, job revocation.NewJob) error {
-	if before := s.beforeIntake.Load(); before != nil {
+func (s *faultyStore) step(step uploadStep, job revocation.NewJob) error {
+	if before := s.beforeUploadStep.Load(); before != nil {
 		return (*before)(step, job)
 	}
 	return nil
 }
 
 func (s *faultyStore) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
-	if err := s.step(begins, job); err != nil {
+	if err := s.step(beforeBegin, job); err != nil {
 		return nil, err
 	}
 	bound, err := s.Store.BeginJob(ctx, job, lease)
 	if err == nil && bound == nil {
-		err = s.step(begun, job)
+		err = s.step(afterBegin, job)
 	}
 	return bound, err
 }
 
 func (s *faultyStore) AddItems(ctx context.Context, job revocation.NewJob, items []revocation.Item, lease time.Duration) error {
-	if err := s.step(adds, job); err != nil || s.dropItems.Load() {
+	if err := s.step(beforeAddItems, job); err != nil || s.dropItems.Load() {
 		return err
 	}
 	return s.Store.AddItems(ctx, job, items, lease)
 }
 
 func (s *faultyStore) RenewUpload(ctx context.Context, job revocation.NewJob, lease time.Duration) error {
-	if err := s.step(renews, job); err != nil {
+	if err := s.step(beforeRenew, job); err != nil {
 		return err
 	}
 	return s.Store.RenewUpload(ctx, job, lease)
 }
 
-func (s *faultyStore) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
-	if err := s.step(seals, seal.NewJob); err != nil {
+func (s *faultyStore) FinalizeJob(ctx context.Context, final revocation.FinalJob) (revocation.Job, error) {
+	if err := s.step(beforeFinalize, final.NewJob); err != nil {
 		return revocation.Job{}, err
 	}
-	job, err := s.Store.FinalizeJob(ctx, seal)
+	job, err := s.Store.FinalizeJob(ctx, final)
 	if err == nil {
-		err = s.step(sealed, seal.NewJob)
+		err = s.step(afterFinalize, final.NewJob)
 	}
 	return job, err
 }
 
-// onStep has something happen before a step of every upload from now on.
-func (w *world) onStep(at intakeStep, do func(revocation.NewJob) error) {
-	before := func(step intakeStep, job revocation.NewJob) error {
+// onStep calls do at this step of every upload from now on.
+func (w *world) onStep(at uploadStep, do func(revocation.NewJob) error) {
+	before := func(step uploadStep, job revocation.NewJob) error {
 		if step == at {
 			return do(job)
 		}
 		return nil
 	}
-	w.faults.beforeIntake.Store(&before)
+	w.faults.beforeUploadStep.Store(&before)
 }
 
-// notice gives a channel that tells when a step of an upload comes, which is not waited for.
-func (w *world) notice(at intakeStep) <-chan struct{} {
-	came := make(chan struct{}, 1)
+// notice returns a channel that receives a value when an upload reaches the step. The upload does not wait for the
+// receiver.
+func (w *world) notice(at uploadStep) <-chan struct{} {
+	reached := make(chan struct{}, 1)
 	w.onStep(at, func(revocation.NewJob) error {
 		select {
-		case came <- struct{}{}:
+		case reached <- struct{}{}:
 		default:
 		}
 		return nil
 	})
-	return came
+	return reached
 }
 
-// upload sends a job of a media type; query is what comes after the path.
+// upload submits a job with this media type and body. query is empty or begins with a question mark.
 func (w *world) upload(media, query, body string, headers ...string) answer {
 	w.t.Helper()
 	return w.call(http.MethodPost, "/jobs"+query, body, append([]string{"Content-Type", "", "Content-Type", media}, headers...)...)
 }
 
-// uploadFrom sends a job whose length nobody knows.
+// uploadFrom submits a job without a Content-Length.
 func (w *world) uploadFrom(ctx context.Context, media string, body io.Reader, headers ...string) (*http.Response, error) {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.server.URL+"/jobs", io.MultiReader(body))
@@ -121,7 +122,7 @@ func (w *world) uploadFrom(ctx context.Context, media string, body io.Reader, he
 	return w.server.Client().Do(r)
 }
 
-// results are a job's items as "row report_id status message", in their order.
+// results returns a job's items as "row report_id status message", in their order.
 func (w *world) results(a answer) (rows []string) {
 	w.t.Helper()
 	page := w.call(http.MethodGet, a.header.Get("Location")+"/results?limit=1000", "")
@@ -166,7 +167,7 @@ func (w *world) wantNothing(t *testing.T) {
 	}
 }
 
-// wire is a connection on which a request is sent by hand.
+// wire is a connection on which a test writes the bytes of a request.
 type wire struct {
 	net.Conn
 	t *testing.T
@@ -181,7 +182,7 @@ func (w *world) dial() wire {
 	return wire{conn, w.t}
 }
 
-// begin sends the head of an upload in chunks.
+// begin sends the header of an upload with chunked encoding.
 func (c wire) begin(media string, headers ...string) {
 	c.t.Helper()
 	c.beginAs(secret, media, headers...)
@@ -224,7 +225,7 @@ func (c wire) answer() answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if response.Close { // the header was taken out
+	if response.Close { // ReadResponse removes the header
 		response.Header.Set("Connection", "close")
 	}
 	return answer{response.StatusCode, response.Header, string(body)}
@@ -243,10 +244,10 @@ func gzipped(t *testing.T, text string) string {
 	return packed.String()
 }
 
-// piece is more items than are written at once, so that some are before the body ends. They take a while.
+// piece is more items than the service writes at once, so that it writes some before the body ends.
 const piece = 5001
 
-// manyRows is a CSV of n rows.
+// manyRows returns a CSV with n rows.
 func manyRows(n int) string {
 	return "report_id\n" + strings.Repeat("318\n", n)
 }

@@ -24,7 +24,7 @@ func TestNewJob(t *testing.T) {
 		"CSV": {
 			asCSV, "?notify_candidate=true&label=closed%20positions",
 			"\ufeffname,report_id,client_reference,notify_candidate\r\nx,318,a,\r\n\r\nx,1,,false\r\nx,777,,true\r\nx,?,b,\r\nx,318,,",
-			"closed positions", "Line 6: ", ", in digits alone.",
+			"closed positions", "Line 6: ", ", in digits only.",
 		},
 		"NDJSON": {
 			asNDJSON, "?label=closed+positions&notify_candidate=true",
@@ -81,7 +81,7 @@ func TestNewJob(t *testing.T) {
 			t.Error(a.body)
 		}
 	})
-	t.Run("rows that are INVALID alone end at once", func(t *testing.T) {
+	t.Run("a job with only INVALID rows ends at once", func(t *testing.T) {
 		w := newWorld(t)
 		a := w.upload(asNDJSON, "", "x\ny\n")
 		a.want(t, http.StatusAccepted, "")
@@ -89,7 +89,7 @@ func TestNewJob(t *testing.T) {
 			t.Error(a.body)
 		}
 	})
-	t.Run("more than are written at once", func(t *testing.T) {
+	t.Run("more items than are written at once", func(t *testing.T) {
 		w := newWorld(t)
 		a := w.upload(asCSV, "", manyRows(piece))
 		a.want(t, http.StatusAccepted, "")
@@ -145,7 +145,7 @@ func TestNewJob_contentType(t *testing.T) {
 			}
 		})
 	}
-	t.Run("sentences", func(t *testing.T) {
+	t.Run("details", func(t *testing.T) {
 		a := w.call(http.MethodPost, "/jobs", csv, "Content-Type", "", "Content-Type", "text/plain")
 		golden(t, "problem_job_unsupported_media_type", a.body)
 		a = w.upload(asCSV, "", csv, "Content-Encoding", "gzip")
@@ -282,7 +282,7 @@ func TestNewJob_limits(t *testing.T) {
 	})
 }
 
-func TestNewJob_tellsBeforeTheEnd(t *testing.T) {
+func TestNewJob_refusesBeforeTheEnd(t *testing.T) {
 	w := newWorld(t, jobMaxItems(3), readTimeoutOf(time.Hour))
 	for name, c := range map[string]struct {
 		media, body string
@@ -297,7 +297,7 @@ func TestNewJob_tellsBeforeTheEnd(t *testing.T) {
 			conn := w.dial()
 			conn.begin(c.media)
 			conn.chunk(c.body)
-			a := conn.answer() // nothing says that the body has ended
+			a := conn.answer() // the body has not ended
 			a.want(t, c.status, "")
 			if a.header.Get("Connection") != "close" {
 				t.Errorf("%v", a.header)
@@ -313,7 +313,7 @@ func TestNewJob_scopes(t *testing.T) {
 	w.upload(asCSV, "", manyRows(1), "apiKey", "", "apiKey", writerSecret).want(t, http.StatusAccepted, "")
 }
 
-// TestNewJob_canary sends a word in every place that must not come back.
+// TestNewJob_canary sends a word in every part of a job that the response must not repeat.
 func TestNewJob_canary(t *testing.T) {
 	const canary = "Canary bird!"
 	w := newWorld(t)
@@ -329,7 +329,7 @@ func TestNewJob_canary(t *testing.T) {
 		}
 	}
 	for _, a := range []answer{
-		w.upload(asCSV, "", "name;id\n"+canary+";"+canary+"\n"), // of the header alone the names of columns come back
+		w.upload(asCSV, "", "name;id\n"+canary+";"+canary+"\n"), // only the names of columns are repeated
 		w.upload(asCSV, "?Canary%20bird!=1", manyRows(1)),
 		w.upload(asCSV, "?notify_candidate=Canary", manyRows(1)),
 		w.upload(asJSON, "", `{"`+canary+`":1,"label":["`+canary+`"],"report_ids":"`+canary+`"}`),
@@ -346,7 +346,7 @@ func TestNewJob_canary(t *testing.T) {
 
 func TestNewJob_database(t *testing.T) {
 	w := newWorld(t)
-	for step, name := range map[intakeStep]string{begins: "begin", adds: "add", seals: "seal"} {
+	for step, name := range map[uploadStep]string{beforeBegin: "begin", beforeAddItems: "add", beforeFinalize: "finalize"} {
 		for code, c := range map[revocation.Code]struct {
 			status int
 			want   string
@@ -366,13 +366,13 @@ func TestNewJob_database(t *testing.T) {
 		}
 	}
 	t.Run("afterwards the key is free", func(t *testing.T) {
-		w.faults.beforeIntake.Store(nil)
+		w.faults.beforeUploadStep.Store(nil)
 		w.upload(asCSV, "", manyRows(1), "Idempotency-Key", "k").want(t, http.StatusAccepted, "")
 	})
-	t.Run("what was sealed after all stays", func(t *testing.T) {
+	t.Run("a job whose commit succeeded stays", func(t *testing.T) {
 		w := newWorld(t)
 		w.queue.hold()
-		w.onStep(sealed, func(revocation.NewJob) error { return &revocation.Error{Code: revocation.CodeOutcomeUnknown} })
+		w.onStep(afterFinalize, func(revocation.NewJob) error { return &revocation.Error{Code: revocation.CodeOutcomeUnknown} })
 		w.upload(asCSV, "", manyRows(1), "Idempotency-Key", "k").want(t, http.StatusServiceUnavailable, "outcome_unknown")
 		a := w.upload(asCSV, "", manyRows(1), "Idempotency-Key", "k")
 		a.want(t, http.StatusAccepted, "")
@@ -380,9 +380,9 @@ func TestNewJob_database(t *testing.T) {
 			t.Errorf("%v", jobs)
 		}
 	})
-	t.Run("what was given up meanwhile", func(t *testing.T) {
+	t.Run("a job that was dropped during the upload", func(t *testing.T) {
 		w := newWorld(t)
-		w.onStep(seals, func(job revocation.NewJob) error { return w.store.DropJob(t.Context(), job.Account, job.ID) })
+		w.onStep(beforeFinalize, func(job revocation.NewJob) error { return w.store.DropJob(t.Context(), job.Account, job.ID) })
 		a := w.upload(asCSV, "", manyRows(1))
 		a.want(t, http.StatusRequestTimeout, "request_timeout")
 		w.wantNothing(t)

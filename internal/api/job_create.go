@@ -10,27 +10,25 @@ import (
 )
 
 const (
-	// uploadBase and uploadPerItem bound an upload: more than any that is meant well, less than could keep the
-	// service busy for long.
+	// uploadBase and uploadPerItem bound the size of an upload, in bytes. An ordinary upload is far smaller.
 	uploadBase    = 64 << 10
 	uploadPerItem = 2 << 10
 )
 
-// newJob answers POST /jobs.
+// newJob serves POST /jobs.
 func (a *API) newJob(x *requestContext) error {
 	request, err := readJobRequest(x.Request())
 	if err != nil {
 		return err
 	}
-	leave, full := a.uploads.acquire(x.key.Account)
-	if full != nil {
+	release, refused := a.uploads.acquire(x.key.Account)
+	if refused != nil {
 		x.leaveBody()
-		return full
+		return refused
 	}
-	defer leave()
+	defer release()
 	job, err := a.receiveJob(x, request)
-	// The upload may have taken the answer's time. A connection that has none, or is gone, shows when it is
-	// written to.
+	// The upload may have used up the time to write the response. If the deadline cannot be set, the write fails too.
 	_ = x.extendWrite()
 	if err != nil {
 		return err
@@ -41,7 +39,7 @@ func (a *API) newJob(x *requestContext) error {
 	return nil
 }
 
-// receiveJob reads the body into a job. When it fails, nothing of the job is there.
+// receiveJob reads the body into a job. If it fails, no part of the job is kept.
 func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.Job, err error) {
 	r := x.Request()
 	limit := uploadBase + int64(a.jobMaxItems)*uploadPerItem
@@ -69,7 +67,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		return revocation.Job{}, err
 	}
 	if in.Bound() {
-		// The same content passes the same bounds.
+		// Only the number of items is needed, to bound the content as at the first upload.
 		items, err := in.BoundItems(ctx)
 		if err != nil {
 			return revocation.Job{}, err
@@ -93,7 +91,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	})
 	switch {
 	case u.wire.broken != nil:
-		// net/http ends the request's context then, and whatever was done with it afterwards failed for that.
+		// net/http cancelled the request's context, so later errors are only consequences of this one.
 		err = u.wire.broken
 	case err != nil:
 	case in.Len() == 0:
@@ -104,14 +102,14 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	return job, uploadProblem(err)
 }
 
-// list is the content of a job, in which the items are. Its fingerprint, when all of it was read, is what an
-// idempotency key compares.
+// list is the content of an upload that holds the items. An idempotency key compares its fingerprint, which is complete
+// when all of it has been read.
 type list interface {
 	io.Reader
 	fingerprint() revocation.Fingerprint
 }
 
-// open finds the list in a body. In a form, it is behind what is said of the job, which is read here.
+// open returns the list in a body. Of a form, it reads the fields first.
 func (j *jobRequest) open(body *upload) (list, error) {
 	if j.media != mediaForm {
 		return body, nil
@@ -119,7 +117,8 @@ func (j *jobRequest) open(body *upload) (list, error) {
 	return openForm(j, body)
 }
 
-// readItems reads a list item by item. add's errors end it and are given as they are; the others are problems.
+// readItems calls add with each item of a list. It stops at the first error of add and returns it unchanged. Its other
+// errors are problems.
 func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
 	switch j.media {
 	case mediaNDJSON:

@@ -136,7 +136,7 @@ func TestLog(t *testing.T) {
 			}
 		})
 	}
-	t.Run("probes are quiet, and nothing of a key or path is told", func(t *testing.T) {
+	t.Run("has no probes, keys, paths or parameters", func(t *testing.T) {
 		w.call(http.MethodGet, "/healthz", "", "X-Request-Id", "probe")
 		w.call(http.MethodGet, "/", "", "X-Request-Id", "after")
 		w.logLine("after")
@@ -157,7 +157,7 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%v", line)
 	}
 	if log := w.log.String(); !strings.Contains(log, `"msg":"panic","request_id":"panicked"`) || !strings.Contains(log, "auth.go") {
-		t.Errorf("the place is not in the log: %s", log)
+		t.Errorf("the stack is not in the log: %s", log)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestCanary sends a word in every place that a request has and looks for it in the answers.
+// TestCanary sends a word in every part of a request. The answers and the log must not have it.
 func TestCanary(t *testing.T) {
 	const canary = "Canary bird!"
 	w := newWorld(t)

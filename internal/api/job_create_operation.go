@@ -1,0 +1,98 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rescind/internal/revocation"
+)
+
+func newJobOperation(schemas huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: "createJob", Method: http.MethodPost, Path: "/jobs",
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
+		Summary: "Revoke many candidates' invites",
+		Description: `The service reads the body as a stream. It responds when all items are durable, and carries out no item before. If the upload breaks off or is refused, the service keeps no part of it.
+
+An item that cannot be read, or is larger than 64 KiB, gets the status INVALID and a message with the reason. The other items are not affected. Rows are numbered from 1 in the order of the input; blank lines, rows without a filled cell and the header row are not counted. The message also names the line of the file or the row of the sheet. A byte order mark at the beginning is skipped. A report_id may appear more than once.
+
+The service refuses the whole body if it is not JSON (400); if it has no item, no header row or unknown members (422); if it has too many items (413); and if no bytes arrive for 15 seconds, or only white space for 30 seconds (408). It also refuses a compressed body that decompresses to many times the size of its items (413). If a file is not a table with a column report_id, the problem names the format of the file or its columns, cut to 64 characters. The body, compressed and decompressed, is at most 64 KiB plus 2 KiB for each item that a job can have. A value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
+		Parameters: []*huma.Param{
+			optional("notify_candidate", "The default of items that have no notify_candidate. JSON and forms have it in the body instead.", &huma.Schema{Type: "boolean", Default: false}),
+			optional("label", "Returned with the job. JSON and forms have it in the body instead.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			optional("sheet", "The name of the workbook's sheet to read. The default is the first sheet with a column report_id. For tables only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			{
+				Name: "Content-Encoding", In: "header", Description: "gzip if the body is compressed.",
+				Schema: &huma.Schema{Type: "string", Enum: []any{"gzip", "identity"}},
+			},
+			idempotencyKeyParam("Makes the request repeatable for at least 24 hours: the same key with the same query and the same content returns the same job in its present state. The content is compared byte by byte after decompression; of a form, the values of the fields and the bytes and type of the file are compared. While the first upload runs, the response is 409. Keys of different accounts are independent."),
+		},
+		RequestBody: &huma.RequestBody{
+			Required: true,
+			Content: map[string]*huma.MediaType{
+				mediaJSON: {
+					Schema: named(schemas, "NewJob", newJobSchema(schemas)),
+					Examples: map[string]*huma.Example{
+						"ids":   {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true}`)},
+						"items": {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711"},{"report_id":319}]}`)},
+					},
+				},
+				mediaForm:  {Schema: named(schemas, "NewJobForm", newJobFormSchema())},
+				mediaXLSX:  {Schema: bytesOf("An .xlsx workbook of at most 20 MiB with a sheet that has the columns of text/csv. Cells may be numbers, texts or stored results of formulas. A spreadsheet rounds numbers of 16 digits and more, so a row with such a report_id is INVALID.")},
+				mediaBytes: {Schema: bytesOf("A table of text/csv or an .xlsx workbook, recognised by its content.")},
+				mediaExcel: {Schema: bytesOf("The same as application/octet-stream. Some browsers send CSV files with this type.")},
+				mediaCSV: {
+					Schema:  text("A header row, then one item in each row (RFC 4180). The header row must name report_id and may name notify_candidate and client_reference, in any order and case, with spaces, hyphens or underscores. The separator is a comma, semicolon, tab or |; a first line sep= may name it. Lines end with LF, CRLF or CR. The encoding is UTF-8 or UTF-16. Other columns are ignored, and so is space around a cell. notify_candidate is true, false, yes, no, 1 or 0 in any case; empty means the default. A report_id of 318.0 is 318; one with an exponent has lost digits and is INVALID."),
+					Example: "report_id,notify_candidate,client_reference\n318,true,ticket 4711\n319,,\n",
+				},
+				mediaNDJSON: {
+					Schema:  text("One Submission in each line, in UTF-8."),
+					Example: "{\"report_id\":318,\"notify_candidate\":true,\"client_reference\":\"ticket 4711\"}\n{\"report_id\":319}\n",
+				},
+			},
+		},
+		Responses: map[string]*huma.Response{
+			"202": jobResponse(schemas, "The job. It is durable.", exampleQueued),
+		},
+	}
+	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/jobs/"+exampleQueued.ID.String())
+	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
+	addProblems(op, codeMalformedJSON, codeRequestTimeout, revocation.CodeUploadInProgress, codeTooLarge, codeUnsupportedMedia,
+		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+	setExample(op, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia))
+	return op
+}
+
+// bytesOf returns the schema of binary content.
+func bytesOf(description string) *huma.Schema {
+	return &huma.Schema{Type: "string", Format: "binary", Description: description}
+}
+
+func newJobFormSchema() *huma.Schema {
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false, Required: []string{formFile},
+		Description: "A form as a browser sends it. The fields come before the file. An empty field counts as not given.",
+		Properties: map[string]*huma.Schema{
+			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that have no notify_candidate."},
+			"label":            {Type: "string", MaxLength: new(maxText), Description: "Returned with the job."},
+			"sheet":            {Type: "string", MaxLength: new(maxText), Description: "The name of the workbook's sheet to read."},
+			formFile:           bytesOf("The list, with one of the other types. application/json has the options in its own members. Here a table may also be text/plain or text/tab-separated-values, or have no type."),
+		},
+	}
+}
+
+func newJobSchema(schemas huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false,
+		Description: "Members may come in any order. A fault in an item makes that item INVALID. It does not refuse the request.",
+		OneOf:       []*huma.Schema{{Required: []string{listIDs}}, {Required: []string{listItems}}},
+		Properties: map[string]*huma.Schema{
+			listIDs:            {Type: "array", MinItems: new(1), Items: submissionSchema().Properties["report_id"]},
+			listItems:          {Type: "array", MinItems: new(1), Items: named(schemas, "Submission", submissionSchema())},
+			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that have no notify_candidate."},
+			"label":            {Type: "string", Nullable: true, MaxLength: new(maxText), Description: "Returned with the job. At most 255 characters, without NUL."},
+		},
+	}
+}
