@@ -67,7 +67,7 @@ func (w *world) manyItems(n int) []revocation.Item {
 // carryOutChunk carries out one chunk while the queue is held.
 func (w *world) carryOutChunk() {
 	w.t.Helper()
-	if chunk, err := w.store.CarryOutChunk(w.t.Context(), "acme", false); err != nil || chunk.Job.IsZero() {
+	if chunk, err := w.store.CarryOutChunk(w.t.Context(), "acme"); err != nil || chunk.Job.IsZero() {
 		w.t.Fatalf("no chunk was carried out: %+v %v", chunk, err)
 	}
 }

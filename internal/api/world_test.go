@@ -367,13 +367,11 @@ func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decid
 	return s.Store.CarryOut(ctx, refs, decide)
 }
 
-func (s *faultyStore) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
-	if !cancelled {
-		if chunk := s.chunk.Swap(nil); chunk != nil {
-			return *chunk, &revocation.Error{Code: revocation.CodeLockTimeout}
-		}
+func (s *faultyStore) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
+	if chunk := s.chunk.Swap(nil); chunk != nil {
+		return *chunk, &revocation.Error{Code: revocation.CodeLockTimeout}
 	}
-	return s.Store.CarryOutChunk(ctx, account, cancelled)
+	return s.Store.CarryOutChunk(ctx, account)
 }
 
 func (s *faultyStore) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {

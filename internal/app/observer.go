@@ -180,13 +180,14 @@ func (o *observer) BatchCarriedOut(class revocation.Class, size int) {
 func (o *observer) Decided(decisions []revocation.Decision) {
 	for i := range decisions {
 		d := &decisions[i]
-		switch {
-		case d.RouteUpstream:
-			continue // it has only changed hands
-		case d.Status == "":
+		switch d.Kind {
+		case revocation.Final:
+		case revocation.RouteUpstream:
+			continue // the upstream's task makes the attempt
+		case revocation.Postpone:
 			o.attempts.WithLabelValues(attemptPostponed).Inc()
 			continue
-		case !d.Final:
+		case revocation.Retry:
 			o.attempts.WithLabelValues(attemptRetried).Inc()
 			continue
 		}
@@ -194,8 +195,8 @@ func (o *observer) Decided(decisions []revocation.Decision) {
 		if !d.Job.IsZero() {
 			o.jobItems.WithLabelValues(label(d.Status)).Inc()
 		}
-		if d.Email == revocation.NotificationDelegated || d.Email == revocation.NotificationUnknown {
-			o.notifications.WithLabelValues(label(d.Email)).Inc()
+		if email := d.EmailStatus(); email == revocation.NotificationDelegated || email == revocation.NotificationUnknown {
+			o.notifications.WithLabelValues(label(email)).Inc()
 		}
 	}
 }

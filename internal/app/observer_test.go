@@ -17,12 +17,12 @@ func TestObserver(t *testing.T) {
 	o.Flushed(1, []revocation.Accepted{{Err: &revocation.Error{Code: revocation.CodeInternal}}}, nil)
 	item := revocation.ID{1}
 	o.Decided([]revocation.Decision{
-		{RouteUpstream: true},
+		{Kind: revocation.RouteUpstream},
 		{Delay: 1},
-		{Status: revocation.StatusErrorRevoking},
-		{Status: revocation.StatusErrorRevoking, Final: true, Job: item, Ref: revocation.Ref{Attempt: 9}},
-		{Status: revocation.StatusRevoked, Final: true, Email: revocation.NotificationDelegated, Ref: revocation.Ref{Attempt: 1}},
-		{Status: revocation.StatusCancelled, Final: true, Job: item},
+		{Kind: revocation.Retry, Status: revocation.StatusErrorRevoking},
+		{Status: revocation.StatusErrorRevoking, Kind: revocation.Final, Job: item, Ref: revocation.Ref{Attempt: 9}},
+		{Status: revocation.StatusRevoked, Kind: revocation.Final, Upstream: true, Notify: true, Ref: revocation.Ref{Attempt: 1}},
+		{Status: revocation.StatusCancelled, Kind: revocation.Final, Job: item},
 	})
 	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})
 	o.Settled(revocation.Settlement{Status: revocation.NotificationPending})

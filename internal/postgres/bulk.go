@@ -9,58 +9,74 @@ import (
 	"rescind/internal/revocation"
 )
 
-// ClaimItems implements revocation.BulkStore. Single submissions come first: an account has such ones from the
-// time when it was on an upstream.
-func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+// ClaimDueItems implements revocation.BulkStore. Single submissions come first: an account has work items of such ones
+// from the time when it had an upstream.
+func (s *Store) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	var due []revocation.DueAttempt
-	collect := func(rows pgx.Rows) error {
-		d := revocation.DueAttempt{Ref: revocation.Ref{Account: account}}
-		_, err := pgx.ForEachRow(rows, []any{(*uuid)(&d.ID), &d.Attempt, &d.DispatchCount}, func() error {
-			due = append(due, d)
-			return nil
-		})
-		return err
-	}
-	const claim = `
-		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, next_check_at = now() +
-			make_interval(secs => ($3::float8[])[least(o.dispatch_count + 2, cardinality($3::float8[]))])
-		FROM due WHERE o.ctid = due.place
-		RETURNING o.revocation_id, o.attempt, o.dispatch_count`
-	err := s.tx(ctx, "claim items", func(ctx context.Context, tx *tx) error {
-		batch := &pgx.Batch{}
-		if cancelled {
+	err := s.tx(ctx, "claim due items", func(ctx context.Context, tx *tx) error {
+		queueDue := func(limit int, single bool) *pgx.Batch {
+			batch := &pgx.Batch{}
 			batch.Queue(`
 				WITH due AS (
-					SELECT o.place
-					FROM (
-						SELECT id FROM jobs WHERE account_id = $1
-							AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' OFFSET 0) AS j
-					CROSS JOIN LATERAL (
-						SELECT ctid AS place FROM work_items
-						WHERE account_id = $1 AND revocation_id BETWEEN j.id AND `+lastItem+` AND NOT claimed AND NOT in_doubt
-						ORDER BY revocation_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS o
-					LIMIT $2)`+claim, account, limit, seconds(graces)).Query(collect)
-			return tx.commit(ctx, batch)
+					SELECT ctid AS place FROM work_items
+					WHERE account_id = $1 AND single = $4 AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
+					ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)`+claimItems,
+				account, limit, seconds(visibilityTimeouts), single).Query(collectDue(account, &due))
+			return batch
 		}
-		const dueOf = `
-			WITH due AS (
-				SELECT ctid AS place FROM work_items
-				WHERE account_id = $1 AND single = $4 AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
-				ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)` + claim
-		batch.Queue(dueOf, account, limit, seconds(graces), true).Query(collect)
-		if err := tx.send(ctx, batch); err != nil {
+		if err := tx.send(ctx, queueDue(limit, true)); err != nil {
 			return err
 		}
-		batch = &pgx.Batch{}
 		if rest := limit - len(due); rest > 0 {
-			batch.Queue(dueOf, account, rest, seconds(graces), false).Query(collect)
+			return tx.commit(ctx, queueDue(rest, false))
 		}
-		return tx.commit(ctx, batch)
+		return tx.commit(ctx, &pgx.Batch{})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return due, nil
+}
+
+// ClaimCancelledItems implements revocation.BulkStore.
+func (s *Store) ClaimCancelledItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
+	var due []revocation.DueAttempt
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		WITH due AS (
+			SELECT o.place
+			FROM (
+				SELECT id FROM jobs WHERE account_id = $1
+					AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' OFFSET 0) AS j
+			CROSS JOIN LATERAL (
+				SELECT ctid AS place FROM work_items
+				WHERE account_id = $1 AND revocation_id BETWEEN j.id AND `+lastItem+` AND NOT claimed AND NOT in_doubt
+				ORDER BY revocation_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS o
+			LIMIT $2)`+claimItems,
+		account, limit, seconds(visibilityTimeouts)).Query(collectDue(account, &due))
+	if err := s.run(ctx, "claim cancelled items", batch); err != nil {
+		return nil, err
+	}
+	return due, nil
+}
+
+// claimItems claims the work items whose places "due" selects. $3 are the visibility timeouts in seconds.
+const claimItems = `
+	UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, next_check_at = now() +
+		make_interval(secs => ($3::float8[])[least(o.dispatch_count + 2, cardinality($3::float8[]))])
+	FROM due WHERE o.ctid = due.place
+	RETURNING o.revocation_id, o.attempt, o.dispatch_count`
+
+// collectDue appends to due what claimItems returns.
+func collectDue(account string, due *[]revocation.DueAttempt) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		d := revocation.DueAttempt{Ref: revocation.Ref{Account: account}}
+		_, err := pgx.ForEachRow(rows, []any{(*uuid)(&d.ID), &d.Attempt, &d.DispatchCount}, func() error {
+			*due = append(*due, d)
+			return nil
+		})
+		return err
+	}
 }
 
 // lastItem is the last id that an item of job j can have.

@@ -12,29 +12,40 @@ import (
 // takenChunk is a chunk that this transaction holds, with what its items' outcome depends on.
 type takenChunk struct {
 	revocation.Chunk
-	cancelled     bool
 	upstream      bool
 	planChangedAt *time.Time
 }
 
 // CarryOutChunk implements revocation.BulkStore.
-func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
-	c := takenChunk{Chunk: revocation.Chunk{Account: account}, cancelled: cancelled}
-	err := s.tx(ctx, "carry out a chunk", func(ctx context.Context, tx *tx) error {
+func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
+	return s.takeChunk(ctx, "carry out a chunk", account, false, func(batch *pgx.Batch, c *takenChunk) {
+		if c.upstream {
+			queueSpillChunk(batch, &c.Chunk)
+		} else {
+			queueDecideChunk(batch, c)
+		}
+	})
+}
+
+// CancelChunk implements revocation.BulkStore.
+func (s *Store) CancelChunk(ctx context.Context, account string) (revocation.Chunk, error) {
+	return s.takeChunk(ctx, "cancel a chunk", account, true, func(batch *pgx.Batch, c *takenChunk) {
+		queueCancelChunk(batch, &c.Chunk)
+	})
+}
+
+// takeChunk locks a chunk of a job that is being cancelled, or of one that is not, and runs the statements that queue
+// adds for it. It writes the job's counters in the same transaction.
+func (s *Store) takeChunk(ctx context.Context, name, account string, cancelling bool, queue func(*pgx.Batch, *takenChunk)) (revocation.Chunk, error) {
+	c := takenChunk{Chunk: revocation.Chunk{Account: account}}
+	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
 		batch := &pgx.Batch{}
-		queueTakeChunk(batch, &c)
+		queueTakeChunk(batch, &c, cancelling)
 		if err := tx.send(ctx, batch); err != nil || c.Job.IsZero() {
 			return err
 		}
 		batch = &pgx.Batch{}
-		switch {
-		case c.cancelled:
-			queueCancelChunk(batch, &c.Chunk)
-		case c.upstream:
-			queueSpillChunk(batch, &c.Chunk)
-		default:
-			queueDecideChunk(batch, &c)
-		}
+		queue(batch, &c)
 		if err := tx.send(ctx, batch); err != nil {
 			return err
 		}
@@ -53,7 +64,7 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled boo
 
 // queueTakeChunk locks the first chunk that nobody else holds, of the job that was served longest ago. What there is to
 // do besides is looked for here, so that a turn that has nothing but chunks takes no round trips for it.
-func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
+func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 	batch.Queue(`
 		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL,
 			coalesce((SELECT 1 FROM jobs
@@ -70,7 +81,7 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk) {
 			SELECT job_id, first_row, end_row FROM chunks c WHERE c.account_id = $1 AND c.job_id = j.id
 			ORDER BY c.first_row LIMIT 1 FOR UPDATE SKIP LOCKED) AS c
 		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
-		LIMIT 1`, c.Account, c.cancelled).Query(func(rows pgx.Rows) error {
+		LIMIT 1`, c.Account, cancelling).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream, &c.MoreWork); err != nil {
 				return err

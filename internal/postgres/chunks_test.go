@@ -92,7 +92,11 @@ func TestStore_ChunkPlans(t *testing.T) {
 			job := w.upload(from, from+each-1)
 			w.look(job)
 			end(job)
-			c, err := w.store.CarryOutChunk(t.Context(), "acme", n == 1)
+			take := w.store.CarryOutChunk
+			if n == 1 {
+				take = w.store.CancelChunk
+			}
+			c, err := take(t.Context(), "acme")
 			w.must(err)
 			if spilled := n == 2; !spilled && (c.Job != job.ID || c.Done.Counts.Sum() != each) {
 				t.Fatalf("%+v of %+v", c, job)
@@ -156,16 +160,16 @@ func TestStore_ChunkBesides(t *testing.T) {
 	w := newWorld(t, 3)
 	first := w.upload(1, 3)
 	w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: first.ID, First: 1, Last: first.Total}))
-	_, err := w.store.ClaimItems(t.Context(), "acme", false, 2, []time.Duration{time.Hour})
+	_, err := w.store.ClaimDueItems(t.Context(), "acme", 2, []time.Duration{time.Hour})
 	w.must(err)
 	for _, besides := range []bool{true, false} { // the third item is claimed in between
 		w.upload(1, 3)
-		c, err := w.store.CarryOutChunk(t.Context(), "acme", false)
+		c, err := w.store.CarryOutChunk(t.Context(), "acme")
 		w.must(err)
 		if c.MoreWork != besides || c.Done.Counts.Sum() != 3 {
 			t.Errorf("%+v", c)
 		}
-		_, err = w.store.ClaimItems(t.Context(), "acme", false, 1, []time.Duration{time.Hour})
+		_, err = w.store.ClaimDueItems(t.Context(), "acme", 1, []time.Duration{time.Hour})
 		w.must(err)
 	}
 }

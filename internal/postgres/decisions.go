@@ -11,20 +11,22 @@ import (
 func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
 	var revoked, singles, items, retried, postponed, notified []revocation.Decision
 	for _, d := range decisions {
-		switch {
-		case d.Final && d.Job.IsZero():
-			singles = append(singles, d)
-		case d.Final:
-			items = append(items, d)
-		case d.Status == "":
-			postponed = append(postponed, d)
-		default:
+		switch d.Kind {
+		case revocation.Final:
+			if d.Job.IsZero() {
+				singles = append(singles, d)
+			} else {
+				items = append(items, d)
+			}
+		case revocation.Retry:
 			retried = append(retried, d)
+		case revocation.Postpone, revocation.RouteUpstream:
+			postponed = append(postponed, d)
 		}
-		if d.Revokes {
+		if d.MarksInvite() {
 			revoked = append(revoked, d)
 		}
-		if d.Email != "" {
+		if d.EmailStatus() != "" {
 			notified = append(notified, d)
 		}
 	}
@@ -152,26 +154,26 @@ func queueRetried(batch *pgx.Batch, ds []revocation.Decision) {
 
 func queuePostponed(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
-	delays, doubts, diverts := make([]float64, len(ds)), make([]bool, len(ds)), make([]bool, len(ds))
+	delays, inDoubt, routed := make([]float64, len(ds)), make([]bool, len(ds)), make([]bool, len(ds))
 	for i, d := range ds {
-		delays[i], doubts[i], diverts[i] = d.Delay.Seconds(), d.InDoubt, d.RouteUpstream
+		delays[i], inDoubt[i], routed[i] = d.Delay.Seconds(), d.InDoubt, d.Kind == revocation.RouteUpstream
 	}
 	exactly(batch, len(ds), `
 		UPDATE work_items o SET next_check_at = now() + make_interval(secs => t.delay),
-			claimed = false, in_doubt = t.in_doubt, account_scheduled = o.account_scheduled OR t.diverts
+			claimed = false, in_doubt = t.in_doubt, account_scheduled = o.account_scheduled OR t.routed
 		FROM unnest($1::text[], $2::uuid[], $3::float8[], $4::boolean[], $5::boolean[])
-			AS t(account_id, id, delay, in_doubt, diverts)
+			AS t(account_id, id, delay, in_doubt, routed)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
-		WHERE o.ctid = held.place`, accounts, ids, delays, doubts, diverts)
+		WHERE o.ctid = held.place`, accounts, ids, delays, inDoubt, routed)
 }
 
 func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	reports, jobs, emails := make([]int64, len(ds)), make([]*uuid, len(ds)), make([]string, len(ds))
 	for i, d := range ds {
-		reports[i], emails[i] = d.ReportID, string(d.Email)
+		reports[i], emails[i] = d.ReportID, string(d.EmailStatus())
 		if !d.Job.IsZero() {
 			jobs[i] = (*uuid)(&ds[i].Job)
 		}

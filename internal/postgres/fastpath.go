@@ -22,16 +22,11 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	var done revocation.BatchResult
 	batch := &pgx.Batch{}
 	batch.Queue(revokeFast, accounts, ids, attempts, revocation.VisibilityTimeout(0).Seconds()).Query(func(rows pgx.Rows) error {
-		d := revocation.Decision{Final: true}
+		d := revocation.Decision{Kind: revocation.Final}
 		var one int
 		_, err := pgx.ForEachRow(rows, []any{
 			&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.ReportID, &d.Notify, &d.Status, &d.Timestamp, &one,
 		}, func() error {
-			d.Revokes = d.Status == revocation.StatusRevoked
-			d.Email = ""
-			if d.Revokes && d.Notify {
-				d.Email = revocation.NotificationPending
-			}
 			done.Decisions = append(done.Decisions, d)
 			return nil
 		})

@@ -104,7 +104,7 @@ func TestStore_Contention(t *testing.T) {
 			t.Logf("it took %s, which may have been a wait for the lock", waited)
 		}
 		for _, d := range done.Decisions {
-			if held := d.ReportID == 3; held != (d.Status == "") || held == d.Final {
+			if held := d.ReportID == 3; held != (d.Kind == revocation.Postpone) || held == d.Attempted() {
 				t.Errorf("report %d: %+v", d.ReportID, d)
 			}
 		}
@@ -325,7 +325,7 @@ func TestStore_Plans(t *testing.T) {
 			t.Fatal("no work for a job")
 		}
 		w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: fresh.ID, First: 1, Last: len(items)}))
-		due, err := w.store.ClaimItems(t.Context(), "acme", false, len(items), []time.Duration{time.Minute})
+		due, err := w.store.ClaimDueItems(t.Context(), "acme", len(items), []time.Duration{time.Minute})
 		w.must(err)
 		refs := make([]revocation.Ref, len(due))
 		for i, d := range due {
@@ -336,7 +336,7 @@ func TestStore_Plans(t *testing.T) {
 		if len(done.Ended) != 1 || done.Ended[0] != sealed.ID {
 			t.Fatalf("%d of %d items: %v ended", len(done.Decisions), len(items), done.Ended)
 		}
-		_, err = w.store.CarryOutChunk(t.Context(), "acme", false)
+		_, err = w.store.CarryOutChunk(t.Context(), "acme")
 		w.must(err)
 		_, err = w.store.Results(t.Context(), revocation.ResultFilter{Account: "acme", Job: fresh.ID, Limit: 100})
 		w.must(err)

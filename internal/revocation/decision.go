@@ -5,68 +5,106 @@ import (
 	"time"
 )
 
-// Ref names one attempt on one revocation: what a task carries. An attempt that has been made in the
-// meantime makes the Ref stale, and carrying out a stale Ref does nothing.
+// Ref names one attempt on one revocation. It is what a task carries. Once that attempt has ended, the Ref is stale, and
+// carrying it out does nothing.
 type Ref struct {
 	Account string
 	ID      ID
-	// Attempt counts the attempts that had ended when the Ref was made.
+	// Attempt is the number of attempts that had ended when the Ref was made.
 	Attempt int
 }
 
-// LockedRevocation is a revocation whose work row, and mostly whose invite, a store holds locked for the length of one
-// transaction, with the facts that the decision needs.
+// LockedRevocation is a revocation whose work item a store holds locked for one transaction, with the facts that the
+// decision needs.
 type LockedRevocation struct {
 	Ref
 	ReportID int64
 	Notify   bool
-	// DispatchCount counts how often it was enqueued.
+	// DispatchCount is how often a dispatcher has enqueued it.
 	DispatchCount int
-	// Job is the one that it is an item of; zero for one that was submitted singly.
+	// Job is the job that it is an item of; zero for a single revocation.
 	Job ID
-	// Cancelled tells that the job is being cancelled, and no call of this item is in doubt.
+	// Cancelled reports whether its job is being cancelled and no call for it is in doubt.
 	Cancelled bool
-	// InDoubt tells that a call to an upstream may have been carried out without our knowing.
+	// InDoubt reports whether an upstream may have carried out a call for it whose outcome is not known.
 	InDoubt bool
-	// Upstream tells that the account's invites are revoked at an upstream.
+	// Upstream reports whether the account's invites are revoked at an upstream.
 	Upstream bool
-	// Invite is nil when the account has no such invite.
+	// Invite is nil when the account has no such invite, and when Contended is true.
 	Invite *InviteState
-	// Contended tells that another transaction holds the invite; Invite says nothing then.
+	// Contended reports whether another transaction holds the invite locked.
 	Contended bool
-	// PlanChangedAt is the account's; zero: never.
+	// PlanChangedAt is when the account's plan last changed; zero if it never did.
 	PlanChangedAt time.Time
 }
 
-// Decision is what becomes of one Held revocation: a final status, another attempt, or no attempt at all.
+// DecisionKind is what a store must do with the work item of a revocation. The zero value is Postpone, which is safe for
+// every revocation: nothing is recorded but when to try again.
+type DecisionKind uint8
+
+const (
+	// Postpone means that no attempt was made. The store keeps the status and the number of attempts, clears the claim,
+	// records whether a call is in doubt, and makes the work item due after Delay.
+	Postpone DecisionKind = iota
+	// RouteUpstream means that no attempt was made, because the account has an upstream. The store does as for Postpone,
+	// and leaves the work item to the account's tasks from then on.
+	RouteUpstream
+	// Retry means that the attempt failed and another one follows. The store counts the attempt, records the failure and
+	// whether a call is in doubt, clears the claim, and makes the work item due after Delay.
+	Retry
+	// Final means that Status is the outcome. The store writes it, deletes the work item, marks the invite if MarksInvite
+	// is true, and adds the email that EmailStatus states.
+	Final
+)
+
+// Decision is what one attempt means for one revocation. A store writes it in the transaction that holds the revocation
+// locked, together with the job's counters; see CountDecisions.
 type Decision struct {
 	Ref
 	ReportID int64
-	// Job is the one that it is an item of; zero for one that was submitted singly.
-	Job ID
-	// Status is empty when the attempt was not made; its work row then becomes due after Delay.
+	// Job is the job that the revocation is an item of; zero for a single revocation.
+	Job  ID
+	Kind DecisionKind
+	// Status is the outcome of a Final decision and StatusErrorRevoking for Retry. It is empty when no attempt was made.
 	Status Status
-	// Final deletes the work row; otherwise it becomes due after Delay, as the database's clock has it.
-	Final bool
+	// Delay is how long the work item waits, by the database's clock. A Final decision has none.
 	Delay time.Duration
-	// Revokes tells the store to mark the invite.
-	Revokes bool
-	// Email is the state in which the store adds the notification: PENDING for an email that is to be sent from here,
-	// DELEGATED for one that the upstream sends, UNKNOWN for one that an upstream may have sent. Empty for none.
-	Email NotificationStatus
-	// RouteUpstream leaves the work row to the account's turns at its upstream.
-	RouteUpstream bool
-	// Inferred tells that REVOKED was concluded; InDoubt, that a call to the upstream may have been carried out
-	// without our knowing.
+	// Upstream reports whether the account's upstream answered. It marks its own invites and sends its own emails.
+	Upstream bool
+	// Inferred reports whether REVOKED was concluded from an earlier call that was in doubt.
 	Inferred bool
-	InDoubt  bool
-	// Notify is the wish for an email, as it stood at the end.
+	// InDoubt reports whether an upstream may have carried out a call whose outcome is not known.
+	InDoubt bool
+	// Notify reports whether an email was requested, as it stood when the decision was made.
 	Notify    bool
 	Timestamp string
 	Failure   *Failure
 }
 
-// Attempts is how many attempts have ended when the decision is written: being cancelled is none.
+// Attempted reports whether the decision has a status to show: it is Final or Retry.
+func (d *Decision) Attempted() bool { return d.Kind >= Retry }
+
+// MarksInvite reports whether the store must mark the invite as revoked.
+func (d *Decision) MarksInvite() bool { return d.Status == StatusRevoked && !d.Upstream }
+
+// EmailStatus returns the status with which the store must add an email: NotificationPending for one that is to be sent,
+// NotificationDelegated for one that the upstream sends, NotificationUnknown for one that an upstream may have sent. It
+// is empty when there is no email.
+func (d *Decision) EmailStatus() NotificationStatus {
+	switch {
+	case d.Status != StatusRevoked || !d.Notify:
+		return ""
+	case d.Upstream:
+		return NotificationDelegated
+	case d.InDoubt:
+		// The upstream that the account has left may have revoked the invite, and sent the email.
+		return NotificationUnknown
+	default:
+		return NotificationPending
+	}
+}
+
+// Attempts returns how many attempts have ended when a Final or Retry decision is written. Cancelling is not an attempt.
 func (d *Decision) Attempts() int {
 	if d.Status == StatusCancelled {
 		return d.Attempt
@@ -74,7 +112,7 @@ func (d *Decision) Attempts() int {
 	return d.Attempt + 1
 }
 
-// LogValue names the decision by its ids and codes, never by anything of the candidate.
+// LogValue contains ids and codes only, and nothing about the candidate.
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("account_id", d.Account), slog.String("revocation_id", d.ID.String()),
@@ -91,10 +129,9 @@ const (
 	maxContention   = 2 * time.Second
 )
 
-// Decide applies the rule to a batch. held is in the order of its keys; when it names an invite twice, the
-// second finds it revoked by the first, as if they had come one after the other. A contended invite is no
-// attempt: it comes again shortly and holds up nobody. An item of a job that is being cancelled is not tried. What is
-// in doubt is revoked, but its email is not sent: an upstream may have sent it.
+// Decide applies the rule to a batch, which is in the order of its keys, and returns one decision for each. When the batch
+// names an invite twice, the second finds it revoked by the first, as if they had been carried out one after the other. A
+// contended invite is postponed, and no attempt is counted. An item of a job that is being cancelled is not tried.
 func Decide(held []LockedRevocation) []Decision {
 	type invite struct {
 		account  string
@@ -103,15 +140,15 @@ func Decide(held []LockedRevocation) []Decision {
 	revoked := make(map[invite]bool, len(held))
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
-		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt, Final: true}
+		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt, Kind: Final}
 		key := invite{h.Account, h.ReportID}
 		switch {
 		case h.Cancelled:
 			d.Status = StatusCancelled
 		case h.Upstream:
-			d.Final, d.RouteUpstream = false, true
+			d.Kind = RouteUpstream
 		case h.Contended:
-			d.Final = false
+			d.Kind = Postpone
 			d.Delay = doubled(firstContention, h.DispatchCount, maxContention)
 		case h.Invite == nil:
 			d.Status = StatusNotFound
@@ -123,15 +160,6 @@ func Decide(held []LockedRevocation) []Decision {
 		switch d.Status {
 		case StatusRevoked:
 			revoked[key] = true
-			d.Revokes = true
-			switch {
-			case !h.Notify:
-			case h.InDoubt:
-				// The upstream that the account has left may have revoked the invite, and sent the email.
-				d.Email = NotificationUnknown
-			default:
-				d.Email = NotificationPending
-			}
 		case StatusNotAllowed:
 			d.Timestamp = h.PlanChangedAt.UTC().Format(TimestampLayout)
 		}
@@ -140,18 +168,18 @@ func Decide(held []LockedRevocation) []Decision {
 	return decisions
 }
 
-// DecideFailed turns a failed attempt on a batch into another one later, or into the final ERROR_REVOKING
-// after the last.
+// DecideFailed decides about a batch whose attempt failed: another attempt follows, or the outcome is ERROR_REVOKING
+// after the last one.
 func DecideFailed(held []LockedRevocation, failure Failure, policy RetryPolicy) []Decision {
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
 		ended := h.Attempt + 1
 		d := Decision{
 			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt,
-			Status: StatusErrorRevoking, Failure: &failure, Final: policy.Exhausted(ended),
+			Kind: Final, Status: StatusErrorRevoking, Failure: &failure,
 		}
-		if !d.Final {
-			d.Delay = policy.Delay(ended)
+		if !policy.Exhausted(ended) {
+			d.Kind, d.Delay = Retry, policy.Delay(ended)
 		}
 		decisions[i] = d
 	}

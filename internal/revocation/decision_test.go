@@ -21,40 +21,39 @@ func TestDecide(t *testing.T) {
 		{
 			"revoked with the email that was asked for",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: open},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, Email: NotificationPending},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Kind: Final, Notify: true},
 		},
 		{
 			"in doubt, the invite is revoked and its email becomes UNKNOWN",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, InDoubt: true, Invite: open},
 			Decision{
-				Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, Notify: true, InDoubt: true,
-				Email: NotificationUnknown,
+				Ref: ref(1), ReportID: 7, Status: StatusRevoked, Kind: Final, Notify: true, InDoubt: true,
 			},
 		},
 		{
 			"in doubt without a request for the email, no email is added",
 			LockedRevocation{Ref: ref(1), ReportID: 7, InDoubt: true, Invite: open},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true, InDoubt: true},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Kind: Final, InDoubt: true},
 		},
 		{
 			"revoked without an email",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Invite: open},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Final: true, Revokes: true},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusRevoked, Kind: Final},
 		},
 		{
 			"already revoked sends no email",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: revoked},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusAlreadyRevoked, Final: true, Notify: true},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusAlreadyRevoked, Kind: Final, Notify: true},
 		},
 		{
 			"not allowed, with the time of the plan change in UTC",
 			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Final: true, Notify: true, Timestamp: "2025-01-15 08:32:45"},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Kind: Final, Notify: true, Timestamp: "2025-01-15 08:32:45"},
 		},
 		{
 			"no such invite",
 			LockedRevocation{Ref: ref(1), ReportID: 7},
-			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotFound, Final: true},
+			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotFound, Kind: Final},
 		},
 		{
 			"a contended invite counts no attempt and is retried",
@@ -84,7 +83,7 @@ func TestDecide(t *testing.T) {
 				want = StatusAlreadyRevoked
 			}
 			seen[key] = true
-			if d.Status != want || d.Revokes != (want == StatusRevoked) || (d.Email == NotificationPending) != d.Revokes {
+			if d.Status != want || d.MarksInvite() != (want == StatusRevoked) || (d.EmailStatus() == NotificationPending) != d.MarksInvite() {
 				t.Fatalf("%d of %v: %+v, want %s", i, key, d, want)
 			}
 		}
@@ -97,14 +96,14 @@ func TestDecideFailed(t *testing.T) {
 	held := []LockedRevocation{{Ref: Ref{ID: ID{1}, Attempt: 1}, Notify: true}, {Ref: Ref{ID: ID{2}, Attempt: 2}}}
 	got := DecideFailed(held, failure, policy)
 
-	if d := got[0]; d.Final || d.Status != StatusErrorRevoking || d.Delay < time.Second || d.Delay > 2*time.Second {
+	if d := got[0]; d.Kind != Retry || d.Status != StatusErrorRevoking || d.Delay < time.Second || d.Delay > 2*time.Second {
 		t.Errorf("the second of three attempts failed: %+v", d)
 	}
-	if d := got[1]; !d.Final || d.Status != StatusErrorRevoking || d.Delay != 0 {
+	if d := got[1]; d.Kind != Final || d.Status != StatusErrorRevoking || d.Delay != 0 {
 		t.Errorf("the last of three attempts failed: %+v", d)
 	}
 	for _, d := range got {
-		if d.Revokes || d.Email != "" || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
+		if d.MarksInvite() || d.EmailStatus() != "" || d.Failure.Code != CodeDeadlock || d.Failure.Detail == "" {
 			t.Errorf("a failed attempt is decided as %+v", d)
 		}
 	}

@@ -185,7 +185,7 @@ func CountDecisions(decisions []Decision) []JobCount {
 	}
 	at := make(map[key]*JobCount)
 	for _, d := range decisions {
-		if d.Job.IsZero() || d.Status == "" {
+		if d.Job.IsZero() || !d.Attempted() {
 			continue
 		}
 		k := key{d.Account, d.Job}
@@ -195,7 +195,7 @@ func CountDecisions(decisions []Decision) []JobCount {
 			at[k] = count
 		}
 		switch {
-		case d.Final:
+		case d.Kind == Final:
 			*count.Counts.Of(d.Status)++
 			if d.Attempt > 0 {
 				count.Retrying--
@@ -203,7 +203,7 @@ func CountDecisions(decisions []Decision) []JobCount {
 		case d.Attempt == 0:
 			count.Retrying++
 		}
-		switch d.Email {
+		switch d.EmailStatus() {
 		case NotificationPending:
 			count.Mails++
 		case NotificationUnknown:

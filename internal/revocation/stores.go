@@ -104,36 +104,40 @@ func (c *BatchResult) Undecided(refs []Ref) (left []Ref) {
 
 // BulkStore carries out jobs.
 type BulkStore interface {
-	// CarryOutChunk takes up a chunk of one of the account's jobs, of the one that was served longest ago and
-	// has one that nobody else holds, and ends its first pass in one transaction, with the job's counters. With
-	// cancelled it looks at the jobs that are being cancelled alone, and the items become CANCELLED; otherwise
-	// at the others, and the rule decides. An item whose invite somebody else changed meanwhile, and every item
-	// of an account on an upstream, gets a work row of its own. The Chunk is zero when there was none; on an
-	// error it may name the one that failed, of which nothing was written.
-	CarryOutChunk(ctx context.Context, account string, cancelled bool) (Chunk, error)
-	// SpillChunk gives all items of a chunk work rows of their own, which are due at once, unless somebody
-	// has carried it out or holds it.
+	// CarryOutChunk makes the first attempt on a chunk of one of the account's jobs that are not being cancelled, and
+	// updates the job's counters in the same transaction. It takes the job that was served longest ago and has a chunk
+	// that no other transaction has locked. An item whose invite another transaction changed meanwhile, and every item of
+	// an account on an upstream, gets a work item instead. The Chunk is zero when there was none; with an error it may
+	// name the one that failed, of which nothing was written.
+	CarryOutChunk(ctx context.Context, account string) (Chunk, error)
+	// CancelChunk makes the items of a chunk CANCELLED, of one of the account's jobs that are being cancelled. Otherwise
+	// it does as CarryOutChunk.
+	CancelChunk(ctx context.Context, account string) (Chunk, error)
+	// SpillChunk writes a work item for each item of a chunk. They are due at once. It does nothing if the chunk was
+	// carried out or another transaction has locked it.
 	SpillChunk(ctx context.Context, chunk Chunk) error
-	// ClaimItems takes at most limit work rows of the account that were left to its turns and are due; with
-	// cancelled, those of jobs that are being cancelled, due or not, that nobody has in hand and that are not
-	// in doubt. visibilityTimeouts as for DispatchStore.ClaimDue.
-	ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]DueAttempt, error)
+	// ClaimDueItems claims at most limit work items of the account that are due and left to its tasks.
+	// visibilityTimeouts are as for DispatchStore.ClaimDue.
+	ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
+	// ClaimCancelledItems claims at most limit work items of the account's jobs that are being cancelled, due or not,
+	// except those that are claimed or in doubt.
+	ClaimCancelledItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
 }
 
-// Chunk is a range of a job's rows, and what became of them. What cannot be read need not be in any.
+// Chunk is a range of a job's rows, and what became of them. Rows without a valid item need not be in any chunk.
 type Chunk struct {
 	Account string
 	Job     ID
-	// First and Last are rows.
+	// First and Last are row numbers, from 1.
 	First int
 	Last  int
-	// Done is what was counted; Spilled are the items that got work rows.
+	// Done is what was added to the job's counters. Spilled is the number of items that got work items.
 	Done    JobCount
 	Spilled int
-	// Ended tells that this made the job end.
+	// Ended reports whether the job ended with this chunk.
 	Ended bool
-	// MoreWork tells that the account's turns may have something else to do than chunks: what is due, and what is
-	// cancelled. Without, they had nothing when the chunk was taken up.
+	// MoreWork reports whether the account may have work besides chunks: items that are due or to be cancelled. When it
+	// is false, there was none when the chunk was locked.
 	MoreWork bool
 }
 

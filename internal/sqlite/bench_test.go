@@ -53,7 +53,7 @@ func BenchmarkCarryOutChunk(b *testing.B) {
 		seed(b, store, first, revocation.ChunkSize)
 		job := bulk(b, store, first, revocation.ChunkSize)
 		b.StartTimer()
-		chunk, err := store.CarryOutChunk(b.Context(), "acme", false)
+		chunk, err := store.CarryOutChunk(b.Context(), "acme")
 		if err != nil || chunk.Job != job.ID || chunk.Done.Counts.Revoked != revocation.ChunkSize {
 			b.Fatalf("%+v: %v", chunk, err)
 		}

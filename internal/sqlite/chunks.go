@@ -8,27 +8,42 @@ import (
 	"rescind/internal/revocation"
 )
 
-// CarryOutChunk ends the first pass of a chunk, of the account's job that was served longest ago. Nothing is ever
-// contended here: what is spilled is for an upstream.
-func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
+// CarryOutChunk implements revocation.BulkStore. No item is contended here: what is spilled is for an upstream.
+func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
+	return s.takeChunk(ctx, "carry out chunk", account, false, func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error) {
+		if next.upstream {
+			spilled, err = spillChunk(ctx, tx, now, next.Chunk)
+			return next.Done, spilled, err
+		}
+		done, err = decideChunk(ctx, tx, now, next)
+		return done, 0, err
+	})
+}
+
+// CancelChunk implements revocation.BulkStore.
+func (s *Store) CancelChunk(ctx context.Context, account string) (revocation.Chunk, error) {
+	return s.takeChunk(ctx, "cancel chunk", account, true, func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error) {
+		done = next.Done
+		done.Counts.Cancelled, err = cancelChunk(ctx, tx, now, next.Chunk)
+		return done, 0, err
+	})
+}
+
+// takeChunk ends the first pass of a chunk by write: of a job that is being cancelled, or of one that is not.
+func (s *Store) takeChunk(
+	ctx context.Context, doing, account string, cancelling bool,
+	write func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error),
+) (revocation.Chunk, error) {
 	var chunk revocation.Chunk
-	err := s.write(ctx, "carry out chunk", func(tx *sql.Tx, now time.Time) error {
-		found, err := query(ctx, tx, scanNextChunk, nextChunk, account, cancelled)
+	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
+		found, err := query(ctx, tx, scanNextChunk, nextChunk, account, cancelling)
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		next := found[0]
 		chunk = next.Chunk
-		done := revocation.JobCount{Account: account, Job: chunk.Job}
-		spilled := 0
-		switch {
-		case cancelled:
-			done.Counts.Cancelled, err = cancelChunk(ctx, tx, now, chunk)
-		case next.upstream:
-			spilled, err = spillChunk(ctx, tx, now, chunk)
-		default:
-			done, err = decideChunk(ctx, tx, now, next)
-		}
+		next.Done = revocation.JobCount{Account: account, Job: chunk.Job}
+		done, spilled, err := write(tx, now, next)
 		if err != nil {
 			return err
 		}
@@ -40,7 +55,7 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string, cancelled boo
 			return err
 		}
 		chunk.Done, chunk.Spilled, chunk.Ended = done, spilled, len(ended) > 0
-		chunk.MoreWork = true // it is cheap to look
+		chunk.MoreWork = true // it is cheap to check
 		return nil
 	})
 	if err != nil {

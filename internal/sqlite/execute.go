@@ -98,7 +98,7 @@ type outcomeRow struct {
 	Notify        bool    `json:"notify"`
 	NextCheckAt   int64   `json:"next_check_at"`
 	Job           *string `json:"job"`
-	RouteUpstream bool    `json:"diverts"`
+	RouteUpstream bool    `json:"route_upstream"`
 	InDoubt       bool    `json:"in_doubt"`
 	Inferred      bool    `json:"inferred"`
 	Email         string  `json:"email"`
@@ -108,7 +108,7 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 	row := outcomeRow{
 		rowKey: keyOf(d.Account, d.ID), ReportID: d.ReportID, Status: string(d.Status), Attempts: d.Attempts(),
 		Notify: d.Notify, NextCheckAt: micros(now.Add(d.Delay)), Job: optionalText(d.Job),
-		RouteUpstream: d.RouteUpstream, InDoubt: d.InDoubt, Inferred: d.Inferred, Email: string(d.Email),
+		RouteUpstream: d.Kind == revocation.RouteUpstream, InDoubt: d.InDoubt, Inferred: d.Inferred, Email: string(d.EmailStatus()),
 	}
 	if d.Timestamp != "" {
 		row.Timestamp = &d.Timestamp
@@ -122,21 +122,21 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 
 // writeDecisions takes each decision its way: a final outcome, another attempt, or no attempt at all.
 func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
-	var final, revoked, notified, again, untried []outcomeRow
+	var final, revoked, notified, retried, postponed []outcomeRow
 	for _, d := range decisions {
 		row := outcomeOf(d, now)
-		switch {
-		case d.Status == "":
-			untried = append(untried, row)
-		case d.Final:
+		switch d.Kind {
+		case revocation.Final:
 			final = append(final, row)
-		default:
-			again = append(again, row)
+		case revocation.Retry:
+			retried = append(retried, row)
+		case revocation.Postpone, revocation.RouteUpstream:
+			postponed = append(postponed, row)
 		}
-		if d.Revokes {
+		if d.MarksInvite() {
 			revoked = append(revoked, row)
 		}
-		if d.Email != "" {
+		if row.Email != "" {
 			notified = append(notified, row)
 		}
 	}
@@ -144,8 +144,8 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 		rows      []outcomeRow
 		statement string
 	}{
-		{untried, postpone},
-		{again, retry},
+		{postponed, postpone},
+		{retried, retry},
 		{revoked, markInvites},
 		{notified, addNotifications},
 		{final, finish},
@@ -177,7 +177,7 @@ const (
 	postpone = `
 		UPDATE work_items AS o
 		SET next_check_at = p.value ->> 'next_check_at', claimed = 0, in_doubt = p.value ->> 'in_doubt',
-		    account_scheduled = o.account_scheduled OR p.value ->> 'diverts'
+		    account_scheduled = o.account_scheduled OR p.value ->> 'route_upstream'
 		FROM json_each(:rows) AS p
 		WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`
 

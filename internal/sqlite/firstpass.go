@@ -58,10 +58,10 @@ func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revoca
 	for _, d := range decisions {
 		outcome := firstOutcome{d.Status, d.Timestamp}
 		outcomes[outcome] = append(outcomes[outcome], d.ID.String())
-		if d.Revokes {
+		if d.MarksInvite() {
 			revoked++
 		}
-		if d.Email != "" {
+		if d.EmailStatus() != "" {
 			notified++
 		}
 	}

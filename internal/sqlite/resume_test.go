@@ -27,7 +27,7 @@ func claimDue(t *testing.T, store *sqlite.Store) []revocation.Ref {
 // claimItems gives the rows of the items that are due, with their attempts.
 func claimItems(t *testing.T, store *sqlite.Store) map[int]int {
 	t.Helper()
-	due, err := store.ClaimItems(t.Context(), "acme", false, 100, []time.Duration{time.Hour})
+	due, err := store.ClaimDueItems(t.Context(), "acme", 100, []time.Duration{time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestStore_Resume(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 4)
 		job := bulk(t, store, 1, 4)
-		if _, err := store.CarryOutChunk(t.Context(), "acme", false); err != nil {
+		if _, err := store.CarryOutChunk(t.Context(), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		for _, email := range claimJobEmails(t, store, 3)[1:] {

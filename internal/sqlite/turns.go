@@ -80,21 +80,30 @@ const (
 		              WHERE n.account_id = mailing.account_id AND n.next_check_at <= :now AND ` + unsettled + ` AND job_id IS NOT NULL)`
 )
 
-// ClaimItems takes work rows that were left to the account's turns, the oldest and what was submitted singly
-// first; or those that have only to be cancelled.
-func (s *Store) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
-	var due []revocation.DueAttempt
-	err := s.write(ctx, "claim items", func(tx *sql.Tx, now time.Time) error {
-		var err error
-		if cancelled {
-			due, err = query(ctx, tx, scanDue, rowsToCancel, account, limit)
-		} else {
-			due, err = dueOfAccountTasks(ctx, tx, account, limit, now)
-		}
+// ClaimDueItems implements revocation.BulkStore. Single submissions come first, and the oldest of each.
+func (s *Store) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
+	return s.claimItems(ctx, "claim due items", visibilityTimeouts, func(tx *sql.Tx, now time.Time) ([]revocation.DueAttempt, error) {
+		return dueOfAccountTasks(ctx, tx, account, limit, now)
+	})
+}
+
+// ClaimCancelledItems implements revocation.BulkStore.
+func (s *Store) ClaimCancelledItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
+	return s.claimItems(ctx, "claim cancelled items", visibilityTimeouts, func(tx *sql.Tx, _ time.Time) ([]revocation.DueAttempt, error) {
+		return query(ctx, tx, scanDue, rowsToCancel, account, limit)
+	})
+}
+
+// claimItems claims the work items that find returns.
+func (s *Store) claimItems(
+	ctx context.Context, doing string, visibilityTimeouts []time.Duration, find func(*sql.Tx, time.Time) ([]revocation.DueAttempt, error),
+) (due []revocation.DueAttempt, err error) {
+	err = s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
+		due, err = find(tx, now)
 		if err != nil {
 			return err
 		}
-		return stampDue(ctx, tx, now, due, graces)
+		return stampDue(ctx, tx, now, due, visibilityTimeouts)
 	})
 	if err != nil {
 		return nil, err

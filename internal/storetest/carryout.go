@@ -29,7 +29,7 @@ var carryOutTests = []test{
 	{"an invite is revoked", func(f *fixture) {
 		ref := f.submitNew(request(1, withReference("r")))[0]
 		f.equal("decisions", []revocation.Decision{
-			{Ref: ref, ReportID: 1, Status: revocation.StatusRevoked, Final: true, Revokes: true},
+			{Ref: ref, ReportID: 1, Status: revocation.StatusRevoked, Kind: revocation.Final},
 		}, f.carryOut(ref))
 		reference := "r"
 		f.final(ref, revocation.Revocation{
@@ -73,7 +73,7 @@ var carryOutTests = []test{
 		for status, attempts := range map[revocation.Status]int{revocation.StatusNotFound: 1, revocation.StatusCancelled: 0} {
 			ref := f.submitNew(request(1))[0]
 			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
-				return revocation.Decision{Status: status, Final: true}
+				return revocation.Decision{Status: status, Kind: revocation.Final}
 			}), ref)
 			f.final(ref, revocation.Revocation{
 				ReportID: 1, Status: status, Attempts: attempts,

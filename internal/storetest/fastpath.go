@@ -33,7 +33,7 @@ var fastPathTests = []test{
 		done, err := f.RevokeFast(f.Context(), refs)
 		f.must(err)
 		for _, d := range done.Decisions {
-			if d.Account == acme && d.Final {
+			if d.Account == acme && d.Kind == revocation.Final {
 				f.Errorf("decided %+v of an account on an upstream", d)
 			}
 		}

@@ -141,7 +141,7 @@ var bulkTests = []test{
 		besides := func(what string) {
 			f.Helper()
 			f.bulk(items(1))
-			c, err := f.CarryOutChunk(f.Context(), acme, false)
+			c, err := f.CarryOutChunk(f.Context(), acme)
 			f.must(err)
 			f.equal(what, true, c.MoreWork)
 		}
@@ -153,7 +153,9 @@ var bulkTests = []test{
 		besides("one that is due again")
 		f.carryOut(next(rowOf(job, 1)), rowOf(job, 2))
 		single := f.submitNew(request(3))[0]
-		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{RouteUpstream: true} }), single)
+		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
+			return revocation.Decision{Kind: revocation.RouteUpstream}
+		}), single)
 		besides("a single one that was diverted")
 		f.carryOut(single)
 		f.cancel(f.bulk(items(4)))

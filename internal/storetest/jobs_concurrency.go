@@ -120,7 +120,7 @@ var jobConcurrencyTests = []test{
 				return 0, f.follow(ctx, job)
 			}
 			for {
-				due, err := f.ClaimItems(ctx, acme, false, 10, []time.Duration{0}) // some items are claimed twice
+				due, err := f.ClaimDueItems(ctx, acme, 10, []time.Duration{0}) // some items are claimed twice
 				if err != nil {
 					return reports, err
 				}
@@ -203,7 +203,7 @@ var jobConcurrencyTests = []test{
 				if i%2 == 0 {
 					return 0, f.SpillChunk(f.Context(), chunkOf(job, 0))
 				}
-				c, err := f.CarryOutChunk(f.Context(), acme, false)
+				c, err := f.CarryOutChunk(f.Context(), acme)
 				return c.Done.Counts.Sum() + c.Spilled, err
 			})
 			f.must(err)
@@ -221,7 +221,7 @@ var jobConcurrencyTests = []test{
 		f.spill(job)
 		claimed, err := concurrently(8, func(int) (n int, err error) {
 			for {
-				due, err := f.ClaimItems(f.Context(), acme, false, 7, []time.Duration{time.Hour})
+				due, err := f.ClaimDueItems(f.Context(), acme, 7, []time.Duration{time.Hour})
 				if err != nil || len(due) == 0 {
 					return n, err
 				}

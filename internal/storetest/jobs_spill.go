@@ -104,7 +104,9 @@ var spillTests = []test{
 		job := f.bulk(items(1, 2))
 		f.spill(job)
 		singles := f.submitNew(request(3), request(4))
-		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{RouteUpstream: true} }), singles...)
+		f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
+			return revocation.Decision{Kind: revocation.RouteUpstream}
+		}), singles...)
 		f.equal("due", 0, len(f.claimDue(0)))
 		f.equal("first", singles[:1], refsOf(f.claimItems(acme, 1, time.Hour)))
 		f.equal("then", 2, len(f.claimItems(acme, 2, time.Hour)))

@@ -41,7 +41,7 @@ func (m *model) cancelJob(t *rapid.T) {
 // carryOutChunk carries out the chunk of a job. No job of the model has more than one.
 func (m *model) carryOutChunk(t *rapid.T) {
 	cancelled := rapid.IntRange(0, 3).Draw(t, "cancelled") == 3
-	c, err := m.store.CarryOutChunk(m.f.Context(), m.account, cancelled)
+	c, err := m.f.takeChunk(m.f.Context(), m.account, cancelled)
 	m.must(t, err)
 	c.MoreWork = false
 	var j *modelledJob
@@ -66,7 +66,7 @@ func (m *model) carryOutChunk(t *rapid.T) {
 	before := j.count(m)
 	for i := range j.items {
 		if r := j.item(m, i+1); r != nil {
-			d := revocation.Decision{Ref: revocation.Ref{Attempt: r.attempts}, Status: m.rule(r.report), Final: true}
+			d := revocation.Decision{Ref: revocation.Ref{Attempt: r.attempts}, Status: m.rule(r.report), Kind: revocation.Final}
 			if cancelled {
 				d.Status = revocation.StatusCancelled
 			}
@@ -104,7 +104,7 @@ func (m *model) spillChunk(t *rapid.T) {
 // claimItems claims all due items, or all items to be cancelled. Either claim may return an item that is both.
 func (m *model) claimItems(t *rapid.T) {
 	cancelled := rapid.Bool().Draw(t, "cancelled")
-	due, err := m.store.ClaimItems(m.f.Context(), m.account, cancelled, 1000, []time.Duration{time.Hour})
+	due, err := m.f.claimKind(m.f.Context(), m.account, cancelled, 1000, []time.Duration{time.Hour})
 	m.must(t, err)
 	for _, d := range due {
 		r := m.all[d.ID]

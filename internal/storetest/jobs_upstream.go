@@ -140,13 +140,13 @@ var jobUpstreamTests = []test{
 		done := f.answered(f.calls(9, time.Hour), func(h revocation.LockedRevocation) revocation.Decision {
 			switch h.ReportID {
 			case 1:
-				return revocation.Decision{Status: revoked, Final: true, Email: revocation.NotificationDelegated}
+				return revocation.Decision{Status: revoked, Kind: revocation.Final, Upstream: true}
 			case 2:
-				return revocation.Decision{Status: revoked, Final: true, Email: revocation.NotificationDelegated, Inferred: true}
+				return revocation.Decision{Status: revoked, Kind: revocation.Final, Upstream: true, Inferred: true}
 			case 3:
-				return revocation.Decision{Status: revocation.StatusNotAllowed, Final: true, Timestamp: "as it came"}
+				return revocation.Decision{Status: revocation.StatusNotAllowed, Kind: revocation.Final, Timestamp: "as it came"}
 			default:
-				return revocation.Decision{Status: revocation.StatusErrorRevoking, Failure: &outage, Delay: time.Hour, InDoubt: true}
+				return revocation.Decision{Kind: revocation.Retry, Status: revocation.StatusErrorRevoking, Failure: &outage, Delay: time.Hour, InDoubt: true}
 			}
 		})
 		f.equal("ended", 0, len(done.Ended))
@@ -192,7 +192,7 @@ var jobUpstreamTests = []test{
 		var cancelled []bool
 		done := f.answered(calls, func(h revocation.LockedRevocation) revocation.Decision {
 			cancelled = append(cancelled, h.Cancelled)
-			return revocation.Decision{Status: revoked, Final: true}
+			return revocation.Decision{Status: revoked, Kind: revocation.Final, Upstream: true}
 		})
 		f.equal("cancelled", []bool{false, false}, cancelled)
 		f.equal("ended", []revocation.ID{job.ID}, done.Ended)
@@ -202,7 +202,7 @@ var jobUpstreamTests = []test{
 	{"a failed call in doubt is retried although its job is being cancelled", func(f *fixture) {
 		job := f.called(items(1)...)
 		f.answered(f.calls(9, time.Hour), func(revocation.LockedRevocation) revocation.Decision {
-			return revocation.Decision{Status: revocation.StatusErrorRevoking, Failure: &outage, Delay: time.Hour, InDoubt: true}
+			return revocation.Decision{Kind: revocation.Retry, Status: revocation.StatusErrorRevoking, Failure: &outage, Delay: time.Hour, InDoubt: true}
 		})
 		f.cancel(job)
 		f.equal("to be cancelled", 0, len(f.claimCancelled(acme, 9, time.Hour)))

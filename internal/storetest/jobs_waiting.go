@@ -272,9 +272,9 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 		if i == 0 {
 			defer close(over)
 			for _, step := range []func() error{
-				func() error { _, err := f.CarryOutChunk(ctx, acme, false); return err },
+				func() error { _, err := f.CarryOutChunk(ctx, acme); return err },
 				func() error { return f.SpillChunk(ctx, chunkOf(job, 2)) },
-				func() error { _, err := f.CarryOutChunk(ctx, acme, false); return err },
+				func() error { _, err := f.CarryOutChunk(ctx, acme); return err },
 				func() error { _, err := f.CancelJob(ctx, acme, job.ID); return err },
 			} {
 				if err := step(); err != nil {

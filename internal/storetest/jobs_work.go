@@ -13,7 +13,7 @@ import (
 // chunk carries out a chunk of one of the account's jobs, if there is one.
 func (f *fixture) chunk(account string) revocation.Chunk {
 	f.Helper()
-	c, err := f.CarryOutChunk(f.Context(), account, false)
+	c, err := f.CarryOutChunk(f.Context(), account)
 	f.must(err)
 	c.MoreWork = false // another test checks it
 	return c
@@ -22,10 +22,28 @@ func (f *fixture) chunk(account string) revocation.Chunk {
 // cancelledChunk does the same with jobs that are being cancelled.
 func (f *fixture) cancelledChunk(account string) revocation.Chunk {
 	f.Helper()
-	c, err := f.CarryOutChunk(f.Context(), account, true)
+	c, err := f.CancelChunk(f.Context(), account)
 	f.must(err)
 	c.MoreWork = false
 	return c
+}
+
+// takeChunk cancels a chunk or carries one out.
+func (f *fixture) takeChunk(ctx context.Context, account string, cancelled bool) (revocation.Chunk, error) {
+	if cancelled {
+		return f.CancelChunk(ctx, account)
+	}
+	return f.CarryOutChunk(ctx, account)
+}
+
+// claimKind claims items that are to be cancelled or items that are due.
+func (f *fixture) claimKind(
+	ctx context.Context, account string, cancelled bool, limit int, visibilityTimeouts []time.Duration,
+) ([]revocation.DueAttempt, error) {
+	if cancelled {
+		return f.ClaimCancelledItems(ctx, account, limit, visibilityTimeouts)
+	}
+	return f.ClaimDueItems(ctx, account, limit, visibilityTimeouts)
 }
 
 // chunkOf returns the n-th chunk of a job. The first has the number 0.
@@ -56,7 +74,7 @@ func (f *fixture) claimCancelled(account string, limit int, visibilityTimeouts .
 
 func (f *fixture) claim(account string, cancelled bool, limit int, visibilityTimeouts []time.Duration) []revocation.DueAttempt {
 	f.Helper()
-	due, err := f.ClaimItems(f.Context(), account, cancelled, limit, visibilityTimeouts)
+	due, err := f.claimKind(f.Context(), account, cancelled, limit, visibilityTimeouts)
 	f.must(err)
 	if len(due) > limit {
 		f.Errorf("%d claimed, want at most %d", len(due), limit)
@@ -96,7 +114,7 @@ func (f *fixture) drainJobs(ctx context.Context, account string) (ended []revoca
 	for {
 		found := false
 		for _, cancelled := range []bool{true, false} {
-			due, err := f.ClaimItems(ctx, account, cancelled, 256, []time.Duration{time.Hour})
+			due, err := f.claimKind(ctx, account, cancelled, 256, []time.Duration{time.Hour})
 			if err != nil {
 				return ended, err
 			}
@@ -112,7 +130,7 @@ func (f *fixture) drainJobs(ctx context.Context, account string) (ended []revoca
 				}
 				ended, refs = append(ended, done.Ended...), done.Locked
 			}
-			c, err := f.CarryOutChunk(ctx, account, cancelled)
+			c, err := f.takeChunk(ctx, account, cancelled)
 			if err != nil {
 				return ended, err
 			}
@@ -131,7 +149,7 @@ func (f *fixture) drainJobs(ctx context.Context, account string) (ended []revoca
 func cancelAll(locked []revocation.LockedRevocation) []revocation.Decision {
 	return decideAll(func(h revocation.LockedRevocation) revocation.Decision {
 		if h.Cancelled {
-			return revocation.Decision{Status: revocation.StatusCancelled, Final: true}
+			return revocation.Decision{Status: revocation.StatusCancelled, Kind: revocation.Final}
 		}
 		return revocation.Decision{}
 	})(locked)

@@ -133,9 +133,10 @@ func canFollow(status, next revocation.Status) bool {
 
 // apply applies a decision to a revocation.
 func (m *model) apply(t *rapid.T, r *modelled, d revocation.Decision) {
-	r.due, r.work, r.claimed = !d.Final, !d.Final, false
+	final := d.Kind == revocation.Final
+	r.due, r.work, r.claimed = !final, !final, false
 	cancelling := r.job != nil && r.job.cancelled
-	if d.Status == "" && !cancelling {
+	if !d.Attempted() && !cancelling {
 		if r.job != nil {
 			r.job.begin(false)
 		}
@@ -146,10 +147,10 @@ func (m *model) apply(t *rapid.T, r *modelled, d revocation.Decision) {
 		!canFollow(r.status, d.Status) {
 		t.Fatalf("%s after %s, want %s (job: %+v)", d.Status, r.status, want, r.job)
 	}
-	r.status, r.final, r.attempts = d.Status, d.Final, d.Attempts()
+	r.status, r.final, r.attempts = d.Status, final, d.Attempts()
 	m.revoked[r.report] = m.revoked[r.report] || d.Status == revocation.StatusRevoked
 	if r.job == nil {
-		if d.Final {
+		if final {
 			delete(m.under, r.report)
 		}
 		return

@@ -87,7 +87,7 @@ var readTests = []test{
 		end := func(status revocation.Status, report int64) revocation.Ref {
 			ref := f.submitNew(request(report))[0]
 			f.carryOutBy(decideAll(func(revocation.LockedRevocation) revocation.Decision {
-				return revocation.Decision{Status: status, Final: true}
+				return revocation.Decision{Status: status, Kind: revocation.Final}
 			}), ref)
 			return ref
 		}

@@ -113,7 +113,7 @@ var retryTests = []test{
 		f.attemptFails(0, ref)
 		f.submit(request(1, withNotify))
 		f.equal("shown before the end", revocation.NotificationPending, f.read(ref).Notification.Status)
-		f.equal("email", revocation.NotificationPending, f.carryOut(next(ref))[0].Email)
+		f.equal("email", revocation.NotificationPending, f.carryOut(next(ref))[0].EmailStatus())
 		r := f.read(ref)
 		f.equal("notify", true, r.Notify)
 		f.equal("notification", revocation.Notification{Status: revocation.NotificationPending}, r.Notification)
@@ -122,7 +122,7 @@ var retryTests = []test{
 	{"a request for an email stays when another submission has none", func(f *fixture) {
 		ref := f.submitNew(request(1, withNotify))[0]
 		f.submit(request(1))
-		f.equal("email", revocation.NotificationPending, f.carryOut(ref)[0].Email)
+		f.equal("email", revocation.NotificationPending, f.carryOut(ref)[0].EmailStatus())
 	}},
 	{"a request after the end starts a new revocation and sends no email", func(f *fixture) {
 		first := f.submitNew(request(1))[0]

@@ -15,24 +15,21 @@ func decideCalled(held []revocation.LockedRevocation, ended map[revocation.Ref]e
 			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Status: e.reply.Status, Timestamp: e.reply.Timestamp,
 			// What was called with, whatever has been asked for since.
 			Notify: e.call.Notify,
-			Final:  true, Failure: e.reply.Failure,
+			Kind:   revocation.Final, Upstream: true, Failure: e.reply.Failure,
 			InDoubt: e.call.InDoubt || e.reply.InDoubt,
 		}
 		attempt := h.Attempt + 1
 		switch {
 		case d.Status == "":
-			d.Final, d.Delay, d.Notify = false, e.reply.Hold, h.Notify
+			d.Kind, d.Delay, d.Notify = revocation.Postpone, e.reply.Hold, h.Notify
 		case d.Status == revocation.StatusCancelled:
 			d.Notify = h.Notify
 		case d.Status == revocation.StatusAlreadyRevoked && e.call.InDoubt:
 			// It was revoked by the earlier attempt, as far as anybody can tell.
 			d.Status, d.Inferred = revocation.StatusRevoked, true
 		case d.Status == revocation.StatusErrorRevoking && !e.reply.Rejected && !policy.Exhausted(attempt):
-			d.Final = false
+			d.Kind = revocation.Retry
 			d.Delay = max(policy.Delay(attempt), e.reply.RetryAfter)
-		}
-		if d.Status == revocation.StatusRevoked && d.Notify {
-			d.Email = revocation.NotificationDelegated
 		}
 		decisions = append(decisions, d)
 	}

@@ -50,7 +50,7 @@ func (e *Executor) step(ctx context.Context, account string) (found bool, err er
 func (e *Executor) dueItems(ctx context.Context, account string) (found bool, err error) {
 	claiming, cancel := finishing(ctx)
 	defer cancel()
-	due, err := e.store.ClaimItems(claiming, account, false, maxBatch, visibilityTimeouts)
+	due, err := e.store.ClaimDueItems(claiming, account, maxBatch, visibilityTimeouts)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -76,7 +76,7 @@ func refsOf(due []revocation.DueAttempt) []revocation.Ref {
 // chunk makes the first attempt on a chunk, and tells whether there may be something to do besides. When the attempt
 // fails for a reason that one of its rows may be to blame for, they go on one by one.
 func (e *Executor) chunk(ctx context.Context, account string) (found, besides bool, err error) {
-	chunk, err := e.store.CarryOutChunk(ctx, account, false)
+	chunk, err := e.store.CarryOutChunk(ctx, account)
 	switch {
 	case err == nil && chunk.Job.IsZero():
 		return false, true, nil
@@ -105,7 +105,7 @@ type canceller struct {
 func (c canceller) cancel(ctx context.Context, account string) (found bool, err error) {
 	ctx, end := finishing(ctx)
 	defer end()
-	waiting, err := c.store.ClaimItems(ctx, account, true, maxBatch, visibilityTimeouts)
+	waiting, err := c.store.ClaimCancelledItems(ctx, account, maxBatch, visibilityTimeouts)
 	if err != nil {
 		return false, err
 	}
@@ -116,7 +116,7 @@ func (c canceller) cancel(ctx context.Context, account string) (found bool, err 
 		}
 		c.afterCommit(ctx, done)
 	}
-	chunk, err := c.store.CarryOutChunk(ctx, account, true)
+	chunk, err := c.store.CancelChunk(ctx, account)
 	if err != nil {
 		return false, err
 	}
@@ -132,7 +132,7 @@ func decideCancelled(held []revocation.LockedRevocation) []revocation.Decision {
 	for i, h := range held {
 		d := revocation.Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt}
 		if h.Cancelled {
-			d.Status, d.Final = revocation.StatusCancelled, true
+			d.Status, d.Kind = revocation.StatusCancelled, revocation.Final
 		}
 		decisions[i] = d
 	}

@@ -77,11 +77,9 @@ func (s *stopping) ClaimDueNotifications(ctx context.Context, limit int, graces 
 	return s.Store.ClaimDueNotifications(ctx, limit, graces)
 }
 
-func (s *stopping) ClaimItems(ctx context.Context, account string, cancelled bool, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
-	if !cancelled {
-		defer s.stop()
-	}
-	return s.Store.ClaimItems(ctx, account, cancelled, limit, graces)
+func (s *stopping) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
+	defer s.stop()
+	return s.Store.ClaimDueItems(ctx, account, limit, visibilityTimeouts)
 }
 
 func (s *stopping) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {

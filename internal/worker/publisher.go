@@ -26,15 +26,15 @@ func (m publisher) afterCommit(ctx context.Context, done revocation.BatchResult)
 	var mails []revocation.NotificationRef
 	turns := make(map[revocation.AccountTask]map[string]struct{}, 2) // accounts
 	for _, d := range done.Decisions {
-		if d.RouteUpstream {
+		if d.Kind == revocation.RouteUpstream {
 			add(turns, revocation.UpstreamTask, d.Account)
 		}
-		if d.Status == "" {
+		if !d.Attempted() {
 			continue
 		}
 		ids = append(ids, d.ID)
 		switch {
-		case d.Email != revocation.NotificationPending:
+		case d.EmailStatus() != revocation.NotificationPending:
 		case d.Job.IsZero():
 			mails = append(mails, revocation.NotificationRef{Account: d.Account, Revocation: d.ID})
 		default:
@@ -52,7 +52,7 @@ func (m publisher) afterCommit(ctx context.Context, done revocation.BatchResult)
 	}
 	m.observer.Decided(done.Decisions)
 	for _, d := range done.Decisions {
-		if d.Status != "" {
+		if d.Attempted() {
 			m.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
 		}
 	}

@@ -133,7 +133,7 @@ func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 		return r
 	}
 	var taken revocation.Chunk
-	taken, r.err = l.store.CarryOutChunk(l.work, l.target.Account, false)
+	taken, r.err = l.store.CarryOutChunk(l.work, l.target.Account)
 	r.spilled = taken.Spilled
 	return r
 }
