@@ -115,7 +115,7 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		}
 		return f.call(op.method, "/jobs/"+id, "")
 	}
-	t.Fatal("nothing is known that brings it about")
+	t.Fatal("this test cannot produce the example")
 	return answer{}
 }
 
@@ -173,12 +173,17 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 		return f.call(op.method, path, "")
 	case "job_running":
 		return f.call(op.method, "/jobs/"+f.runningJob(t)+"/retry", "")
+	case "retry_running":
+		path = "/jobs/" + f.failedJob(f.unused()).ID.String() + "/retry"
+		f.queue.hold()
+		f.call(op.method, path, "").want(t, http.StatusAccepted, "")
+		return f.call(op.method, path, "")
 	case "nothing to retry":
 		return f.call(op.method, path, "")
 	case "idempotency_mismatch", "upload_in_progress", "outcome_unknown":
 		return f.bound(t, op, name)
 	}
-	t.Fatal("nothing is known that brings it about")
+	t.Fatal("this test cannot produce the example")
 	return answer{}
 }
 

@@ -20,7 +20,7 @@ func TestAppendJob(t *testing.T) {
 			`{"id":"0197a3c2-8f4e-7b1a-9c3d-5e6f00000000","label":"closed positions","state":"RUNNING","retry_of":null,` +
 				`"total":1000000,"pending":400000,"retrying":12,` +
 				`"counts":{"REVOKED":590000,"ALREADY_REVOKED":0,"NOT_ALLOWED":9000,"NOT_FOUND":888,"ERROR_REVOKING":0,"INVALID":100,"CANCELLED":0},` +
-				`"notifications":{"PENDING":0,"SENT":0,"FAILED":0,"UNKNOWN":0,"DELEGATED":0},` +
+				`"notifications":{"PENDING":0,"SENT":0,"FAILED":0,"UNKNOWN":0,"DELEGATED":0},"file":null,` +
 				`"progress":0.5999,"items_per_second":21000,"eta":"2025-06-24T21:06:15.398Z",` +
 				`"requested_by":"01979d10-2f3c-7a4e-8b5d-1c2e3f405162","created_at":"2025-06-24T21:05:26.350Z","started_at":"2025-06-24T21:05:28.350Z","finished_at":null}`,
 		},
@@ -34,7 +34,7 @@ func TestAppendJob(t *testing.T) {
 			`{"id":"0197a3c2-8f4e-7b1a-9c3d-5e6f00000000","label":null,"state":"COMPLETED","retry_of":"0197a3c2-8f4e-7b1a-9c3d-5e6f70819203",` +
 				`"total":36,"pending":0,"retrying":3,` +
 				`"counts":{"REVOKED":1,"ALREADY_REVOKED":2,"NOT_ALLOWED":4,"NOT_FOUND":5,"ERROR_REVOKING":6,"INVALID":7,"CANCELLED":8},` +
-				`"notifications":{"PENDING":9,"SENT":10,"FAILED":11,"UNKNOWN":12,"DELEGATED":13},` +
+				`"notifications":{"PENDING":9,"SENT":10,"FAILED":11,"UNKNOWN":12,"DELEGATED":13},"file":null,` +
 				`"progress":0.9166,"items_per_second":6.5,"eta":null,` +
 				`"requested_by":"0197a3c2-8f4e-7b1a-9c3d-5e6f70819203","created_at":"2025-06-24T21:05:26.350Z","started_at":"2025-06-24T21:05:26.350Z","finished_at":"2025-06-24T21:05:30.350Z"}`,
 		},

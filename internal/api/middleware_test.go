@@ -149,14 +149,14 @@ func TestLog(t *testing.T) {
 }
 
 func TestPanic(t *testing.T) {
-	w := newWorld(t, func(o *api.Options, _ *httptest.Server) { o.Keys = nil })
-	a := w.submit(`{"report_id":318}`, "X-Request-Id", "panicked")
+	w := newWorld(t, func(o *api.Options, _ *httptest.Server) { o.Health = nil })
+	a := w.call(http.MethodGet, "/readyz", "", "X-Request-Id", "panicked")
 	a.want(t, http.StatusInternalServerError, "internal")
 	golden(t, "problem_internal", a.body)
 	if line := w.logLine("panicked"); line["level"] != "ERROR" || line["status"] != 500.0 {
 		t.Errorf("%v", line)
 	}
-	if log := w.log.String(); !strings.Contains(log, `"msg":"panic","request_id":"panicked"`) || !strings.Contains(log, "auth.go") {
+	if log := w.log.String(); !strings.Contains(log, `"msg":"panic","request_id":"panicked"`) || !strings.Contains(log, "health.go") {
 		t.Errorf("the stack is not in the log: %s", log)
 	}
 }

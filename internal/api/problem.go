@@ -37,7 +37,7 @@ var unavailable = kind{http.StatusServiceUnavailable, revocation.CodeUnavailable
 
 // kinds maps every code to its HTTP response.
 var kinds = map[revocation.Code]kind{
-	codeMalformedJSON:    {status: http.StatusBadRequest, detail: "The body is not valid JSON."},
+	codeMalformedJSON:    {status: http.StatusBadRequest, detail: string(errSyntax)},
 	codeUnauthorized:     {status: http.StatusUnauthorized, detail: "A valid API key is needed in the header apiKey."},
 	codeMissingScope:     {status: http.StatusForbidden, detail: "The API key does not have the scope that this needs."},
 	codeHostNotAllowed:   {status: http.StatusForbidden, detail: "The service accepts requests here only for localhost, IP addresses and the host names in the setting ALLOWED_HOSTS."},
