@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -76,12 +77,14 @@ type API struct {
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
 	reads, streams, events, waits, uploads *slots[string]
-	health                                 *Health
-	hosts                                  Hosts
-	submitWait                             time.Duration
-	jobMaxItems                            int
-	log                                    *slog.Logger
-	metrics                                *metrics
+	// parsing has an element for each turn that an upload holds.
+	parsing     chan struct{}
+	health      *Health
+	hosts       Hosts
+	submitWait  time.Duration
+	jobMaxItems int
+	log         *slog.Logger
+	metrics     *metrics
 
 	echo     *echo.Echo
 	document *huma.OpenAPI
@@ -99,6 +102,7 @@ func New(o Options) *API {
 		events:          newSlots[string]("events", accountEvents, processEvents),
 		waits:           newSlots[string]("waits", accountWaits, processWaits),
 		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
+		parsing:         make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}

@@ -55,7 +55,9 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	}
 	defer in.Abandon(r.Context())
 
-	u := newUpload(x, request.gzipped, limit, request.preface())
+	turn := &turn{all: a.parsing}
+	defer turn.end()
+	u := newUpload(x, turn, request.gzipped, limit, request.preface())
 	defer u.wire.stopWith(ctx)()
 	defer func() {
 		if err != nil && !u.wire.ended {
@@ -68,6 +70,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	}
 	if in.Bound() {
 		// Only the number of items is needed, to bound the content as at the first upload.
+		turn.end()
 		items, err := in.BoundItems(ctx)
 		if err != nil {
 			return revocation.Job{}, err
@@ -76,19 +79,21 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		if _, err := io.Copy(io.Discard, list); err != nil {
 			return revocation.Job{}, err
 		}
+		turn.end()
 		return in.Replay(ctx, list.fingerprint())
 	}
-	values, err := request.readItems(list, func(item revocation.Item) error {
+	values, err := request.readItems(list, turn.yield, func(item revocation.Item) error {
 		if in.Len() == a.jobMaxItems {
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}
 		u.items++
 		full, err := in.Add(item)
 		if err == nil && full {
-			err = in.Flush(ctx)
+			err = turn.pause(func() error { return in.Flush(ctx) })
 		}
 		return err
 	})
+	turn.end()
 	switch {
 	case u.wire.broken != nil:
 		// net/http cancelled the request's context, so later errors are only consequences of this one.
@@ -118,8 +123,8 @@ func (j *jobRequest) open(body *upload) (list, error) {
 }
 
 // readItems calls add with each item of a list. It stops at the first error of add and returns it unchanged. Its other
-// errors are problems.
-func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
+// errors are problems. It calls yield where it works for long without reading the list.
+func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation.Item) error) (submission.JobValues, error) {
 	switch j.media {
 	case mediaNDJSON:
 		return j.values, readNDJSON(list, add)
@@ -128,7 +133,7 @@ func (j *jobRequest) readItems(list io.Reader, add func(revocation.Item) error) 
 	default:
 		values := j.values
 		var err error
-		values.File, err = readTable(list, j.sheet, add)
+		values.File, err = readTable(list, j.sheet, yield, add)
 		return values, err
 	}
 }

@@ -31,7 +31,7 @@ type decoded struct {
 func readJob(t *testing.T, media string, body io.Reader) (got decoded) {
 	t.Helper()
 	request := jobRequest{media: media}
-	values, err := request.readItems(body, func(item revocation.Item) error {
+	values, err := request.readItems(body, nil, func(item revocation.Item) error {
 		got.items = append(got.items, shown(t, item))
 		return nil
 	})
@@ -345,13 +345,13 @@ func TestReadItems_returnsErrors(t *testing.T) {
 			broken := newProblem(codeRequestTimeout)
 			for n := range len(body) {
 				src := io.MultiReader(strings.NewReader(body[:n]), iotest.ErrReader(broken))
-				if _, err := request.readItems(src, func(revocation.Item) error { return nil }); !errors.Is(err, broken) {
+				if _, err := request.readItems(src, nil, func(revocation.Item) error { return nil }); !errors.Is(err, broken) {
 					t.Fatalf("after %q: %v", body[:n], err)
 				}
 			}
 			full := &revocation.Error{Code: revocation.CodeTooManyItems}
 			for n := range 2 {
-				_, err := request.readItems(strings.NewReader(body), func(revocation.Item) error {
+				_, err := request.readItems(strings.NewReader(body), nil, func(revocation.Item) error {
 					if n--; n < 0 {
 						return full
 					}

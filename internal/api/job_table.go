@@ -25,9 +25,10 @@ var jobColumns = []string{
 }
 
 // readTable reads a table in any format that package rows recognises, and calls add with each item. It returns add's
-// errors unchanged. sheet names the sheet of a workbook; it is empty for the first sheet with a column report_id.
-func readTable(body io.Reader, sheet string, add func(revocation.Item) error) (*revocation.File, error) {
-	table, err := rows.Open(body, rows.Options{Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook})
+// errors unchanged. sheet names the sheet of a workbook; it is empty for the first sheet with a column report_id. yield
+// is called after every few KiB of a workbook.
+func readTable(body io.Reader, sheet string, yield func(), add func(revocation.Item) error) (*revocation.File, error) {
+	table, err := rows.Open(body, rows.Options{Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook, Yield: yield})
 	if err != nil {
 		return nil, fileProblem(err)
 	}

@@ -38,9 +38,10 @@ type upload struct {
 }
 
 // newUpload returns an upload that reads the body of a request. The body may have at most limit bytes, compressed and
-// decompressed. The fingerprint covers preface and the content.
-func newUpload(x *requestContext, gzipped bool, limit int64, preface []byte) *upload {
-	u := &upload{wire: newWire(x, limit), gzipped: gzipped, left: limit, sum: sha256.New()}
+// decompressed. The fingerprint covers preface and the content. The
+// upload takes turn for each block.
+func newUpload(x *requestContext, turn *turn, gzipped bool, limit int64, preface []byte) *upload {
+	u := &upload{wire: newWire(x, turn, limit), gzipped: gzipped, left: limit, sum: sha256.New()}
 	u.sum.Write(preface)
 	return u
 }
@@ -52,6 +53,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	if u.err != nil {
 		return 0, u.err
+	}
+	if u.wire.turn.held {
+		u.wire.turn.yield()
 	}
 	n, err := u.decompress(p)
 	u.sum.Write(p[:n])

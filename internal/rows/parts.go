@@ -40,6 +40,9 @@ func (p *part) Read(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
+	if p.book.yield != nil {
+		p.book.yield()
+	}
 	n, err := p.content.Read(b)
 	p.book.left -= int64(n)
 	p.element -= n

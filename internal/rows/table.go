@@ -19,6 +19,9 @@ type Options struct {
 	All bool
 	// MaxWorkbook is how many bytes a workbook may have; 0 for no limit. It is copied to a temporary file first.
 	MaxWorkbook int64
+	// Yield is called after every few KiB that are unpacked of a workbook, which can keep a processor busy for long
+	// without a read of the source; nil for no call.
+	Yield func()
 }
 
 // Info is what was recognised of a file.

@@ -39,6 +39,7 @@ type workbook struct {
 	zip  *zip.Reader
 	// left is how much may still be unpacked.
 	left    int64
+	yield   func() // Options.Yield
 	sheets  []sheetPart
 	strings *sharedStrings
 	dates   []bool // which of the styles show a date
@@ -58,7 +59,7 @@ func openWorkbook(src io.Reader, o Options) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &workbook{file: f, left: maxUnpacked}
+	b := &workbook{file: f, left: maxUnpacked, yield: o.Yield}
 	t := &Table{options: o}
 	if err = b.open(size); err == nil {
 		err = b.chooseSheet(t)

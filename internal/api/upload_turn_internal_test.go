@@ -1,0 +1,136 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"rescind/internal/revocation"
+)
+
+// watchedBody is a body that fails the test when it is waited for with a turn.
+type watchedBody struct {
+	t    *testing.T
+	turn *turn
+	io.Reader
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	if b.turn.held || len(b.turn.all) != 0 {
+		b.t.Error("the caller is waited for with a turn")
+	}
+	return b.Reader.Read(p)
+}
+
+func (b watchedBody) Close() error { return nil }
+
+func uploadOf(t *testing.T, packed bool, content string) *upload {
+	t.Helper()
+	turn := &turn{all: make(chan struct{}, 1)}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/jobs", watchedBody{t, turn, strings.NewReader(content)})
+	x := &requestContext{Context: echo.New().NewContext(r, httptest.NewRecorder())}
+	return newUpload(x, turn, packed, 64<<20, nil)
+}
+
+func packedText(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestUpload_turns parses with a turn, and waits for the caller without.
+func TestUpload_turns(t *testing.T) {
+	for name, c := range map[string]struct {
+		media, content string
+		packed         bool
+	}{
+		"CSV":         {mediaCSV, "report_id\n1\n2\n", false},
+		"NDJSON":      {mediaNDJSON, "{\"report_id\":1}\n", false},
+		"JSON":        {mediaJSON, `{"report_ids":[1,2]}`, false},
+		"packed":      {mediaCSV, packedText(t, "report_id\n1\n2\n"), true},
+		"a workbook":  {mediaXLSX, workbook(t), false},
+		"a form":      {mediaForm, "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nreport_id\n1\n\r\n--x--\r\n", false},
+		"a large one": {mediaCSV, "report_id\n" + strings.Repeat("1\n", 200_000), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := uploadOf(t, c.packed, c.content)
+			request := jobRequest{media: c.media, boundary: "x"}
+			list, err := request.open(u)
+			if err != nil {
+				t.Fatal(err)
+			}
+			items := 0
+			if _, err := request.readItems(list, u.wire.turn.yield, func(revocation.Item) error {
+				if items++; !u.wire.turn.held {
+					return errors.New("an item is read without a turn")
+				}
+				return nil
+			}); err != nil || items == 0 {
+				t.Errorf("%d items: %v", items, err)
+			}
+		})
+	}
+}
+
+// TestUpload_yields has another upload get the only turn while one parses what came at once.
+func TestUpload_yields(t *testing.T) {
+	t.Run("while it unpacks", func(t *testing.T) {
+		u := uploadOf(t, true, packedText(t, "report_id\n"+strings.Repeat("1\n", 1_000_000)))
+		var passed atomic.Bool
+		meanwhile := false
+		request := jobRequest{media: mediaCSV}
+		_, err := request.readItems(u, u.wire.turn.yield, func(revocation.Item) error {
+			if u.items++; u.items == 1 {
+				go func() {
+					other := &turn{all: u.wire.turn.all}
+					other.take()
+					passed.Store(true)
+					other.end()
+				}()
+			}
+			if u.items%1000 == 0 {
+				runtime.Gosched()
+			}
+			if u.items == 900_000 {
+				meanwhile = passed.Load()
+			}
+			return nil
+		})
+		if err != nil || !meanwhile {
+			t.Errorf("another upload had a turn: %v; %v", meanwhile, err)
+		}
+	})
+	t.Run("while it reads a workbook", func(t *testing.T) {
+		u := uploadOf(t, false, workbook(t))
+		yields := 0
+		request := jobRequest{media: mediaXLSX}
+		_, err := request.readItems(u, func() { yields++ }, func(revocation.Item) error { return nil })
+		if err != nil || yields < 5 {
+			t.Errorf("%d yields: %v", yields, err)
+		}
+	})
+}
+
+func workbook(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "rows", "testdata", "files", "openpyxl.xlsx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
