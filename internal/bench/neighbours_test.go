@@ -18,6 +18,8 @@ import (
 
 const (
 	neighboursTitle = "From submit to final outcome, one at a time, with the default rate limit"
+	// neighbourRows is what each upload of theirs has: few, so that little is left to do afterwards.
+	neighbourRows = 1000
 	// neighbourClients have a key each.
 	neighbourClients = 32
 	// neighbourPause keeps a caller below the default rate limit.
@@ -70,7 +72,7 @@ func (b *bench) singles(t *table, s *started, row string) {
 // which returns how many requests a second were answered and refused.
 func (b *bench) disturb(s *started, account, job string) (stop func() (answered, refused float64)) {
 	b.Helper()
-	table, err := io.ReadAll(b.rows(smallJob))
+	table, err := io.ReadAll(b.rows(neighbourRows))
 	b.must(err)
 	requests := []struct{ method, path, body string }{
 		{http.MethodGet, "/revocations?status=ERROR_REVOKING&limit=1000", ""},
