@@ -95,7 +95,7 @@ func newAviary(t *testing.T, database string) *aviary {
 		"SMTP_URL=smtp://"+talkativeSMTP(t), "DATABASE_URL="+strings.Replace(v.database, "postgres@", "postgres:"+canaryPassword+"@", 1))
 
 	platform := testservers.Platform(t, "another key")
-	platform.RecordOutcomes(func(c testservers.PlatformCall) testservers.PlatformFault {
+	platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 		said := c.Key + " of " + canaryName + " is refused"
 		switch c.ReportID {
 		case 1:

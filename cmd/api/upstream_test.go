@@ -101,7 +101,7 @@ func onceEach(t *testing.T, platform *testservers.PlatformServer, n int) {
 func TestUpstream(t *testing.T) {
 	t.Run("a job of which every third item needs three attempts", func(t *testing.T) {
 		p, platform := startUpstream(t, "--upstream-concurrency", "16")
-		platform.RecordOutcomes(func(c testservers.PlatformCall) testservers.PlatformFault {
+		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			if c.ReportID%3 == 0 && c.Nth < 3 {
 				return testservers.PlatformFault{Status: "ERROR_REVOKING"}
 			}
@@ -135,7 +135,7 @@ func TestUpstream(t *testing.T) {
 	})
 	t.Run("single submissions: what was in doubt is inferred, and nothing else", func(t *testing.T) {
 		p, platform := startUpstream(t)
-		platform.RecordOutcomes(func(c testservers.PlatformCall) testservers.PlatformFault {
+		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Lose: c.ReportID == 70001 && c.Nth == 1, Drop: c.ReportID == 70003 && c.Nth == 1}
 		})
 		p.startAPI()
@@ -161,7 +161,7 @@ func TestUpstream(t *testing.T) {
 	t.Run("a worker that is killed in the middle of a job loses nothing and repeats no call that was written", func(t *testing.T) {
 		const items, concurrency = 600, 8
 		p, platform := startUpstream(t, "--upstream-concurrency", fmt.Sprint(concurrency))
-		platform.RecordOutcomes(func(testservers.PlatformCall) testservers.PlatformFault {
+		platform.SetFault(func(testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Delay: 5 * time.Millisecond}
 		})
 		p.startAPI()
@@ -214,7 +214,7 @@ func TestUpstream(t *testing.T) {
 			80500: {Code: 500}, 80429: {Code: 429, Header: http.Header{"Retry-After": {"1"}}},
 			80405: {Code: 404, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>"},
 		}
-		platform.RecordOutcomes(func(c testservers.PlatformCall) testservers.PlatformFault {
+		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			if c.ReportID < 80404 && c.Nth > 1 || c.Nth > 1 {
 				return testservers.PlatformFault{}
 			}
@@ -234,7 +234,7 @@ func TestUpstream(t *testing.T) {
 	})
 	t.Run("a dead upstream of one account does not hold up another's", func(t *testing.T) {
 		p, platform := startUpstream(t)
-		platform.RecordOutcomes(func(testservers.PlatformCall) testservers.PlatformFault {
+		platform.SetFault(func(testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Delay: time.Minute}
 		})
 		well := testservers.Platform(t, upstreamKey)

@@ -25,7 +25,7 @@ const (
 func (b *bench) upstream() {
 	t := b.table("upstream", "Calls to an upstream that takes 50 ms for each")
 	platform := testservers.Platform(b, "key")
-	platform.RecordOutcomes(func(testservers.PlatformCall) testservers.PlatformFault {
+	platform.SetFault(func(testservers.PlatformCall) testservers.PlatformFault {
 		return testservers.PlatformFault{Delay: upstreamTime}
 	})
 	began := time.Now()

@@ -42,7 +42,7 @@ func TestChaos(t *testing.T) {
 	watching.Go(func() { c.watch(source(1), stopWatching) })
 
 	f := &faults{cluster: c, until: time.Now().Add(time.Duration(minutes * float64(time.Minute))), made: make(map[string]int)}
-	c.platform.RecordOutcomes(f.platformFault)
+	c.platform.SetFault(f.platformFault)
 	f.run(source(2))
 	close(stopCalling)
 	calling.Wait()

@@ -81,7 +81,7 @@ func TestTerminatedDuringCommit(t *testing.T) {
 func TestNotifyAfterCall(t *testing.T) {
 	c := startCluster(t, 0, 100)
 	r, remote := rand.New(rand.NewPCG(0, 0)), c.accounts[2]
-	c.platform.RecordOutcomes(func(call testservers.PlatformCall) testservers.PlatformFault {
+	c.platform.SetFault(func(call testservers.PlatformCall) testservers.PlatformFault {
 		if call.Nth == 1 {
 			return testservers.PlatformFault{Delay: 3 * time.Second} // carried out after the caller has hung up
 		}

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Authority is a certificate authority of a test's own, which no machine trusts by itself.
+// Authority is a certificate authority for one test. Clients do not trust it unless a test makes them.
 type Authority struct {
 	der []byte
 	key *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an Authority.
+// NewAuthority returns an Authority with a new key.
 func NewAuthority() *Authority {
 	template := certificate("Test Authority")
 	template.KeyUsage = x509.KeyUsageCertSign
@@ -31,14 +31,14 @@ func NewAuthority() *Authority {
 	return &Authority{der: sign(template, template, key, key), key: key}
 }
 
-// Pool is what a client within this process has to trust.
+// Pool returns the certificate pool for clients in this process.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(parse(a.der))
 	return pool
 }
 
-// File writes the authority's own certificate, for a program that has to trust it, and returns the path.
+// File writes the authority's certificate for programs that must trust it, and returns the path.
 func (a *Authority) File(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "authority.pem")
@@ -48,14 +48,14 @@ func (a *Authority) File(t testing.TB) string {
 	return path
 }
 
-// loopbackHosts are the names under which a test reaches its servers.
+// loopbackHosts are the names of the loopback interface.
 var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
 
-// issue signs a certificate for hosts, which are names or addresses.
+// issue returns a certificate for hosts, which are names or addresses, and its key.
 func (a *Authority) issue(hosts []string) tls.Certificate {
 	template := certificate("Test Server")
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	// A Redis is the client of its primary, and a Sentinel that of the others, with the same certificate.
+	// A Redis replica and a Sentinel are also clients, with the same certificate.
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -68,7 +68,7 @@ func (a *Authority) issue(hosts []string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{sign(template, parse(a.der), key, a.key)}, PrivateKey: key}
 }
 
-// write issues a certificate and puts it, its key and the authority's certificate into the directory.
+// write issues a certificate, and writes it, its key and the authority's certificate into the directory.
 func (a *Authority) write(dir string, hosts []string) (cert, key, authority string, err error) {
 	issued := a.issue(hosts)
 	private, err := x509.MarshalPKCS8PrivateKey(issued.PrivateKey)
@@ -89,7 +89,7 @@ func (a *Authority) write(dir string, hosts []string) (cert, key, authority stri
 func certificate(name string) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
-		panic(err) // the system's random numbers do not fail
+		panic(err) // crypto/rand does not fail
 	}
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
@@ -100,7 +100,7 @@ func certificate(name string) *x509.Certificate {
 func newKey() *ecdsa.PrivateKey {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		panic(err) // the system's random numbers do not fail
+		panic(err) // crypto/rand does not fail
 	}
 	return key
 }
@@ -108,7 +108,7 @@ func newKey() *ecdsa.PrivateKey {
 func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) []byte {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
 	if err != nil {
-		panic(err) // the template is nearly a constant
+		panic(err) // the template is valid
 	}
 	return der
 }
@@ -116,7 +116,7 @@ func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) []byte 
 func parse(der []byte) *x509.Certificate {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		panic(err) // it was just made
+		panic(err) // it was just created
 	}
 	return parsed
 }

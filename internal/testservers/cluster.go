@@ -15,33 +15,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// database is the one that initdb makes, and superuser the role.
+// database and superuser are the names that initdb creates.
 const (
 	database  = "postgres"
 	superuser = "postgres"
 )
 
-// clusterPrefix begins the name of a cluster's directory.
+// clusterPrefix is the prefix of the names of the clusters' directories.
 const clusterPrefix = "rescind-postgres-"
 
-// cluster is a data directory with the server on it.
+// cluster is a PostgreSQL data directory with its server.
 type cluster struct {
 	dir      string
 	bin      string
 	port     int
 	settings []string
-	// owner runs the server; nil for the user of the tests.
+	// owner is the user that runs the server. It is nil for the user of the tests.
 	owner   *syscall.Credential
 	process *process
 }
 
-// newCluster makes and starts a cluster in a directory below parent; empty: that for temporary files. prepare, when it is not nil, comes in between.
+// newCluster creates and starts a cluster in a directory below parent, or below os.TempDir if parent is empty. If prepare is
+// not nil, newCluster calls it before it starts the server.
 func newCluster(parent string, settings []string, prepare func(*cluster) error) (*cluster, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
 	}
-	// The other programs stand beside it, not beside a link to it.
+	// The other programs are in the same directory as the program, not as a link to it.
 	initdb, err = filepath.EvalSymlinks(initdb)
 	if err != nil {
 		return nil, fmt.Errorf("find PostgreSQL: %w", err)
@@ -81,8 +82,8 @@ func (c *cluster) init() error {
 	args := []string{
 		"--pgdata", c.data(), "--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync",
 	}
-	// Text sorted by a language's rules, as in production, and not by its bytes as Go sorts it; before
-	// version 15 there is no way to it that needs no locale of the system's.
+	// Text is sorted by the rules of a language, as in production, and not by bytes as in Go. Before version 15 this needs a
+	// locale of the system.
 	linguistic := slices.Concat(args, []string{"--locale-provider", "icu", "--icu-locale", "und"})
 	if err := c.command("initdb", linguistic...).Run(); err == nil {
 		return nil
@@ -93,7 +94,7 @@ func (c *cluster) init() error {
 	return nil
 }
 
-// giveUpRoot chooses another owner where the tests run as root.
+// giveUpRoot sets another owner if the tests run as root.
 func (c *cluster) giveUpRoot() error {
 	owner, err := unprivileged("PostgreSQL")
 	if err != nil || owner == nil {
@@ -103,18 +104,18 @@ func (c *cluster) giveUpRoot() error {
 	return c.own(c.dir)
 }
 
-// own gives a file of this process to the server.
+// own makes the server's user the owner of a file.
 func (c *cluster) own(path string) error {
 	if c.owner == nil {
 		return nil
 	}
 	if err := os.Chown(path, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
-		return fmt.Errorf("give PostgreSQL its files: %w", err)
+		return fmt.Errorf("change the owner of PostgreSQL's files: %w", err)
 	}
 	return nil
 }
 
-// unprivileged is the user for a server that refuses to run as root; nil where the tests do not.
+// unprivileged returns the user for a server that refuses to run as root. It returns nil if the tests do not run as root.
 func unprivileged(server string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -137,7 +138,7 @@ func unprivileged(server string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// encrypt has the server accept TLS, with a certificate for hosts.
+// encrypt makes the server accept TLS, with a certificate for hosts.
 func (c *cluster) encrypt(by *Authority, hosts []string) error {
 	cert, key, authority, err := by.write(c.dir, hosts)
 	if err != nil {
@@ -153,7 +154,7 @@ func (c *cluster) encrypt(by *Authority, hosts []string) error {
 }
 
 func (c *cluster) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.bin, program), args...) //nolint:gosec // PostgreSQL's own, as found
+	cmd := exec.Command(filepath.Join(c.bin, program), args...) //nolint:gosec // the program that was found
 	cmd.Dir = c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
 	return cmd
@@ -167,7 +168,7 @@ func (c *cluster) start() (err error) {
 	for _, setting := range c.settings {
 		args = append(args, "-c", setting)
 	}
-	// On SIGQUIT it ends at once, but gives its shared memory back.
+	// On SIGQUIT the server exits at once, but frees its shared memory.
 	c.process, err = startProcess(c.command("postgres", args...), syscall.SIGQUIT, filepath.Join(c.dir, "log"), func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -183,13 +184,13 @@ func (c *cluster) kill() {
 	}
 }
 
-// remove ends the server, if it runs, and leaves nothing of it.
+// remove ends the server if it runs, and deletes its files.
 func (c *cluster) remove() {
 	if c.process != nil {
 		c.process.end()
 		c.process = nil
 	}
-	_ = os.RemoveAll(c.dir) // what cannot be removed is left to whoever tidies temporary files
+	_ = os.RemoveAll(c.dir) // best effort: the operating system cleans up temporary files
 }
 
 func (c *cluster) url(database string) string {
@@ -201,7 +202,7 @@ func (c *cluster) execute(ctx context.Context, statement string) error {
 	if err != nil {
 		return fmt.Errorf("connect to the test's PostgreSQL: %w", err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is left to be done on it
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the connection is not used any more
 	if _, err := conn.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("%s: %w", statement, err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PgBouncer starts a pooler of transactions before the PostgreSQL of a URL, and returns the URL of the same database
-// through it. All clients together have four sessions of PostgreSQL's, so that they take turns on each.
+// PgBouncer starts a pooler in transaction mode in front of the PostgreSQL of a URL. It returns the URL of the same database
+// through the pooler. All clients share four sessions of PostgreSQL.
 func PgBouncer(t testing.TB, database string) string {
 	t.Helper()
 	path, err := find("pgbouncer")
@@ -31,11 +31,11 @@ func PgBouncer(t testing.TB, database string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "rescind-pgbouncer-") //nolint:usetesting // another user cannot enter the test's own
+	dir, err := os.MkdirTemp("", "rescind-pgbouncer-") //nolint:usetesting // another user cannot enter the directory of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what cannot be removed is left to whoever tidies temporary files
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // best effort: the operating system cleans up temporary files
 	before := *behind
 	err = startOnFreePort(func(port int) error {
 		before.Host = loopback(port)

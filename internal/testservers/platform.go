@@ -12,35 +12,35 @@ import (
 	"time"
 )
 
-// PlatformCall is a call that a PlatformServer has got.
+// PlatformCall is a call that a PlatformServer has received.
 type PlatformCall struct {
 	ReportID int64
 	Notify   bool
 	Key      string
-	// Nth counts the calls for this report, from 1.
+	// Nth is the number of the call for this report, from 1.
 	Nth int
-	// Revoked tells that this call revoked the invite.
+	// Revoked reports that this call revoked the invite.
 	Revoked bool
 	At      time.Time
 }
 
-// PlatformFault is what a platform does instead of answering as usual; the zero value is the usual answer.
+// PlatformFault is what a platform does instead of answering as usual. The zero value is the usual answer.
 type PlatformFault struct {
-	// Status is the documented status that is answered without anything being done.
+	// Status is the documented status to answer. The call has no effect.
 	Status string
-	// Code is the HTTP code that is answered without anything being done, with Header and Body.
+	// Code is the HTTP code to answer, with Header and Body. The call has no effect.
 	Code   int
 	Header http.Header
 	Body   string
-	// Delay comes before the answer.
+	// Delay is the time to wait before the answer.
 	Delay time.Duration
-	// Drop breaks the connection before anything is done, Lose after it.
+	// Drop breaks the connection before the call has an effect, Lose after it.
 	Drop bool
 	Lose bool
 }
 
-// PlatformServer is an upstream that speaks the documented endpoint on a free loopback port: every invite is
-// there and can be revoked once. It remembers all calls, and fails as it is told.
+// PlatformServer is an upstream with the documented endpoint on a free loopback port. Every invite exists and can be revoked
+// once. The server records all calls, and fails as a test prescribes.
 type PlatformServer struct {
 	server *httptest.Server
 
@@ -54,7 +54,7 @@ type PlatformServer struct {
 	most    int
 }
 
-// Platform starts one that takes the key, and ends it with the test.
+// Platform starts a PlatformServer that accepts the key. It is closed when the test ends.
 func Platform(t testing.TB, key string) *PlatformServer {
 	t.Helper()
 	p := &PlatformServer{key: key, nth: make(map[int64]int), revoked: make(map[int64]int)}
@@ -66,45 +66,45 @@ func Platform(t testing.TB, key string) *PlatformServer {
 	return p
 }
 
-// URL is the base URL.
+// URL returns the base URL.
 func (p *PlatformServer) URL() string { return p.server.URL + "/api" }
 
-// SetKey changes the key that is taken.
+// SetKey changes the key that the server accepts.
 func (p *PlatformServer) SetKey(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.key = key
 }
 
-// RecordOutcomes has fault decide about each call from now on; nil: none fails.
-func (p *PlatformServer) RecordOutcomes(fault func(PlatformCall) PlatformFault) {
+// SetFault sets the function that returns the fault of each call from now on. With nil no call fails.
+func (p *PlatformServer) SetFault(fault func(PlatformCall) PlatformFault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = fault
 }
 
-// Calls are all calls so far, in the order in which they came.
+// Calls returns all calls so far in the order of their arrival.
 func (p *PlatformServer) Calls() []PlatformCall {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.calls)
 }
 
-// Revoked is how often each invite was revoked in effect: at most once, unless somebody else is to blame.
+// Revoked returns how often each invite was revoked. A correct PlatformServer revokes each at most once.
 func (p *PlatformServer) Revoked() map[int64]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.revoked)
 }
 
-// MostAtOnce is how many calls were under way at once at most.
+// MostAtOnce returns the highest number of concurrent calls so far.
 func (p *PlatformServer) MostAtOnce() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.most
 }
 
-// ServeHTTP is the documented endpoint.
+// ServeHTTP serves the documented endpoint.
 func (p *PlatformServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		ReportID int64 `json:"report_id"`

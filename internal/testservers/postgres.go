@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// forgetful makes the shared cluster fast: nothing of it has to survive a power cut.
+// forgetful makes the shared cluster fast. Its data does not have to survive a power failure.
 var forgetful = []string{"fsync=off", "full_page_writes=off", "synchronous_commit=off"}
 
-// shared is the cluster of this test binary.
+// shared is the cluster that all tests of this binary use.
 var shared struct {
 	main      bool
 	once      sync.Once
@@ -20,8 +20,8 @@ var shared struct {
 	databases atomic.Int64
 }
 
-// Main runs a package's tests and then stops the cluster that Postgres shares among them. Such a package
-// calls it from its TestMain.
+// Main runs a package's tests and then stops the cluster that Postgres shares among them. A package that calls Postgres must
+// call Main from its TestMain.
 func Main(m *testing.M) {
 	shared.main = true
 	m.Run()
@@ -30,8 +30,8 @@ func Main(m *testing.M) {
 	}
 }
 
-// Postgres returns the postgres:// URL of a fresh, empty database, which is dropped when the test ends. Its
-// server is shared by the test binary, takes 200 connections and does not wait for the disk.
+// Postgres returns the postgres:// URL of a new, empty database, which is dropped when the test ends. The tests of a binary
+// share its server, which accepts 200 connections and does not wait for the disk.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	if !shared.main {
@@ -46,7 +46,7 @@ func Postgres(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// The test's own context has ended. FORCE, because a test of a failure may leave connections.
+		// The context of the test has ended. FORCE is needed because a test of a failure may leave connections.
 		if err := shared.cluster.execute(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
@@ -54,27 +54,27 @@ func Postgres(t testing.TB) string {
 	return shared.cluster.url(name)
 }
 
-// PostgresServer is a PostgreSQL cluster for one test, as durable as PostgreSQL is by default.
+// PostgresServer is a PostgreSQL cluster for one test, with the default durability.
 type PostgresServer struct {
 	t       testing.TB
 	cluster *cluster
 }
 
-// StartPostgres makes and starts a cluster that is removed when the test ends. Settings, such as
+// StartPostgres creates and starts a cluster that is removed when the test ends. Settings, such as
 // "max_connections=20", override the server's defaults.
 func StartPostgres(t testing.TB, settings ...string) *PostgresServer {
 	t.Helper()
 	return StartPostgresIn(t, "", settings...)
 }
 
-// StartPostgresIn is StartPostgres with the cluster's files below a directory that its user can enter.
+// StartPostgresIn is StartPostgres with the cluster's files below a directory. PostgreSQL's user must be able to enter it.
 func StartPostgresIn(t testing.TB, dir string, settings ...string) *PostgresServer {
 	t.Helper()
 	return startPostgres(t, dir, nil, settings)
 }
 
-// StartEncryptedPostgres is StartPostgres for a server that speaks TLS to those who ask for it, with a certificate
-// that the authority issued for hosts; without any, for those of the loopback interface. Its URL does not ask.
+// StartEncryptedPostgres is StartPostgres for a server that also accepts TLS. The authority issues its certificate for
+// hosts, or for the names of the loopback interface if there are none. The URL of the server does not request TLS.
 func StartEncryptedPostgres(t testing.TB, by *Authority, hosts ...string) *PostgresServer {
 	t.Helper()
 	if len(hosts) == 0 {
@@ -93,10 +93,10 @@ func startPostgres(t testing.TB, dir string, prepare func(*cluster) error, setti
 	return &PostgresServer{t: t, cluster: c}
 }
 
-// URL names a database of the cluster that is empty at first. It stays the same for the server's life.
+// URL returns the URL of a database that is empty at first. It does not change.
 func (s *PostgresServer) URL() string { return s.cluster.url(database) }
 
-// Kill ends the server and all its connections as kill -9 does. Its port then refuses connections.
+// Kill ends the server and all its connections with SIGKILL. Its port then refuses connections.
 func (s *PostgresServer) Kill() { s.cluster.kill() }
 
 // Start starts a killed server again on the same port and waits until it has recovered.
@@ -110,7 +110,7 @@ func (s *PostgresServer) Start() {
 	}
 }
 
-// Restart is Kill and Start.
+// Restart calls Kill and Start.
 func (s *PostgresServer) Restart() {
 	s.t.Helper()
 	s.Kill()

@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// readyTimeout is generous: the machine may be busy with other tests.
+	// readyTimeout is long because the machine may be busy with other tests.
 	readyTimeout = time.Minute
-	// endTimeout is what a server gets to end by itself.
+	// endTimeout is how long a server may take to exit before it is killed.
 	endTimeout   = 10 * time.Second
 	pollInterval = 5 * time.Millisecond
-	// logTail is how much of a server's log stands in an error.
+	// logTail is the maximum number of bytes of a server's log in an error.
 	logTail = 2 << 10
 )
 
 var errEnded = errors.New("ended before it was ready")
 
-// process is a server in a process group of its own. It gets the signal last when the test binary dies.
+// process is a server in its own process group. The signal last is sent to it when the test binary dies.
 type process struct {
 	cmd   *exec.Cmd
 	last  syscall.Signal
@@ -30,13 +30,13 @@ type process struct {
 	ended chan struct{}
 }
 
-// startProcess starts cmd, with what it prints appended to the file log, and waits until ready says so.
+// startProcess starts cmd, appends its output to the file log, and waits until ready returns nil.
 func startProcess(cmd *exec.Cmd, last syscall.Signal, log string, ready func() error) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of a server: %w", err)
 	}
-	defer func() { _ = out.Close() }() // the server has its own
+	defer func() { _ = out.Close() }() // the server has its own file descriptor
 	cmd.Stdout, cmd.Stderr = out, out
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -47,14 +47,13 @@ func startProcess(cmd *exec.Cmd, last syscall.Signal, log string, ready func() e
 	p := &process{cmd: cmd, last: last, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The kernel takes the end of the thread that forked for the end of the parent: the thread has to
-		// outlive the child.
+		// The kernel sends the signal when the thread that forked ends, so that thread has to outlive the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
+			_ = cmd.Wait() // the log contains the reason
 			close(p.ended)
 		}
 	}()
@@ -85,7 +84,7 @@ func (p *process) await(ready func() error) error {
 	}
 }
 
-// kill ends the process and its children at once, as a power cut would, and returns when they are gone.
+// kill ends the process and its children with SIGKILL, and returns when they are gone.
 func (p *process) kill() {
 	pid := p.cmd.Process.Pid
 	select {
@@ -93,12 +92,12 @@ func (p *process) kill() {
 		return
 	default:
 	}
-	// Stopped, it makes no more children while they are counted. They may have left its group.
+	// A stopped process starts no more children while they are listed. A child may have left the process group.
 	p.signal(syscall.SIGSTOP)
 	children := childrenOf(pid)
 	p.signal(syscall.SIGKILL)
 	for _, child := range children {
-		_ = syscall.Kill(child, syscall.SIGKILL) // or it has ended by itself
+		_ = syscall.Kill(child, syscall.SIGKILL) // fails if it has exited
 	}
 	<-p.ended
 	for _, child := range children {
@@ -108,7 +107,7 @@ func (p *process) kill() {
 	}
 }
 
-// end ends the process as the end of the test binary does.
+// end sends the same signal as the death of the test binary, and waits.
 func (p *process) end() {
 	p.signal(p.last)
 	select {
@@ -118,7 +117,7 @@ func (p *process) end() {
 	}
 }
 
-// signal reaches the process and what is left of its group. There is nothing to do where nobody is left.
+// signal sends a signal to the process and the rest of its group. It does nothing if no process is left.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
 func (p *process) tail() string {

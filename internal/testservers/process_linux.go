@@ -11,7 +11,7 @@ import (
 
 func dieWithParent(attr *syscall.SysProcAttr, last syscall.Signal) { attr.Pdeathsig = last }
 
-// childrenOf lists the children of a process that has just been told to stop.
+// childrenOf lists the children of a process that has just received SIGSTOP.
 func childrenOf(parent int) []int {
 	for state, _, ok := stat(parent); ok && state != 'T' && state != 'Z'; state, _, ok = stat(parent) {
 		time.Sleep(pollInterval)
@@ -30,20 +30,19 @@ func childrenOf(parent int) []int {
 	return children
 }
 
-// running tells whether a process is more than the memory of one: whoever inherits an orphan may be slow to
-// bury it.
+// running reports whether a process exists and is not a zombie. An orphan may stay a zombie until its new parent reaps it.
 func running(pid int) bool {
 	state, _, ok := stat(pid)
 	return ok && state != 'Z' && state != 'X'
 }
 
-// stat reads a process's state and parent. ok is false when it is gone.
+// stat returns the state and the parent of a process. ok is false if the process is gone.
 func stat(pid int) (state byte, ppid int, ok bool) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, 0, false
 	}
-	// The second field is the program's name in brackets, and may hold anything.
+	// The second field is the program's name in parentheses, and may contain any characters.
 	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
 	if len(fields) < 2 {
 		return 0, 0, false
@@ -52,18 +51,18 @@ func stat(pid int) (state byte, ppid int, ok bool) {
 	return fields[0][0], ppid, err == nil
 }
 
-// memoryRoom is in bytes: many times what the tests of a package hold at once.
+// memoryRoom is the free space required, in bytes. It is many times what the tests of a package use.
 const memoryRoom = 4 << 30
 
-// memoryDir is a directory whose files are in memory, empty where there is none with room enough. Making a database is
-// making a thousand files, which takes a disk longer than most tests. What a test binary that was killed has left there
-// would stay, and goes now.
+// memoryDir returns a directory whose files are in memory, or an empty string if none has enough space. Creating a database
+// creates a thousand files, which takes longer on a disk than most tests. memoryDir also deletes the clusters that killed
+// test binaries have left there.
 func memoryDir() string {
 	const dir = "/dev/shm"
 	left, _ := filepath.Glob(filepath.Join(dir, clusterPrefix+"*")) // the pattern is well formed
 	for _, cluster := range left {
 		if abandoned(cluster) {
-			_ = os.RemoveAll(cluster) // or another test binary was first
+			_ = os.RemoveAll(cluster) // fails if another test binary was faster
 		}
 	}
 	var about syscall.Statfs_t
@@ -73,7 +72,7 @@ func memoryDir() string {
 	return dir
 }
 
-// abandoned tells whether a cluster's server is dead. One that has none is being made, unless that was long ago.
+// abandoned reports whether a cluster's server is dead. A cluster without a server is being created, unless it is old.
 func abandoned(cluster string) bool {
 	line, err := os.ReadFile(filepath.Join(cluster, "data", "postmaster.pid"))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// RedisServer is a redis-server process that keeps nothing on disk and evicts nothing.
+// RedisServer is a redis-server process without persistence and without eviction.
 type RedisServer struct {
 	t       testing.TB
 	path    string
@@ -16,10 +16,10 @@ type RedisServer struct {
 	port    int
 	process *process
 
-	authority *Authority // nil: it speaks plain TCP
-	hosts     []string   // of its certificate
+	authority *Authority // nil without TLS
+	hosts     []string   // names in its certificate
 	password  string
-	primary   int // the port of the one that it copies; 0: none
+	primary   int // the port of its primary, or 0
 }
 
 // Redis starts a redis-server, empty, that is killed when the test ends, and returns its redis:// URL.
@@ -28,7 +28,7 @@ func Redis(t testing.TB) string {
 	return StartRedis(t).URL()
 }
 
-// StartRedis is Redis for a test that also breaks the server.
+// StartRedis is like Redis, but returns the server, so that a test can break it.
 func StartRedis(t testing.TB, opts ...RedisOption) *RedisServer {
 	t.Helper()
 	path, err := find("redis-server")
@@ -50,13 +50,13 @@ func StartRedis(t testing.TB, opts ...RedisOption) *RedisServer {
 	return s
 }
 
-// Replica starts a server that copies this one and can only be read. It is killed when the test ends.
+// Replica starts a read-only replica of the server. It is killed when the test ends.
 func (s *RedisServer) Replica() *RedisServer {
 	s.t.Helper()
 	return StartRedis(s.t, replicaOf(s.port))
 }
 
-// Kill ends the server as kill -9 does, and what it held is lost. Its port then refuses connections.
+// Kill ends the server with SIGKILL. Its data is lost, and its port then refuses connections.
 func (s *RedisServer) Kill() {
 	if s.process != nil {
 		s.process.kill()
@@ -75,10 +75,10 @@ func (s *RedisServer) Start() {
 	}
 }
 
-// Pause makes a black hole of the server: connections are accepted, by the kernel, and nothing is answered.
+// Pause suspends the server. The kernel still accepts connections, but the server answers nothing.
 func (s *RedisServer) Pause() { s.process.signal(syscall.SIGSTOP) }
 
-// Resume ends a Pause. What was sent in the meantime is answered now.
+// Resume ends a Pause. The server then answers what was sent in the meantime.
 func (s *RedisServer) Resume() { s.process.signal(syscall.SIGCONT) }
 
 func (s *RedisServer) start() (err error) {

@@ -11,11 +11,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisOption changes a RedisServer from one that speaks plain TCP and asks for no password.
+// RedisOption changes a RedisServer. Without options the server has no TLS and no password.
 type RedisOption func(*RedisServer)
 
-// RedisTLS has the server speak nothing but TLS, with a certificate that the authority issued for hosts; without any,
-// for those of the loopback interface.
+// RedisTLS makes the server accept only TLS. The authority issues its certificate for hosts, or for the names of the
+// loopback interface if there are none.
 func RedisTLS(by *Authority, hosts ...string) RedisOption {
 	if len(hosts) == 0 {
 		hosts = loopbackHosts
@@ -23,17 +23,17 @@ func RedisTLS(by *Authority, hosts ...string) RedisOption {
 	return func(s *RedisServer) { s.authority, s.hosts = by, hosts }
 }
 
-// RedisPassword has the server refuse whoever does not know the password.
+// RedisPassword makes the server require the password.
 func RedisPassword(password string) RedisOption {
 	return func(s *RedisServer) { s.password = password }
 }
 
-// replicaOf has the server copy another one, whose TLS and password are its own too.
+// replicaOf makes the server a replica of primary, with the same TLS and password.
 func replicaOf(primary int) RedisOption {
 	return func(s *RedisServer) { s.primary = primary }
 }
 
-// directives are the settings that the options come to, of a Redis as of a Sentinel.
+// directives returns the options as settings of a Redis server or a Sentinel.
 func (s *RedisServer) directives() ([][]string, error) {
 	settings := [][]string{{"bind", "127.0.0.1"}, {"dir", s.dir}}
 	if s.password != "" {
@@ -57,7 +57,7 @@ func (s *RedisServer) directives() ([][]string, error) {
 	}...), nil
 }
 
-// URL is the server's address and stays the same for its life.
+// URL returns the URL of the server. It does not change.
 func (s *RedisServer) URL() string {
 	u := url.URL{Scheme: "redis", Host: loopback(s.port), Path: "/0"}
 	if s.authority != nil {
@@ -69,7 +69,7 @@ func (s *RedisServer) URL() string {
 	return u.String()
 }
 
-// options are how to reach the server from here. Whether clients check its certificate is what tests are about.
+// options returns the options of a client of the server. The client does not verify the certificate: tests check that.
 func (s *RedisServer) options() *redis.Options {
 	o := &redis.Options{Addr: loopback(s.port), Password: s.password, MaxRetries: -1, DialTimeout: time.Second}
 	if s.authority != nil {
@@ -80,7 +80,7 @@ func (s *RedisServer) options() *redis.Options {
 
 func (s *RedisServer) ping() error {
 	client := redis.NewClient(s.options())
-	defer func() { _ = client.Close() }() // nothing is left to be done with it
+	defer func() { _ = client.Close() }() // the client is not used any more
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return client.Ping(ctx).Err()

@@ -17,31 +17,31 @@ import (
 )
 
 const (
-	// sentinels is the fewest that can lose one and still agree.
+	// sentinels is the smallest number that has a quorum after the loss of one.
 	sentinels = 3
 	replicas  = 2
-	// watched is the name under which the Sentinels know the primary.
+	// watched is the name of the primary in the Sentinels.
 	watched = "main"
 
 	redisPassword    = "the password/of@Redis"
 	sentinelPassword = "the:password of Sentinels"
 )
 
-// WatchedRedis is a primary, its replicas and the Sentinels that watch them. All of them speak nothing but TLS, and
-// the Sentinels have another password than the rest.
+// WatchedRedis is a primary, its replicas and the Sentinels that monitor them. All of them accept only TLS. The Sentinels
+// have a different password.
 type WatchedRedis struct {
 	t         testing.TB
-	nodes     map[int]*RedisServer // by their ports
+	nodes     map[int]*RedisServer // by port
 	sentinels []*sentinel
 }
 
-// sentinel is a RedisServer but for the program's role.
+// sentinel is a RedisServer that runs as a Sentinel.
 type sentinel struct {
 	*RedisServer
 	client *redis.SentinelClient
 }
 
-// StartWatchedRedis starts them, with certificates of the authority, and waits until a failover is possible.
+// StartWatchedRedis starts the servers with certificates of the authority, and waits until a failover is possible.
 func StartWatchedRedis(t testing.TB, by *Authority) *WatchedRedis {
 	t.Helper()
 	w := &WatchedRedis{t: t, nodes: make(map[int]*RedisServer)}
@@ -61,7 +61,7 @@ func StartWatchedRedis(t testing.TB, by *Authority) *WatchedRedis {
 	return w
 }
 
-// URL names the Sentinels and the primary, whichever it is, and stays the same for their life.
+// URL returns a URL that names the Sentinels and the name of the primary. It does not change after a failover.
 func (w *WatchedRedis) URL() string {
 	hosts := make([]string, len(w.sentinels))
 	for i, s := range w.sentinels {
@@ -72,7 +72,7 @@ func (w *WatchedRedis) URL() string {
 		"/" + watched + "/0?" + query.Encode()
 }
 
-// FailOver kills the primary as kill -9 does, and returns when the Sentinels have agreed on another.
+// FailOver kills the primary with SIGKILL, and returns when the Sentinels have agreed on another.
 func (w *WatchedRedis) FailOver() {
 	w.t.Helper()
 	var primary string
@@ -92,7 +92,7 @@ func (w *WatchedRedis) FailOver() {
 	})
 }
 
-// await waits until every Sentinel knows of the primary what it should.
+// await waits until condition is true for what every Sentinel reports of the primary.
 func (w *WatchedRedis) await(what string, met func(known map[string]string) bool) {
 	w.t.Helper()
 	var last map[string]string
@@ -109,10 +109,10 @@ func (w *WatchedRedis) await(what string, met func(known map[string]string) bool
 			return
 		}
 	}
-	w.t.Fatalf("waited in vain until %s: %v, %v", what, last, err)
+	w.t.Fatalf("timeout: %s: %v, %v", what, last, err)
 }
 
-// startSentinel starts one that watches the primary at a port. It keeps what it finds out in its configuration.
+// startSentinel starts a Sentinel that monitors the primary at a port. The Sentinel writes its state into its configuration.
 func startSentinel(t testing.TB, by *Authority, primary int) *sentinel {
 	t.Helper()
 	path, err := find("redis-server")

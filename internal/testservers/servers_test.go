@@ -19,8 +19,8 @@ import (
 	"rescind/internal/testservers"
 )
 
-// patience is how long a test waits for what has to come.
-const patience = time.Minute
+// maxWait is how long a test waits for a condition.
+const maxWait = time.Minute
 
 func TestMain(m *testing.M) { testservers.Main(m) }
 
@@ -64,7 +64,7 @@ func redisClient(t *testing.T, url string) *redis.Client {
 }
 
 func TestPostgres(t *testing.T) {
-	t.Run("gives each test a database of its own", func(t *testing.T) {
+	t.Run("each test has its own database", func(t *testing.T) {
 		one, two := connect(t, testservers.Postgres(t)), connect(t, testservers.Postgres(t))
 		execute(t, one, "CREATE TABLE mine (id int)")
 		if query[bool](t, two, "SELECT to_regclass('mine') IS NOT NULL") {
@@ -74,7 +74,7 @@ func TestPostgres(t *testing.T) {
 			t.Errorf("ports %s and %s, want one server", a, b)
 		}
 	})
-	t.Run("drops it at the test's end, with connections open", func(t *testing.T) {
+	t.Run("the database is dropped at the test's end, with connections open", func(t *testing.T) {
 		var gone string
 		longer := t
 		t.Run("user", func(t *testing.T) {
@@ -84,10 +84,10 @@ func TestPostgres(t *testing.T) {
 		name := strings.TrimPrefix(mustParse(t, gone).Path, "/")
 		conn := connect(t, testservers.Postgres(t))
 		if query[bool](t, conn, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = '"+name+"')") {
-			t.Errorf("%s is still there", name)
+			t.Errorf("%s still exists", name)
 		}
 	})
-	t.Run("sorts as a language does where it can", func(t *testing.T) {
+	t.Run("text is sorted by the rules of a language if the version can", func(t *testing.T) {
 		conn := connect(t, testservers.Postgres(t))
 		if query[string](t, conn, "SHOW server_version_num") < "150000" {
 			return
@@ -121,7 +121,7 @@ func TestPostgresServer_SurvivesKill(t *testing.T) {
 	execute(t, conn, "CREATE TABLE kept (id int)")
 	execute(t, conn, "INSERT INTO kept VALUES (1)")
 
-	// A statement that does not look up holds on to the dead server's memory, unless it is killed as well.
+	// A backend in a long statement keeps the memory of the dead server, unless Kill also kills the backend.
 	busy := connect(t, srv.URL())
 	computing := make(chan error)
 	go func() {
@@ -151,9 +151,9 @@ func TestPostgresServer_SurvivesKill(t *testing.T) {
 
 func awaitTrue(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !query[bool](t, conn, sql); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(maxWait); !query[bool](t, conn, sql); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("never true: %s", sql)
+			t.Fatalf("timeout: %s", sql)
 		}
 	}
 }
@@ -162,7 +162,7 @@ func refuses(t *testing.T, addr string) {
 	t.Helper()
 	if conn, err := net.Dial("tcp", addr); err == nil {
 		_ = conn.Close()
-		t.Errorf("%s still takes connections", addr)
+		t.Errorf("%s still accepts connections", addr)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestRedisServer(t *testing.T) {
 	}
 	set()
 
-	t.Run("answers nothing while it is paused", func(t *testing.T) {
+	t.Run("paused: no answers", func(t *testing.T) {
 		srv.Pause()
 		defer srv.Resume()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -202,24 +202,24 @@ func TestRedisServer(t *testing.T) {
 		if err := client.Get(ctx, "key").Err(); err == nil {
 			t.Error("it answered")
 		}
-		conn, err := net.DialTimeout("tcp", mustParse(t, srv.URL()).Host, patience)
+		conn, err := net.DialTimeout("tcp", mustParse(t, srv.URL()).Host, maxWait)
 		if err != nil {
-			t.Fatalf("a black hole takes connections: %v", err)
+			t.Fatalf("a paused server accepts connections: %v", err)
 		}
 		_ = conn.Close()
 	})
-	t.Run("goes on when it is resumed", func(t *testing.T) {
+	t.Run("resumed: answers", func(t *testing.T) {
 		if got, err := client.Get(t.Context(), "key").Int(); err != nil || got != 1 {
 			t.Errorf("got %d, %v", got, err)
 		}
 	})
-	t.Run("refuses when it is killed, paused or not", func(t *testing.T) {
+	t.Run("killed: connections are refused, paused or not", func(t *testing.T) {
 		srv.Pause()
 		srv.Kill()
 		srv.Kill()
 		refuses(t, mustParse(t, srv.URL()).Host)
 	})
-	t.Run("starts empty on its port", func(t *testing.T) {
+	t.Run("started again: empty, on the same port", func(t *testing.T) {
 		srv.Start()
 		if got, err := client.Exists(t.Context(), "key").Result(); err != nil || got != 0 {
 			t.Errorf("%d keys survived the kill, %v", got, err)
@@ -228,7 +228,7 @@ func TestRedisServer(t *testing.T) {
 	})
 }
 
-// asVictim makes of this test binary one that starts servers and hangs.
+// asVictim is set in a process of this test binary that starts servers and waits to be killed.
 const asVictim = "TESTSERVERS_HANG"
 
 func TestServers_DieWithTheTestBinary(t *testing.T) {
@@ -243,9 +243,9 @@ func TestServers_DieWithTheTestBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir() // for what the victim leaves behind
+	dir := t.TempDir() // for the files of the victim
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err) // a server under another user could not reach it
+		t.Fatal(err) // a server under another user must be able to enter it
 	}
 	victim.Env = append(victim.Env, "TMPDIR="+dir)
 	if err := victim.Start(); err != nil {
@@ -266,7 +266,7 @@ func TestServers_DieWithTheTestBinary(t *testing.T) {
 	}
 	for _, u := range urls {
 		addr := mustParse(t, u).Host
-		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(maxWait); ; time.Sleep(time.Millisecond) {
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {
 				break

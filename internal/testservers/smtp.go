@@ -21,13 +21,13 @@ type Message struct {
 	To   []string
 	// Data is the message as it was sent, with its CRLFs and without dot-stuffing.
 	Data []byte
-	// TLS tells that it came encrypted.
+	// TLS reports whether the connection was encrypted.
 	TLS bool
-	// User is who had signed in, empty for nobody.
+	// User is the authenticated user, or empty.
 	User string
 }
 
-// Step is a point of an SMTP conversation at which a Fault can stand in for the usual answer.
+// Step is a point of an SMTP session at which a Fault can replace the usual answer.
 type Step string
 
 const (
@@ -39,25 +39,25 @@ const (
 	StepRcpt Step = "RCPT"
 	// StepData is the answer to DATA. It is not reached on a connection that STARTTLS has encrypted.
 	StepData Step = "DATA"
-	// StepDot is the answer to the final dot, when the message has come whole.
+	// StepDot is the answer to the final dot, after the complete message.
 	StepDot Step = "dot"
 )
 
-// Fault is what a server does instead of answering as usual; the zero Fault is the usual answer.
+// Fault is what a server does instead of answering as usual. The zero Fault is the usual answer.
 type Fault struct {
-	// Code is answered instead. 250 is the usual answer, for a Close that follows it.
+	// Code replaces the code of the answer. 250 is the usual answer, to combine it with Close.
 	Code int
-	// Text follows the code; empty: some text.
+	// Text follows the code. If it is empty, the server uses a default text.
 	Text string
-	// Close closes the connection: after the answer when there is a Code, otherwise instead of it.
+	// Close closes the connection, after the answer if Code is set, otherwise instead of the answer.
 	Close bool
-	// Stall never answers; the connection stays open until the server is closed.
+	// With Stall there is no answer. The connection stays open until the server is closed.
 	Stall bool
-	// Accept keeps the message, at StepDot, although the client is not told so.
+	// Accept keeps the message at StepDot, whatever the answer.
 	Accept bool
 }
 
-// SMTPServer is a mail server on a free loopback port that keeps what it accepts and fails as it is told.
+// SMTPServer is a mail server on a free loopback port. It keeps the messages that it accepts, and fails as a test prescribes.
 type SMTPServer struct {
 	server   *smtp.Server
 	listener net.Listener
@@ -65,10 +65,10 @@ type SMTPServer struct {
 	close    sync.Once
 	tls      *tls.Config // for connections that begin with TLS
 	user     *url.Userinfo
-	broken   []string // mechanisms that fail for everybody
+	broken   []string // mechanisms that always fail
 
 	authority *Authority
-	hosts     []string // of its certificate
+	hosts     []string // names in its certificate
 
 	mu          sync.Mutex
 	messages    []Message
@@ -79,33 +79,33 @@ type SMTPServer struct {
 	signIns     []string
 }
 
-// SMTPOption changes an SMTPServer from one that speaks plain SMTP and asks nobody to sign in.
+// SMTPOption changes an SMTPServer. Without options the server has no TLS and no authentication.
 type SMTPOption func(*SMTPServer)
 
-// WithAuth refuses mail from a client that has not signed in, by PLAIN or LOGIN, as user.
+// WithAuth makes the server refuse mail from clients that have not authenticated as user, with PLAIN or LOGIN.
 func WithAuth(user, password string) SMTPOption {
 	return func(s *SMTPServer) { s.user = url.UserPassword(user, password) }
 }
 
-// WithBrokenAuth also offers these mechanisms of AUTH, before the others. They fail whatever the client answers.
+// WithBrokenAuth makes the server also offer these AUTH mechanisms, before the others. They always fail.
 func WithBrokenAuth(mechanisms ...string) SMTPOption {
 	return func(s *SMTPServer) { s.broken = mechanisms }
 }
 
-// WithSTARTTLS offers STARTTLS.
+// WithSTARTTLS makes the server offer STARTTLS.
 func WithSTARTTLS() SMTPOption {
 	return func(s *SMTPServer) {
 		s.server.TLSConfig = &tls.Config{GetCertificate: s.certificate, MinVersion: tls.VersionTLS12}
 	}
 }
 
-// WithTLS speaks TLS from the first byte on.
+// WithTLS makes the server use TLS from the first byte.
 func WithTLS() SMTPOption {
 	return func(s *SMTPServer) { s.tls = &tls.Config{GetCertificate: s.certificate, MinVersion: tls.VersionTLS12} }
 }
 
-// WithAuthority has the certificate issued by an authority that others share, and for hosts; without any, for those
-// of the loopback interface.
+// WithAuthority makes the authority issue the server's certificate for hosts, or for the names of the loopback interface if
+// there are none.
 func WithAuthority(by *Authority, hosts ...string) SMTPOption {
 	if len(hosts) == 0 {
 		hosts = loopbackHosts
@@ -148,10 +148,10 @@ func SMTP(t testing.TB, opts ...SMTPOption) *SMTPServer {
 	return s
 }
 
-// Addr is the host and port that it listens on.
+// Addr returns the host and port on which the server listens.
 func (s *SMTPServer) Addr() string { return s.listener.Addr().String() }
 
-// URL is the address as a setting has it: smtp:// or smtps://, with the credentials that it asks for.
+// URL returns the address as in a setting: smtp:// or smtps://, with the credentials that the server requires.
 func (s *SMTPServer) URL() string {
 	u := url.URL{Scheme: "smtp", User: s.user, Host: s.Addr()}
 	if s.tls != nil {
@@ -160,7 +160,7 @@ func (s *SMTPServer) URL() string {
 	return u.String()
 }
 
-// RootCAs is what a client has to trust.
+// RootCAs returns the certificate pool for clients.
 func (s *SMTPServer) RootCAs() *x509.CertPool { return s.authority.Pool() }
 
 func (s *SMTPServer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -168,38 +168,36 @@ func (s *SMTPServer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	return &issued, nil
 }
 
-// Messages returns what was accepted so far, in the order of acceptance.
+// Messages returns the messages accepted so far, in the order of acceptance.
 func (s *SMTPServer) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.messages)
 }
 
-// Connections counts the connections so far.
+// Connections returns the number of connections so far.
 func (s *SMTPServer) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// SignIns returns the mechanism of each attempt to sign in so far, refused ones too.
+// SignIns returns the mechanism of each attempt to authenticate so far, including refused ones.
 func (s *SMTPServer) SignIns() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.signIns)
 }
 
-// Script has script decide about every step from now on; n counts the times that the step has been reached
-// since the server was started, from 1. A script may block, and so delay its answer; it is called for
-// several connections at once. nil ends all faults.
+// Script calls script for the fault of every step from now on. n is how often the step was reached since the server was
+// started, from 1. A script may block to delay the answer. Several connections call it concurrently. nil ends all faults.
 func (s *SMTPServer) Script(script func(step Step, n int) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = script
 }
 
-// ScriptRecipient has the server do this from now on when it is given a recipient, unless its script says otherwise. The
-// zero Fault ends it.
+// ScriptRecipient sets the fault for a recipient from now on. A fault of the script has priority. The zero Fault ends it.
 func (s *SMTPServer) ScriptRecipient(to string, fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,23 +207,23 @@ func (s *SMTPServer) ScriptRecipient(to string, fault Fault) {
 	s.recipients[to] = fault
 }
 
-// recipient is what was scripted for it.
+// recipient returns the fault set by ScriptRecipient.
 func (s *SMTPServer) recipient(to string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.recipients[to]
 }
 
-// Close stops the server and breaks its connections. What follows is refused.
+// Close stops the server and breaks its connections. Later connections are refused.
 func (s *SMTPServer) Close() {
 	s.close.Do(func() {
 		close(s.stopped)
 		_ = s.listener.Close()
-		_ = s.server.Close() // the listener's complaint that it is closed already
+		_ = s.server.Close() // the error is that the listener is closed already
 	})
 }
 
-// fault asks the script.
+// fault returns the fault of the script for a step.
 func (s *SMTPServer) fault(step Step) Fault {
 	s.mu.Lock()
 	s.reached[step]++

@@ -5,7 +5,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// loginServer is the server's half of AUTH LOGIN, which asks for the name and the password in turn.
+// loginServer is the server side of AUTH LOGIN, which requests the name and then the password.
 type loginServer struct {
 	signIn func(user, password string) error
 	user   string
@@ -14,7 +14,7 @@ type loginServer struct {
 
 var _ sasl.Server = (*loginServer)(nil)
 
-// Next takes what the client answered and asks the next question. A nil response is none at all.
+// Next takes the client's response and returns the next challenge. A nil response means that the client sent none.
 func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
 	if l.asked == 0 && response == nil {
 		l.asked = 1
@@ -28,12 +28,12 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 	return nil, true, l.signIn(l.user, string(response))
 }
 
-// brokenServer is the server's half of a mechanism that asks once and accepts no answer.
+// brokenServer is the server side of a mechanism that sends one challenge and refuses every response.
 type brokenServer struct{ asked bool }
 
 var _ sasl.Server = (*brokenServer)(nil)
 
-// Next asks once, and refuses what it is answered.
+// Next sends one challenge, and refuses the response.
 func (b *brokenServer) Next([]byte) (challenge []byte, done bool, err error) {
 	if !b.asked {
 		b.asked = true

@@ -13,17 +13,17 @@ const (
 	scriptedText = "as the test has it"
 )
 
-// The end of a message, as the protocol's server reads it.
+// The end of a message, as the SMTP library reads it.
 const finalDot = ".\r\n"
 
-// scriptedListener hands out connections whose greeting and whose answer to DATA can be replaced: the two
-// that the protocol's server does not ask its backend about.
+// scriptedListener returns connections on which a script can replace the greeting and the answer to DATA. For these two, the
+// SMTP library does not call its backend.
 type scriptedListener struct {
 	net.Listener
 	server *SMTPServer
 }
 
-// Accept never waits for a handshake; the greeting does.
+// Accept does not wait for a TLS handshake. Writing the greeting does.
 func (l scriptedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -38,20 +38,20 @@ func (l scriptedListener) Accept() (net.Conn, error) {
 	return &scriptedConn{Conn: conn, server: l.server}, nil
 }
 
-// scriptedConn sees the server's answers in clear text until STARTTLS. One goroutine reads and writes it.
+// scriptedConn reads the server's answers in clear text until STARTTLS. Only one goroutine uses it.
 type scriptedConn struct {
 	net.Conn
 	server  *SMTPServer
 	greeted bool
-	// last makes the next answer the last: the connection is closed behind it.
+	// last closes the connection after the next answer.
 	last bool
-	// refused stands from a refused DATA until the protocol's server, which does not know of it, has read
-	// an empty message and answered it.
+	// refused is set when a script refuses DATA. The SMTP library does not know of the refusal, so refused stays set until the
+	// library has read and answered an empty message.
 	refused bool
 	dot     string
 }
 
-// Write sends an answer, or what a fault puts in its place.
+// Write sends an answer, or replaces it as a fault prescribes.
 func (c *scriptedConn) Write(answer []byte) (int, error) {
 	switch {
 	case c.refused:
@@ -98,11 +98,11 @@ func (c *scriptedConn) send(answer []byte) (int, error) {
 }
 
 func (c *scriptedConn) closeAs(err error) error {
-	_ = c.Close() // whoever reads next finds out
+	_ = c.Close() // the next read returns the error
 	return err
 }
 
-// Read reads what the client sends.
+// Read reads from the client.
 func (c *scriptedConn) Read(p []byte) (int, error) {
 	if c.dot != "" {
 		n := copy(p, c.dot)

@@ -10,7 +10,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// smtpSession is the conversation on one connection, from one EHLO to the next STARTTLS.
+// smtpSession is the session on one connection, from EHLO to STARTTLS or the end.
 type smtpSession struct {
 	server *SMTPServer
 	conn   *smtp.Conn
@@ -21,7 +21,7 @@ type smtpSession struct {
 
 var _ smtp.AuthSession = (*smtpSession)(nil)
 
-// AuthMechanisms lists what the client may sign in by.
+// AuthMechanisms returns the mechanisms that the server offers.
 func (s *smtpSession) AuthMechanisms() []string {
 	if s.server.user == nil {
 		return nil
@@ -29,7 +29,7 @@ func (s *smtpSession) AuthMechanisms() []string {
 	return append(slices.Clone(s.server.broken), sasl.Plain, sasl.Login)
 }
 
-// Auth begins to sign in.
+// Auth begins an authentication.
 func (s *smtpSession) Auth(mechanism string) (sasl.Server, error) {
 	s.server.mu.Lock()
 	s.server.signIns = append(s.server.signIns, mechanism)
@@ -95,13 +95,13 @@ func (s *smtpSession) Data(r io.Reader) error {
 	return s.answer(fault)
 }
 
-// Reset forgets the message under way.
+// Reset discards the current message.
 func (s *smtpSession) Reset() { s.from, s.to = "", nil }
 
 // Logout ends the session.
 func (s *smtpSession) Logout() error { return nil }
 
-// scripted is the connection below the protocol, and below STARTTLS.
+// scripted returns the connection below the SMTP library and below TLS.
 func (s *smtpSession) scripted() *scriptedConn {
 	conn := s.conn.Conn()
 	if encrypted, ok := conn.(*tls.Conn); ok {
@@ -110,7 +110,7 @@ func (s *smtpSession) scripted() *scriptedConn {
 	return conn.(*scriptedConn)
 }
 
-// answer does as the fault says; the protocol's server sends what it returns.
+// answer applies the fault. The SMTP library sends the returned error.
 func (s *smtpSession) answer(f Fault) error {
 	switch {
 	case f.Stall:

@@ -21,7 +21,7 @@ const sender = "from@example.com"
 
 const body = "Subject: hello\r\n\r\n.a line that begins with a dot\r\n"
 
-// dial greets the server; encrypt makes it TLS from the first byte.
+// dial connects and sends EHLO. With encrypt it uses TLS from the first byte.
 func dial(t *testing.T, srv *testservers.SMTPServer, encrypt bool) *smtp.Client {
 	t.Helper()
 	client, err := tryDial(t, srv, encrypt)
@@ -51,7 +51,7 @@ func clientTLS(srv *testservers.SMTPServer) *tls.Config {
 	return &tls.Config{RootCAs: srv.RootCAs(), ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
 
-// send goes through one message and tells at which step it failed.
+// send sends one message. It returns the step at which it failed.
 func send(client *smtp.Client, to ...string) (testservers.Step, error) {
 	if err := client.Mail(sender); err != nil {
 		return testservers.StepMail, err
@@ -107,7 +107,7 @@ func TestSMTP_Encrypts(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithTLS())
 		mustSend(t, dial(t, srv, true), "to@example.com")
 		if messages := srv.Messages(); len(messages) != 1 || !messages[0].TLS {
-			t.Errorf("got %+v, want one that came encrypted", messages)
+			t.Errorf("got %+v, want one encrypted message", messages)
 		}
 		if got, want := srv.URL(), "smtps://"+srv.Addr(); got != want {
 			t.Errorf("URL is %s, want %s", got, want)
@@ -121,10 +121,10 @@ func TestSMTP_Encrypts(t *testing.T) {
 		}
 		mustSend(t, client, "to@example.com")
 		if messages := srv.Messages(); len(messages) != 1 || !messages[0].TLS {
-			t.Errorf("got %+v, want one that came encrypted", messages)
+			t.Errorf("got %+v, want one encrypted message", messages)
 		}
 	})
-	t.Run("not for who does not trust it", func(t *testing.T) {
+	t.Run("refused by a client that does not trust the certificate", func(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithSTARTTLS())
 		if err := dial(t, srv, false).StartTLS(&tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS12}); err == nil {
 			t.Error("a stranger's certificate was trusted")
@@ -132,7 +132,7 @@ func TestSMTP_Encrypts(t *testing.T) {
 	})
 }
 
-// login is AUTH LOGIN with its name in the first answer or, unlike go-sasl's, only when asked for.
+// login is the client side of AUTH LOGIN. It sends the name with AUTH or, unlike go-sasl's, only after the challenge.
 type login struct {
 	early          bool
 	user, password string
@@ -219,7 +219,7 @@ func TestSMTP_AnswersAsScripted(t *testing.T) {
 				if messages := srv.Messages(); len(messages) != 0 {
 					t.Fatalf("accepted %+v", messages)
 				}
-				// The conversation goes on where it was.
+				// The session continues.
 				if err := client.Reset(); err != nil {
 					t.Fatal(err)
 				}
@@ -262,7 +262,7 @@ func TestSMTP_ClosesAsScripted(t *testing.T) {
 			}
 		})
 	}
-	t.Run("after accepting without a word", func(t *testing.T) {
+	t.Run("after accepting, without an answer", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		srv.Script(only(testservers.StepDot, testservers.Fault{Close: true, Accept: true}))
 		failed, err := send(dial(t, srv, false), "to@example.com")
@@ -274,7 +274,7 @@ func TestSMTP_ClosesAsScripted(t *testing.T) {
 		}
 	})
 	for name, encrypt := range map[string]bool{"plain": false, "STARTTLS": true} {
-		t.Run("after saying that it accepted, "+name, func(t *testing.T) {
+		t.Run("after accepting, with an answer, "+name, func(t *testing.T) {
 			srv := testservers.SMTP(t, testservers.WithSTARTTLS())
 			srv.Script(only(testservers.StepDot, testservers.Fault{Code: 250, Close: true}))
 			client := dial(t, srv, false)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Standby makes and starts a server that copies this one. It can be read and not written until Promote, and is removed
-// when the test ends.
+// Standby creates and starts a standby of the server. It is read-only until Promote, and is removed when the test ends.
 func (s *PostgresServer) Standby(settings ...string) *PostgresServer {
 	s.t.Helper()
 	dir, err := os.MkdirTemp("", clusterPrefix)
@@ -20,7 +19,7 @@ func (s *PostgresServer) Standby(settings ...string) *PostgresServer {
 	if err := c.own(dir); err != nil {
 		s.t.Fatal(err)
 	}
-	// It keeps what is changed while it is copied, and tells the copy where to follow.
+	// pg_basebackup includes the changes during the copy, and configures the standby to follow this server.
 	copying := c.command("pg_basebackup", "--pgdata", c.data(), "--host", "127.0.0.1", "--port", strconv.Itoa(s.cluster.port),
 		"--username", superuser, "--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--no-sync")
 	if out, err := copying.CombinedOutput(); err != nil {
@@ -36,7 +35,7 @@ func (s *PostgresServer) Standby(settings ...string) *PostgresServer {
 	return &PostgresServer{t: s.t, cluster: c}
 }
 
-// Promote makes a primary of a standby, and returns when it can be written to.
+// Promote makes the standby a primary, and returns when it accepts writes.
 func (s *PostgresServer) Promote() {
 	s.t.Helper()
 	if err := s.cluster.execute(s.t.Context(), fmt.Sprintf("SELECT pg_promote(true, %d)", readyTimeout/time.Second)); err != nil {
@@ -44,5 +43,5 @@ func (s *PostgresServer) Promote() {
 	}
 }
 
-// Address is the host and port that it listens on.
+// Address returns the host and port on which the server listens.
 func (s *PostgresServer) Address() string { return loopback(s.cluster.port) }

@@ -1,7 +1,6 @@
-// Package testservers runs the real servers that tests talk to: PostgreSQL, PgBouncer, Redis and its Sentinels as
-// processes of their own, and a mail server that fails as it is told. All of them listen on free loopback ports only, keep
-// their files in the system's directory for temporary files, and end with the test or with its binary,
-// however that ends.
+// Package testservers runs the servers for tests: PostgreSQL, PgBouncer, Redis and its Sentinels as real processes, and a
+// mail server and an upstream that fail as a test prescribes. All of them listen only on free loopback ports and keep their
+// files in the directory for temporary files. They end with the test or with its binary, even if the binary is killed.
 package testservers
 
 import (
@@ -16,7 +15,7 @@ import (
 	"testing"
 )
 
-// FreePort finds a TCP port of 127.0.0.1 that nobody listens on.
+// FreePort returns a TCP port of 127.0.0.1 that is not in use.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	port, err := freePort()
@@ -26,8 +25,7 @@ func FreePort(t testing.TB) int {
 	return port
 }
 
-// Ports below those that the kernel gives to outgoing connections: while a server is down, no client may
-// take its port by chance.
+// The ports are below those of the kernel for outgoing connections, so that no client gets the port of a server that is down.
 const (
 	firstPort = 20000
 	lastPort  = 31999
@@ -47,7 +45,7 @@ func freePort() (int, error) {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Program is the path of a program that comes with a server.
+// Program returns the path of a program that is installed with a server.
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := find(name)
@@ -57,8 +55,8 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// find returns the path of a server's program: from PATH, or from the newest of the other places, where
-// Debian and PostgreSQL's own build put what is not for everyday use.
+// find returns the path of a server's program: from PATH, or from the newest version in the directories in which Debian and
+// PostgreSQL's build install programs outside of PATH.
 func find(program string) (string, error) {
 	if path, err := exec.LookPath(program); err == nil {
 		return path, nil
@@ -75,7 +73,7 @@ func find(program string) (string, error) {
 	if newest != "" {
 		return newest, nil
 	}
-	for _, place := range []string{"/usr/local/pgsql/bin/", "/usr/sbin/"} { // not everybody's PATH has the latter
+	for _, place := range []string{"/usr/local/pgsql/bin/", "/usr/sbin/"} { // some users have no /usr/sbin in PATH
 		if path, err := exec.LookPath(place + program); err == nil {
 			return path, nil
 		}
@@ -83,8 +81,8 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%s is not installed: `make deps` installs what the tests need", program)
 }
 
-// starts is how often a server is started on another port when it ends before it is ready: in between,
-// another process can take the port.
+// starts is how often a server is started, each time on another port. It may exit before it is ready, because another process
+// has taken the port.
 const starts = 3
 
 func startOnFreePort(start func(port int) error) error {
