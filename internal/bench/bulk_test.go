@@ -159,10 +159,10 @@ func (b *bench) loop(s *started) (perSecond float64) {
 	return float64(len(took)) / time.Since(began).Seconds()
 }
 
-// besideRounds is how often a job of a million is looked at for what it does to others.
+// besideRounds is how often the effect of a job of a million on single submissions is measured.
 const besideRounds = 2
 
-// besideJob looks at single submissions from the first byte of a job of a million to its last outcome.
+// besideJob measures single submissions from the first byte of a job of a million to its last outcome.
 func (b *bench) besideJob() {
 	t := b.table("latency", latencyTitle)
 	for range min(b.rounds, besideRounds) {

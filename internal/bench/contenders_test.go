@@ -25,22 +25,22 @@ type contender struct {
 	env         []string
 	// target is how to ask; its address is known when it has started.
 	target target
-	// carries tells that what is accepted is carried out.
+	// carries reports whether the contender carries out what it accepts.
 	carries bool
-	// newest finds the last that is not final, of those after an id, and still tells whether one is so yet. They are
-	// empty where HTTP alone tells.
+	// newest selects the last revocation after an id that is not final. still counts whether a revocation is not final. They are
+	// empty if only HTTP shows it.
 	database, newest, still string
-	// next is the last invite used, of how many; 0: they do not matter.
+	// next is the last invite used, and invites their number. It is 0 if the contender does not check invites.
 	next    *atomic.Int64
 	invites int64
 }
 
-// What is not final, in the product's tables and in a contender's.
+// Revocations that are not final, in the tables of rescind and of a contender.
 const (
-	newestOutstanding = `SELECT revocation_id::text FROM work_items WHERE account_id = 'bench' AND revocation_id > $1::uuid ORDER BY revocation_id DESC LIMIT 1`
-	stillOutstanding  = `SELECT count(*) FROM work_items WHERE account_id = 'bench' AND revocation_id = $1::uuid`
-	newestPending     = `SELECT id::text FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id > $1::uuid ORDER BY id DESC LIMIT 1`
-	stillPending      = `SELECT count(*) FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id = $1::uuid`
+	newestWorkItem = `SELECT revocation_id::text FROM work_items WHERE account_id = 'bench' AND revocation_id > $1::uuid ORDER BY revocation_id DESC LIMIT 1`
+	stillWorkItem  = `SELECT count(*) FROM work_items WHERE account_id = 'bench' AND revocation_id = $1::uuid`
+	newestPending  = `SELECT id::text FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id > $1::uuid ORDER BY id DESC LIMIT 1`
+	stillPending   = `SELECT count(*) FROM revocations WHERE account_id = 'bench' AND status = 'PENDING' AND id = $1::uuid`
 )
 
 // field makes everybody ready to start. The others have a database of their own on the same server, with the
@@ -71,7 +71,7 @@ func (b *bench) field() []contender {
 	all := []contender{
 		{
 			name: rescind, api: []string{b.program("api"), "serve"}, worker: []string{b.program("worker")}, env: b.env,
-			target: target{key: b.key}, carries: true, database: b.database, newest: newestOutstanding, still: stillOutstanding,
+			target: target{key: b.key}, carries: true, database: b.database, newest: newestWorkItem, still: stillWorkItem,
 			next: new(atomic.Int64), invites: b.invites,
 		},
 		b.embedded(),
@@ -102,8 +102,8 @@ func (b *bench) embedded() contender {
 	}
 }
 
-// installNode brings what the programs for Node need into a directory, or tells why not. `npm ci` insists on the
-// packages' addresses in the lock file; an install takes the same versions and checks the same sums.
+// installNode installs the packages of the Node programs into a directory, or returns why it cannot. `npm ci` requires the
+// addresses in the lock file. `npm install` uses the same versions and checks the same hashes.
 func (b *bench) installNode() (dir, why string) {
 	b.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
@@ -148,7 +148,7 @@ func (b *bench) admin() string {
 func (b *bench) stop(s *started) {
 	for _, cmd := range append(s.workers, s.server) {
 		b.must(cmd.Process.Signal(syscall.SIGTERM))
-		_ = cmd.Wait() // how it ends is its own affair
+		_ = cmd.Wait() // the exit code is not part of the benchmark
 	}
 }
 
@@ -182,8 +182,8 @@ func (b *bench) warm(s *started) {
 	}
 }
 
-// drain waits until everything submitted since began is final. It looks for the newest that is not, and then
-// waits for that one: looking at all again and again would be work too.
+// drain waits until everything submitted since began is final. It finds the newest revocation that is not, and then waits
+// for that one, because reading all of them repeatedly would load the machine.
 func (b *bench) drain(s *started, began time.Time) {
 	b.Helper()
 	if s.newest == "" {
@@ -219,7 +219,7 @@ func (b *bench) drainOverHTTP(s *started) {
 	}
 }
 
-// audit looks whether what was carried out has become of it what had to: each its own invite, revoked.
+// audit checks that each revocation that was carried out has revoked its own invite.
 func (b *bench) audit(database string) {
 	b.Helper()
 	b.query(database, func(conn *pgx.Conn) error {

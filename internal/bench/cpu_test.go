@@ -69,8 +69,8 @@ func (b *bench) findStores() {
 	b.must(err)
 }
 
-// stat is what Linux tells of a process from its state on: the parent comes second, user and system time at
-// 11 and 12, those of its ended children at 13 and 14, all in hundredths of a second.
+// stat returns the fields of /proc/PID/stat from the state on. Field 1 is the parent, 11 and 12 are the user and system
+// time, and 13 and 14 those of its ended children, all in hundredths of a second.
 func (b *bench) stat(pid int) []string {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -80,10 +80,10 @@ func (b *bench) stat(pid int) []string {
 	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
-// cpu is what a process has used by now.
+// cpu returns the time that a process has used.
 func (b *bench) cpu(pid int) time.Duration { return b.ticks(b.stat(pid), 11, 12) }
 
-// family is what a process, its children and those that have ended have used by now.
+// family returns the time used by a process, its children and its ended children.
 func (b *bench) family(pid int) time.Duration {
 	b.Helper()
 	used := b.ticks(b.stat(pid), 11, 12, 13, 14)

@@ -2,13 +2,13 @@ package bench
 
 import "fmt"
 
-// goal is what was wished for, and what became of it.
+// goal is a goal with its measured value.
 type goal struct{ title, wanted, measured, reached string }
 
 // flat is as much as the cost of an item may differ in a larger job: it is read in hundredths of a second.
 const flat = 1.2
 
-// goals compares with what was wished for; what was not measured is left out.
+// goals compares the results with the goals. It omits goals that were not measured.
 func (r *results) goals() (all []goal) {
 	least := func(title string, wanted float64, values []float64) {
 		if len(values) > 0 {
@@ -45,7 +45,7 @@ func (r *results) goals() (all []goal) {
 	return all
 }
 
-// ratios are round by round, where contenders took turns, and of the medians elsewhere.
+// ratios returns the ratio of each round if both have the same number of rounds, and otherwise that of the medians.
 func ratios(ours, others []float64) (all []float64) {
 	if len(ours) == 0 || len(others) == 0 {
 		return nil

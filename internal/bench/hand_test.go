@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// handWay is how somebody at a prompt does what a job does: the rows are copied into a table, and then come single
-// statements. None applies the rule of the plan change, looks for doubles or sends mail.
+// handWay is a manual way to do the work of a job: COPY the rows into a table, and then run single statements. They do not
+// apply the rule of the plan change, detect duplicates or send emails.
 type handWay struct {
 	name, table, columns string
 	statements           []string

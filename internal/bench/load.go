@@ -1,5 +1,5 @@
-// Package bench compares the service with what it could at most be, and with what people would use instead, on
-// this machine and in one run. Run it with `make bench`.
+// Package bench compares the service with an upper limit and with alternatives, on the same machine and in one run. Run it
+// with `make bench`.
 package bench
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// target is a server and how to ask it for one revocation.
+// target is a server with the headers of a request for one revocation.
 type target struct {
 	addr string
 	key  string
@@ -25,7 +25,7 @@ type target struct {
 	prefer string
 }
 
-// submission is the bytes of one request, so that the load costs the machine as little as it can.
+// submission returns the bytes of one request. Writing them directly keeps the cost of the load low.
 func (t target) submission(buffer []byte, report int64) []byte {
 	body := strconv.AppendInt([]byte(`{"report_id": `), report, 10)
 	body = append(body, '}')
@@ -41,8 +41,8 @@ func (t target) submission(buffer []byte, report int64) []byte {
 	return append(buffer, body...)
 }
 
-// look is the bytes of a request for what became of a revocation.
-func (t target) look(buffer []byte, location string) []byte {
+// poll returns the bytes of a request that reads a revocation.
+func (t target) poll(buffer []byte, location string) []byte {
 	return append(t.head(buffer, "GET "+location), "\r\n\r\n"...)
 }
 
@@ -52,7 +52,7 @@ func (t target) head(buffer []byte, line string) []byte {
 	return append(buffer, t.key...)
 }
 
-// connection sends one request after the other.
+// connection sends requests one after the other.
 type connection struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -68,13 +68,13 @@ func dial(addr string) (*connection, error) {
 	return &connection{conn: conn, reader: bufio.NewReader(conn)}, nil
 }
 
-// answer is what counts of one, beside its body.
+// answer has the parts of a response that the benchmark needs, except the body.
 type answer struct {
 	status   int
 	location string
 }
 
-// send sends what is in buffer, and reads the answer with its body.
+// send sends the buffer, and reads the response with its body.
 func (c *connection) send() (answer, error) {
 	if _, err := c.conn.Write(c.buffer); err != nil {
 		return answer{}, err
@@ -82,8 +82,8 @@ func (c *connection) send() (answer, error) {
 	return c.receive()
 }
 
-// receive reads of an answer what counts. It shares the processors with those who are measured: net/http takes 3.3 µs
-// for an answer of the product's, more the more it says, and this takes half of one.
+// receive reads a response. It uses the same processors as the contenders, so it must be cheap: net/http takes 3.3 µs for a
+// response of rescind and more for a longer one, and receive takes 0.5 µs.
 func (c *connection) receive() (got answer, err error) {
 	line, err := c.reader.ReadSlice('\n')
 	if err != nil {
@@ -116,22 +116,22 @@ func (c *connection) receive() (got answer, err error) {
 		}
 	}
 	if length < 0 {
-		return answer{}, errors.New("the length of an answer is not told")
+		return answer{}, errors.New("the response has no Content-Length")
 	}
 	c.body = slices.Grow(c.body[:0], length)[:length]
 	_, err = io.ReadFull(c.reader, c.body)
 	return got, err
 }
 
-// submit asks for one revocation.
+// submit requests one revocation.
 func (c *connection) submit(t target, report int64) (answer, error) {
 	c.buffer = t.submission(c.buffer, report)
 	return c.send()
 }
 
-// look asks for one and tells whether it is final.
-func (c *connection) look(t target, location string) (final bool, err error) {
-	c.buffer = t.look(c.buffer, location)
+// poll reads a revocation and reports whether it is final.
+func (c *connection) poll(t target, location string) (final bool, err error) {
+	c.buffer = t.poll(c.buffer, location)
 	got, err := c.send()
 	if err == nil && got.status != http.StatusOK {
 		err = fmt.Errorf("%s: status %d", location, got.status)
@@ -139,7 +139,7 @@ func (c *connection) look(t target, location string) (final bool, err error) {
 	return bytes.Contains(c.body, []byte(`"final":true`)), err
 }
 
-// run is what a time of full load gave.
+// run is the result of a period of full load.
 type run struct {
 	count int64
 	// rate is in requests a second.
@@ -148,7 +148,7 @@ type run struct {
 	took []time.Duration
 }
 
-// load has each of a number of connections do one request after the other for a while.
+// load makes each connection send one request after the other for the given time.
 func load(addr string, connections int, length time.Duration, request func(*connection) error) (run, error) {
 	took := make([][]time.Duration, connections)
 	failures := make([]error, connections)
@@ -180,7 +180,7 @@ func load(addr string, connections int, length time.Duration, request func(*conn
 	return run{int64(len(merged)), float64(len(merged)) / lasted.Seconds(), merged}, errors.Join(failures...)
 }
 
-// accepted measures how many submissions are answered with 202. Each asks for an invite of its own, from next on.
+// accepted measures how many submissions are answered with 202. Each names a different invite, starting at next.
 func accepted(t target, connections int, length time.Duration, next *atomic.Int64) (run, error) {
 	return load(t.addr, connections, length, func(c *connection) error {
 		got, err := c.submit(t, next.Add(1))
@@ -191,18 +191,18 @@ func accepted(t target, connections int, length time.Duration, next *atomic.Int6
 	})
 }
 
-// looks measures how many of the revocations can be looked at, each connection going through them on its own.
-func looks(t target, connections int, length time.Duration, locations []string) (run, error) {
+// polls measures how many reads of revocations are answered. The connections share the list of revocations.
+func polls(t target, connections int, length time.Duration, locations []string) (run, error) {
 	var start atomic.Int64
 	return load(t.addr, connections, length, func(c *connection) error {
-		_, err := c.look(t, locations[int(start.Add(1))%len(locations)])
+		_, err := c.poll(t, locations[int(start.Add(1))%len(locations)])
 		return err
 	})
 }
 
-// latencies measures single submissions with pauses between them, from the first byte sent to the last byte of a
-// final outcome: the answer's own, or else that of looking again and again without a pause. It ends before its
-// time when stop is closed.
+// latencies measures single submissions with pauses between them, from the first byte sent to the last byte of the response
+// with a final outcome. If the submission is not answered with one, it polls without a pause. It returns early when stop is
+// closed.
 func latencies(t target, submissions int, pause time.Duration, next *atomic.Int64, stop <-chan struct{}) ([]time.Duration, error) {
 	c, err := dial(t.addr)
 	if err != nil {
@@ -226,7 +226,7 @@ func latencies(t target, submissions int, pause time.Duration, next *atomic.Int6
 			return nil, fmt.Errorf("status %d", got.status)
 		}
 		for !final {
-			if final, err = c.look(t, got.location); err != nil {
+			if final, err = c.poll(t, got.location); err != nil {
 				return nil, err
 			}
 		}

@@ -32,8 +32,8 @@ func mebibytes(n int) float64 { return float64(n) / (1 << 20) }
 // peaks are the most memory that was seen.
 type peaks struct{ server, worker, postgres, redis int }
 
-// watch looks at memory until it is told to stop. The resident memory of PostgreSQL's processes is mostly shared
-// by all of them: what each has for itself is added up. Redis tells what its data takes.
+// watch samples memory until it is stopped. PostgreSQL's processes share most of their resident memory, so watch adds up
+// their private memory. For Redis it reads the reported size of the data.
 func (b *bench) watch(s *started) (stop func() peaks) {
 	b.Helper()
 	data := func() int {

@@ -8,7 +8,7 @@ const (
 	ofACore   = "API and worker, % of a core"
 )
 
-// Those who take part, as the tables call them.
+// The contenders, as the tables name them.
 const (
 	rescind       = "rescind"
 	embedded      = "rescind, embedded"

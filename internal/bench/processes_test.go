@@ -111,7 +111,7 @@ func (b *bench) redisClient(env []string) *redis.Client {
 	return redis.NewClient(options)
 }
 
-// redisInfo is what Redis tells of itself.
+// redisInfo returns a field of Redis's INFO.
 func (b *bench) redisInfo(section, field string) string {
 	b.Helper()
 	client := b.redisClient([]string{"REDIS_URL=" + b.redis + "/0"})
@@ -123,7 +123,7 @@ func (b *bench) redisInfo(section, field string) string {
 			return strings.TrimSpace(value)
 		}
 	}
-	b.Fatalf("Redis tells no %s", field)
+	b.Fatalf("Redis reports no %s", field)
 	return ""
 }
 

@@ -35,7 +35,7 @@ func (r *results) table(name, title string) *table {
 	return t
 }
 
-// add notes one round's value, and prints it, so that somebody who watches sees that it goes on.
+// add records one round's value, and prints it to show the progress.
 func (t *table) add(row, column string, value float64) {
 	if !slices.Contains(t.rows, row) {
 		t.rows = append(t.rows, row)
@@ -116,7 +116,7 @@ func (t *table) markdown(out *strings.Builder) {
 	out.WriteByte('\n')
 }
 
-// markdown is the whole run: what was reached of what was wished, and then all that was measured.
+// markdown returns the whole run: the goals with their results, and then all tables.
 func (r *results) markdown(machine string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Measured on %s Each value is the median of the rounds, with the least and the most of them.\n\n", machine)

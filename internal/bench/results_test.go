@@ -19,7 +19,7 @@ func sample() *results {
 }
 
 func TestResults(t *testing.T) {
-	t.Run("a table tells the median and the spread, and leaves out what was not measured", func(t *testing.T) {
+	t.Run("a table shows the median and the spread, and omits what was not measured", func(t *testing.T) {
 		want := `### Accepted
 
 |  | a second | p99, ms |
@@ -41,7 +41,7 @@ func TestResults(t *testing.T) {
 			t.Errorf("got %+v, want %+v", goals[0], want)
 		}
 	})
-	t.Run("what is reached is told so", func(t *testing.T) {
+	t.Run("a reached goal is reported as reached", func(t *testing.T) {
 		var r results
 		r.table("latency", "").add(rescind, p50, 3)
 		if goals := r.goals(); len(goals) != 1 || goals[0].reached != "yes" {

@@ -80,7 +80,7 @@ func (b *bench) carried() {
 	}
 }
 
-// latency looks at single submissions on an idle system.
+// latency measures single submissions on an idle system.
 func (b *bench) latency() {
 	t := b.table("latency", latencyTitle)
 	for range b.rounds {
@@ -106,7 +106,7 @@ const pause = 20 * time.Millisecond
 // settle is what a start and a cleaning get to come to an end.
 const settle = 2 * time.Second
 
-// idle looks at what doing nothing costs.
+// idle measures the cost of an idle system.
 func (b *bench) idle() {
 	t := b.table("idle", idleTitle)
 	for _, c := range b.contenders {
@@ -134,10 +134,10 @@ func (b *bench) idle() {
 	}
 }
 
-// polled is how many revocations are looked at in turn.
+// polled is the number of revocations that are read in rotation.
 const polled = 1000
 
-// polling looks at revocations that are final.
+// polling measures reads of final revocations.
 func (b *bench) polling() {
 	t := b.table("polling", pollingTitle)
 	var all []*started
@@ -157,7 +157,7 @@ func (b *bench) polling() {
 	for round := range b.rounds + 1 {
 		for _, s := range all {
 			before := b.shares(s)
-			r, err := looks(s.target, connections, b.length, locations[s.name])
+			r, err := polls(s.target, connections, b.length, locations[s.name])
 			b.must(err)
 			if round == 0 { // warms up
 				continue
@@ -173,7 +173,7 @@ func (b *bench) polling() {
 	}
 }
 
-// submitOne gives where one can be looked at.
+// submitOne submits a revocation and returns its location.
 func (b *bench) submitOne(s *started) (location string) {
 	b.Helper()
 	c, err := dial(s.target.addr)

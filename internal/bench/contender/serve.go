@@ -17,8 +17,7 @@ type request struct {
 }
 
 // Serve answers the documented endpoint with 202 once accept has made a revocation durable and queued it, and
-// tells what became of it. Unlike the product it checks no key, limits nobody, joins no requests, and logs and
-// counts nothing.
+// serves its outcome. Unlike rescind, it checks no key, has no rate limit, joins no requests, and has no logs and no metrics.
 func Serve(pool *pgxpool.Pool, accept func(context.Context, Revocation) error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true

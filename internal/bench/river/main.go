@@ -22,7 +22,7 @@ import (
 
 const (
 	workers = 100
-	// cooldown is the least that River allows between two looks at the queue; a notice starts one at once.
+	// cooldown is River's minimum time between two polls of the queue. A notification starts a poll at once.
 	cooldown = time.Millisecond
 	poll     = 100 * time.Millisecond
 )
