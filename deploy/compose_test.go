@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rescind/internal/config"
 )
 
 // ownImage is the image that is built here.
@@ -192,6 +194,27 @@ func TestCompose_Order(t *testing.T) {
 	}
 	if got, want := services["api"].Ports, "127.0.0.1:8080:8080"; !slices.Contains(got, want) {
 		t.Errorf("the API's ports are %v, not %s", got, want)
+	}
+}
+
+// The settings of emails reach the worker when they are set, and the worker uses its defaults when they are not.
+func TestCompose_Mail(t *testing.T) {
+	environment := decode[composeFile](t, root, "docker-compose.yml").Services["worker"].Environment
+	environ := make([]string, 0, len(environment))
+	for name, value := range substituted(environment) {
+		environ = append(environ, name+"="+value)
+	}
+	settings, err := config.LoadWorker(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if settings.MailHelo != "" || settings.MailBounce != "" || settings.MailMaxAge != 96*time.Hour {
+		t.Errorf("without values, the settings are %+v", settings.Mail)
+	}
+	for _, name := range []string{"SMTP_URL", "MAIL_FROM", "MAIL_BOUNCE", "MAIL_HELO", "MAIL_MAX_AGE"} {
+		if replaced := variable.FindStringSubmatch(environment[name]); replaced == nil || replaced[1] != name || replaced[0] != environment[name] {
+			t.Errorf("%s is %q, not the variable of the same name", name, environment[name])
+		}
 	}
 }
 

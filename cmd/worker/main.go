@@ -1,5 +1,5 @@
-// Command worker carries out the revocations that the API accepted and sends their emails. Any number of
-// them work side by side on one PostgreSQL and one Redis.
+// Command worker carries out the revocations that the API accepted and sends their emails. Any number of workers can
+// share one PostgreSQL and one Redis.
 package main
 
 import (
@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"rescind/internal/app"
@@ -23,30 +23,72 @@ import (
 	"rescind/internal/telemetry"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stderr)
-	stop()
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "worker:", err)
-		os.Exit(1)
-	}
+type commands struct {
+	Work   workCommand   `cmd:"" default:"1" hidden:""`
+	Health healthCommand `cmd:"" name:"healthcheck" help:"Ask the worker at ADMIN_ADDR whether it is ready; for a container's health check."`
 }
 
-// run works until ctx ends; with the argument healthcheck it only asks the worker beside it whether it is ready, for a
-// container's health check. A database or a Redis that is away is told at /readyz and waited for; tables
-// that are missing end the start.
-func run(ctx context.Context, args []string, stderr io.Writer) (err error) {
-	switch {
-	case slices.Equal(args, []string{"healthcheck"}):
-		addr, err := config.AdminAddr(os.Environ())
-		if err != nil {
-			return err
-		}
-		return app.Healthcheck(ctx, addr)
-	case len(args) > 0:
-		return errors.New("takes no arguments but healthcheck; its settings are environment variables, see README.md")
+const about = `Carries out the revocations that the API accepted and sends their emails.
+
+Without a command it works until it receives SIGTERM. Its settings are environment variables: deploy/docs/settings.md lists them.`
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	exit := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(exit)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exit := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("worker"),
+		kong.Description(about),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }))
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "worker:", err)
+		return exitFailed
 	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // help was requested
+		return exit
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "worker: %v\nSee: worker --help\n", err)
+		return exitUsage
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.BindTo(stderr, (*io.Writer)(nil))
+	if err := command.Run(); err != nil {
+		_, _ = fmt.Fprintln(stderr, "worker:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+type healthCommand struct{}
+
+// Run returns nil when the worker at ADMIN_ADDR is ready.
+func (healthCommand) Run(ctx context.Context) error {
+	addr, err := config.AdminAddr(os.Environ())
+	if err != nil {
+		return err
+	}
+	return app.Healthcheck(ctx, addr)
+}
+
+type workCommand struct{}
+
+// Run works until ctx ends. While the database or Redis does not answer, it keeps trying and /readyz names the part that
+// is missing. It returns an error at once when the database's tables are missing or of another version.
+func (workCommand) Run(ctx context.Context, stderr io.Writer) (err error) {
 	log := slog.New(telemetry.Sampled(slog.NewJSONHandler(stderr, nil)))
 	queue.LogRedis(log)
 	app.RelaxGC()
