@@ -9,35 +9,36 @@ import (
 	"sync"
 	"time"
 
-	"rescind/internal/submission"
-
 	"github.com/redis/go-redis/v9"
 
 	"rescind/internal/api"
 	"rescind/internal/queue"
+	"rescind/internal/submission"
 	"rescind/internal/uuidv7"
 )
 
-// APIOptions are an API's parts. All are needed, but for AllowedHosts and TrustedProxies.
+// APIOptions are the parts and settings of an API. All fields except AllowedHosts and TrustedProxies are required.
 type APIOptions struct {
-	// Listener is the public address's.
+	// Listener accepts connections from API callers.
 	Listener net.Listener
-	// AllowedHosts are the names that a listener on loopback answers to, beside localhost and addresses.
+	// AllowedHosts are the host names that a loopback listener accepts in addition to localhost and IP addresses.
 	AllowedHosts []string
-	// TrustedProxies are the networks whose X-Forwarded-For counts; nil: private ones.
+	// TrustedProxies are the networks whose X-Forwarded-For header is used; nil means the private networks.
 	TrustedProxies []netip.Prefix
 
-	Store      Store
-	Redis      *redis.Client
+	Store Store
+	Redis *redis.Client
+	// SubmitWait is how long a submission without a Prefer header waits for the end of its first attempt.
 	SubmitWait time.Duration
-	RateLimit  int
-	// JobMaxItems bounds a job.
+	// RateLimit is the number of requests per second that each API key may send to this process.
+	RateLimit int
+	// JobMaxItems is the largest number of items that a job may have.
 	JobMaxItems int
 	Instruments *Instruments
 	Log         *slog.Logger
 }
 
-// API accepts revocations over HTTP and tells how far they are.
+// API accepts revocations over HTTP and reports their progress.
 type API struct {
 	listener net.Listener
 	service  *submission.Service
@@ -47,7 +48,7 @@ type API struct {
 	log      *slog.Logger
 }
 
-// NewAPI makes an API.
+// NewAPI returns an API that serves requests once Run is called.
 func NewAPI(o APIOptions) *API {
 	client := queue.NewClient(o.Redis)
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
@@ -65,10 +66,10 @@ func NewAPI(o APIOptions) *API {
 	}
 }
 
-// Health tells whether the API can do its work: it can while its database answers.
+// Health returns the health checks of the API. The API is ready while its database answers.
 func (a *API) Health() *api.Health { return a.health }
 
-// Run serves until ctx ends, and returns when all that was accepted is written.
+// Run serves requests until ctx ends. It returns when every submission that was accepted is written.
 func (a *API) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup

@@ -1,6 +1,5 @@
-// Package app puts the parts together into the two services: the API and the worker. Which store, which
-// Redis and which mail server they work with is the caller's choice, so that the embedded form, which runs
-// both in one process, is the same program as the one that runs on many machines.
+// Package app assembles the two services: the API and the worker. The caller chooses the store, the Redis and the mailer,
+// so the standalone process and a deployment on many machines run the same code.
 package app
 
 import (
@@ -21,7 +20,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Store is what the services need of a store.
+// Store is the set of store methods that the services call.
 type Store interface {
 	revocation.SubmissionStore
 	revocation.ReadStore
@@ -34,24 +33,25 @@ type Store interface {
 	revocation.JanitorStore
 	revocation.BacklogStore
 	api.Keys
-	// Ping reports whether the store can be read and written. The Detail of its error, if any, is for everybody.
+	// Ping returns nil when the store can be read and written. If the error is a *revocation.Error, its Detail may be
+	// shown to any caller.
 	Ping(ctx context.Context) error
 }
 
-// shutdownTimeout bounds the end of the requests under way; with what comes after it, a process ends within
-// 25 seconds.
+// shutdownTimeout is how long a stopping process waits for requests in progress. It leaves time for the steps that
+// follow, because a process must exit within 25 seconds.
 const shutdownTimeout = 20 * time.Second
 
-// RelaxGC has memory collected less often. What lives is a few megabytes, and collecting at every doubling of
-// it costs about a tenth of a request; GOGC, when it is set, counts instead.
+// RelaxGC makes the garbage collector run less often, unless GOGC is set. The live heap is only a few megabytes. With the
+// default setting, collection takes about a tenth of the time of a request.
 func RelaxGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
 }
 
-// serve answers on listener until ctx ends. It then calls drain, takes no more connections and lets the
-// requests under way end.
+// serve answers requests on listener until ctx ends. It then calls drain, accepts no more connections, and waits up to
+// shutdownTimeout for the requests in progress.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, drain func()) error {
 	server := api.NewServer(listener.Addr().String(), handler, log)
 	failed := make(chan error, 1)
@@ -66,7 +66,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	defer cancel()
 	if err := server.Shutdown(bounded); err != nil {
 		log.Warn("requests did not end in time: cut off", "error", err)
-		_ = server.Close() // nothing is left to do about it
+		_ = server.Close() // the process exits in any case
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -74,7 +74,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	return nil
 }
 
-// databaseCheck looks at the store, without which nothing works.
+// databaseCheck returns a critical check of the store.
 func databaseCheck(store Store) api.Check {
 	return api.Check{Name: "database", Critical: true, Run: func(ctx context.Context) (api.State, string) {
 		err := store.Ping(ctx)
@@ -88,7 +88,7 @@ func databaseCheck(store Store) api.Check {
 	}}
 }
 
-// redisCheck looks at Redis, which only workers cannot do without.
+// redisCheck returns a check of Redis. It is critical for a worker and not for an API.
 func redisCheck(client *queue.Client, critical bool) api.Check {
 	return api.Check{Name: "redis", Critical: critical, Run: func(ctx context.Context) (api.State, string) {
 		switch health := client.Health(ctx); health.State {
@@ -102,32 +102,33 @@ func redisCheck(client *queue.Client, critical bool) api.Check {
 	}}
 }
 
-// Mailer delivers the emails, and reports whether it can.
+// Mailer delivers emails and reports whether it is able to.
 type Mailer interface {
 	revocation.Mailer
-	// Check reports by a *revocation.DeliveryError why no message can be delivered now.
+	// Check returns a *revocation.DeliveryError when no message can be delivered now.
 	Check(ctx context.Context) error
-	// Local reports whether messages are delivered on this machine, and not to a mail server.
+	// Local reports whether the mailer writes messages to a directory and not to a mail server.
 	Local() bool
 }
 
-// mailCheck asks the mailer. For a mail server the emails wait, and all else is done meanwhile.
+// mailCheck returns a check of the mailer. A mail server that does not answer is not critical: emails wait for it, and
+// the worker does everything else.
 func mailCheck(mailer Mailer) api.Check {
-	says := "The mail server takes no message: "
+	detail := "The mail server takes no message: "
 	if mailer.Local() {
-		says = "Emails cannot be written to their directory: "
+		detail = "Emails cannot be written to their directory: "
 	}
 	return api.Check{Name: "mail", Critical: mailer.Local(), Run: func(ctx context.Context) (api.State, string) {
 		failure, failed := errors.AsType[*revocation.DeliveryError](mailer.Check(ctx))
 		if !failed {
 			return api.StateOK, ""
 		}
-		return api.StateUnavailable, says + string(failure.Reason) + "."
+		return api.StateUnavailable, detail + string(failure.Reason) + "."
 	}}
 }
 
-// ListenAdmin listens on the operators' address. Where the default is taken, as when an API and a worker run
-// on one machine without settings of their own, the process goes on without it (nil) and says so.
+// ListenAdmin listens on the operators' address. If addr is the default and already in use, for example because an API and
+// a worker run on one machine, ListenAdmin logs a warning and returns a nil listener and a nil error.
 func ListenAdmin(addr string, log *slog.Logger) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil && addr == config.DefaultAdminAddr && errors.Is(err, syscall.EADDRINUSE) {

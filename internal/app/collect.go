@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// lookFreshness is how long an answer is told again, so that no number of scrapes becomes a load.
-	lookFreshness = 10 * time.Second
-	// restAfterLook keeps a look that takes long to a small part of the time.
-	restAfterLook = 20
-	// lookTimeout bounds the wait for an answer, well within a scrape's usual 10 s.
-	lookTimeout = 3 * time.Second
+	// cacheTTL is how long a reading is reused, so that frequent scrapes put no load on the database and Redis.
+	cacheTTL = 10 * time.Second
+	// slowReadFactor extends the reuse of a slow reading: reading takes at most a twentieth of the time.
+	slowReadFactor = 20
+	// readTimeout bounds one reading. It is well below the usual scrape timeout of 10 s.
+	readTimeout = 3 * time.Second
 )
 
-// collector tells what has to be asked for. It asks only when it is scraped. A part that is away fails no scrape: its
-// metrics are missing then, and rescind_collector_success says so.
+// collector exports metrics that must be read from the database or from Redis. It reads only when it is scraped. When the
+// read fails, the scrape succeeds without these metrics, and rescind_collector_success is 0.
 type collector[Answer any] struct {
 	name    string
 	read    func(context.Context) (Answer, error)
@@ -29,15 +29,16 @@ type collector[Answer any] struct {
 	descs   []*prometheus.Desc
 
 	mu     sync.Mutex
-	until  time.Time // the answer is told again
+	until  time.Time // answer and err are reused before this time
 	answer Answer
 	err    error
 }
 
-// success tells of one collector: the label is a constant one, since a metric can be described by one alone.
+// success describes the success metric of one collector. The label is constant, because two collectors must not register
+// the same descriptor.
 func success(name string) *prometheus.Desc {
 	return prometheus.NewDesc("rescind_collector_success",
-		"1 when what had to be asked for could be, of a part that is told of here; 0 when it did not answer.",
+		"1 when the metrics of this part could be read, 0 when it did not answer.",
 		nil, prometheus.Labels{"collector": name})
 }
 
@@ -51,7 +52,7 @@ func (c *collector[Answer]) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector[Answer]) Collect(metrics chan<- prometheus.Metric) {
-	answer, err := c.look()
+	answer, err := c.cached()
 	ok := 0.0
 	if err == nil {
 		ok = 1
@@ -60,15 +61,16 @@ func (c *collector[Answer]) Collect(metrics chan<- prometheus.Metric) {
 	metrics <- prometheus.MustNewConstMetric(success(c.name), prometheus.GaugeValue, ok)
 }
 
-// look asks, once for all who scrape at the time, on no scraper's context.
-func (c *collector[Answer]) look() (Answer, error) {
+// cached returns the latest reading, and reads again when that is too old. Concurrent scrapes share one reading, so it
+// does not depend on the context of any scrape.
+func (c *collector[Answer]) cached() (Answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if began := time.Now(); began.After(c.until) {
-		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 		defer cancel()
 		c.answer, c.err = c.read(ctx)
-		c.until = time.Now().Add(max(lookFreshness, restAfterLook*time.Since(began)))
+		c.until = time.Now().Add(max(cacheTTL, slowReadFactor*time.Since(began)))
 	}
 	return c.answer, c.err
 }
@@ -78,17 +80,17 @@ var (
 		"Revocations that are not final, and emails that are not settled, by class; 1000001 means more than a million.",
 		[]string{"class"}, nil)
 	backlogOldest = prometheus.NewDesc("rescind_backlog_oldest_seconds",
-		"How long ago the oldest of the backlog was submitted, by class; 0 without any.", []string{"class"}, nil)
+		"Seconds since the oldest entry of the backlog was submitted, by class; 0 when the backlog is empty.", []string{"class"}, nil)
 	heldAccounts = prometheus.NewDesc("rescind_upstream_held_accounts",
-		"Accounts whose upstream is not called at present, by the reason.", []string{"reason"}, nil)
+		"Accounts whose upstream is not called at present, by reason.", []string{"reason"}, nil)
 
 	redisMemory = prometheus.NewDesc("rescind_redis_memory_bytes", "Memory that Redis uses.", nil, nil)
-	redisMax    = prometheus.NewDesc("rescind_redis_memory_max_bytes", "Memory that Redis may use; 0: all there is.", nil, nil)
-	redisEvicts = prometheus.NewDesc("rescind_redis_evicts", "1 when Redis may throw tasks away: its maxmemory-policy is not noeviction.", nil, nil)
+	redisMax    = prometheus.NewDesc("rescind_redis_memory_max_bytes", "Memory that Redis may use; 0 means no limit.", nil, nil)
+	redisEvicts = prometheus.NewDesc("rescind_redis_evicts", "1 when Redis may evict tasks, because its maxmemory-policy is not noeviction.", nil, nil)
 	queueTasks  = prometheus.NewDesc("rescind_queue_tasks", "Tasks in Redis, by queue and state.", []string{"queue", "state"}, nil)
 )
 
-// backlogCollector tells what waits in the database.
+// backlogCollector exports the backlog in the database.
 func backlogCollector(store revocation.BacklogStore) prometheus.Collector {
 	return &collector[revocation.Backlog]{
 		name: "database", read: store.Backlog, collect: collectBacklog,
@@ -108,12 +110,12 @@ func collectBacklog(b revocation.Backlog, metrics chan<- prometheus.Metric) {
 		gauge(backlogCount, float64(waiting.Count), string(class))
 		gauge(backlogOldest, age, string(class))
 	}
-	for _, why := range revocation.Holds {
-		gauge(heldAccounts, float64(b.Held[why]), string(why))
+	for _, reason := range revocation.Holds {
+		gauge(heldAccounts, float64(b.Held[reason]), string(reason))
 	}
 }
 
-// redisCollector tells how Redis is and what is in the queues.
+// redisCollector exports the memory of Redis and the tasks in its queues.
 func redisCollector(client *queue.Client) prometheus.Collector {
 	return &collector[queue.Look]{
 		name: "redis", read: client.Look, collect: collectRedis,

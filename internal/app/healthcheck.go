@@ -9,29 +9,30 @@ import (
 	"time"
 )
 
-// healthcheckTimeout is longer than a process takes to find out how its parts are.
+// healthcheckTimeout is longer than the slowest check behind /readyz.
 const healthcheckTimeout = 4 * time.Second
 
-// Healthcheck asks the process whose operators' address is addr whether it can do its work, and tells why not. It is
-// for an image that holds no other client.
+// Healthcheck requests /readyz from the process whose operators' address is addr. It returns nil when the process is
+// ready, and otherwise an error that states the reason. It lets a container check its health in an image without an HTTP
+// client.
 func Healthcheck(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	// An address without a host, or with that of all interfaces, leads to this machine when it is dialled.
+	// Dialling an address with an empty or unspecified host reaches this machine.
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
 	if err != nil {
 		return errors.New("ADMIN_ADDR cannot be asked")
 	}
 	request.Host = "localhost"
-	// A proxy that the environment names is for other servers.
+	// A new Transport uses no proxy: those in the environment are for other servers.
 	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // what there is of it
-		return fmt.Errorf("not ready: %s", why)
+		reason, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // a part of the reason is better than none
+		return fmt.Errorf("not ready: %s", reason)
 	}
 	return nil
 }

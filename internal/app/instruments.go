@@ -15,8 +15,8 @@ import (
 	"rescind/internal/telemetry"
 )
 
-// Instruments are what an operator watches a process by. A process has one set, also when it is an API and a worker
-// at once. See the package telemetry for all metrics.
+// Instruments are the metrics and traces of a process. A process has one set, even when it is both an API and a worker.
+// Package telemetry lists all metrics.
 type Instruments struct {
 	redis    *redis.Client
 	metrics  *prometheus.Registry
@@ -24,8 +24,8 @@ type Instruments struct {
 	tracing  *telemetry.Tracing
 }
 
-// NewInstruments makes the instruments of a process that works with store and client. They ask neither for
-// anything before somebody looks at them. A nil tracing is off; with one, client is traced from now on.
+// NewInstruments returns the instruments of a process that uses store and client. They read from both only during a
+// scrape. If tracing is not nil, the commands of client are traced from now on.
 func NewInstruments(store Store, client *redis.Client, tracing *telemetry.Tracing) *Instruments {
 	tracing.Commands(client)
 	registry := prometheus.NewRegistry()
@@ -38,13 +38,13 @@ func NewInstruments(store Store, client *redis.Client, tracing *telemetry.Tracin
 	return &Instruments{redis: client, metrics: registry, observer: newObserver(registry), tracing: tracing}
 }
 
-// queuePage is where the page on the queues is on the operators' address.
+// queuePage is the path of the page about the queues on the operators' address.
 const queuePage = "/queues"
 
-// AdminOptions are the operators' address's parts. All are needed, but for AllowedHosts.
+// AdminOptions are the parts of the operators' address. All fields except AllowedHosts are required.
 type AdminOptions struct {
 	Listener net.Listener
-	// AllowedHosts are the names that a listener on loopback answers to, beside localhost and addresses.
+	// AllowedHosts are the host names that a loopback listener accepts in addition to localhost and IP addresses.
 	AllowedHosts []string
 	Health       *api.Health
 	Instruments  *Instruments

@@ -4,14 +4,14 @@ import (
 	"errors"
 	"strings"
 
-	"rescind/internal/worker"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rescind/internal/revocation"
+	"rescind/internal/submission"
+	"rescind/internal/worker"
 )
 
-// observer keeps the figures of what the domain does. No label holds anything of an account.
+// observer counts what the services report. No label identifies an account.
 type observer struct {
 	submissions       *prometheus.CounterVec
 	flushSize         prometheus.Histogram
@@ -25,9 +25,12 @@ type observer struct {
 	swept             *prometheus.CounterVec
 }
 
-var _ worker.Observer = (*observer)(nil)
+var (
+	_ submission.Observer = (*observer)(nil)
+	_ worker.Observer     = (*observer)(nil)
+)
 
-// What a submission came to, other than a failure.
+// The results of a submission, as labels.
 const (
 	submissionAccepted = "accepted"
 	submissionJoined   = "joined"
@@ -36,13 +39,13 @@ const (
 	submissionFailed   = "failed"
 )
 
-// What became of an attempt, other than a final status.
+// The outcomes of an attempt that left the revocation without a final status, as labels.
 const (
 	attemptRetried   = "retried"
 	attemptPostponed = "postponed"
 )
 
-// What a dispatcher found.
+// What a dispatcher enqueued and why, as labels.
 const (
 	sweptRevocation, sweptEmail = "revocation", "email"
 	sweptDue, sweptLost         = "due", "lost"
@@ -54,21 +57,21 @@ func newObserver(to prometheus.Registerer) *observer {
 	o := &observer{
 		submissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_submissions_total",
-			Help: "Single submissions, by what they came to; joined: a revocation under way, or a replayed one.",
+			Help: "Single submissions by result; joined: they returned a revocation that existed, or replayed a request.",
 		}, []string{"result"}),
 		flushSize: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "rescind_flush_size", Help: "Submissions that were written in one transaction.", Buckets: sizes,
+			Name: "rescind_flush_size", Help: "Number of submissions that one transaction wrote.", Buckets: sizes,
 		}),
 		batchSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "rescind_batch_size", Help: "Revocations or emails that were carried out together, by class.", Buckets: sizes,
+			Name: "rescind_batch_size", Help: "Number of revocations or emails that were carried out together, by class.", Buckets: sizes,
 		}, []string{"class"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_attempts_total",
-			Help: "Attempts on revocations, by the final status that they led to; retried: they failed and come again; " +
-				"postponed: they were not made now.",
+			Help: "Attempts on revocations by the final status that they led to; retried: they failed and another follows; " +
+				"postponed: they were put off and do not count as attempts.",
 		}, []string{"outcome"}),
 		attemptsToOutcome: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "rescind_attempts_to_outcome", Help: "Attempts that a revocation took to its final status.",
+			Name: "rescind_attempts_to_outcome", Help: "Number of attempts that a revocation needed until its final status.",
 			Buckets: []float64{1, 2, 3, 4, 5, 7, 10, 15, 20},
 		}),
 		jobs: prometheus.NewCounter(prometheus.CounterOpts{
@@ -79,14 +82,14 @@ func newObserver(to prometheus.Registerer) *observer {
 		}, []string{"status"}),
 		notifications: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_notifications_total",
-			Help: "Attempts on emails, by the final status that they led to; pending: they come again.",
+			Help: "Attempts on emails by the final status that they led to; pending: they failed and another follows.",
 		}, []string{"status"}),
 		deliveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rescind_delivery_failures_total", Help: "Deliveries of emails that failed, by the reason.",
+			Name: "rescind_delivery_failures_total", Help: "Deliveries of emails that failed, by reason.",
 		}, []string{"reason"}),
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_swept_total",
-			Help: "What the dispatcher sent to the queue again; due: for another attempt; lost: for the first, " +
+			Help: "Revocations and emails that the dispatcher enqueued; due: for another attempt; lost: for the first, " +
 				"because its task was lost or is late.",
 		}, []string{"kind", "cause"}),
 	}
@@ -96,7 +99,7 @@ func newObserver(to prometheus.Registerer) *observer {
 	return o
 }
 
-// fill has everything that can be counted be told as 0 from the start, so that the first of it is a rise.
+// fill exports every counter as 0 from the start, so that Prometheus sees the first event as an increase.
 func (o *observer) fill() {
 	for _, result := range []string{submissionAccepted, submissionJoined, submissionNotFound, submissionMismatch, submissionFailed} {
 		o.submissions.WithLabelValues(result)
@@ -130,10 +133,10 @@ func (o *observer) fill() {
 	}
 }
 
-// label is a status as a label has it.
+// label returns a status in the form of a label: in lower case.
 func label[Status ~string](status Status) string { return strings.ToLower(string(status)) }
 
-// Flushed implements revocation.Observer.
+// Flushed implements submission.Observer.
 func (o *observer) Flushed(size int, accepted []revocation.Accepted, err error) {
 	o.flushSize.Observe(float64(size))
 	if err != nil {
@@ -165,18 +168,18 @@ func resultOf(a revocation.Accepted) string {
 	}
 }
 
-// JobAccepted implements revocation.Observer.
+// JobAccepted implements submission.Observer.
 func (o *observer) JobAccepted(job revocation.Job) {
 	o.jobs.Inc()
 	o.jobItems.WithLabelValues(label(revocation.StatusInvalid)).Add(float64(job.Counts.Invalid))
 }
 
-// BatchCarriedOut implements revocation.Observer.
+// BatchCarriedOut implements worker.Observer.
 func (o *observer) BatchCarriedOut(class revocation.Class, size int) {
 	o.batchSize.WithLabelValues(string(class)).Observe(float64(size))
 }
 
-// Decided implements revocation.Observer.
+// Decided implements worker.Observer.
 func (o *observer) Decided(decisions []revocation.Decision) {
 	for i := range decisions {
 		d := &decisions[i]
@@ -205,14 +208,15 @@ func (o *observer) Decided(decisions []revocation.Decision) {
 func (o *observer) ended(status revocation.Status, n, attempts int) {
 	o.attempts.WithLabelValues(label(status)).Add(float64(n))
 	if status == revocation.StatusCancelled {
-		return // it was not tried
+		return // a cancelled revocation says nothing about attempts
 	}
 	for range n {
 		o.attemptsToOutcome.Observe(float64(attempts))
 	}
 }
 
-// ChunkEnded implements revocation.Observer. What was spilled is counted when it is carried out.
+// ChunkEnded implements worker.Observer. Items that left the chunk for a work item of their own are counted when
+// they are carried out.
 func (o *observer) ChunkEnded(chunk revocation.Chunk) {
 	counts := chunk.Done.Counts
 	o.BatchCarriedOut(revocation.ClassItems, counts.Sum()+chunk.Spilled)
@@ -224,32 +228,32 @@ func (o *observer) ChunkEnded(chunk revocation.Chunk) {
 	}
 }
 
-// Settled implements revocation.Observer.
+// Settled implements worker.Observer.
 func (o *observer) Settled(s revocation.Settlement) {
 	o.notifications.WithLabelValues(label(s.Status)).Inc()
 }
 
-// DeliveryFailed implements revocation.Observer.
+// DeliveryFailed implements worker.Observer.
 func (o *observer) DeliveryFailed(reason revocation.Reason) {
 	o.deliveryFailures.WithLabelValues(string(reason)).Inc()
 }
 
-// Swept implements revocation.Observer.
+// Swept implements worker.Observer.
 func (o *observer) Swept(due []revocation.DueAttempt) {
 	for _, d := range due {
 		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt)).Inc()
 	}
 }
 
-// SweptEmails implements revocation.Observer.
+// SweptEmails implements worker.Observer.
 func (o *observer) SweptEmails(refs []revocation.NotificationRef) {
 	for _, ref := range refs {
 		o.swept.WithLabelValues(sweptEmail, causeOf(ref.Claims)).Inc()
 	}
 }
 
-// causeOf tells what was lost from what is due. What has been tried before is taken as due, since its row does not
-// tell whether a task for this attempt was under way.
+// causeOf returns the label for why something was enqueued. Everything that was attempted before counts as due, because
+// its row does not record whether a task for this attempt existed.
 func causeOf(tries int) string {
 	if tries == 0 {
 		return sweptLost

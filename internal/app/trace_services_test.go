@@ -153,9 +153,9 @@ func TestTracing_Services(t *testing.T) {
 		c.holds(t, job,
 			job+" > add items > batch start > COMMIT",
 			job+" > seal job > batch start > COMMIT",
-			job+" > enqueue turns > turn of jobs > redis evalsha",
-			job+" > enqueue turns > turn of jobs > batch start > COMMIT",
-			job+" > enqueue turns > turn of jobs > turn of emails > deliver email > batch start > COMMIT",
+			job+" > enqueue account tasks > jobs task > redis evalsha",
+			job+" > enqueue account tasks > jobs task > batch start > COMMIT",
+			job+" > enqueue account tasks > jobs task > turn of emails > deliver email > batch start > COMMIT",
 		)
 	})
 	t.Run("a request, its batch and its upstream's call are one trace", func(t *testing.T) {

@@ -62,10 +62,10 @@
 // Tracing is off, and nothing of it is installed, unless OTEL_EXPORTER_OTLP_ENDPOINT names a collector that takes OTLP
 // over HTTP; OpenTelemetry's other variables count as well. There is a span of each request, and in its trace:
 //
-//   - "flush", a transaction of submissions; "add items" and "seal job", those of a job's upload;
-//   - "enqueue" and "enqueue turns", and what these lead to in a worker: "carry out", "send emails", "turn of jobs",
-//     "turn of calls" (to an upstream) and "turn of emails";
-//   - within those "call upstream" and "deliver email", each statement on PostgreSQL and each command to Redis.
+//   - "flush", a transaction of submissions; "add items" and "finalize job", the transactions of a job's upload;
+//   - "enqueue" and "enqueue account tasks", and in the workers what they cause: "carry out", "send emails", "jobs task",
+//     "upstream task" and "mail task";
+//   - within these, "call upstream" and "deliver email", each statement on PostgreSQL and each command to Redis.
 //
 // What serves many requests stands in the trace of the first. What the dispatcher enqueues, because it is due or was
 // lost, begins a trace of its own. A caller's own trace is linked to, and not continued: it could have everything
