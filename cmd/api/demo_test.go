@@ -50,12 +50,12 @@ func TestDemoKey(t *testing.T) {
 			{"--addr", net.JoinHostPort(ownAddress(t), "0")},
 		} {
 			_, stderr, exit := command(t, nil, "", append([]string{"standalone", "--demo", "--data", dir}, settings...)...)
-			if exit != 1 || !strings.Contains(stderr, "--demo has a key that everybody knows") || !strings.Contains(stderr, "127.0.0.1:8080") {
+			if exit != 1 || !strings.Contains(stderr, "--demo uses a public key") || !strings.Contains(stderr, "127.0.0.1:8080") {
 				t.Errorf("%v: exit %d: %s", settings, exit, stderr)
 			}
 		}
 		_, stderr, exit := command(t, []string{"HTTP_ADDR=:0"}, "", "standalone", "--demo", "--data", dir)
-		if exit != 1 || !strings.Contains(stderr, "--demo has a key that everybody knows") {
+		if exit != 1 || !strings.Contains(stderr, "--demo uses a public key") {
 			t.Errorf("by HTTP_ADDR: exit %d: %s", exit, stderr)
 		}
 		if list := mustCommand(t, nil, "", "account", "list", "--data", dir); strings.Contains(list, "demo") {

@@ -88,7 +88,7 @@ func TestStandalone(t *testing.T) {
 	t.Run("a second one on the same directory is refused", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		_, stderr, exit := command(t, nil, "", "standalone", "--data", e.dir, "--addr", fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(t)))
-		if exit != 1 || !strings.Contains(stderr, "another standalone works in "+e.dir) {
+		if exit != 1 || !strings.Contains(stderr, "another standalone process uses "+e.dir) {
 			t.Errorf("exit %d: %s", exit, stderr)
 		}
 		if a := e.revoke(318, false, ""); a.str("status") != "REVOKED" {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// causeEncode is the likely cause when a URL with a password cannot be read.
+// causeEncode describes the most likely fault of a URL with a password that cannot be parsed.
 const causeEncode = "has a user or password with a character that must be percent-encoded (# as %23, / as %2F, ? as %3F, % as %25)"
 
-// notEncoded reports whether the user or the password of a URL seems to hold a character that is not percent-encoded as
-// it must be. Such a character ends the part of the URL that names the host, so the @ before the host stands behind it.
+// notEncoded reports whether the user or the password of a URL seems to contain a character that must be percent-encoded
+// and is not. Such a character ends the part of the URL with the host, so the @ before the host comes after that part.
 func notEncoded(value string) bool {
 	scheme, rest, found := strings.Cut(value, "://")
 	if !found || scheme == "file" {
@@ -21,7 +21,7 @@ func notEncoded(value string) bool {
 		authority, after = rest[:end], rest[end:]
 	}
 	if before, _, found := strings.Cut(after, "@"); found {
-		// A parameter may rightly have an @ in its value.
+		// The value of a parameter may contain an @.
 		if _, parameters, query := strings.Cut(before, "?"); !query || !strings.Contains(parameters, "=") || strings.Contains(before, "#") {
 			return true
 		}
@@ -34,7 +34,7 @@ func notEncoded(value string) bool {
 	return err != nil
 }
 
-// notQuoted reports whether a sender would be an address if its name stood between quotes.
+// notQuoted reports whether value would be a valid sender if its display name were quoted.
 func notQuoted(value string) bool {
 	at := strings.LastIndexByte(value, '<')
 	if at <= 0 {

@@ -24,7 +24,7 @@ const (
 	formSecret   = "the output of: openssl rand -base64 32"
 )
 
-// need reports a variable without a value and tells whether it has one.
+// need adds a fault if the variable has no value. It reports whether the variable has one.
 func (f *faults) need(variable, value, form string) bool {
 	if value == "" {
 		f.add(variable, "missing", form)
@@ -60,7 +60,7 @@ func validDatabase(value string) bool {
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return false
 	}
-	// A directory of Unix sockets has no place among the hosts.
+	// A directory with a Unix socket is given as the parameter host.
 	return u.Hostname() != "" || u.Query().Get("host") != ""
 }
 
@@ -100,7 +100,7 @@ func (f *faults) checkAddr(variable, value string) {
 	}
 }
 
-// checkMail takes what is empty for what is not wanted.
+// checkMail checks the settings that have a value.
 func (f *faults) checkMail(s Mail) {
 	if s.SMTPURL != "" {
 		f.checkURL("SMTP_URL", s.SMTPURL, validSMTP, "neither the URL of a mail server nor a directory", formSMTP)

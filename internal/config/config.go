@@ -1,5 +1,5 @@
-// Package config reads the programs' settings from environment variables and checks them all at once. An
-// empty variable counts as one that is not set. White space around a value does not count.
+// Package config reads the programs' settings from environment variables and reports all faults at once. An empty variable
+// counts as not set. White space around a value is ignored.
 package config
 
 import (
@@ -26,8 +26,8 @@ type Worker struct {
 	Hosts
 }
 
-// Standalone are the settings of the one process that is all of it, on embedded parts. Mail is written to
-// the data directory when SMTPURL is empty.
+// Standalone are the settings of a standalone process: an API and a worker with an embedded database and queue. Emails are
+// written to the data directory when SMTPURL is empty.
 type Standalone struct {
 	HTTP
 	Mail
@@ -38,110 +38,112 @@ type Standalone struct {
 	Hosts
 }
 
-// Stores is where the truth and the work are.
+// Stores are the addresses of the database and of the queue.
 type Stores struct {
-	// DatabaseURL is postgres:// or postgresql://.
+	// DatabaseURL has the scheme postgres or postgresql.
 	DatabaseURL string `env:"DATABASE_URL"`
-	// RedisURL is redis://, rediss://, redis-sentinel:// or rediss-sentinel://.
+	// RedisURL has the scheme redis, rediss, redis-sentinel or rediss-sentinel.
 	RedisURL string `env:"REDIS_URL"`
 }
 
-// HTTP is how the API serves its callers.
+// HTTP are the settings of the API's public address.
 type HTTP struct {
-	// HTTPAddr is the host, which may be empty for all, and the port to listen on. By default :8080, and
-	// 127.0.0.1:8080 standalone.
+	// HTTPAddr is the host and port to listen on. An empty host means all interfaces. The default is :8080, and
+	// 127.0.0.1:8080 for a standalone process.
 	HTTPAddr string `env:"HTTP_ADDR"`
-	// TrustedProxies are the networks whose X-Forwarded-For counts; none: private ones, loopback and link-local.
+	// TrustedProxies are the networks whose X-Forwarded-For header is used; nil means private, loopback and link-local
+	// networks.
 	TrustedProxies Networks `env:"TRUSTED_PROXIES"`
-	// RateLimit is in requests a second and API key, in this process; at least 1.
+	// RateLimit is the number of requests per second that each API key may send to this process; at least 1.
 	RateLimit int `env:"RATE_LIMIT" envDefault:"50"`
-	// SubmitWait is how long a submission waits for its outcome: 0 to MaxSubmitWait.
+	// SubmitWait is how long a submission waits for its outcome, from 0 to MaxSubmitWait.
 	SubmitWait time.Duration `env:"SUBMIT_WAIT" envDefault:"2s"`
-	// JobMaxItems bounds a job: 1 to MaxJobItems.
+	// JobMaxItems is the largest number of items of a job, from 1 to MaxJobItems.
 	JobMaxItems int `env:"JOB_MAX_ITEMS" envDefault:"1000000"`
 }
 
-// MaxJobItems bounds JOB_MAX_ITEMS: rows are numbered in 31 bits.
+// MaxJobItems is the largest JOB_MAX_ITEMS, because rows are numbered with 31 bits.
 const MaxJobItems = math.MaxInt32
 
-// MaxSubmitWait bounds SUBMIT_WAIT.
+// MaxSubmitWait is the longest SUBMIT_WAIT.
 const MaxSubmitWait = 30 * time.Second
 
-// DefaultAdminAddr is on this machine alone.
+// DefaultAdminAddr is the default of ADMIN_ADDR. Only this machine can reach it.
 const DefaultAdminAddr = "127.0.0.1:9090"
 
-// Admin is where the operator looks in.
+// Admin are the settings of the operators' address.
 type Admin struct {
-	// AdminAddr is the host and port of metrics and health.
+	// AdminAddr is the host and port that serve metrics and health.
 	AdminAddr string `env:"ADMIN_ADDR"`
 }
 
-// Hosts are whom listeners on loopback answer to.
+// Hosts are the settings about Host headers.
 type Hosts struct {
-	// AllowedHosts are host names, without a port. Beside them, listeners on loopback answer to localhost and to
-	// addresses; other listeners answer to every name.
+	// AllowedHosts are host names without a port. A loopback listener accepts them in addition to localhost and IP
+	// addresses. Other listeners accept every name.
 	AllowedHosts HostNames `env:"ALLOWED_HOSTS"`
 }
 
-// Mail is how candidates are told.
+// Mail are the settings of emails to candidates.
 type Mail struct {
-	// SMTPURL is smtp:// or smtps://, with credentials or without, or file:DIR.
+	// SMTPURL has the scheme smtp or smtps, with or without credentials, or is file:DIR.
 	SMTPURL string `env:"SMTP_URL"`
-	// MailFrom is the sender's address, which may have a display name.
+	// MailFrom is the sender's address, with or without a display name.
 	MailFrom string `env:"MAIL_FROM"`
-	// MailBounce is the envelope's sender: an address alone; empty: MailFrom's.
+	// MailBounce is the address of the envelope's sender, without a display name; empty means the address in MailFrom.
 	MailBounce string `env:"MAIL_BOUNCE"`
-	// MailHelo is the name in EHLO; empty: the domain of MailFrom's address.
+	// MailHelo is the name in EHLO; empty means the domain of the address in MailFrom.
 	MailHelo string `env:"MAIL_HELO"`
-	// MailRate is in messages a second over all workers; 0: as fast as they can.
+	// MailRate is the number of messages per second that all workers together may send; 0 means no limit.
 	MailRate float64 `env:"MAIL_RATE"`
-	// MailMaxAge is how long after the first temporary refusal an email is tried again; above 0.
+	// MailMaxAge is how long after the first temporary refusal an email is retried; above 0.
 	MailMaxAge time.Duration `env:"MAIL_MAX_AGE" envDefault:"96h"`
-	// MailTemplates is a directory of templates that replace the built-in ones; empty: none.
+	// MailTemplates is a directory with templates that replace the built-in ones; empty means none.
 	MailTemplates string `env:"MAIL_TEMPLATES"`
 }
 
-// Retry is when a failed attempt is made again: see revocation.RetryPolicy.
+// Retry are the settings of revocation.RetryPolicy.
 type Retry struct {
 	// BackoffBase is above 0.
 	BackoffBase time.Duration `env:"BACKOFF_BASE" envDefault:"2s"`
-	// BackoffMax is BackoffBase or longer.
+	// BackoffMax is at least BackoffBase.
 	BackoffMax time.Duration `env:"BACKOFF_MAX" envDefault:"10m"`
 	// MaxAttempts is at least 1.
 	MaxAttempts int `env:"MAX_ATTEMPTS" envDefault:"10"`
 }
 
-// Upstream is how accounts on an upstream platform are served.
+// Upstream are the settings for accounts whose invites are at an upstream.
 type Upstream struct {
-	// UpstreamTimeout bounds one call as a whole; above 0, at most MaxUpstreamTimeout.
+	// UpstreamTimeout bounds a whole call; above 0, at most MaxUpstreamTimeout.
 	UpstreamTimeout time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s"`
 	Secrets
 }
 
-// MaxUpstreamTimeout bounds UPSTREAM_TIMEOUT: a worker must have the answer before its turn counts as lost.
+// MaxUpstreamTimeout is the longest UPSTREAM_TIMEOUT. A worker must have the answer before its account task counts as
+// lost.
 const MaxUpstreamTimeout = 45 * time.Second
 
-// Secrets are the keys under which the accounts' keys at their upstreams are kept: base64 of 32 bytes, or empty.
-// They are needed only where an account has an upstream.
+// Secrets are the keys that encrypt the accounts' API keys at their upstreams: each is base64 of 32 bytes, or empty. They
+// are required only if an account has an upstream.
 type Secrets struct {
 	SecretsKey string `env:"SECRETS_KEY"`
-	// SecretsKeyOld opens what was sealed before SecretsKey was changed.
+	// SecretsKeyOld opens secrets that were sealed before SecretsKey was changed.
 	SecretsKeyOld string `env:"SECRETS_KEY_OLD"`
 }
 
-// Retention is how long what has ended is kept.
+// Retention is how long final revocations and ended jobs are kept.
 type Retention struct {
-	// RetentionDays is 0 for good, and 100 years at most.
+	// RetentionDays is from 0 to 36500; 0 means forever.
 	RetentionDays int `env:"RETENTION_DAYS" envDefault:"90"`
 }
 
-// RetentionPeriod is the time that what has ended is kept; 0: for good.
+// RetentionPeriod returns RetentionDays as a duration; 0 means forever.
 func (r Retention) RetentionPeriod() time.Duration {
 	return time.Duration(r.RetentionDays) * 24 * time.Hour
 }
 
-// LoadAPI reads the settings of an API process from environ, which is in the form of os.Environ. Its error
-// tells all faults, one a line, and none of the values.
+// LoadAPI reads the settings of an API process from environ, which has the form of os.Environ. Its error lists all faults,
+// one on each line, and contains none of the values.
 func LoadAPI(environ []string) (API, error) {
 	s := API{HTTP: HTTP{HTTPAddr: ":8080"}, Admin: Admin{DefaultAdminAddr}}
 	f := parse(&s, environ)
@@ -181,7 +183,7 @@ func LoadStandalone(environ []string) (Standalone, error) {
 	return s, f.err()
 }
 
-// LoadSecrets reads the keys that a command needs to keep an upstream's; see LoadAPI.
+// LoadSecrets reads the keys that a command needs to encrypt the key of an upstream; see LoadAPI.
 func LoadSecrets(environ []string) (Secrets, error) {
 	var s Secrets
 	f := parse(&s, environ)
@@ -189,7 +191,7 @@ func LoadSecrets(environ []string) (Secrets, error) {
 	return s, f.err()
 }
 
-// DatabaseURL reads all that a command on PostgreSQL has to know; see LoadAPI.
+// DatabaseURL returns DATABASE_URL, the only setting of a command on PostgreSQL; see LoadAPI.
 func DatabaseURL(environ []string) (string, error) {
 	var s Stores
 	f := parse(&s, environ)
@@ -197,7 +199,7 @@ func DatabaseURL(environ []string) (string, error) {
 	return s.DatabaseURL, f.err()
 }
 
-// AdminAddr reads all that a health check has to know; see LoadAPI.
+// AdminAddr returns ADMIN_ADDR or its default, the only setting of a health check; see LoadAPI.
 func AdminAddr(environ []string) (string, error) {
 	s := Admin{DefaultAdminAddr}
 	f := parse(&s, environ)

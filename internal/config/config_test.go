@@ -82,7 +82,7 @@ func TestLoadWorker(t *testing.T) {
 }
 
 func TestLoadStandalone(t *testing.T) {
-	t.Run("needs nothing", func(t *testing.T) {
+	t.Run("defaults", func(t *testing.T) {
 		got, err := config.LoadStandalone(nil)
 		want := config.Standalone{
 			HTTP:     config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
@@ -93,13 +93,13 @@ func TestLoadStandalone(t *testing.T) {
 		}
 		check(t, got, err, want)
 	})
-	t.Run("takes what is set, but not the stores", func(t *testing.T) {
+	t.Run("everything set, except the addresses of the stores, which are ignored", func(t *testing.T) {
 		got, err := config.LoadStandalone([]string{"DATABASE_URL=x", "REDIS_URL=x", smtpURL, mailFrom, "HTTP_ADDR=:1"})
 		want := got
 		want.SMTPURL, want.MailFrom, want.HTTPAddr = "smtp://user:hunter2@mail:587", "Example Ltd <no-reply@example.com>", ":1"
 		check(t, got, err, want)
 	})
-	t.Run("checks what is set", func(t *testing.T) {
+	t.Run("a fault", func(t *testing.T) {
 		_, err := config.LoadStandalone([]string{"SMTP_URL=mail:25", "MAIL_FROM=nobody"})
 		checkFaults(t, err,
 			"SMTP_URL: neither the URL of a mail server nor a directory; write it like smtp://user:password@host:587, smtps://user:password@host:465 or file:DIR",
@@ -138,10 +138,10 @@ const (
 	writeInt      = "write it like 50"
 )
 
-// load reads the settings of both services from one environment, in which everything else is right.
+// load reads the settings of both services from a valid environment with the given variables added.
 func load(t *testing.T, set ...string) error {
 	t.Helper()
-	environ := append([]string{databaseURL, redisURL, smtpURL, mailFrom}, set...) // the last one counts
+	environ := append([]string{databaseURL, redisURL, smtpURL, mailFrom}, set...) // the last value of a variable is used
 	_, err := config.LoadAPI(environ)
 	if err == nil {
 		_, err = config.LoadWorker(environ)
@@ -258,7 +258,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		"ADMIN_ADDR: not a host and a port; "+writeAddr,
 	)
 	if strings.Contains(err.Error(), "hunter2") {
-		t.Error("a value is told")
+		t.Error("the error contains a value")
 	}
 }
 
@@ -393,7 +393,7 @@ func TestLikelyCauses(t *testing.T) {
 	})
 }
 
-// TestWhiteSpace surrounds every setting with what files and shells leave at the ends of a value.
+// TestWhiteSpace surrounds every setting with the white space that files and shells leave around a value.
 func TestWhiteSpace(t *testing.T) {
 	plain := []string{
 		databaseURL, redisURL, smtpURL, mailFrom, "HTTP_ADDR=127.0.0.1:1", "ADMIN_ADDR=:0", "RATE_LIMIT=60", "SUBMIT_WAIT=1s", "JOB_MAX_ITEMS=7",
@@ -420,7 +420,7 @@ func TestWhiteSpace(t *testing.T) {
 	check(t, gotAll, err, wantAll)
 	blank, err := config.LoadStandalone([]string{"HTTP_ADDR= ", "RATE_LIMIT=\n"})
 	if err != nil || blank.HTTPAddr != "127.0.0.1:8080" || blank.RateLimit != 50 {
-		t.Errorf("blank ones do not count as missing: %v", err)
+		t.Errorf("settings of white space alone do not count as missing: %v", err)
 	}
 	url, err := config.DatabaseURL(spaced)
 	check(t, url, err, want.DatabaseURL)

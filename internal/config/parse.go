@@ -13,13 +13,13 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// faults are what is wrong with the settings, at most one a variable. Nothing of a value stands in them,
-// because a value can hold a password.
+// faults lists what is wrong with the settings, at most one fault for each variable. It contains no part of a value,
+// because a value can contain a password.
 type faults []fault
 
 type fault struct{ variable, text string }
 
-// add keeps the first fault of a variable: what could not be read has no range to be out of.
+// add adds a fault of a variable that has none yet. A value that could not be parsed is not checked for its range too.
 func (f *faults) add(variable, wrong, right string) {
 	if f.has(variable) {
 		return
@@ -43,12 +43,12 @@ func (f *faults) err() error {
 	return errors.New(text.String())
 }
 
-// parse fills settings, a pointer to a struct, from environ. What it cannot read keeps its zero value.
+// parse fills settings, a pointer to a struct, from environ. A field whose value cannot be parsed keeps its zero value.
 func parse(settings any, environ []string) *faults {
 	var f faults
 	values := env.ToMap(environ)
 	for name, value := range values {
-		values[name] = strings.TrimSpace(value) // a file that a value comes from often ends with a line break
+		values[name] = strings.TrimSpace(value) // a value that was read from a file often ends with a line break
 	}
 	err := env.ParseWithOptions(settings, env.Options{
 		Environment: values,
@@ -62,7 +62,7 @@ func parse(settings any, environ []string) *faults {
 	})
 	var all env.AggregateError
 	if err != nil && !errors.As(err, &all) {
-		panic(err) // it promises to return nothing else
+		panic(err) // ParseWithOptions documents that it returns nothing else
 	}
 	for _, err := range all.Errors {
 		var failed env.ParseError
@@ -70,13 +70,13 @@ func parse(settings any, environ []string) *faults {
 		if !errors.As(err, &failed) || !errors.As(failed.Err, &wrong) {
 			panic(err) // a tag of the struct is wrong
 		}
-		field, _ := reflect.TypeOf(settings).Elem().FieldByName(failed.Name) // it was found there
+		field, _ := reflect.TypeOf(settings).Elem().FieldByName(failed.Name) // the library found it there
 		f.add(field.Tag.Get("env"), wrong.wrong, wrong.right)
 	}
 	return &f
 }
 
-// malformed is what a value is not, and an example of what it should be.
+// malformed is the error of a value that cannot be parsed: what is wrong, and an example of a right value.
 type malformed struct{ wrong, right string }
 
 func (m malformed) Error() string { return m.wrong }
@@ -97,7 +97,7 @@ func parseInt(value string) (any, error) {
 	return n, nil
 }
 
-// The slowest and the fastest pace that can be kept, in messages a second: the slowest is about one a day.
+// The lowest and the highest rate that can be enforced, in messages per second. The lowest is about one a day.
 const (
 	minRate = 0.00001
 	maxRate = 1000000
@@ -111,7 +111,7 @@ func parseFloat(value string) (any, error) {
 	return n, nil
 }
 
-// Networks are separated by commas, each an address with the length of its prefix.
+// Networks is a list of prefixes in CIDR notation, separated by commas in the setting.
 type Networks []netip.Prefix
 
 func parseNetworks(value string) (any, error) {
@@ -126,7 +126,7 @@ func parseNetworks(value string) (any, error) {
 	return networks, nil
 }
 
-// HostNames are separated by commas.
+// HostNames is a list of host names, separated by commas in the setting.
 type HostNames []string
 
 func parseHosts(value string) (any, error) {

@@ -1,30 +1,31 @@
-// Package failpoint names the points of the program's way at which the chaos suite ends it, stops it, or lets it wait.
-// In the programs as they are shipped there is nothing of it: a point is a call of an empty function. Built with the
-// tag failpoint, they ask at each point whether to go on; see Reach.
+// Package failpoint names the points in the programs at which the chaos suite kills, stops or delays a process. In a
+// normal build, Reach is an empty function. With the build tag failpoint, Reach waits for the chaos suite.
 package failpoint
 
-// Point is a place in the program. What is being done there is told beside it.
+// Point is a point in the program, such as the one before a commit.
 type Point string
 
 // The points.
 const (
-	// BeforeCommit is when a transaction has been made up and is not yet committed, AfterCommit when the database has
-	// said that it is, and nobody else knows yet. What is done is the transaction's name.
+	// BeforeCommit is reached when all statements of a transaction have run. AfterCommit is reached when the database has
+	// confirmed the commit and no other process has learned of it. The action is the transaction's name.
 	BeforeCommit Point = "before the commit"
 	AfterCommit  Point = "after the commit"
-	// BeforeEnqueue is when rows wait for a task, AfterEnqueue when Redis has it. What is done is the task's type.
+	// BeforeEnqueue is reached when rows need a task, AfterEnqueue when Redis has the task. The action is the task's type.
 	BeforeEnqueue Point = "before the task is sent"
 	AfterEnqueue  Point = "after the task is sent"
-	// TaskBegun is when a worker has a task, TaskDone when all is written and Redis does not know yet.
+	// TaskBegun is reached when a worker has taken a task, TaskDone when everything is written and the task is not yet
+	// acknowledged. The action is the task's type.
 	TaskBegun Point = "task begun"
 	TaskDone  Point = "task done"
-	// BeforeDot is when the mail server has all of a message but its final dot, AfterDot when it has answered that.
+	// BeforeDot is reached when the mail server has a whole message except its final dot, AfterDot when the server has
+	// answered the dot.
 	BeforeDot Point = "before the final dot"
 	AfterDot  Point = "after the final dot"
-	// BeforeCall is when a call to an upstream has not been sent, AfterCall when its answer has not been written.
+	// BeforeCall is reached before a call to an upstream is sent, AfterCall before its answer is written to the database.
 	BeforeCall Point = "before the call"
 	AfterCall  Point = "after the call"
 )
 
-// Setting is the environment variable that names who decides, as host:port; without it all go on.
+// Setting is the environment variable with the address, host:port, of the chaos suite. Without it, Reach does nothing.
 const Setting = "RESCIND_FAILPOINTS"

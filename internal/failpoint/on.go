@@ -10,20 +10,20 @@ import (
 	"path/filepath"
 )
 
-// Reach tells whoever decides that this process is at the point, doing what is named, and goes on when the connection
-// is closed. With nobody there it goes on at once.
-func Reach(at Point, doing string) {
+// Reach reports to the chaos suite that this process has reached a point with an action. It returns when the suite closes
+// the connection, or at once if the suite does not listen.
+func Reach(at Point, action string) {
 	addr := os.Getenv(Setting)
 	if addr == "" {
 		return
 	}
-	conn, err := net.Dial("tcp", addr) //nolint:gosec // the suite that started the program says where
+	conn, err := net.Dial("tcp", addr) //nolint:gosec // the suite that started the program sets the address
 	if err != nil {
 		return
 	}
-	defer func() { _ = conn.Close() }() // all has been said
-	_, err = fmt.Fprintf(conn, "%s %d at %s: %s\n", filepath.Base(os.Args[0]), os.Getpid(), at, doing)
+	defer func() { _ = conn.Close() }() // the suite has closed its side
+	_, err = fmt.Fprintf(conn, "%s %d at %s: %s\n", filepath.Base(os.Args[0]), os.Getpid(), at, action)
 	if err == nil {
-		_, _ = io.Copy(io.Discard, conn) // until it is closed, in whatever way
+		_, _ = io.Copy(io.Discard, conn) // returns when the connection is closed or broken
 	}
 }

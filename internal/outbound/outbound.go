@@ -1,5 +1,5 @@
-// Package outbound keeps the connections that the service opens to addresses given by others away from where they must
-// not lead. A name is resolved before a rule sees it, so it does not matter how the address was written.
+// Package outbound restricts the addresses that the service connects to when someone else chose the URL. A rule is applied
+// to the resolved IP address, so the spelling of the URL does not matter.
 package outbound
 
 import (
@@ -10,14 +10,15 @@ import (
 	"syscall"
 )
 
-// ErrRefused is why a rule kept a connection from being opened. It holds no address.
+// ErrRefused is the error of a connection that a rule does not allow. Its text contains no address.
 var ErrRefused = errors.New("connections to this address are refused")
 
-// Rule reports whether an address may be connected to. It is asked about every address that an IPv6 address stands
-// for as well: see Allows.
+// Rule reports whether the service may connect to an address. Use Allows to apply it also to the IPv4 addresses that are
+// embedded in an IPv6 address.
 type Rule func(netip.Addr) bool
 
-// Control is a net.Dialer's ControlContext: it asks the rule about the address that is about to be connected to.
+// Control returns ErrRefused if the rule does not allow the address of a connection that is about to be opened. It is the
+// ControlContext of a net.Dialer.
 func (r Rule) Control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	resolved, err := netip.ParseAddrPort(address)
 	if err != nil || !r.Allows(resolved.Addr()) {
@@ -26,22 +27,23 @@ func (r Rule) Control(_ context.Context, _, address string, _ syscall.RawConn) e
 	return nil
 }
 
-// Allows reports whether the rule allows an address and every IPv4 address that a translator or a tunnel would make of
+// Allows reports whether the rule allows an address and every IPv4 address that a translator or a tunnel would derive from
 // it.
 func (r Rule) Allows(addr netip.Addr) bool {
 	return !slices.ContainsFunc(forms(addr.WithZone("")), func(form netip.Addr) bool { return !r(form) })
 }
 
-// NotLinkLocal allows all but link-local addresses and those where clouds serve an instance's metadata and credentials.
+// NotLinkLocal is a Rule. It allows all addresses except link-local ones and those of the clouds' metadata services, which
+// hand out credentials.
 func NotLinkLocal(addr netip.Addr) bool {
 	return !addr.IsLinkLocalUnicast() && !addr.IsLinkLocalMulticast() &&
 		!slices.ContainsFunc(metadata, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// Loopback allows this machine alone.
+// Loopback is a Rule. It allows loopback addresses only.
 func Loopback(addr netip.Addr) bool { return addr.IsLoopback() }
 
-// metadata are the addresses of metadata services that are not link-local.
+// metadata lists the metadata services whose addresses are not link-local.
 var metadata = []netip.Prefix{
 	netip.MustParsePrefix("fd00:ec2::/32"),      // Amazon
 	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
@@ -58,8 +60,8 @@ var (
 	teredo     = netip.MustParsePrefix("2001::/32")      // RFC 4380
 )
 
-// forms are the addresses that addr stands for: itself, without its mapping of IPv4, and the IPv4 addresses that are
-// embedded in it. Networks may have NAT64 prefixes of their own, which nobody else can know.
+// forms returns the addresses that addr can lead to: addr itself, as IPv4 if it is IPv4-mapped, and the IPv4 addresses that
+// are embedded in it. A network's own NAT64 prefix is not known here and not covered.
 func forms(addr netip.Addr) []netip.Addr {
 	all := []netip.Addr{addr.Unmap()}
 	if !all[0].Is6() {
@@ -71,7 +73,7 @@ func forms(addr netip.Addr) []netip.Addr {
 	case compatible.Contains(addr) && !addr.IsLoopback() && !addr.IsUnspecified(), nat64.Contains(addr):
 		all = append(all, last)
 	case localNAT64.Contains(addr):
-		// Its operator chooses where in it the address stands: RFC 6052, section 2.2.
+		// The network's operator chooses the position of the IPv4 address: RFC 6052, section 2.2.
 		all = append(all, last, netip.AddrFrom4([4]byte{b[6], b[7], b[9], b[10]}),
 			netip.AddrFrom4([4]byte{b[7], b[9], b[10], b[11]}), netip.AddrFrom4([4]byte(b[9:13])))
 	case sixToFour.Contains(addr):

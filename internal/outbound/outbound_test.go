@@ -37,7 +37,7 @@ func TestNotLinkLocal(t *testing.T) {
 		}
 	}
 	if err := rule.Control(t.Context(), "tcp", "nonsense", nil); !errors.Is(err, outbound.ErrRefused) {
-		t.Errorf("what is no address: %v", err)
+		t.Errorf("an invalid address: %v", err)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// TestRule_Control dials for real: the rule sees the address, whatever name led there.
+// TestRule_Control opens real connections, because the rule must apply to the resolved address of any name.
 func TestRule_Control(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package secrets keeps secrets of accounts encrypted where they are stored, so that a copy of the database
-// opens nothing.
+// Package secrets encrypts the accounts' secrets for storage, so that a copy of the database does not reveal them.
 package secrets
 
 import (
@@ -12,16 +11,15 @@ import (
 	"fmt"
 )
 
-// What went wrong with a sealed secret.
+// The errors of Seal and Open.
 var (
-	// ErrNoKey tells that there is no key to seal with, or that the secret was sealed with another than those
-	// at hand.
+	// ErrNoKey means that the Box has no key: none to seal with, or not the one that the secret was sealed with.
 	ErrNoKey = errors.New("secrets: no key fits: see SECRETS_KEY and SECRETS_KEY_OLD")
-	// ErrDamaged tells that the secret is not as it was sealed, or was sealed in another context.
+	// ErrDamaged means that the sealed secret was changed, or was sealed for another context.
 	ErrDamaged = errors.New("secrets: the sealed secret is damaged or belongs elsewhere")
 )
 
-// A sealed secret is a version, the id of the key, a nonce and the ciphertext with its tag.
+// A sealed secret consists of a version, the id of the key, a nonce, and the ciphertext with its tag.
 const (
 	version   = 1
 	idSize    = 8
@@ -31,20 +29,20 @@ const (
 	keySize   = 32
 )
 
-// Box seals and opens secrets with AES-256-GCM. Any number of goroutines may use it at once.
+// Box seals and opens secrets with AES-256-GCM. It is safe for concurrent use.
 type Box struct {
-	current, old *key // nil: there is none
+	current, old *key // nil if not set
 }
 
 type key struct {
-	// head begins what is sealed with the key.
+	// head is the prefix of every secret that is sealed with the key.
 	head [headSize]byte
-	aead cipher.AEAD // draws its nonces
+	aead cipher.AEAD // generates the nonces
 }
 
-// New makes a Box from the values of SECRETS_KEY, which seals and opens, and SECRETS_KEY_OLD, which opens
-// what was sealed before the key was changed. Either may be empty: a Box without keys opens nothing, and one
-// with an old key alone is refused. The error tells the faults of both, and nothing of their values.
+// New returns a Box with the keys in SECRETS_KEY and SECRETS_KEY_OLD. The current key seals and opens; the old key only
+// opens secrets that were sealed before the key was changed. If both are empty, the Box opens nothing. An old key without a
+// current one is an error. The error lists the faults of both keys and contains no part of their values.
 func New(current, old string) (*Box, error) {
 	var b Box
 	var faults []error
@@ -86,31 +84,31 @@ func newKey(value string) (*key, error) {
 		return nil, err
 	}
 	k := &key{aead: aead}
-	// A few bytes of the hash of a random key tell nothing about it.
+	// A few bytes of its hash do not reveal a random key.
 	sum := sha256.Sum256(raw)
 	k.head[0] = version
 	copy(k.head[1:], sum[:])
 	return k, nil
 }
 
-// String keeps the keys out of what is printed.
+// String returns a constant text, so that printing a Box does not reveal its keys.
 func (b *Box) String() string { return "secrets.Box" }
 
-// GoString is String, for %#v.
+// GoString does the same for %#v.
 func (b *Box) GoString() string { return b.String() }
 
-// Seal encrypts a secret. It opens in the same context only, which says whose it is, such as the account's
-// id. Sealing the same again gives something else. The only error is ErrNoKey.
+// Seal encrypts a secret for a context that names its owner, such as the account's id. Open needs the same context. Sealing
+// the same secret twice returns different bytes. The only error is ErrNoKey.
 func (b *Box) Seal(plaintext []byte, context string) ([]byte, error) {
 	if b.current == nil {
 		return nil, ErrNoKey
 	}
 	sealed := make([]byte, headSize, headSize+nonceSize+len(plaintext)+tagSize)
 	copy(sealed, b.current.head[:])
-	return b.current.aead.Seal(sealed, nil, plaintext, b.current.bind(context)), nil //nolint:gosec // it draws the nonce itself
+	return b.current.aead.Seal(sealed, nil, plaintext, b.current.bind(context)), nil //nolint:gosec // the AEAD generates the nonce
 }
 
-// Open decrypts what Seal gave for the context. The error is ErrNoKey or ErrDamaged.
+// Open decrypts a secret that Seal returned for the same context. The error is ErrNoKey or ErrDamaged.
 func (b *Box) Open(sealed []byte, context string) ([]byte, error) {
 	if len(sealed) < headSize+nonceSize+tagSize || sealed[0] != version {
 		return nil, ErrDamaged
@@ -128,12 +126,13 @@ func (b *Box) Open(sealed []byte, context string) ([]byte, error) {
 	return nil, ErrNoKey
 }
 
-// Stale tells whether sealed was sealed with the old key: to be opened and sealed again, until the old key
-// can be forgotten.
+// Stale reports whether the secret was sealed with the old key. The caller should open it and seal it again: when no secret
+// is stale, the old key is no longer needed.
 func (b *Box) Stale(sealed []byte) bool { return b.old.sealed(sealed) && !b.current.sealed(sealed) }
 
-// sealed tells whether the key, which may be nil, says that it has sealed this.
+// sealed reports whether the secret's head names the key. The key may be nil.
 func (k *key) sealed(sealed []byte) bool { return k != nil && bytes.HasPrefix(sealed, k.head[:]) }
 
-// bind is what a sealed secret is authenticated with. The head has one size, so no two pairs are the same.
+// bind returns the additional data that authenticates a sealed secret. The head has a fixed size, so the data of different
+// keys and contexts differs.
 func (k *key) bind(context string) []byte { return append(k.head[:], context...) }

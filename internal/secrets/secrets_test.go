@@ -60,7 +60,7 @@ func wantClosed(t *testing.T, b *Box, sealed []byte, context string, want error)
 
 func TestNew(t *testing.T) {
 	good := newSetting()
-	t.Run("takes one key, two or none", func(t *testing.T) {
+	t.Run("accepts one key, two or none", func(t *testing.T) {
 		for _, pair := range [][2]string{{good, ""}, {good, newSetting()}, {good, good}, {"", ""}} {
 			newBox(t, pair[0], pair[1])
 		}
@@ -80,15 +80,15 @@ func TestNew(t *testing.T) {
 		t.Run("refuses "+name, func(t *testing.T) {
 			b, err := New(c.current, c.old)
 			if err == nil {
-				t.Fatalf("it was taken: %v", b)
+				t.Fatalf("New returned %v and no error", b)
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q does not say %q", err, want)
+					t.Errorf("%q does not contain %q", err, want)
 				}
 			}
 			if strings.Contains(err.Error(), good[3:]) {
-				t.Errorf("the error tells of the key: %v", err)
+				t.Errorf("the error contains a part of the key: %v", err)
 			}
 		})
 	}
@@ -100,16 +100,16 @@ func TestBox_Seals(t *testing.T) {
 		sealed := seal(t, b, plaintext)
 		wantOpened(t, b, sealed, "acme", plaintext)
 		if plaintext != "" && plaintext != "a" && bytes.Contains(sealed, []byte(plaintext)) {
-			t.Error("the secret stands in what was sealed")
+			t.Error("the sealed bytes contain the secret")
 		}
 		if want := headSize + nonceSize + len(plaintext) + tagSize; len(sealed) != want || sealed[0] != version {
 			t.Errorf("%d bytes of version %d, want %d of %d", len(sealed), sealed[0], want, version)
 		}
 		if bytes.Equal(sealed, seal(t, b, plaintext)) {
-			t.Error("the same twice")
+			t.Error("sealing twice returned the same bytes")
 		}
 	}
-	t.Run("at once", func(t *testing.T) {
+	t.Run("concurrently", func(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 32 {
 			all.Go(func() {
@@ -170,7 +170,7 @@ func TestBox_DoesNotOpen(t *testing.T) {
 			t.Errorf("sealed %q, %v", sealed, err)
 		}
 		if none.Stale(sealed) {
-			t.Error("it is stale without a key")
+			t.Error("a secret is stale in a Box without a key")
 		}
 	})
 }
@@ -203,6 +203,6 @@ func TestBox_HidesItsKeys(t *testing.T) {
 	setting := newSetting()
 	b := newBox(t, setting, newSetting())
 	if got := fmt.Sprintf("%v %+v %#v %s", b, b, b, b); got != "secrets.Box secrets.Box secrets.Box secrets.Box" {
-		t.Errorf("it prints as %s", got)
+		t.Errorf("a Box prints as %s", got)
 	}
 }

@@ -16,25 +16,26 @@ import (
 const (
 	// DemoAccount is the account of the sample data.
 	DemoAccount = "demo"
-	// DemoKey is its API key. Everybody knows it.
+	// DemoKey is the API key of that account. It is public.
 	DemoKey = "demo"
-	// DemoRevocable is the first of DemoInvites invites that may be revoked, and DemoTooOld one that may not.
+	// DemoRevocable is the report_id of the first of DemoInvites invites that may be revoked. DemoTooOld is the report_id of
+	// an invite that may not be revoked.
 	DemoRevocable = 318
 	DemoTooOld    = 317
 	DemoInvites   = 20
 )
 
-// CheckDemo tells why the sample data cannot be served at this address of a listener; nil when it can. A key that
-// everybody knows must not be reached from elsewhere.
+// CheckDemo returns an error unless a listener's address is a loopback address. A service with a public key must not be
+// reachable from other machines.
 func CheckDemo(addr net.Addr) error {
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return nil
 	}
-	return errors.New("--demo has a key that everybody knows, so it listens on this machine alone: " +
-		"give an address such as 127.0.0.1:8080, or leave --demo out and make a key with: api key create")
+	return errors.New("--demo uses a public key, so it listens on loopback addresses only: " +
+		"use an address such as 127.0.0.1:8080, or leave out --demo and make a key with: api key create")
 }
 
-// withoutDemoKey is a store in which the key of the sample data opens nothing.
+// withoutDemoKey is a store that does not find the key of the sample data.
 type withoutDemoKey struct{ *sqlite.Store }
 
 // KeysByHash implements api.Keys.
@@ -44,7 +45,7 @@ func (s withoutDemoKey) KeysByHash(ctx context.Context, hashes []revocation.Secr
 	return slices.DeleteFunc(keys, func(key revocation.APIKey) bool { return key.Hash == demo }), err
 }
 
-// loadDemo adds the sample data; what is there already stays revoked.
+// loadDemo adds the sample data. Sample invites that were revoked before stay revoked.
 func loadDemo(ctx context.Context, store *sqlite.Store) error {
 	name, contact := "Example Company", "recruiting@example.com"
 	planChanged := time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// lock takes the directory for this process. The kernel gives it back when the process ends, however it
-// ends.
+// lock locks the directory for this process. The kernel releases the lock when the process ends, even if it is killed.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -19,7 +18,7 @@ func lock(path string) (unlock func(), err error) {
 	if err != nil {
 		_ = file.Close() // nothing was written to it
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another standalone works in %s: stop it first, or give this one a directory of its own with --data", filepath.Dir(path))
+			return nil, fmt.Errorf("another standalone process uses %s: stop it first, or choose another directory with --data", filepath.Dir(path))
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

@@ -11,8 +11,8 @@ import (
 	"rescind/internal/queue"
 )
 
-// Redis is a Redis within this process. It has no port and keeps nothing beyond the process: what it lost is
-// found again in the database.
+// Redis is a Redis server within this process. It has no port and stores nothing on disk. The dispatcher enqueues again
+// what was lost when the process ended.
 type Redis struct {
 	server  *miniredis.Miniredis
 	client  *redis.Client
@@ -20,10 +20,10 @@ type Redis struct {
 	stopped sync.WaitGroup
 }
 
-// clockInterval is how exact the expiry of keys is.
+// clockInterval is how often keys are expired.
 const clockInterval = time.Second
 
-// StartRedis starts one.
+// StartRedis starts a Redis. The caller must close it.
 func StartRedis() *Redis {
 	r := &Redis{server: miniredis.NewMiniRedis(), stop: make(chan struct{})}
 	r.client = queue.NewInProcess(r.dial)
@@ -31,21 +31,21 @@ func StartRedis() *Redis {
 	return r
 }
 
-// Client is connected to it and belongs to it: Close closes both.
+// Client returns the client of this Redis. Close closes it.
 func (r *Redis) Client() *redis.Client { return r.client }
 
-// dial gives a connection in memory.
+// dial returns a connection in memory.
 func (r *Redis) dial() (net.Conn, error) {
 	select {
 	case <-r.stop:
-		// A closed server would start anew at the next dial.
+		// Dialling a closed server would start it again.
 		return nil, net.ErrClosed
 	default:
 		return r.server.Dial()
 	}
 }
 
-// expireKeys moves the server's clock for keys that expire, which stands still by itself.
+// expireKeys advances the server's clock, which does not move by itself, until Close is called.
 func (r *Redis) expireKeys() {
 	tick := time.NewTicker(clockInterval)
 	defer tick.Stop()
@@ -61,7 +61,7 @@ func (r *Redis) expireKeys() {
 	}
 }
 
-// Close ends it, once, after those who use it have stopped. Everything in it is lost.
+// Close stops the Redis and deletes its data. The caller must call it once, after all users of the client have stopped.
 func (r *Redis) Close() error {
 	close(r.stop)
 	r.stopped.Wait()

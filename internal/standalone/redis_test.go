@@ -25,7 +25,7 @@ func TestRedis(t *testing.T) {
 	client := r.Client()
 	ctx := t.Context()
 
-	t.Run("it has no port", func(t *testing.T) {
+	t.Run("has no port", func(t *testing.T) {
 		if err := client.Ping(ctx).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -42,14 +42,14 @@ func TestRedis(t *testing.T) {
 		}
 		for deadline := time.Now().Add(time.Minute); client.Exists(ctx, "short").Val() == 1; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal("it is still there")
+				t.Fatal("the key still exists")
 			}
 		}
 		if client.Exists(ctx, "long").Val() != 1 {
-			t.Error("so does one that should not yet")
+			t.Error("a key expired too early")
 		}
 	})
-	t.Run("it carries the queue", func(t *testing.T) {
+	t.Run("runs the queue", func(t *testing.T) {
 		carried := make(chan []revocation.Ref, 1)
 		working, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
@@ -74,7 +74,7 @@ func TestRedis(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("nothing is left of it", func(t *testing.T) {
+	t.Run("does not answer and leaves no goroutine after Close", func(t *testing.T) {
 		sub := client.Subscribe(ctx, "channel")
 		defer func() { _ = sub.Close() }()
 		if _, err := sub.Receive(ctx); err != nil {
@@ -84,13 +84,13 @@ func TestRedis(t *testing.T) {
 			t.Error(err)
 		}
 		if client.Ping(ctx).Err() == nil {
-			t.Error("it answers")
+			t.Error("it answers after Close")
 		}
 		goleak.VerifyNone(t, before)
 	})
 }
 
-// listening gives this process's TCP sockets that accept connections, as Linux lists them.
+// listening returns the TCP sockets of this process that accept connections, as Linux lists them.
 func listening(t *testing.T) (ports []string) {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/self/fd/*")

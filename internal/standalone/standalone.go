@@ -1,6 +1,5 @@
-// Package standalone is the embedded form of the service: the API and a worker in one process, on a SQLite
-// file and a Redis within the process, with the emails written as files. Everything that lasts is in one
-// directory.
+// Package standalone runs the API and a worker in one process, with a SQLite database, a Redis within the process, and
+// emails that are written to files. All its data is in one directory.
 package standalone
 
 import (
@@ -25,30 +24,30 @@ import (
 const (
 	// DatabaseFile is the name of the database within the directory.
 	DatabaseFile = "rescind.db"
-	// MailDirectory is where emails are written within the directory when no mail server is set.
+	// MailDirectory is the name of the directory for emails, within the directory, when SMTP_URL is not set.
 	MailDirectory = "mail"
 
 	lockFile = "lock"
 )
 
-// Options are what a standalone process is started with.
+// Options are the parts and settings of a standalone process.
 type Options struct {
-	// Dir holds everything that lasts; it is made when it is absent.
+	// Dir is the directory with all data. Run creates it if it does not exist.
 	Dir string
-	// Demo adds an account with sample invites and a key that everybody knows. It needs a Listener on loopback: see
-	// CheckDemo. Without it, the key opens nothing, also where it was added before.
-	Demo bool
-	// Settings are the environment's.
+	// Demo adds an account with sample invites and a public key. It requires a Listener on loopback: see CheckDemo. Without
+	// Demo the key is refused, even if it was added before.
+	Demo     bool
 	Settings config.Standalone
-	// Listener is the public address's and Admin the operators'; a nil Admin is left out.
+	// Listener accepts connections from API callers, Admin from operators. If Admin is nil, the operators' address is not
+	// served.
 	Listener net.Listener
 	Admin    net.Listener
 	Log      *slog.Logger
-	// Ready is called once, when requests are answered.
+	// Ready is called once, when the process answers requests.
 	Ready func()
 }
 
-// Run works until ctx ends. Started again on the same directory, it goes on where it was, however it ended.
+// Run works until ctx ends. After any end, even a crash, another Run on the same directory continues the work.
 func Run(ctx context.Context, o Options) (err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return err
@@ -64,7 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	var service app.Store = withoutDemoKey{store}
-	forgetStart()
+	releaseStartMemory()
 	if err := store.Resume(ctx); err != nil {
 		return err
 	}
@@ -115,9 +114,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	return running.Wait()
 }
 
-// forgetStart gives back what only the start needed: the migrations leave some megabytes in pools, which are
-// emptied at the second collection, and the heap would be allowed to grow to a multiple of them.
-func forgetStart() {
+// releaseStartMemory returns memory to the system that only the start needed. The migrations leave some megabytes in
+// pools, which the second collection empties. Without this, the heap could grow to a multiple of them.
+func releaseStartMemory() {
 	for range 3 {
 		debug.FreeOSMemory()
 	}
