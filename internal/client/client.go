@@ -1,8 +1,8 @@
-// Package client speaks the service's HTTP API: typed, for one service and one API key. It knows of the API
-// what the program rescind needs, in the names of the service's OpenAPI document.
+// Package client is a typed client of the service's HTTP API, for one service and one API key. It covers the part of the
+// API that the program rescind uses, with the names of the OpenAPI document.
 //
-// What is safe to send twice is sent again while it fails for a reason that passes; every request that begins
-// something has an idempotency key of its own, so that it begins it once.
+// The client retries requests that are safe to send twice while they fail for a temporary reason. Every request that
+// creates something has its own idempotency key, so that a retry does not create it twice.
 package client
 
 import (
@@ -25,37 +25,37 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
-	// headerTimeout is from the end of a request to the beginning of its answer. It is far beyond the longest
-	// wait, and leaves an upload's last rows time to become durable.
+	// headerTimeout bounds the time from the end of a request to the start of its response. It is much longer than maxWait,
+	// so that the last rows of an upload can become durable.
 	headerTimeout = 2 * time.Minute
-	// maxBody bounds every answer but a stream. The largest page of results is a fraction of it.
+	// maxBody bounds every response except streams. The largest page of results is much smaller.
 	maxBody = 16 << 20
-	// maxWait is the longest that the service waits on request.
+	// maxWait is the longest wait that the service accepts in a Prefer header.
 	maxWait = 30 * time.Second
 )
 
-// Options are what a Client is made of.
+// Options are the settings of a Client.
 type Options struct {
-	// URL is the service's address, http or https; a path is kept as a prefix.
+	// URL is the service's address, with the scheme http or https. Its path is a prefix of all paths.
 	URL *url.URL
 	// Key is the API key.
 	Key string
-	// OnRetry is told why a request failed that is sent again after the delay; nil for nobody.
+	// OnRetry is called with the error of a request that will be sent again after the delay. It may be nil.
 	OnRetry func(err error, in time.Duration)
 }
 
-// Client talks to one service. Make it with New. Its methods may be called at the same time.
+// Client sends requests to one service. Use New to create one. It is safe for concurrent use.
 type Client struct {
 	base    string
 	key     string
 	http    *http.Client
 	onRetry func(err error, in time.Duration)
 	timing  timing
-	// connected is set once there was a connection: before that, nothing shows that the address is right.
+	// connected is set by the first connection. Until then the address may be wrong.
 	connected atomic.Bool
 }
 
-// New makes a client. Redirects are not followed: they could carry the key elsewhere.
+// New returns a Client. It does not follow redirects, because they could send the key to another server.
 func New(o Options) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone() // for the proxy of the environment, and HTTP/2
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
@@ -64,7 +64,7 @@ func New(o Options) *Client {
 		base:    strings.TrimRight(o.URL.Scheme+"://"+o.URL.Host+o.URL.EscapedPath(), "/"),
 		key:     o.Key,
 		onRetry: o.OnRetry,
-		timing:  usualTiming,
+		timing:  defaultTiming,
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -76,27 +76,27 @@ func New(o Options) *Client {
 	return c
 }
 
-// request is one request, without what is the same for all.
+// request is the part of a request that differs between requests.
 type request struct {
 	method, path   string
 	query          url.Values
 	header         http.Header
 	idempotencyKey string
 	prefer         string
-	// content is a body of JSON; stream is one of another kind, of a size that is known.
+	// content is a JSON body; stream is another body, of size bytes. At most one is set.
 	content []byte
 	stream  io.ReadCloser
 	size    int64
 }
 
-// connectionError is every failure without a whole answer.
+// connectionError is the error of a request without a complete response.
 type connectionError struct{ err error }
 
 func (e *connectionError) Error() string { return e.err.Error() }
 func (e *connectionError) Unwrap() error { return e.err }
 
-// open sends a request once and gives the answer of a success, whose body the caller closes. Any other answer
-// is a *Problem.
+// open sends a request once. It returns a response with a 2xx status, whose body the caller must close. For any other
+// status it returns a *Problem.
 func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	target := c.base + r.path
 	if len(r.query) > 0 {
@@ -137,7 +137,7 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	return res, nil
 }
 
-// send is open for an answer that is read whole.
+// send sends a request once and returns the whole body of the response.
 func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	res, err := c.open(ctx, r)
 	if err != nil {
@@ -154,9 +154,9 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	return body, nil
 }
 
-// ask sends a request until it is answered, or for as long as patience, and reads the answer.
-func ask[T any](ctx context.Context, c *Client, patience time.Duration, r request) (answer T, body []byte, err error) {
-	err = c.persist(ctx, patience, func() (err error) {
+// do sends a request, retries it for up to maxPause of pauses, and decodes the response.
+func do[T any](ctx context.Context, c *Client, maxPause time.Duration, r request) (answer T, body []byte, err error) {
+	err = c.retry(ctx, maxPause, func() (err error) {
 		body, err = c.send(ctx, r)
 		return err
 	})
@@ -173,7 +173,7 @@ func decode[T any](body []byte) (answer T, err error) {
 	return answer, err
 }
 
-// preferWait asks the service to wait, in whole seconds.
+// preferWait returns the value of a Prefer header for a wait of d, rounded up to whole seconds, of at most maxWait.
 func preferWait(d time.Duration) string {
 	d = min(max(d, 0), maxWait)
 	return "wait=" + strconv.Itoa(int((d+time.Second-1)/time.Second))

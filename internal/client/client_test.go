@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// script is a service that answers each request as its test says, and notes what it was asked.
+// script is a service that answers each request as its test says, and records the requests.
 type script struct {
 	*httptest.Server
-	mu    sync.Mutex
-	heard []heard
+	mu       sync.Mutex
+	received []received
 }
 
-type heard struct {
+type received struct {
 	method, path, query string
 	header              http.Header
 }
 
-func (s *script) requests() []heard {
+func (s *script) requests() []received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]heard(nil), s.heard...)
+	return append([]received(nil), s.received...)
 }
 
 // newScript starts a service that answers the n-th request, from 0, by answer.
@@ -37,8 +37,8 @@ func newScript(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.R
 	s := &script{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		n := len(s.heard)
-		s.heard = append(s.heard, heard{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone()})
+		n := len(s.received)
+		s.received = append(s.received, received{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone()})
 		s.mu.Unlock()
 		answer(n, w, r)
 	}))
@@ -49,29 +49,29 @@ func newScript(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.R
 	return s
 }
 
-// impatient is the usual timing made short, but for what a slow machine needs.
-var impatient = timing{
-	firstDelay: time.Millisecond, maxDelay: 4 * time.Millisecond, patience: time.Minute,
+// shortTiming is short except for timeouts, which a slow machine must not reach.
+var shortTiming = timing{
+	firstDelay: time.Millisecond, maxDelay: 4 * time.Millisecond, maxPause: time.Minute,
 	stall: time.Minute, silence: time.Minute,
 }
 
-// newTestClient makes a client of a service with a path before its own, and gives what it tells of retries.
+// newTestClient returns a client of a service whose address has a path, and the errors that the client retried.
 func newTestClient(t *testing.T, address string, change func(*timing)) (*Client, *[]error) {
 	t.Helper()
 	u, err := url.Parse(address + "/prefix/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []error
-	c := New(Options{URL: u, Key: "the-key", OnRetry: func(err error, _ time.Duration) { told = append(told, err) }})
-	c.timing = impatient
+	var retries []error
+	c := New(Options{URL: u, Key: "the-key", OnRetry: func(err error, _ time.Duration) { retries = append(retries, err) }})
+	c.timing = shortTiming
 	if change != nil {
 		change(&c.timing)
 	}
-	return c, &told
+	return c, &retries
 }
 
-// jobBody is a job's body with what matters here.
+// jobBody returns the body of a job with the members that the tests need.
 func jobBody(state JobState, revoked int) string {
 	return fmt.Sprintf(`{"id":"j1","state":%q,"total":3,"pending":%d,"counts":{"REVOKED":%d}}`, state, 3-revoked, revoked)
 }
@@ -98,7 +98,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
-	t.Run("a redirect is told and not followed", func(t *testing.T) {
+	t.Run("a redirect is an error and not followed", func(t *testing.T) {
 		elsewhere := newScript(t, func(_ int, _ http.ResponseWriter, _ *http.Request) {})
 		s := newScript(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
@@ -109,7 +109,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("%v, %d requests elsewhere", err, len(elsewhere.requests()))
 		}
 	})
-	t.Run("an answer without end is not read to it", func(t *testing.T) {
+	t.Run("an endless response is not read to its end", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				_, _ = w.Write(make([]byte, 1<<20))
@@ -120,7 +120,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	t.Run("what is no answer of the API is told as such", func(t *testing.T) {
+	t.Run("a response that is not from the API is described as such", func(t *testing.T) {
 		s := newScript(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 			if n == 0 {
 				w.WriteHeader(http.StatusForbidden)
@@ -139,7 +139,7 @@ func TestClient(t *testing.T) {
 }
 
 func TestClient_retries(t *testing.T) {
-	t.Run("what passes is waited for, as long as the service asks", func(t *testing.T) {
+	t.Run("a temporary failure is retried after the pause that the service asks for", func(t *testing.T) {
 		s := newScript(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 			switch n {
 			case 0:
@@ -153,13 +153,13 @@ func TestClient_retries(t *testing.T) {
 				_, _ = fmt.Fprint(w, jobBody("RUNNING", 1))
 			}
 		})
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		began := time.Now()
 		if _, err := c.Retry(t.Context(), "j1"); err != nil {
 			t.Fatal(err)
 		}
-		if len(*told) < 2 || time.Since(began) < time.Second {
-			t.Errorf("after %s: %v", time.Since(began), *told)
+		if len(*retries) < 2 || time.Since(began) < time.Second {
+			t.Errorf("after %s: %v", time.Since(began), *retries)
 		}
 		keys := make(map[string]bool)
 		for _, r := range s.requests() {
@@ -169,7 +169,7 @@ func TestClient_retries(t *testing.T) {
 			t.Errorf("keys: %v", keys)
 		}
 	})
-	t.Run("what does not pass is told at once", func(t *testing.T) {
+	t.Run("a permanent failure is returned at once", func(t *testing.T) {
 		for _, status := range []int{400, 401, 403, 404, 409, 413, 422} {
 			s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) { problem(w, status, "some_code") })
 			c, _ := newTestClient(t, s.URL, nil)
@@ -183,45 +183,45 @@ func TestClient_retries(t *testing.T) {
 			}
 		}
 	})
-	t.Run("patience ends", func(t *testing.T) {
+	t.Run("the pauses exceed their limit", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			problem(w, http.StatusServiceUnavailable, "unavailable")
 		})
-		c, told := newTestClient(t, s.URL, func(g *timing) { g.patience = 20 * time.Millisecond })
+		c, retries := newTestClient(t, s.URL, func(g *timing) { g.maxPause = 20 * time.Millisecond })
 		_, err := c.Job(t.Context(), "j1", 0)
-		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != "unavailable" || len(*told) < 4 {
-			t.Errorf("%v after %d", err, len(*told))
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != "unavailable" || len(*retries) < 4 {
+			t.Errorf("%v after %d", err, len(*retries))
 		}
 	})
-	t.Run("a wait that is longer than patience is not begun", func(t *testing.T) {
+	t.Run("a pause that would exceed the limit is not begun", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			problem(w, http.StatusServiceUnavailable, "unavailable")
 		})
-		c, told := newTestClient(t, s.URL, nil)
-		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*told) > 0 {
-			t.Errorf("%v after %d", err, len(*told))
+		c, retries := newTestClient(t, s.URL, nil)
+		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*retries) > 0 {
+			t.Errorf("%v after %d", err, len(*retries))
 		}
 	})
-	t.Run("an address at which nothing was ever reached is not asked again", func(t *testing.T) {
+	t.Run("an address that was never reached is not retried", func(t *testing.T) {
 		s := newScript(t, func(_ int, _ http.ResponseWriter, _ *http.Request) {})
 		s.Close()
-		c, told := newTestClient(t, s.URL, nil)
-		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*told) > 0 {
-			t.Errorf("%v after %d", err, len(*told))
+		c, retries := newTestClient(t, s.URL, nil)
+		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*retries) > 0 {
+			t.Errorf("%v after %d", err, len(*retries))
 		}
 	})
-	t.Run("one at which something was reached is asked again", func(t *testing.T) {
+	t.Run("an address that was reached before is retried", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprint(w, jobBody("RUNNING", 1))
 		})
-		c, told := newTestClient(t, s.URL, func(g *timing) { g.patience = 20 * time.Millisecond })
+		c, retries := newTestClient(t, s.URL, func(g *timing) { g.maxPause = 20 * time.Millisecond })
 		if _, err := c.Job(t.Context(), "j1", 0); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*told) == 0 {
-			t.Errorf("%v after %d", err, len(*told))
+		if _, err := c.Job(t.Context(), "j1", 0); err == nil || len(*retries) == 0 {
+			t.Errorf("%v after %d", err, len(*retries))
 		}
 	})
 	t.Run("cancelling is sent once", func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestClient_retries(t *testing.T) {
 			t.Errorf("%v after %d", err, len(s.requests()))
 		}
 	})
-	t.Run("the caller's end is the end", func(t *testing.T) {
+	t.Run("it ends with ctx", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := newScript(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 			if n == 2 {
@@ -279,7 +279,7 @@ func TestClient_Revoke(t *testing.T) {
 		r, err := c.Revoke(t.Context(), Submission{ReportID: 318, Notify: true}, max(wait, 0))
 		if wait == 0 && len(s.requests()) == 1 {
 			if err == nil {
-				t.Error("without patience, it was sent again")
+				t.Error("with no time for pauses, it was sent again")
 			}
 			continue
 		}

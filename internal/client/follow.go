@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// maxEvent bounds one line of a stream, which is a job's body.
+	// maxEvent bounds one line of a stream. The longest line is the JSON of a job.
 	maxEvent = 1 << 20
-	// pollWait is how long a poll waits for a job's end after its stream broke.
+	// pollWait is how long a poll waits for the end of the job.
 	pollWait = 5 * time.Second
-	// deafStreams is how many streams in a row may bring nothing: after that there is something in between that
-	// lets none through, and the job is polled.
-	deafStreams = 3
+	// maxEmptyStreams is how many streams in a row may end without an event. After that the client only polls, because a
+	// proxy seems to block streams.
+	maxEmptyStreams = 3
 )
 
-// Follow gives each the job as it stands, about twice a second, until it has ended. When the stream of events
-// breaks, it polls and opens another. Its job is the last one seen, also beside an error.
+// Follow calls each with the state of the job, about twice a second, until the job has ended. If the stream of events
+// breaks, Follow polls the job and opens another stream. It returns the last state that it received, even with an error.
 func (c *Client) Follow(ctx context.Context, id string, each func(Job)) (last Job, err error) {
 	see := func(j Job) {
 		last = j
 		each(j)
 	}
-	for deaf := 0; ; {
-		if deaf < deafStreams {
-			heard, err := c.events(ctx, id, see)
-			if last.Ended() || err != nil && (ctx.Err() != nil || !c.passes(err)) {
+	for empty := 0; ; {
+		if empty < maxEmptyStreams {
+			received, err := c.events(ctx, id, see)
+			if last.Ended() || err != nil && (ctx.Err() != nil || !c.temporary(err)) {
 				return last, err
 			}
-			if deaf++; heard {
-				deaf = 0
+			if empty++; received {
+				empty = 0
 			}
 		}
 		if err := pause(ctx, c.timing.firstDelay); err != nil {
@@ -50,16 +50,16 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Job)) (last Jo
 	}
 }
 
-// events reads one stream until it ends or the job has, and tells whether it brought anything. Every event
-// carries the job's body, and that says whether more are to come, so that the events' names make no difference.
-func (c *Client) events(ctx context.Context, id string, each func(Job)) (heard bool, err error) {
+// events reads one stream until it ends or the job has ended. It reports whether it received an event. Every event contains
+// the whole job, so the names of the events do not matter.
+func (c *Client) events(ctx context.Context, id string, each func(Job)) (received bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(c.timing.silence, cancel)
 	defer silence.Stop()
 	res, err := c.open(ctx, request{
 		method: http.MethodGet, path: jobPath(id) + "/events",
-		// Compressed, events would wait in the compressor.
+		// A compressor would delay events in its buffer.
 		header: http.Header{"Accept": {"text/event-stream"}, "Accept-Encoding": {"identity"}},
 	})
 	if err != nil {
@@ -77,13 +77,13 @@ func (c *Client) events(ctx context.Context, id string, each func(Job)) (heard b
 			continue
 		}
 		if data = bytes.TrimSpace(data); len(lines.Bytes()) > 0 || len(data) == 0 {
-			continue // something else of an event, a comment, or an event without a body
+			continue // another field of an event, a comment, or an event without data
 		}
 		j, err := decode[Job](data)
 		if err != nil {
-			return heard, err
+			return received, err
 		}
-		j.Body, data, heard = data, nil, true
+		j.Body, data, received = data, nil, true
 		if each(j); j.Ended() {
 			return true, nil
 		}
@@ -91,5 +91,5 @@ func (c *Client) events(ctx context.Context, id string, each func(Job)) (heard b
 	if err = lines.Err(); err == nil {
 		err = io.ErrUnexpectedEOF
 	}
-	return heard, &connectionError{fmt.Errorf("the stream of events broke off: %w", err)}
+	return received, &connectionError{fmt.Errorf("the stream of events broke off: %w", err)}
 }

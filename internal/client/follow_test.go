@@ -60,10 +60,10 @@ func TestClient_Follow(t *testing.T) {
 			_, _ = fmt.Fprint(w, ": still here\n\nid: 7\nevent: progress\r\ndata: {\"id\":\"j1\",\"state\":\"RUNNING\",\r\ndata: \"total\":3,\"pending\":1}\r\n\r\n")
 			event(w, "done", jobBody(JobCompleted, 3))
 		}, unexpected)
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		last, done, err := follow(t, t.Context(), c)
-		if err != nil || !last.Good() || string(last.Body) != jobBody(JobCompleted, 3) || len(*told) > 0 {
-			t.Errorf("%+v %v %v", last, err, *told)
+		if err != nil || !last.Good() || string(last.Body) != jobBody(JobCompleted, 3) || len(*retries) > 0 {
+			t.Errorf("%+v %v %v", last, err, *retries)
 		}
 		if diff := cmp.Diff([]int{0, 2, 3}, done); diff != "" {
 			t.Error(diff)
@@ -94,16 +94,16 @@ func TestClient_Follow(t *testing.T) {
 			}
 			_, _ = fmt.Fprint(w, jobBody("RUNNING", 1))
 		})
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		last, done, err := follow(t, t.Context(), c)
-		if err != nil || !last.Ended() || last.Good() || len(*told) != 1 {
-			t.Errorf("%+v %v %v", last, err, *told)
+		if err != nil || !last.Ended() || last.Good() || len(*retries) != 1 {
+			t.Errorf("%+v %v %v", last, err, *retries)
 		}
 		if diff := cmp.Diff([]int{0, 1, 1, 1, 2, 2}, done); diff != "" {
 			t.Error(diff)
 		}
 	})
-	t.Run("where no streams come through, polls do", func(t *testing.T) {
+	t.Run("where streams are blocked, the job is polled", func(t *testing.T) {
 		s := service(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
@@ -116,7 +116,7 @@ func TestClient_Follow(t *testing.T) {
 		})
 		c, _ := newTestClient(t, s.URL, func(g *timing) { g.silence = 20 * time.Millisecond })
 		last, done, err := follow(t, t.Context(), c)
-		if err != nil || !last.Good() || len(done) != 6 || s.count("/events") > deafStreams {
+		if err != nil || !last.Good() || len(done) != 6 || s.count("/events") > maxEmptyStreams {
 			t.Errorf("%+v %v %v, %d streams", last, done, err, s.count("/events"))
 		}
 	})
@@ -130,20 +130,20 @@ func TestClient_Follow(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a service that is away for too long ends it", func(t *testing.T) {
+	t.Run("it fails when the service does not answer for too long", func(t *testing.T) {
 		var s *script
 		s = service(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			event(w, "progress", jobBody("RUNNING", 1))
 			_ = s.Listener.Close()
 			panic(http.ErrAbortHandler)
 		}, func(_ int, _ http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
-		c, told := newTestClient(t, s.URL, func(g *timing) { g.patience = 20 * time.Millisecond })
+		c, retries := newTestClient(t, s.URL, func(g *timing) { g.maxPause = 20 * time.Millisecond })
 		last, _, err := follow(t, t.Context(), c)
-		if err == nil || last.Done() != 1 || len(*told) == 0 {
-			t.Errorf("%+v %v %v", last, err, *told)
+		if err == nil || last.Done() != 1 || len(*retries) == 0 {
+			t.Errorf("%+v %v %v", last, err, *retries)
 		}
 	})
-	t.Run("the caller's end ends it, and the last job is known", func(t *testing.T) {
+	t.Run("when ctx ends, it returns the last state", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := service(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			event(w, "progress", jobBody("RUNNING", 1))

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// JobState is how far a job has come.
+// JobState is the state of a job.
 type JobState string
 
-// The states that the program tells apart; the API has more.
+// The states of an ended job. The API has other states.
 const (
 	JobCompleted JobState = "COMPLETED"
 	JobCancelled JobState = "CANCELLED"
@@ -35,22 +35,22 @@ type Job struct {
 	CreatedAt      time.Time  `json:"created_at"`
 	FinishedAt     *time.Time `json:"finished_at"`
 
-	// Body is the answer as it came.
+	// Body is the body of the response.
 	Body []byte `json:"-"`
 }
 
-// Ended tells whether all items are final.
+// Ended reports whether all items are final.
 func (j *Job) Ended() bool { return j.State == JobCompleted || j.State == JobCancelled }
 
-// Done is the number of items that are final.
+// Done returns the number of items that are final.
 func (j *Job) Done() int { return j.Total - j.Pending - j.Retrying }
 
-// Good tells whether the job has ended and all its invites are revoked.
+// Good reports whether the job has ended and all its invites are revoked.
 func (j *Job) Good() bool {
 	return j.Ended() && j.Counts[StatusRevoked]+j.Counts[StatusAlreadyRevoked] == j.Total
 }
 
-// File is what the service has recognised of a job's table.
+// File describes a job's table as the service has read it.
 type File struct {
 	Format    string            `json:"format"`
 	Separator *string           `json:"separator"`
@@ -72,7 +72,7 @@ type MailCounts struct {
 	Delegated int `json:"DELEGATED"`
 }
 
-// Job gives a job when it has ended or wait is over, 30 seconds at most.
+// Job returns a job. It waits up to wait, at most 30 seconds, for the job to end.
 func (c *Client) Job(ctx context.Context, id string, wait time.Duration) (Job, error) {
 	r := request{method: http.MethodGet, path: jobPath(id)}
 	if wait > 0 {
@@ -81,20 +81,20 @@ func (c *Client) Job(ctx context.Context, id string, wait time.Duration) (Job, e
 	return c.job(ctx, r)
 }
 
-// Retry makes a new job of the items of one that ended as ERROR_REVOKING. While another retry of it has not ended, the
-// error is a Problem with the code retry_running, whose JobID names that one.
+// Retry creates a job from the items of an ended job that have the status ERROR_REVOKING. If another retry of the job has
+// not ended, Retry returns a *Problem with the code retry_running, and its JobID is the id of that retry.
 func (c *Client) Retry(ctx context.Context, id string) (Job, error) {
 	return c.job(ctx, request{method: http.MethodPost, path: jobPath(id) + "/retry", idempotencyKey: rand.Text()})
 }
 
 func (c *Client) job(ctx context.Context, r request) (Job, error) {
-	j, body, err := ask[Job](ctx, c, c.timing.patience, r)
+	j, body, err := do[Job](ctx, c, c.timing.maxPause, r)
 	j.Body = body
 	return j, err
 }
 
-// Cancel has what is not carried out yet become CANCELLED. It is sent once: a second one would be told that
-// the job has ended, by the first.
+// Cancel cancels the items that are not carried out yet. It does not retry: if the first request succeeded, a second one
+// would fail because the job has ended.
 func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 	body, err := c.send(ctx, request{method: http.MethodPost, path: jobPath(id) + "/cancel"})
 	if err != nil {
@@ -116,19 +116,19 @@ type Result struct {
 	Notification string `json:"notification"`
 }
 
-// Results is a page of a job's items, in the order of the input. It can have fewer than were asked for, even none, and
+// Results is a page of a job's items, in the order of the input. A page may have fewer items than its limit, even none, and
 // not be the last.
 type Results struct {
 	Data []Result `json:"data"`
-	// NextCursor asks for the next page; nil on the last.
+	// NextCursor is the cursor of the next page; nil on the last page.
 	NextCursor *string `json:"next_cursor"`
 
-	// Body is the answer as it came.
+	// Body is the body of the response.
 	Body []byte `json:"-"`
 }
 
-// Results gives a page: the items with a status, or all when it is empty, at most limit of them (1 to 1000),
-// after the page that named cursor, which is empty for the first.
+// Results returns a page of at most limit items (1 to 1000): those with a status, or all if status is empty. cursor is the
+// NextCursor of the page before, and empty for the first page.
 func (c *Client) Results(ctx context.Context, id string, status Status, limit int, cursor string) (Results, error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if status != "" {
@@ -137,7 +137,7 @@ func (c *Client) Results(ctx context.Context, id string, status Status, limit in
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	page, body, err := ask[Results](ctx, c, c.timing.patience, request{
+	page, body, err := do[Results](ctx, c, c.timing.maxPause, request{
 		method: http.MethodGet, path: jobPath(id) + "/results", query: query,
 	})
 	page.Body = body

@@ -103,13 +103,13 @@ var jsonTypes = map[reflect.Kind]string{
 	reflect.Float64: "number", reflect.Slice: "array", reflect.Struct: "object", reflect.Map: "object",
 }
 
-// misfits holds a Go type to a schema: what the type reads must be there, in the type to read.
-func (d *document) misfits(at string, into reflect.Type, s schema) (found []string) {
+// mismatches holds a Go type to a schema: what the type reads must be there, in the type to read.
+func (d *document) mismatches(at string, into reflect.Type, s schema) (found []string) {
 	s = d.resolve(s)
 	if into.Kind() == reflect.Pointer {
 		into = into.Elem()
 	} else if nothing := into.Kind() == reflect.String || into.Kind() == reflect.Slice || s.Minimum > 0; !nothing && slices.Contains(s.types(), "null") {
-		found = append(found, at+" can be null, which is not told from nothing")
+		found = append(found, at+" can be null, which the type cannot distinguish from a zero value")
 	}
 	want := jsonTypes[into.Kind()]
 	if into == reflect.TypeFor[time.Time]() {
@@ -122,10 +122,10 @@ func (d *document) misfits(at string, into reflect.Type, s schema) (found []stri
 	}
 	switch {
 	case want == "array":
-		found = append(found, d.misfits(at+"[]", into.Elem(), *s.Items)...)
+		found = append(found, d.mismatches(at+"[]", into.Elem(), *s.Items)...)
 	case into.Kind() == reflect.Map:
 		for name, one := range s.Properties {
-			found = append(found, d.misfits(at+"."+name, into.Elem(), one)...)
+			found = append(found, d.mismatches(at+"."+name, into.Elem(), one)...)
 		}
 	case want == "object":
 		for field := range into.Fields() {
@@ -136,7 +136,7 @@ func (d *document) misfits(at string, into reflect.Type, s schema) (found []stri
 			case !ok:
 				found = append(found, at+" has no "+name)
 			default:
-				found = append(found, d.misfits(at+"."+name, field.Type, one)...)
+				found = append(found, d.mismatches(at+"."+name, field.Type, one)...)
 			}
 		}
 	}
@@ -169,8 +169,8 @@ func TestOpenAPI(t *testing.T) {
 				t.Errorf("%s has no problem", at)
 				continue
 			}
-			for _, misfit := range append(d.misfits(at, into, content.Schema), d.misfits(at+" refused", reflect.TypeFor[Problem](), refusal.Schema)...) {
-				t.Error(misfit)
+			for _, mismatch := range append(d.mismatches(at, into, content.Schema), d.mismatches(at+" refused", reflect.TypeFor[Problem](), refusal.Schema)...) {
+				t.Error(mismatch)
 			}
 		}
 		if _, ok := d.Paths["/jobs/{id}/events"]["get"].Responses["200"].Content["text/event-stream"]; !ok {
@@ -179,8 +179,8 @@ func TestOpenAPI(t *testing.T) {
 	})
 	t.Run("requests", func(t *testing.T) {
 		submit := d.Paths["/assessments/invite/revoke"]["post"].RequestBody.Content["application/json"].Schema
-		for _, misfit := range d.misfits("submission", reflect.TypeFor[Submission](), submit) {
-			t.Error(misfit)
+		for _, mismatch := range d.mismatches("submission", reflect.TypeFor[Submission](), submit) {
+			t.Error(mismatch)
 		}
 		for _, media := range []string{"text/csv", "application/x-ndjson", "application/json"} {
 			if _, ok := d.Paths["/jobs"]["post"].RequestBody.Content[media]; !ok {
@@ -227,7 +227,7 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("there is no %s", NotificationNotRequested)
 		}
 	})
-	t.Run("what does not fit is seen", func(t *testing.T) {
+	t.Run("a mismatch is found", func(t *testing.T) {
 		type other struct {
 			ID    int       `json:"id"`
 			Label bool      `json:"label"`
@@ -235,10 +235,10 @@ func TestOpenAPI(t *testing.T) {
 			New   string    `json:"new"`
 		}
 		want := []string{
-			"job.id is string, not integer", "job.label can be null, which is not told from nothing",
+			"job.id is string, not integer", "job.label can be null, which the type cannot distinguish from a zero value",
 			"job.label is [string null], not boolean", "job.state is no time", "job has no new",
 		}
-		if diff := cmp.Diff(want, d.misfits("job", reflect.TypeFor[other](), d.Components.Schemas["Job"])); diff != "" {
+		if diff := cmp.Diff(want, d.mismatches("job", reflect.TypeFor[other](), d.Components.Schemas["Job"])); diff != "" {
 			t.Error(diff)
 		}
 	})

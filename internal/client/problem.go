@@ -9,24 +9,23 @@ import (
 	"time"
 )
 
-// maxProblem bounds what is read of an answer that is not a success.
+// maxProblem bounds what is read of a response that is not a success.
 const maxProblem = 1 << 20
 
-// Problem is an answer that is not a success. It is the error that says that the service was reached and
-// refused, or could not do what was asked.
+// Problem is a response that is not a success. As an error it means that the service, or a proxy before it, answered.
 type Problem struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
-	// JobID is the job that the code speaks of: with retry_running, the retry that has not ended. Else empty.
+	// JobID is the retry that has not ended, with the code retry_running; otherwise empty.
 	JobID  string  `json:"job_id"`
 	Errors []Fault `json:"errors"`
 
-	// RequestID finds the request in the service's log; it can be empty.
+	// RequestID identifies the request in the service's log. It may be empty.
 	RequestID string `json:"-"`
-	// RetryAfter is what the service asked for; 0 for nothing.
+	// RetryAfter is the value of the Retry-After header, at most a day; 0 if there is none.
 	RetryAfter time.Duration `json:"-"`
-	// Body is the answer as it came, when it was the API's; nil for what something in between has said.
+	// Body is the body of a response of the API; nil if a proxy answered.
 	Body []byte `json:"-"`
 }
 
@@ -44,7 +43,7 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s (%s)", p.Detail, p.Code)
 }
 
-// problemOf reads an answer and closes it.
+// problemOf reads and closes the body of a response.
 func problemOf(res *http.Response) *Problem {
 	defer res.Body.Close()
 	p := &Problem{}
@@ -62,7 +61,7 @@ func problemOf(res *http.Response) *Problem {
 	return p
 }
 
-// retryAfter reads either form of the header; 0 for none.
+// retryAfter parses both forms of a Retry-After header. It returns 0 if there is none, and at most maxRetryAfter.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(min(max(seconds, 0), int(maxRetryAfter/time.Second))) * time.Second

@@ -8,39 +8,41 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what is believed of a Retry-After.
+// maxRetryAfter bounds a Retry-After header.
 const maxRetryAfter = 24 * time.Hour
 
-// timing is how long things may take that only the network decides.
+// timing are the delays and timeouts of a Client.
 type timing struct {
-	// firstDelay and maxDelay bound the pause before a request is sent again; it doubles each time.
+	// firstDelay and maxDelay bound the pause before a retry, which doubles each time.
 	firstDelay, maxDelay time.Duration
-	// patience is how long such pauses may be in all, without a success in between. It is well over the quarter of a
-	// minute for which the service takes a silent upload for one that still runs.
-	patience time.Duration
-	// stall is how long an upload may stand still, and silence how long a stream of events may be silent, which
-	// speaks once a second.
-	stall, silence time.Duration
+	// maxPause bounds the sum of these pauses for one call. It is well above the 15 seconds after which the service ends an
+	// upload that sends nothing.
+	maxPause time.Duration
+	// stall is how long an upload may make no progress.
+	stall time.Duration
+	// silence is how long a stream of events may send nothing. The service sends something every second.
+	silence time.Duration
 }
 
-var usualTiming = timing{
-	firstDelay: 500 * time.Millisecond, maxDelay: 30 * time.Second, patience: 2 * time.Minute,
+var defaultTiming = timing{
+	firstDelay: 500 * time.Millisecond, maxDelay: 30 * time.Second, maxPause: 2 * time.Minute,
 	stall: time.Minute, silence: 15 * time.Second,
 }
 
-// persist does something again while it fails for a reason that passes, until that takes longer than patience.
-func (c *Client) persist(ctx context.Context, patience time.Duration, try func() error) error {
+// retry calls try until it succeeds, fails for a reason that is not temporary, or the pauses exceed maxPause in all. It
+// returns the last error.
+func (c *Client) retry(ctx context.Context, maxPause time.Duration, try func() error) error {
 	next, paused := c.timing.firstDelay, time.Duration(0)
 	for {
 		err := try()
-		if err == nil || ctx.Err() != nil || !c.passes(err) {
+		if err == nil || ctx.Err() != nil || !c.temporary(err) {
 			return err
 		}
 		delay := next/2 + rand.N(next/2+1)
 		if p, ok := errors.AsType[*Problem](err); ok {
 			delay = max(delay, p.RetryAfter)
 		}
-		if paused += delay; paused > patience {
+		if paused += delay; paused > maxPause {
 			return err
 		}
 		next = min(2*next, c.timing.maxDelay)
@@ -51,9 +53,9 @@ func (c *Client) persist(ctx context.Context, patience time.Duration, try func()
 	}
 }
 
-// passes tells whether a failure can be over the next time. An address at which nothing was ever reached is
-// taken for a wrong one.
-func (c *Client) passes(err error) bool {
+// temporary reports whether a retry may succeed. A failure to connect is not temporary before the first connection, because
+// the address may be wrong.
+func (c *Client) temporary(err error) bool {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		switch p.Status {
 		case http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -68,7 +70,7 @@ func (c *Client) passes(err error) bool {
 	return broken && c.connected.Load()
 }
 
-// pause waits, and gives the reason when ctx ends first.
+// pause waits for d. It returns the error of ctx if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

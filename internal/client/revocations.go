@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Status is an outcome, or how far a revocation has come to one. There may be others one day.
+// Status is the status of a revocation. Later versions of the API may have more statuses.
 type Status string
 
-// The statuses that the API tells of now.
+// The statuses of this version of the API.
 const (
 	StatusPending        Status = "PENDING"
 	StatusRevoked        Status = "REVOKED"
@@ -24,10 +24,10 @@ const (
 	StatusCancelled      Status = "CANCELLED"
 )
 
-// Good tells whether the invite is revoked, by this request or one before.
+// Good reports whether the invite is revoked, by this request or an earlier one.
 func (s Status) Good() bool { return s == StatusRevoked || s == StatusAlreadyRevoked }
 
-// NotificationNotRequested is the status of an email that nobody asked for.
+// NotificationNotRequested is the status when no request asked for an email.
 const NotificationNotRequested = "NOT_REQUESTED"
 
 // Revocation is one request to revoke one invite.
@@ -42,11 +42,11 @@ type Revocation struct {
 	LastError     *Failure     `json:"last_error"`
 	Notification  Notification `json:"notification"`
 
-	// Body is the answer as it came.
+	// Body is the body of the response.
 	Body []byte `json:"-"`
 }
 
-// Failure is why the last attempt did not succeed.
+// Failure is the reason why the last attempt failed.
 type Failure struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
@@ -57,24 +57,24 @@ type Notification struct {
 	Status string `json:"status"`
 }
 
-// Submission is what Revoke asks for.
+// Submission is the body of a request to revoke an invite.
 type Submission struct {
 	ReportID int64 `json:"report_id"`
 	Notify   bool  `json:"notify_candidate"`
 }
 
-// Revoke submits a revocation and gives it as it is when its first attempt has ended or patience is over, of
-// which the service counts whole seconds. While it cannot be reached, that is tried for about as long.
-func (c *Client) Revoke(ctx context.Context, s Submission, patience time.Duration) (Revocation, error) {
+// Revoke submits a revocation and waits up to wait, in whole seconds, for the end of its first attempt. While the service
+// does not answer, Revoke retries for about as long.
+func (c *Client) Revoke(ctx context.Context, s Submission, wait time.Duration) (Revocation, error) {
 	content, err := json.Marshal(s)
 	if err != nil {
 		return Revocation{}, err
 	}
 	prefer := "respond-async"
-	if patience > 0 {
-		prefer = preferWait(patience)
+	if wait > 0 {
+		prefer = preferWait(wait)
 	}
-	r, body, err := ask[Revocation](ctx, c, patience, request{
+	r, body, err := do[Revocation](ctx, c, wait, request{
 		method: http.MethodPost, path: "/assessments/invite/revoke",
 		idempotencyKey: rand.Text(), prefer: prefer, content: content,
 	})
@@ -82,10 +82,10 @@ func (c *Client) Revoke(ctx context.Context, s Submission, patience time.Duratio
 	return r, err
 }
 
-// Revocation gives a revocation when it is final or patience is over.
-func (c *Client) Revocation(ctx context.Context, id string, patience time.Duration) (Revocation, error) {
-	r, body, err := ask[Revocation](ctx, c, patience, request{
-		method: http.MethodGet, path: "/revocations/" + url.PathEscape(id), prefer: preferWait(patience),
+// Revocation returns a revocation. It waits up to wait for the revocation to become final.
+func (c *Client) Revocation(ctx context.Context, id string, wait time.Duration) (Revocation, error) {
+	r, body, err := do[Revocation](ctx, c, wait, request{
+		method: http.MethodGet, path: "/revocations/" + url.PathEscape(id), prefer: preferWait(wait),
 	})
 	r.Body = body
 	return r, err

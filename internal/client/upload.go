@@ -14,30 +14,29 @@ import (
 
 // Upload is the content of a new job.
 type Upload struct {
-	// Content is read in pieces, and from its beginning again when an upload broke.
+	// Content has Size bytes. Each attempt reads it from its beginning.
 	Content io.ReaderAt
 	Size    int64
-	// MediaType is text/csv, .xlsx's, application/x-ndjson or application/json, and Gzip tells that it is compressed.
+	// MediaType is text/csv, the type of .xlsx, application/x-ndjson or application/json. Gzip means that Content is
+	// compressed.
 	MediaType string
 	Gzip      bool
-	// Notify is the default for rows that say nothing about an email. A content of application/json says it
-	// itself.
+	// Notify is the default of notify_candidate. It must be false for application/json, whose body contains the default.
 	Notify bool
-	// Sheet is the sheet of a workbook; empty for the first that suits.
+	// Sheet is the name of a sheet of a workbook; empty means the first sheet with the required columns.
 	Sheet string
-	// Sent is told from other goroutines how many bytes of the present attempt have been handed over; nil for
-	// nobody.
+	// Sent is called from other goroutines with the number of bytes that the current attempt has sent. It may be nil.
 	Sent func(n int64)
 }
 
-// errStalled ends an attempt whose connection takes nothing any more.
+// errStalled is the cause of the cancellation of an attempt that made no progress.
 var errStalled = errors.New("the connection stood still")
 
-// NewJob uploads a job. All attempts have one idempotency key, so that the job is made once whatever breaks.
+// NewJob uploads a job. All attempts have the same idempotency key, so that the service creates one job.
 func (c *Client) NewJob(ctx context.Context, u Upload) (Job, error) {
 	key := rand.Text()
 	var body []byte
-	err := c.persist(ctx, c.timing.patience, func() (err error) {
+	err := c.retry(ctx, c.timing.maxPause, func() (err error) {
 		body, err = c.upload(ctx, u, key)
 		return err
 	})
@@ -56,10 +55,10 @@ func (c *Client) upload(ctx context.Context, u Upload, key string) ([]byte, erro
 		SectionReader: io.NewSectionReader(u.Content, 0, u.Size), sent: u.Sent,
 		stall: c.timing.stall, watch: time.AfterFunc(c.timing.stall, func() { cancel(errStalled) }),
 	}
-	content.watch.Stop() // until the first byte is wanted
+	content.watch.Stop() // the first Read starts it
 	r := request{
 		method: http.MethodPost, path: "/jobs", idempotencyKey: key, stream: content, size: u.Size,
-		// A service that will not take it says so before it is sent.
+		// The service can refuse the request before the body is sent.
 		header: http.Header{"Content-Type": {u.MediaType}, "Expect": {"100-continue"}},
 	}
 	if u.Gzip {
@@ -85,7 +84,7 @@ func (c *Client) upload(ctx context.Context, u Upload, key string) ([]byte, erro
 	}
 }
 
-// content is what one attempt reads. The transport may go on reading for a moment after the attempt has ended.
+// content is the body of one attempt. The transport may still read it shortly after the attempt has ended.
 type content struct {
 	*io.SectionReader
 	sent  func(int64)
@@ -98,7 +97,7 @@ type content struct {
 	closed bool
 }
 
-// Read tells apart the end that was announced and one before it, which is a failure of this side.
+// Read returns io.ErrUnexpectedEOF if the content ends before the size that was announced.
 func (c *content) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +124,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends what the attempt tells.
+// Close stops the calls of sent and the watch for stalls.
 func (c *content) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -58,7 +58,7 @@ func TestClient_NewJob(t *testing.T) {
 				got = accept(w, r)
 			}
 		})
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		upload := uploadOf(content)
 		upload.Notify = true
 		job, err := c.NewJob(t.Context(), upload)
@@ -69,8 +69,8 @@ func TestClient_NewJob(t *testing.T) {
 			t.Errorf("%d bytes came, want %d", len(got), len(content))
 		}
 		requests := s.requests()
-		if len(requests) != 7 || len(*told) != 6 {
-			t.Errorf("%d requests, told: %v", len(requests), *told)
+		if len(requests) != 7 || len(*retries) != 6 {
+			t.Errorf("%d requests, retries: %v", len(requests), *retries)
 		}
 		for _, r := range requests {
 			if r.query != "notify_candidate=true" || r.header.Get("Content-Type") != "text/csv" || r.header.Get("Content-Encoding") != "" {
@@ -87,18 +87,18 @@ func TestClient_NewJob(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 	})
-	t.Run("what is refused is not sent again", func(t *testing.T) {
+	t.Run("a refused upload is not retried", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 			_, _ = io.CopyN(io.Discard, r.Body, 1000)
 			problem(w, http.StatusRequestEntityTooLarge, "too_large")
 		})
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		_, err := c.NewJob(t.Context(), uploadOf("report_id\n"+strings.Repeat("1\n", 1000)))
-		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != "too_large" || len(*told) > 0 {
-			t.Errorf("%v %v", err, *told)
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != "too_large" || len(*retries) > 0 {
+			t.Errorf("%v %v", err, *retries)
 		}
 	})
-	t.Run("a refusal before the content spares the content", func(t *testing.T) {
+	t.Run("a refusal before the body is sent saves sending it", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			problem(w, http.StatusUnauthorized, "unauthorized")
 		})
@@ -112,7 +112,7 @@ func TestClient_NewJob(t *testing.T) {
 			t.Errorf("%v after %d bytes", err, sent.Load())
 		}
 	})
-	t.Run("a connection that stands still is given up", func(t *testing.T) {
+	t.Run("a stalled connection is closed", func(t *testing.T) {
 		ended := make(chan struct{})
 		s := newScript(t, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n > 0 {
@@ -123,15 +123,15 @@ func TestClient_NewJob(t *testing.T) {
 			<-ended
 		})
 		defer close(ended)
-		c, told := newTestClient(t, s.URL, func(g *timing) { g.stall = 500 * time.Millisecond })
+		c, retries := newTestClient(t, s.URL, func(g *timing) { g.stall = 500 * time.Millisecond })
 		if _, err := c.NewJob(t.Context(), uploadOf(content)); err != nil {
 			t.Fatal(err)
 		}
-		if len(*told) == 0 || !errors.Is((*told)[0], errStalled) {
-			t.Errorf("%v", *told)
+		if len(*retries) == 0 || !errors.Is((*retries)[0], errStalled) {
+			t.Errorf("%v", *retries)
 		}
 	})
-	t.Run("it tells how much is sent, from the beginning in each attempt", func(t *testing.T) {
+	t.Run("Sent reports the bytes of each attempt from 0", func(t *testing.T) {
 		s := newScript(t, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n == 0 {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -141,18 +141,18 @@ func TestClient_NewJob(t *testing.T) {
 		})
 		c, _ := newTestClient(t, s.URL, nil)
 		var mu sync.Mutex
-		var told []int64
+		var retries []int64
 		upload := uploadOf(content)
 		upload.Sent = func(n int64) {
 			mu.Lock()
 			defer mu.Unlock()
-			told = append(told, n)
+			retries = append(retries, n)
 		}
 		if _, err := c.NewJob(t.Context(), upload); err != nil {
 			t.Fatal(err)
 		}
 		attempts, before := 1, int64(0)
-		for _, n := range told {
+		for _, n := range retries {
 			if n <= before {
 				attempts++
 			}
@@ -162,7 +162,7 @@ func TestClient_NewJob(t *testing.T) {
 			t.Errorf("%d attempts, %d of %d in the last", attempts, before, upload.Size)
 		}
 	})
-	t.Run("a compressed content goes as it is", func(t *testing.T) {
+	t.Run("a compressed content is sent unchanged", func(t *testing.T) {
 		var got string
 		s := newScript(t, func(_ int, w http.ResponseWriter, r *http.Request) { got = accept(w, r) })
 		c, _ := newTestClient(t, s.URL, nil)
@@ -176,27 +176,27 @@ func TestClient_NewJob(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("a content that cannot be read is not sent again", func(t *testing.T) {
+	t.Run("a content that cannot be read is not retried", func(t *testing.T) {
 		s := newScript(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		})
-		c, told := newTestClient(t, s.URL, nil)
+		c, retries := newTestClient(t, s.URL, nil)
 		upload := uploadOf(content)
 		upload.Content = bytes.NewReader([]byte(content)[:len(content)/2])
-		if _, err := c.NewJob(t.Context(), upload); !errors.Is(err, io.ErrUnexpectedEOF) || len(*told) > 0 {
-			t.Errorf("%v %v", err, *told)
+		if _, err := c.NewJob(t.Context(), upload); !errors.Is(err, io.ErrUnexpectedEOF) || len(*retries) > 0 {
+			t.Errorf("%v %v", err, *retries)
 		}
 	})
-	t.Run("the caller's end ends it", func(t *testing.T) {
+	t.Run("it ends with ctx", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := newScript(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
 			_, _ = r.Body.Read(make([]byte, 1))
 			cancel()
 			_, _ = io.Copy(io.Discard, r.Body)
 		})
-		c, told := newTestClient(t, s.URL, nil)
-		if _, err := c.NewJob(ctx, uploadOf(content)); err == nil || len(*told) > 0 {
-			t.Errorf("%v %v", err, *told)
+		c, retries := newTestClient(t, s.URL, nil)
+		if _, err := c.NewJob(ctx, uploadOf(content)); err == nil || len(*retries) > 0 {
+			t.Errorf("%v %v", err, *retries)
 		}
 	})
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// linesPerSecond is how many lines of one message a second are all written. What happens that often is for
-// metrics to tell; writing every line would cost more than a tenth of a request.
+// linesPerSecond is the number of lines with the same message that are written in one second. Metrics count more frequent
+// events. Writing every line would take more than a tenth of the time of a request.
 const linesPerSecond = 100
 
-// Sampled gives a handler that passes on to next at most linesPerSecond lines a second of each message at
-// level Info, and everything of other levels. The first line of a message that follows on lines left out has
-// an attribute left_out with their number.
+// Sampled returns a handler that passes lines to next: all lines of levels other than Info, and of each message at level
+// Info at most linesPerSecond lines in a second. If lines were left out, the next line of the message has their number in
+// the attribute left_out.
 func Sampled(next slog.Handler) slog.Handler {
 	return &sampled{next: next, windows: &sync.Map{}}
 }
@@ -54,8 +54,8 @@ func (s *sampled) Handle(ctx context.Context, r slog.Record) error {
 	return s.next.Handle(ctx, r)
 }
 
-// pass tells whether a line of the time now is written, and how many were not since the last that was. A
-// count can be off by a few when a second begins.
+// pass reports whether to write a line, and how many lines were left out since the last one that was written. The counts
+// may be slightly wrong when a second begins, because the counters are updated without a lock.
 func (w *window) pass(now time.Time) (leftOut int64, ok bool) {
 	second := now.Unix()
 	if began := w.second.Load(); began != second && w.second.CompareAndSwap(began, second) {

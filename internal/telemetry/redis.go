@@ -8,8 +8,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// Commands makes a span of each command that client sends under a span, with its name and without its arguments. What
-// workers send while they wait for tasks is under none. It belongs before the clients that are made of this one.
+// Commands adds a span with the name and without the arguments to each command that client sends within another span.
+// Commands that workers send while they wait for tasks are not within a span. The caller must call it before it derives
+// other clients from this one.
 func (t *Tracing) Commands(client *redis.Client) {
 	if t != nil {
 		client.AddHook(commands{t})
@@ -18,27 +19,27 @@ func (t *Tracing) Commands(client *redis.Client) {
 
 type commands struct{ tracing *Tracing }
 
-// ProcessHook makes a command's span.
+// ProcessHook adds a span to a command.
 func (c commands) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		ctx, end := c.begin(ctx, cmd.FullName())
 		err := next(ctx, cmd)
-		end(why(err))
+		end(reason(err))
 		return err
 	}
 }
 
-// ProcessPipelineHook makes one span of commands that are sent together.
+// ProcessPipelineHook adds one span to all commands of a pipeline.
 func (c commands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		ctx, end := c.begin(ctx, "pipeline", attribute.Int("db.operation.batch.size", len(cmds)))
 		err := next(ctx, cmds)
-		end(why(err))
+		end(reason(err))
 		return err
 	}
 }
 
-// DialHook changes nothing.
+// DialHook returns next.
 func (commands) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (c commands) begin(ctx context.Context, command string, more ...attribute.KeyValue) (context.Context, End) {
@@ -46,8 +47,8 @@ func (c commands) begin(ctx context.Context, command string, more ...attribute.K
 		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", command))...)
 }
 
-// why is a word for an error, and never its own: they can name a server.
-func why(err error) string {
+// reason returns a word for an error. The text of the error could contain the name of a server.
+func reason(err error) string {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return ""

@@ -9,15 +9,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// End ends a span. failure is a word for why the work failed, and empty when it did not.
+// End ends a span. failure is a word for the reason why the work failed, and empty if it succeeded.
 type End func(failure string)
 
-// Begin begins a span of work on count things that others asked for, in the trace of the span that origin names, or in
-// a new one without it. ctx is then under it.
-func (t *Tracing) Begin(ctx context.Context, name, origin string, count int) (context.Context, End) {
+// Begin begins a span for work on count requests, tasks or rows. The span belongs to the trace of the span that parent
+// names, or to a new trace if parent is empty. Begin returns a context within the new span.
+func (t *Tracing) Begin(ctx context.Context, name, parent string, count int) (context.Context, End) {
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attribute.Int("rescind.count", count))}
 	from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(
-		context.Background(), propagation.MapCarrier{traceparent: origin}))
+		context.Background(), propagation.MapCarrier{traceparent: parent}))
 	if from.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, from)
 	} else {
@@ -27,8 +27,8 @@ func (t *Tracing) Begin(ctx context.Context, name, origin string, count int) (co
 	return ctx, ending(span)
 }
 
-// Step begins a span of a part of the work that ctx is under, which asks something of another server. Under none it
-// makes none. Attributes must not hold anything of an account.
+// Step begins a span for a part of the work, such as a call to another server. If ctx is not within a span, Step begins
+// none. The attributes must not identify an account.
 func (t *Tracing) Step(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, End) {
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, func(string) {}
@@ -48,7 +48,7 @@ func ending(span trace.Span) End {
 
 const traceparent = "traceparent"
 
-// TraceParent names the span that ctx is under, for Begin elsewhere; empty under none.
+// TraceParent returns the name of the span of ctx, for Begin in another process; empty if there is no span.
 func TraceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

@@ -23,37 +23,37 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Tracing makes spans and sends them to a collector. A nil Tracing is one that is off: its methods hand back what they
-// were given, so that nothing of it is in the way.
+// Tracing creates spans and sends them to a collector. A nil Tracing is valid and off: its methods return their arguments
+// or nil, and add no cost.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 }
 
 const (
-	// endpointVariable is OpenTelemetry's, and switches tracing on. Its others, such as OTEL_SERVICE_NAME,
-	// OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS, count as well.
+	// endpointVariable is OpenTelemetry's variable for the collector, and switches tracing on. The libraries also read its
+	// other variables, such as OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS.
 	endpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT"
-	// flushTimeout bounds the sending of what is left at the end.
+	// flushTimeout bounds how long Stop sends the remaining spans.
 	flushTimeout = 3 * time.Second
-	// logInterval keeps a collector that is away from filling the log.
-	complaintInterval = time.Minute
+	// warnInterval is the shortest time between two warnings, so that a collector that does not answer does not fill the log.
+	warnInterval = time.Minute
 )
 
 var errEndpoint = errors.New("the settings OTEL_… of the collector of traces cannot be used")
 
-// StartTracing gives nil unless the environment names a collector (OTLP over HTTP). service is the process's name
-// there unless the environment has another. Stop it at the end.
+// StartTracing returns nil unless the environment names a collector (OTLP over HTTP). service is the name of the process,
+// unless the environment sets another one. The caller must call Stop.
 func StartTracing(ctx context.Context, service string, log *slog.Logger) (*Tracing, error) {
 	if os.Getenv(endpointVariable) == "" {
 		return nil, nil //nolint:nilnil // off is no error
 	}
-	sometimes := rate.Sometimes{Interval: complaintInterval}
+	sometimes := rate.Sometimes{Interval: warnInterval}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {
-		// The error can quote settings, which hold keys.
+		// The error can contain settings, and they contain keys.
 		sometimes.Do(func() { log.Warn("traces cannot be sent; see " + endpointVariable) })
 	}))
-	otel.SetLogger(logr.Discard()) // it says the same, with the settings
+	otel.SetLogger(logr.Discard()) // it would log the same errors with the settings
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, errEndpoint
@@ -71,7 +71,7 @@ func newTracing(options ...sdktrace.TracerProviderOption) *Tracing {
 	return &Tracing{provider, provider.Tracer(scope)}
 }
 
-// Stop sends what is left.
+// Stop sends the remaining spans, for up to 3 seconds.
 func (t *Tracing) Stop() error {
 	if t == nil {
 		return nil
@@ -84,8 +84,8 @@ func (t *Tracing) Stop() error {
 	return nil
 }
 
-// Handler makes a span of each request, but for those of probes. A caller's own trace is linked and not continued:
-// it could have everything sampled.
+// Handler returns a handler that begins a span for each request, except requests to /healthz and /readyz. A caller's trace
+// is linked and not continued, because otherwise callers could decide what is sampled.
 func (t *Tracing) Handler(next http.Handler) http.Handler {
 	if t == nil {
 		return next
@@ -97,7 +97,7 @@ func (t *Tracing) Handler(next http.Handler) http.Handler {
 		otelhttp.WithFilter(func(r *http.Request) bool { return r.URL.Path != "/healthz" && r.URL.Path != "/readyz" }))
 }
 
-// Queries makes a span of each statement under a span, with its text and without its values.
+// Queries returns tracers for pgx. They add a span with the text and without the values to each statement within a span.
 func (t *Tracing) Queries() []pgx.QueryTracer {
 	if t == nil {
 		return nil
