@@ -9,14 +9,14 @@ import (
 )
 
 type bulkCommand struct {
-	File   string `arg:"" help:"A table with the column report_id and, where they are wanted, notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. Its kind, and that of other files, is found by the first characters."`
-	Notify bool   `help:"Tell the candidates by email whose rows do not say otherwise; a .json file says it itself."`
-	Follow bool   `help:"Wait for the end and tell the outcomes. Without it, exit 0 means that the job is accepted."`
-	Sheet  string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one that has a column report_id."`
-	Report string `placeholder:"OUT.csv" help:"Wait for the end, and write a file with the rows and columns of the table and, behind them, what became of each."`
+	File   string `arg:"" help:"A table with the column report_id and optionally notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. For standard input and other names, the first characters decide the kind."`
+	Notify bool   `help:"Email the candidates of rows without a value in notify_candidate; a .json file has its own default."`
+	Follow bool   `help:"Wait for the end and print the outcomes. Without it, exit 0 means that the job is accepted."`
+	Sheet  string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with a column report_id."`
+	Report string `placeholder:"OUT.csv" help:"Wait for the end, and write a file with the rows and columns of the table followed by the outcome of each row."`
 }
 
-// Run uploads the file. What it holds in memory does not grow with it.
+// Run uploads the file. Its memory does not grow with the size of the file.
 func (c *bulkCommand) Run(p *process) error {
 	in, err := openInput(p.ctx, c.File, p.stdin)
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *bulkCommand) Run(p *process) error {
 	}
 	defer func() { _ = in.Close() }() // it was only read
 	if c.Notify && in.media == mediaJSON {
-		return errors.New(`--notify: a job in JSON says it itself, in "notify_candidate": true`)
+		return errors.New(`--notify: a job in JSON sets it itself, with "notify_candidate": true`)
 	}
 	var outcomes *report
 	if c.Report != "" {
@@ -45,9 +45,9 @@ func (c *bulkCommand) Run(p *process) error {
 	switch {
 	case err == nil:
 		if job.File != nil {
-			p.display.say("%s", recognised(job.File))
+			p.display.say("%s", describeFile(job.File))
 		}
-		err := p.begun(job, c.Follow || outcomes != nil)
+		err := p.accepted(job, c.Follow || outcomes != nil)
 		if outcomes == nil || err != nil && !errors.Is(err, errOutcome) || p.ctx.Err() != nil {
 			return err
 		}
@@ -59,14 +59,14 @@ func (c *bulkCommand) Run(p *process) error {
 	case p.ctx.Err() == nil:
 		return err
 	case sent.Load() < in.size:
-		return errors.New("stopped before all was uploaded: nothing of it is carried out")
+		return errors.New("stopped before the upload was complete: nothing is carried out")
 	default:
-		return errors.New("stopped before the answer: the job may have been accepted, and goes on then")
+		return errors.New("stopped before the answer: the job may have been accepted, and is then carried out")
 	}
 }
 
-// begun goes on with a job that has been accepted.
-func (p *process) begun(job client.Job, follow bool) error {
+// accepted prints or follows a job that the service has accepted.
+func (p *process) accepted(job client.Job, follow bool) error {
 	if follow {
 		p.display.say("Job %s is accepted: %d items.", printable(job.ID), job.Total)
 		return p.follow(job)
@@ -91,7 +91,7 @@ func (p *process) begun(job client.Job, follow bool) error {
 	return nil
 }
 
-// follow tells of a job until it has ended, and then how. Whoever stops that leaves the job running.
+// follow shows the progress of a job until it has ended, and then its outcomes. Ctrl-C ends follow and not the job.
 func (p *process) follow(job client.Job) error {
 	last, err := p.client.Follow(p.ctx, job.ID, p.display.job)
 	p.display.end()
@@ -104,9 +104,9 @@ func (p *process) follow(job client.Job) error {
 	id := printable(job.ID)
 	advice := fmt.Sprintf("Follow it: rescind job show %s --follow. Cancel it: rescind job cancel %s.", id, id)
 	if p.ctx.Err() == nil {
-		return fmt.Errorf("the job cannot be followed any more, and may go on: %w. %s", err, advice)
+		return fmt.Errorf("the job cannot be followed any more, but may still run: %w. %s", err, advice)
 	}
-	p.display.say("The job goes on. %s", advice)
+	p.display.say("The job continues. %s", advice)
 	if p.json && job.Body != nil {
 		if err := p.body(job.Body); err != nil {
 			return err

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// lineInterval is how often a line tells of progress where there is no terminal.
+	// lineInterval is how often progress is printed as a line when standard error is not a terminal.
 	lineInterval = 5 * time.Second
-	// barInterval is how often a bar is drawn.
+	// barInterval is the shortest time between two updates of a bar.
 	barInterval = 100 * time.Millisecond
 )
 
-// display tells on standard error how far something is: by a bar on a terminal, by a line now and then
-// elsewhere. Its methods may be called at the same time.
+// display shows progress on standard error: as a bar on a terminal, and otherwise as a line every lineInterval. It is safe
+// for concurrent use.
 type display struct {
 	w        io.Writer
 	terminal bool
 
-	mu   sync.Mutex
-	bar  *progressbar.ProgressBar
-	what string    // the thing that is under way
-	told time.Time // when the last line about it was
+	mu      sync.Mutex
+	bar     *progressbar.ProgressBar
+	what    string    // what is in progress
+	printed time.Time // the time of the last line about it
 }
 
 func newDisplay(w io.Writer, environ []string) *display {
@@ -41,7 +41,7 @@ func newDisplay(w io.Writer, environ []string) *display {
 	return d
 }
 
-// upload tells how many bytes have been sent.
+// upload shows how many bytes have been sent.
 func (d *display) upload(sent, size int64) {
 	const what = "Uploading"
 	d.mu.Lock()
@@ -51,10 +51,10 @@ func (d *display) upload(sent, size int64) {
 		return
 	}
 	d.show(what, size, progressbar.OptionShowBytes(true))
-	_ = d.bar.Set64(sent) // nobody is told of a terminal that is gone
+	_ = d.bar.Set64(sent) // there is no place to report that the terminal is closed
 }
 
-// job tells how far a job is.
+// job shows the progress of a job.
 func (d *display) job(j client.Job) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,16 +80,16 @@ func (d *display) job(j client.Job) {
 	_ = d.bar.Set(j.Done())
 }
 
-// line tells text if something else is under way than before, or if the last line is long ago.
+// line prints text unless a line about the same thing was printed within lineInterval.
 func (d *display) line(what, text string) {
-	if d.what == what && time.Since(d.told) < lineInterval {
+	if d.what == what && time.Since(d.printed) < lineInterval {
 		return
 	}
-	d.what, d.told = what, time.Now()
+	d.what, d.printed = what, time.Now()
 	_, _ = fmt.Fprintln(d.w, text)
 }
 
-// show makes the bar one for what is under way.
+// show starts a new bar unless the current one is for the same thing.
 func (d *display) show(what string, size int64, options ...progressbar.Option) {
 	if d.bar != nil && d.what == what {
 		return
@@ -99,11 +99,11 @@ func (d *display) show(what string, size int64, options ...progressbar.Option) {
 	d.bar = progressbar.NewOptions64(max(size, 1), append([]progressbar.Option{
 		progressbar.OptionSetWriter(d.w), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
 		progressbar.OptionFullWidth(), progressbar.OptionUseANSICodes(true), progressbar.OptionThrottle(barInterval),
-		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(true), // the API tells what is left
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(true), // the API reports the time left
 	}, options...)...)
 }
 
-// close leaves the bar as it stands.
+// close ends the line of the bar and leaves it on the screen.
 func (d *display) close() {
 	if d.bar != nil {
 		_, _ = fmt.Fprintln(d.w)
@@ -111,7 +111,7 @@ func (d *display) close() {
 	}
 }
 
-// end ends what is told of progress.
+// end ends the display of progress.
 func (d *display) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,12 +119,12 @@ func (d *display) end() {
 	d.what = ""
 }
 
-// retry tells that a request failed and is sent again.
+// retry prints that a request failed and will be sent again.
 func (d *display) retry(err error, in time.Duration) {
 	d.say("Trying again in %s: %s", in.Round(100*time.Millisecond), printable(err.Error()))
 }
 
-// say prints a line of its own.
+// say prints a line above the bar.
 func (d *display) say(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,7 +134,7 @@ func (d *display) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.w, format+"\n", args...)
 }
 
-// bytesText is a number of bytes for people.
+// bytesText formats a number of bytes for people.
 func bytesText(n int64) string {
 	const thousand = 1000
 	switch {

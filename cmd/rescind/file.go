@@ -19,10 +19,10 @@ const (
 	mediaJSON  = "application/json"
 )
 
-// maxSniff bounds what is looked at to tell what a content is.
+// maxSniff is how many bytes are read to recognise the type of a file.
 const maxSniff = 64 << 10
 
-// mediaByEnding is what a file's name says about its content.
+// mediaByEnding maps the ending of a file's name to its media type.
 var mediaByEnding = map[string]string{
 	".csv": mediaCSV, ".tsv": mediaCSV, ".xlsx": mediaXLSX, ".ndjson": mediaLines, ".jsonl": mediaLines, ".json": mediaJSON,
 }
@@ -33,12 +33,12 @@ type input struct {
 	size  int64
 	media string
 	gzip  bool
-	spool bool // it is a copy
+	spool bool // the file is a temporary copy
 }
 
-// openInput opens a file by its name; - is standard input. What cannot be read twice is copied to a temporary
-// file first. The name's ending says what it holds (.csv, .tsv, .xlsx, .ndjson, .jsonl, .json, each with .gz after it
-// or not); without one of them, its first characters do.
+// openInput opens a file; the name - means standard input. An input that cannot be read twice is copied to a temporary file
+// first. The ending of the name decides the media type (.csv, .tsv, .xlsx, .ndjson, .jsonl, .json, each with or without
+// .gz). For other names, the first characters of the content decide.
 func openInput(ctx context.Context, name string, stdin io.Reader) (in *input, err error) {
 	in = &input{}
 	ending := strings.ToLower(filepath.Ext(name))
@@ -55,15 +55,15 @@ func openInput(ctx context.Context, name string, stdin io.Reader) (in *input, er
 		}
 		source = in.File
 	}
-	if err := in.settle(ctx, source); err != nil {
+	if err := in.prepare(ctx, source); err != nil {
 		_ = in.Close()
 		return nil, err
 	}
 	return in, nil
 }
 
-// settle finds the size and the kind of what is read from source.
-func (in *input) settle(ctx context.Context, source io.Reader) error {
+// prepare sets the size and the media type of the input, and copies source if it is not a regular file.
+func (in *input) prepare(ctx context.Context, source io.Reader) error {
 	regular := false
 	if in.File != nil {
 		info, err := in.Stat()
@@ -89,8 +89,8 @@ func (in *input) settle(ctx context.Context, source io.Reader) error {
 	return nil
 }
 
-// copy has the input be a copy of source. It goes without a name where the system lets an open file do so, and
-// nothing is left of it whatever ends the program.
+// copy replaces the file of the input by a temporary copy of source. It removes the name of the copy at once where the
+// system allows this for an open file, so that no copy remains when the program is killed.
 func (in *input) copy(ctx context.Context, source io.Reader) error {
 	file, err := os.CreateTemp("", "rescind-upload-*")
 	if err != nil {
@@ -131,7 +131,7 @@ func (in *input) Close() error {
 	return err
 }
 
-// sniff tells what a content is by its beginning.
+// sniff recognises the media type of a file by its first bytes, and reports whether the file is compressed with gzip.
 func sniff(in *input) (media string, zipped bool, err error) {
 	beginning := bufio.NewReader(io.NewSectionReader(in, 0, in.size))
 	if magic, _ := beginning.Peek(2); string(magic) == "\x1f\x8b" {
@@ -145,13 +145,13 @@ func sniff(in *input) (media string, zipped bool, err error) {
 		return mediaXLSX, zipped, nil
 	}
 	if bom, _ := beginning.Peek(3); string(bom) == "\ufeff" {
-		_, _ = beginning.Discard(len(bom)) // it was there
+		_, _ = beginning.Discard(len(bom)) // Peek has buffered it
 	}
 	return mediaOf(io.LimitReader(beginning, maxSniff)), zipped, nil
 }
 
-// mediaOf takes a text for a table unless it begins with a {. Then it is JSON if that object has a member that only
-// a whole job has, and otherwise a revocation a line.
+// mediaOf returns the media type of a text. A text that does not begin with { is a table. If its first object has a member
+// that only a job has, it is a job in JSON; otherwise each line is a revocation.
 func mediaOf(beginning io.Reader) string {
 	members := json.NewDecoder(beginning)
 	if first, _ := members.Token(); first != json.Delim('{') {
@@ -164,7 +164,7 @@ func mediaOf(beginning io.Reader) string {
 		}
 		var value json.RawMessage
 		if members.Decode(&value) != nil {
-			break // the service says what is wrong with it
+			break // the service will report the fault
 		}
 	}
 	return mediaLines

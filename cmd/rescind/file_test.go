@@ -104,7 +104,7 @@ func TestOpenInput(t *testing.T) {
 			t.Errorf("%v %v", left, err)
 		}
 	})
-	t.Run("an input without end can be left", func(t *testing.T) {
+	t.Run("an endless input can be interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		endless, writer := io.Pipe()
 		defer func() { _ = writer.Close() }()
@@ -116,7 +116,7 @@ func TestOpenInput(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	t.Run("what cannot be read is told", func(t *testing.T) {
+	t.Run("a file that cannot be read", func(t *testing.T) {
 		for _, name := range []string{filepath.Join(t.TempDir(), "absent.csv"), t.TempDir()} {
 			if _, err := openInput(t.Context(), name, nil); err == nil {
 				t.Errorf("%s is opened", name)

@@ -51,18 +51,18 @@ func TestFollow(t *testing.T) {
 	r := p.begin(nil, "bulk", list, "--follow")
 	until(t, "it is followed", func() bool { return strings.Contains(r.stderr(), ": QUEUED, 0 of 10000 done\n") })
 	id := jobID.FindString(r.stderr())
-	t.Run("a service that is killed and started again is followed on", func(t *testing.T) {
+	t.Run("a job is followed through a crash of the service", func(t *testing.T) {
 		api.kill()
 		until(t, "that is noticed", func() bool { return strings.Contains(r.stderr(), "Trying again in ") })
 		p.startAPI()
 	})
-	t.Run("Ctrl-C leaves the job, and says how to go on", func(t *testing.T) {
+	t.Run("Ctrl-C leaves the job running, and prints how to follow it", func(t *testing.T) {
 		for _, args := range [][]string{{"job", "show", id, "--follow"}, {"job", "show", id, "--follow", "--json"}} {
 			r := p.begin(nil, args...)
 			until(t, "it is followed", func() bool { return strings.Contains(r.stderr(), ": QUEUED, ") })
 			r.interrupt()
 			r.ends(1)
-			contains(t, r.stderr(), fmt.Sprintf("The job goes on. Follow it: rescind job show %s --follow. Cancel it: rescind job cancel %s.\n", id, id))
+			contains(t, r.stderr(), fmt.Sprintf("The job continues. Follow it: rescind job show %s --follow. Cancel it: rescind job cancel %s.\n", id, id))
 			if json := args[len(args)-1] == "--json"; json && body(t, r.stdout())["id"] != id || !json && r.stdout() != "" {
 				t.Errorf("stdout: %q", r.stdout())
 			}
@@ -70,7 +70,7 @@ func TestFollow(t *testing.T) {
 	})
 	t.Run("a job that has not ended", func(t *testing.T) {
 		stdout, _ := p.do(1, "", "job", "show", id)
-		if diff := cmp.Diff("Job ID: QUEUED, 0 of 10000 items are final.\n     10000  to come\n", variable(stdout)); diff != "" {
+		if diff := cmp.Diff("Job ID: QUEUED, 0 of 10000 items are final.\n     10000  not tried yet\n", variable(stdout)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		_, stderr := p.do(2, "", "job", "retry", id)

@@ -8,7 +8,7 @@ import (
 	"rescind/internal/client"
 )
 
-// pageSize is how many items are asked for at once: the most that the API gives.
+// pageSize is the number of items in a request: the most that the API allows.
 const pageSize = 1000
 
 type jobShowCommand struct {
@@ -16,7 +16,7 @@ type jobShowCommand struct {
 	Follow bool   `help:"Wait for the end. Ctrl-C leaves the job running."`
 }
 
-// Run tells of the job. A job that goes on is an outcome that is not known yet.
+// Run prints the job. It returns errOutcome for a job that has not ended, because its outcome is not known yet.
 func (c *jobShowCommand) Run(p *process) error {
 	job, err := p.client.Job(p.ctx, c.ID, 0)
 	if err != nil {
@@ -46,27 +46,27 @@ func (c *jobCancelCommand) Run(p *process) error {
 
 type jobRetryCommand struct {
 	ID     string `arg:"" help:"The id of a job that has ended."`
-	Follow bool   `help:"Wait for the new job's end and tell the outcomes."`
+	Follow bool   `help:"Wait for the new job's end and print the outcomes."`
 }
 
-// Run makes the new job.
+// Run creates the new job.
 func (c *jobRetryCommand) Run(p *process) error {
 	job, err := p.client.Retry(p.ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	return p.begun(job, c.Follow)
+	return p.accepted(job, c.Follow)
 }
 
 type jobResultsCommand struct {
 	ID     string `arg:"" help:"The job's id."`
-	Status string `placeholder:"STATUS" help:"Only the items with it, such as NOT_FOUND."`
+	Status string `placeholder:"STATUS" help:"Print only the items with this status, such as NOT_FOUND."`
 }
 
-// resultLine has the columns of a line; the message, which can be long, comes last.
+// resultLine is the format of a line. The message is last, because it can be long.
 const resultLine = "%8s  %19s  %-15s  %-13s  %s\n"
 
-// Run prints the items page by page. As JSON that is a body a page, a line each.
+// Run prints the items page by page. With --json it prints the body of each page on a line.
 func (c *jobResultsCommand) Run(p *process) error {
 	cursor := ""
 	for first := true; ; first = false {
@@ -77,7 +77,7 @@ func (c *jobResultsCommand) Run(p *process) error {
 		if p.json {
 			err = p.body(page.Body)
 		} else {
-			err = p.print("%s", tellResults(page.Data, first))
+			err = p.print("%s", formatResults(page.Data, first))
 		}
 		if err != nil || page.NextCursor == nil {
 			return err
@@ -86,8 +86,8 @@ func (c *jobResultsCommand) Run(p *process) error {
 	}
 }
 
-// tellResults gives a line an item, under a heading if it is wanted.
-func tellResults(results []client.Result, heading bool) string {
+// formatResults returns a line for each item, with an optional heading.
+func formatResults(results []client.Result, heading bool) string {
 	var b strings.Builder
 	if heading {
 		fmt.Fprintf(&b, resultLine, "ROW", "REPORT", "STATUS", "EMAIL", "MESSAGE")

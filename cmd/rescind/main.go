@@ -1,9 +1,8 @@
-// Command rescind revokes invites from the command line: one, or a file of them, through the service's HTTP
-// API. RESCIND_URL and RESCIND_API_KEY say where that is and with which key.
+// Command rescind revokes one invite or a file of invites through the service's HTTP API. RESCIND_URL is the address of the
+// service and RESCIND_API_KEY the API key.
 //
-// What was asked for goes to standard output and everything about its progress to standard error. It exits
-// with 0 when all invites are revoked, now or before, and what was asked for as a job has been accepted; with 1
-// when there is another outcome, or none yet; with 2 when the request failed.
+// It prints results on standard output and progress on standard error. The exit status is 0 if all invites are revoked, now
+// or before, or if a job is accepted and not waited for; 1 if there is another outcome or none yet; 2 if the request failed.
 package main
 
 import (
@@ -22,23 +21,23 @@ import (
 )
 
 type commands struct {
-	JSON bool `name:"json" help:"Print the API's body as it came, for scripts; of a refusal, too."`
+	JSON bool `name:"json" help:"Print the body of the API's response unchanged, also of an error; for scripts."`
 
-	Insecure bool `name:"insecure" help:"Send the key to another machine over plain http."`
+	Insecure bool `name:"insecure" help:"Allow sending the key to another machine over plain http."`
 
 	Revoke revokeCommand `cmd:"" help:"Revoke one invite."`
 	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job."`
 	Job    struct {
-		Show    jobShowCommand    `cmd:"" help:"Tell how far a job is."`
-		Results jobResultsCommand `cmd:"" help:"Print a job's items with their outcomes, a line each."`
-		Cancel  jobCancelCommand  `cmd:"" help:"Leave what is not carried out yet; what is stays."`
-		Retry   jobRetryCommand   `cmd:"" help:"Try those that ended as ERROR_REVOKING again, as a new job."`
-	} `cmd:"" help:"Look after jobs."`
+		Show    jobShowCommand    `cmd:"" help:"Show the progress of a job."`
+		Results jobResultsCommand `cmd:"" help:"Print a job's items with their outcomes, one on each line."`
+		Cancel  jobCancelCommand  `cmd:"" help:"Cancel the items that are not carried out yet. Invites that are revoked stay revoked."`
+		Retry   jobRetryCommand   `cmd:"" help:"Retry the items that ended as ERROR_REVOKING, as a new job."`
+	} `cmd:"" help:"Manage jobs."`
 }
 
 const about = `Revokes candidates' invites, through the service at RESCIND_URL (https://…) with the key in RESCIND_API_KEY.
 
-Exit status: 0: all are revoked, now or before; also when a job is accepted, cancelled or listed and not waited for. 1: another outcome, or none yet. 2: the request failed.`
+Exit status: 0: all invites are revoked, now or before; or a job was accepted, cancelled or listed and not waited for. 1: there is another outcome, or none yet. 2: the request failed.`
 
 const (
 	exitOK      = 0
@@ -46,12 +45,12 @@ const (
 	exitFailed  = 2
 )
 
-// errOutcome ends a command with exitOutcome after it has told the outcome.
+// errOutcome makes the program exit with exitOutcome. The command has printed the outcome.
 var errOutcome = errors.New("not all are revoked")
 
-// process is what a command may use of the process it runs in.
+// process is the environment of a command.
 type process struct {
-	ctx     context.Context //nolint:containedctx // handed to the one command that runs
+	ctx     context.Context //nolint:containedctx // the process runs one command
 	stdin   io.Reader
 	stdout  io.Writer
 	display *display
@@ -81,7 +80,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return exitFailed
 	}
 	command, err := parser.Parse(args)
-	if exit >= 0 { // help was asked for
+	if exit >= 0 { // help was requested
 		return exit
 	}
 	if err != nil {
@@ -111,7 +110,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 }
 
-// fail tells why a request failed: all that the API says about it.
+// fail prints why a request failed, with all details from the API.
 func (p *process) fail(err error) {
 	p.display.say("rescind: %s", printable(err.Error()))
 	problem, ok := errors.AsType[*client.Problem](err)
@@ -131,17 +130,17 @@ func (p *process) fail(err error) {
 		p.display.say("Request id: %s", printable(problem.RequestID))
 	}
 	if p.json && problem.Body != nil {
-		_ = p.body(problem.Body) // the exit status says that it failed
+		_ = p.body(problem.Body) // the exit status reports the failure anyway
 	}
 }
 
-// body prints an answer as it came.
+// body prints the body of a response.
 func (p *process) body(b []byte) error {
 	_, err := fmt.Fprintf(p.stdout, "%s\n", b)
 	return err
 }
 
-// print prints lines of what was asked for.
+// print prints results on standard output.
 func (p *process) print(format string, args ...any) error {
 	_, err := fmt.Fprintf(p.stdout, format, args...)
 	return err

@@ -9,11 +9,11 @@ import (
 	"rescind/internal/client"
 )
 
-// separatorNames are for sentences.
+// separatorNames are the names of separators in messages.
 var separatorNames = map[string]string{",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
-// recognised says what the service has recognised of a file, so that a column shows that was meant and not taken.
-func recognised(f *client.File) string {
+// describeFile describes how the service has read a file, so that people notice a column that was ignored by mistake.
+func describeFile(f *client.File) string {
 	var b strings.Builder
 	switch {
 	case f.Sheet != nil:

@@ -15,26 +15,26 @@ import (
 	"rescind/internal/rows"
 )
 
-// reportColumns stand behind the columns of the file.
+// reportColumns are appended to the columns of the file.
 var reportColumns = []string{"status", "message", "timestamp", "notification", "revocation_id"}
 
-// report writes the rows of a file with what became of them. It appears under its name when it is whole.
+// report is a file with the rows of a list and their outcomes. It gets its name when it is complete.
 type report struct {
 	name string
 	file *os.File
 	row  []byte
 }
 
-// newReport makes the file, so that what prevents it shows before anything is revoked.
+// newReport creates the file before anything is revoked, so that an error comes early.
 func newReport(name string, in *input) (*report, error) {
 	switch in.media {
 	case mediaCSV, mediaXLSX:
 	default:
-		return nil, errors.New("--report: only a table has rows and columns; for others there is: rescind job results")
+		return nil, errors.New("--report: only a table has rows and columns; for other files use: rescind job results")
 	}
 	if was, err := os.Stat(name); err == nil {
 		if list, err := in.Stat(); err == nil && os.SameFile(was, list) {
-			return nil, errors.New("--report: that is the file with the list, which would be lost")
+			return nil, errors.New("--report: that is the file with the list, which the report would overwrite")
 		}
 		if !was.Mode().IsRegular() {
 			return nil, fmt.Errorf("--report: %s is not a file", name)
@@ -47,7 +47,7 @@ func newReport(name string, in *input) (*report, error) {
 	return &report{name: name, file: f}, nil
 }
 
-// discard removes a report that was not written.
+// discard removes a report that is not complete.
 func (r *report) discard() {
 	if r.file != nil {
 		_ = r.file.Close()
@@ -55,7 +55,7 @@ func (r *report) discard() {
 	}
 }
 
-// write writes the report of a job that has ended. What it holds in memory does not grow with the file.
+// write writes the report of a job that has ended. Its memory does not grow with the size of the file.
 func (r *report) write(p *process, in *input, sheet string, job client.Job) error {
 	var list io.Reader = io.NewSectionReader(in, 0, in.size)
 	if in.gzip {
@@ -65,7 +65,7 @@ func (r *report) write(p *process, in *input, sheet string, job client.Job) erro
 		}
 		list = unpacked
 	}
-	// With the columns that the service knows, the file is read as it has read it.
+	// With the columns that the service recognised, the file is split into the same rows.
 	o := rows.Options{Columns: []string{"report_id"}, Required: 1, Sheet: sheet, All: true}
 	if job.File != nil {
 		for _, name := range slices.Sorted(maps.Keys(job.File.Columns)) {
@@ -99,7 +99,7 @@ func (r *report) rows(w *bufio.Writer, table *rows.Table, outcomes *results) err
 		separator = s[0]
 	}
 	if table.Info.Mark || table.Info.Encoding != "utf-8" {
-		_, _ = w.WriteString("\ufeff") // for programs that would not take it for UTF-8; Flush returns the error
+		_, _ = w.WriteString("\ufeff") // for programs that do not assume UTF-8; Flush returns the error
 	}
 	width := len(table.Header)
 	line := func(cells []string, outcome ...string) {
@@ -128,7 +128,7 @@ func (r *report) rows(w *bufio.Writer, table *rows.Table, outcomes *results) err
 		}
 		cells := row.All
 		if err != nil && !errors.Is(err, rows.ErrWide) {
-			cells = nil // they cannot be told apart
+			cells = nil // the row cannot be split into cells
 		}
 		outcome, err := outcomes.next(row.Number)
 		if err != nil {
@@ -138,7 +138,7 @@ func (r *report) rows(w *bufio.Writer, table *rows.Table, outcomes *results) err
 	}
 }
 
-// results are the items of a job, one after the other.
+// results reads the items of a job in order, page by page.
 type results struct {
 	p      *process
 	job    string
@@ -147,7 +147,7 @@ type results struct {
 	last   bool
 }
 
-// errOtherRows means that the job is not of this file.
+// errOtherRows means that the items of the job are not the rows of the file.
 var errOtherRows = errors.New("the job has other rows than the file, which may have changed meanwhile")
 
 func (r *results) next(row int) (client.Result, error) {
@@ -172,7 +172,7 @@ func (r *results) next(row int) (client.Result, error) {
 	return result, nil
 }
 
-// ended checks that no items are left.
+// ended returns errOtherRows if the job has more items.
 func (r *results) ended() error {
 	if len(r.page) > 0 || !r.last {
 		return errOtherRows

@@ -49,7 +49,7 @@ func TestBulk_files(t *testing.T) {
 		_, stderr = s.do(2, "", "bulk", "--sheet", "Other", book)
 		contains(t, stderr, `  sheet: The workbook has no such sheet. It has "Hidden", "List". (unknown_value)`)
 	})
-	t.Run("what is no list", func(t *testing.T) {
+	t.Run("a file that is not a list", func(t *testing.T) {
 		_, stderr := s.do(2, "", "bulk", file(t, "list.ods", written(t, "libreoffice.ods")))
 		contains(t, stderr, "This is an OpenDocument spreadsheet (.ods). Save the list as CSV or .xlsx and send that.")
 		_, stderr = s.do(2, "", "bulk", file(t, "list.xls", written(t, "libreoffice.xls")))
@@ -75,7 +75,7 @@ func TestBulk_report(t *testing.T) {
 		}
 		return regexp.MustCompile(`"(PENDING|SENT)"`).ReplaceAllString(jobID.ReplaceAllString(string(written), "ID"), `"MAILED"`)
 	}
-	t.Run("the rows as they were, with what became of them", func(t *testing.T) {
+	t.Run("the rows unchanged, with their outcomes", func(t *testing.T) {
 		list := "\ufeffName;Report ID;notify_candidate;=x\r\n" +
 			" Ada ;318;yes;=1+1\r\n" +
 			";;;\r\n" +
@@ -104,19 +104,19 @@ func TestBulk_report(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
 		}
 	})
-	t.Run("packed, in several pages", func(t *testing.T) {
+	t.Run("compressed, in several pages", func(t *testing.T) {
 		got := reportOf(t, 1, "list.csv.gz", zipped(t, csvOf(2500)))
 		lines := strings.Split(got, "\r\n")
 		if len(lines) != 2502 || !strings.HasPrefix(lines[2500], `"1002499","NOT_FOUND",`) {
 			t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-2])
 		}
 	})
-	t.Run("what cannot be written is told before anything is revoked", func(t *testing.T) {
+	t.Run("a report that cannot be written is an error before anything is revoked", func(t *testing.T) {
 		jobs := func() int { return len(body(t, s.get("/jobs?limit=1000"))["data"].([]any)) }
 		before := jobs()
 		list := file(t, "list.csv", "report_id\n321\n")
 		for out, want := range map[string]string{
-			list: "which would be lost", filepath.Join(t.TempDir(), "absent", "out.csv"): "no such file", t.TempDir(): "is not a file",
+			list: "which the report would overwrite", filepath.Join(t.TempDir(), "absent", "out.csv"): "no such file", t.TempDir(): "is not a file",
 		} {
 			_, stderr := s.do(2, "", "bulk", list, "--report", out)
 			contains(t, stderr, want)

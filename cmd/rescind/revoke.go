@@ -10,12 +10,12 @@ import (
 )
 
 type revokeCommand struct {
-	ReportID int64         `arg:"" name:"report_id" help:"Names the invite within the account."`
-	Notify   bool          `help:"Tell the candidate by email."`
-	Wait     time.Duration `default:"5s" help:"How long to wait for the outcome; it goes on by itself afterwards."`
+	ReportID int64         `arg:"" name:"report_id" help:"The id of the invite in the account."`
+	Notify   bool          `help:"Email the candidate when the invite is revoked."`
+	Wait     time.Duration `default:"5s" help:"How long to wait for the outcome. The service continues afterwards."`
 }
 
-// Validate is called with the arguments.
+// Validate implements kong's check of arguments.
 func (c *revokeCommand) Validate() error {
 	if c.ReportID < 1 {
 		return errors.New("REPORT_ID must be from 1 to 9223372036854775807")
@@ -26,12 +26,12 @@ func (c *revokeCommand) Validate() error {
 	return nil
 }
 
-// Run submits the revocation and asks for its outcome until that is final or the wait is over.
+// Run submits the revocation and polls it until it is final or c.Wait has passed.
 func (c *revokeCommand) Run(p *process) error {
 	deadline := time.Now().Add(c.Wait)
 	revoked, err := p.client.Revoke(p.ctx, client.Submission{ReportID: c.ReportID, Notify: c.Notify}, c.Wait)
 	if p.ctx.Err() != nil && err != nil {
-		return errors.New("stopped; it may have been accepted already and goes on then: the same command tells")
+		return errors.New("stopped: the revocation may have been accepted, and is then carried out; run the same command again to see the outcome")
 	}
 	if err != nil {
 		return err
@@ -39,17 +39,17 @@ func (c *revokeCommand) Run(p *process) error {
 	for !revoked.Final && time.Until(deadline) > 0 {
 		newer, err := p.client.Revocation(p.ctx, revoked.ID, time.Until(deadline))
 		if p.ctx.Err() != nil {
-			break // it is accepted and goes on
+			break // the service has accepted the revocation and continues
 		}
 		if err != nil {
-			return fmt.Errorf("it is accepted as %s, but its outcome cannot be asked for: %w", revoked.ID, err)
+			return fmt.Errorf("it is accepted as %s, but its outcome cannot be read: %w", revoked.ID, err)
 		}
 		revoked = newer
 	}
 	if p.json {
 		err = p.body(revoked.Body)
 	} else {
-		err = p.print("%s\n", tellRevocation(revoked))
+		err = p.print("%s\n", formatRevocation(revoked))
 	}
 	if err == nil && !revoked.Status.Good() {
 		err = errOutcome
@@ -57,8 +57,8 @@ func (c *revokeCommand) Run(p *process) error {
 	return err
 }
 
-// tellRevocation says in a line what has become of a revocation.
-func tellRevocation(r client.Revocation) string {
+// formatRevocation returns the state of a revocation in a line.
+func formatRevocation(r client.Revocation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Report %d: %s. %s", r.ReportID, r.Status, sentence(r.Message))
 	if r.Timestamp != "" {
@@ -71,7 +71,7 @@ func tellRevocation(r client.Revocation) string {
 		if r.NextAttemptAt != nil {
 			fmt.Fprintf(&b, " The next attempt is at %s.", r.NextAttemptAt.Local().Format(time.TimeOnly))
 		}
-		b.WriteString(" It goes on by itself; the same command asks again.")
+		b.WriteString(" The service continues; run the same command again to see the outcome.")
 	}
 	if r.Notification.Status != client.NotificationNotRequested {
 		fmt.Fprintf(&b, " Email: %s.", r.Notification.Status)

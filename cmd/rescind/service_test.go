@@ -53,7 +53,7 @@ func TestRevoke(t *testing.T) {
 		{0, "revoke 318 --wait 30s", "Report 318: REVOKED. Invite Revoked successfully. [ID]\n"},
 		{0, "revoke 318 --wait 30s --notify", "Report 318: ALREADY_REVOKED. The invite has already been revoked. Email: SKIPPED. [ID]\n"},
 		{1, "revoke 317 --wait 30s", "Report 317: NOT_ALLOWED. Invite was sent before the latest plan change. The plan changed at 2025-01-15 10:32:45. [ID]\n"},
-		{1, "revoke 319 --wait 0s", "Report 319: PENDING. The revocation is queued. It goes on by itself; the same command asks again. [ID]\n"},
+		{1, "revoke 319 --wait 0s", "Report 319: PENDING. The revocation is queued. The service continues; run the same command again to see the outcome. [ID]\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			stdout, stderr := s.do(c.exit, "", strings.Fields(c.args)...)
@@ -109,7 +109,7 @@ Not revoked, the first of each outcome:
 			t.Errorf("drawn for a terminal: %q", stderr)
 		}
 	})
-	t.Run("every form is taken, from a file or standard input", func(t *testing.T) {
+	t.Run("every format is accepted, from a file or standard input", func(t *testing.T) {
 		const lines = `{"report_id": 320}` + "\n" + `{"report_id": 321, "notify_candidate": false}` + "\n"
 		const whole = `{"report_ids": [320, 321], "label": "again"}`
 		for name, content := range map[string]string{
@@ -122,7 +122,7 @@ Not revoked, the first of each outcome:
 			contains(t, stdout, "2 of 2 items are final")
 		}
 	})
-	t.Run("without following, it says how to", func(t *testing.T) {
+	t.Run("without --follow, it prints how to follow", func(t *testing.T) {
 		stdout, _ := s.do(0, "", "bulk", file(t, "list.csv", "report_id\n322\nx\n"))
 		id := jobID.FindString(stdout)
 		want := "Job ID is accepted: 2 items, of which 1 could not be read.\nFollow it: rescind job show ID --follow\n"
@@ -146,7 +146,7 @@ Not revoked, the first of each outcome:
 			t.Errorf("%v", b)
 		}
 	})
-	t.Run("the wish for emails", func(t *testing.T) {
+	t.Run("emails are requested", func(t *testing.T) {
 		stdout, _ := s.do(0, "", "bulk", file(t, "list.csv", "report_id,notify_candidate\n324,\n325,false\n"), "--notify", "--follow", "--json")
 		id := body(t, stdout)["id"].(string)
 		stdout, _ = s.do(0, "", "job", "results", id)
@@ -158,7 +158,7 @@ Not revoked, the first of each outcome:
 		_, stderr := s.do(2, "", "bulk", file(t, "job.json", `{"report_ids": [1]}`), "--notify")
 		contains(t, stderr, "rescind: --notify: ")
 	})
-	t.Run("what is refused as a whole", func(t *testing.T) {
+	t.Run("a refused file", func(t *testing.T) {
 		_, stderr := s.do(2, "", "bulk", file(t, "empty.csv", "report_id\n"))
 		contains(t, stderr, "(invalid)\n")
 		_, stderr = s.do(2, "", "bulk", file(t, "broken.json", `{"report_ids": [1`))

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// settings are the environment's.
+// settings are the values of the environment variables.
 type settings struct {
 	url *url.URL
 	key string
 }
 
-// readSettings takes them from an environment, or says all that is wrong with them, a line each and without
-// their values: either can hold a secret. White space around a value does not count. Over plain http a key goes to this
-// machine alone, unless the caller has said that it may go anywhere.
+// readSettings reads the settings from an environment. It returns all faults, one on each line and without the values,
+// because both can contain a secret. White space around a value is ignored. Unless insecure is set, plain http is allowed to
+// loopback addresses only.
 func readSettings(environ []string, insecure bool) (s settings, faults []string) {
 	values := make(map[string]string)
 	for _, one := range environ {
@@ -31,7 +31,7 @@ func readSettings(environ []string, insecure bool) (s settings, faults []string)
 	case s.url.User != nil || s.url.RawQuery != "" || s.url.ForceQuery || s.url.Fragment != "":
 		faults = append(faults, "RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY")
 	case s.url.Scheme == "http" && !isLoopback(s.url.Hostname()) && !insecure:
-		faults = append(faults, "RESCIND_URL must begin with https://, so that nobody on the way can read the key; --insecure sends it all the same")
+		faults = append(faults, "RESCIND_URL must begin with https://, so that nobody in between can read the key; --insecure allows http")
 	}
 	switch s.key = key; {
 	case key == "":

@@ -23,7 +23,7 @@ func TestSettings(t *testing.T) {
 	const noKey = "rescind: RESCIND_API_KEY is not set: an API key of the service\n"
 	const notURL = "rescind: RESCIND_URL must be an address like https://rescind.example.com or http://127.0.0.1:8080\n"
 	const more = "rescind: RESCIND_URL must be an address alone, without user, query and fragment: the key goes into RESCIND_API_KEY\n"
-	const plain = "rescind: RESCIND_URL must begin with https://, so that nobody on the way can read the key; --insecure sends it all the same\n"
+	const plain = "rescind: RESCIND_URL must begin with https://, so that nobody in between can read the key; --insecure allows http\n"
 	const notKey = "rescind: RESCIND_API_KEY must be a key alone, without spaces, line breaks and letters outside ASCII\n"
 	for name, c := range map[string]struct {
 		url, key, want string
@@ -51,7 +51,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestSettings_taken looks at what is taken, without sending anything.
+// TestSettings_taken reads valid settings without sending a request.
 func TestSettings_taken(t *testing.T) {
 	for _, c := range []struct {
 		url, key string
@@ -102,12 +102,12 @@ func TestRefusals(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Request-Id", "req-1")
 		w.WriteHeader(http.StatusUnauthorized)
-		// What is told must not reach the terminal as it is.
+		// Control characters in a message must not reach the terminal.
 		_, _ = w.Write([]byte(`{"status":401,"code":"unauthorized","detail":"No\u001b[2J\nkey.","errors":[{"field":"apiKey","code":"bad","detail":"It \u202eis."}]}`))
 	}))
 	defer s.Close()
 	environ := []string{"RESCIND_URL=" + s.URL, "RESCIND_API_KEY=hunter2"}
-	const told = "rescind: No [2J key. (unauthorized)\n  apiKey: It  is. (bad)\nThe key is taken from RESCIND_API_KEY.\nRequest id: req-1\n"
+	const want = "rescind: No [2J key. (unauthorized)\n  apiKey: It  is. (bad)\nThe key is taken from RESCIND_API_KEY.\nRequest id: req-1\n"
 	for _, args := range [][]string{
 		{"revoke", "318"},
 		{"job", "show", "1"},
@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 		{"bulk", file(t, "a.csv", "report_id\n1\n")},
 	} {
 		exit, stdout, stderr := inside(t, environ, args...)
-		if diff := cmp.Diff(told, strings.TrimPrefix(stderr, "Uploading: 12 bytes of 12 bytes\n")); diff != "" || exit != 2 || stdout != "" {
+		if diff := cmp.Diff(want, strings.TrimPrefix(stderr, "Uploading: 12 bytes of 12 bytes\n")); diff != "" || exit != 2 || stdout != "" {
 			t.Errorf("%v: exit %d, %q (-want +got):\n%s", args, exit, stdout, diff)
 		}
 		exit, stdout, _ = inside(t, environ, append(args, "--json")...)
@@ -125,7 +125,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v --json: exit %d, %q", args, exit, stdout)
 		}
 	}
-	t.Run("a service that is not there is told at once", func(t *testing.T) {
+	t.Run("a service that does not answer is reported at once", func(t *testing.T) {
 		s.Close()
 		exit, stdout, stderr := inside(t, environ, "revoke", "318")
 		if exit != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hunter2") {

@@ -10,22 +10,22 @@ import (
 	"rescind/internal/client"
 )
 
-// shownRows is how many rows a summary shows of each outcome but the good ones.
+// shownRows is how many rows a summary shows for each outcome that is not good.
 const shownRows = 5
 
-// outcomes are in the order in which a summary tells of them; those that it does not know come after them.
+// outcomes is the order of the outcomes in a summary. Unknown outcomes follow.
 var outcomes = []client.Status{
 	client.StatusRevoked, client.StatusAlreadyRevoked, client.StatusNotAllowed, client.StatusNotFound,
 	client.StatusErrorRevoking, client.StatusInvalid, client.StatusCancelled,
 }
 
-// conclude tells how a job stands, and ends with errOutcome unless all its invites are revoked.
+// conclude prints the state of a job. It returns errOutcome unless all invites of the job are revoked.
 func (p *process) conclude(job client.Job) error {
 	var err error
 	if p.json {
 		err = p.body(job.Body)
 	} else {
-		err = p.print("%s%s", tellJob(job), p.tellFailed(job))
+		err = p.print("%s%s", formatJob(job), p.formatFailed(job))
 	}
 	if err == nil && !job.Good() {
 		err = errOutcome
@@ -33,15 +33,15 @@ func (p *process) conclude(job client.Job) error {
 	return err
 }
 
-// tellJob is how a job stands: what is final by its outcome, what is not, and the emails.
-func tellJob(j client.Job) string {
+// formatJob returns the state of a job: the number of items by outcome, the items that are not final, and the emails.
+func formatJob(j client.Job) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Job %s", printable(j.ID))
 	if j.Label != nil {
 		fmt.Fprintf(&b, " %q", printable(*j.Label))
 	}
 	if j.RetryOf != nil {
-		fmt.Fprintf(&b, " (again what failed of %s)", printable(*j.RetryOf))
+		fmt.Fprintf(&b, " (retry of %s)", printable(*j.RetryOf))
 	}
 	fmt.Fprintf(&b, ": %s, %d of %d items are final", printable(string(j.State)), j.Done(), j.Total)
 	if j.FinishedAt != nil {
@@ -59,18 +59,18 @@ func tellJob(j client.Job) string {
 	for _, status := range occurred(j.Counts) {
 		count(string(status), j.Counts[status])
 	}
-	count("to come", j.Pending)
-	count("tried again later", j.Retrying)
+	count("not tried yet", j.Pending)
+	count("to be retried", j.Retrying)
 	mails := j.Notifications
 	count("emails sent", mails.Sent)
-	count("emails on their way", mails.Pending)
+	count("emails to be sent", mails.Pending)
 	count("emails that failed", mails.Failed)
 	count("emails that may or may not have been sent", mails.Unknown)
-	count("emails left to the upstream", mails.Delegated)
+	count("emails that the upstream sends", mails.Delegated)
 	return b.String()
 }
 
-// occurred are the outcomes that there are, in the order to tell them in.
+// occurred returns the outcomes with a count above 0, in the order of a summary.
 func occurred(counts client.Counts) (there []client.Status) {
 	for _, status := range slices.Concat(outcomes, slices.Sorted(maps.Keys(counts))) {
 		if counts[status] > 0 && !slices.Contains(there, status) {
@@ -80,8 +80,8 @@ func occurred(counts client.Counts) (there []client.Status) {
 	return there
 }
 
-// firstResults returns the first items of a job with a status, shownRows at most. Where they cannot be read, there are
-// fewer: the command that shows them is told anyway.
+// firstResults returns the first items of a job with a status, at most shownRows. It returns fewer if they cannot be read,
+// because the summary names the command that prints all of them.
 func (p *process) firstResults(id string, status client.Status) (first []client.Result) {
 	for cursor := ""; ; {
 		page, err := p.client.Results(p.ctx, id, status, shownRows-len(first), cursor)
@@ -93,8 +93,8 @@ func (p *process) firstResults(id string, status client.Status) (first []client.
 	}
 }
 
-// tellFailed says where the rows are that are not revoked: the first of each outcome, and how to see all.
-func (p *process) tellFailed(j client.Job) string {
+// formatFailed returns the first items of each outcome that is not good, and the commands that print all of them.
+func (p *process) formatFailed(j client.Job) string {
 	var rows []client.Result
 	var all strings.Builder
 	id := printable(j.ID)
@@ -108,9 +108,9 @@ func (p *process) tellFailed(j client.Job) string {
 	if all.Len() == 0 {
 		return ""
 	}
-	told := "Not revoked, the first of each outcome:\n" + tellResults(rows, true) + "All of them:\n" + all.String()
+	text := "Not revoked, the first of each outcome:\n" + formatResults(rows, true) + "All of them:\n" + all.String()
 	if j.Ended() && j.Counts[client.StatusErrorRevoking] > 0 {
-		told += fmt.Sprintf("Those with ERROR_REVOKING can be tried again: rescind job retry %s --follow\n", id)
+		text += fmt.Sprintf("Items with ERROR_REVOKING can be retried: rescind job retry %s --follow\n", id)
 	}
-	return told
+	return text
 }

@@ -73,7 +73,7 @@ func TestTerminal(t *testing.T) {
 		}
 		return strings.TrimSuffix(<-shown, end), out.String()
 	}
-	t.Run("a bar that is drawn over itself", func(t *testing.T) {
+	t.Run("a bar that is redrawn in place", func(t *testing.T) {
 		seen, stdout := onTerminal(t, "xterm")
 		contains(t, seen, "\rUploading 100% |", "\r 100% |", "| (20000/20000) ", "COMPLETED", "is accepted: 20000 items.\r\n")
 		for line := range strings.SplitSeq(seen, "\n") {
@@ -87,7 +87,7 @@ func TestTerminal(t *testing.T) {
 			t.Errorf("%q %q", seen, stdout)
 		}
 	})
-	t.Run("lines where it can do no more", func(t *testing.T) {
+	t.Run("lines where the terminal cannot move the cursor", func(t *testing.T) {
 		seen, _ := onTerminal(t, "dumb")
 		contains(t, seen, ": COMPLETED, 20000 of 20000 done\r\n")
 		if strings.Contains(seen, "%") || strings.Contains(seen, "\x1b") {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// odd starts a service that answers as a test says, by method and path, and gives an environment with it.
-func odd(t *testing.T, routes map[string]http.HandlerFunc) (environ []string) {
+// startFake starts a service with a handler for each method and path, and returns the environment of its client.
+func startFake(t *testing.T, routes map[string]http.HandlerFunc) (environ []string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	for route, answer := range routes {
@@ -28,8 +28,8 @@ func odd(t *testing.T, routes map[string]http.HandlerFunc) (environ []string) {
 	return []string{"RESCIND_URL=" + s.URL, "RESCIND_API_KEY=hunter2"}
 }
 
-// says answers with a status and a body.
-func says(status int, body string) http.HandlerFunc {
+// respond answers with a status and a body.
+func respond(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(status)
@@ -51,13 +51,13 @@ const (
 func TestRevoke_waits(t *testing.T) {
 	t.Run("until it is final", func(t *testing.T) {
 		polls := 0
-		environ := odd(t, map[string]http.HandlerFunc{
-			"POST /assessments/invite/revoke": says(202, pending),
+		environ := startFake(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": respond(202, pending),
 			"GET /revocations/r1": func(w http.ResponseWriter, r *http.Request) {
 				if prefer := r.Header.Get("Prefer"); prefer != "wait=30" {
 					t.Errorf("Prefer: %s", prefer)
 				}
-				says(200, []string{failing, failing, revoked}[polls])(w, r)
+				respond(200, []string{failing, failing, revoked}[polls])(w, r)
 				polls++
 			},
 		})
@@ -66,60 +66,60 @@ func TestRevoke_waits(t *testing.T) {
 			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
 		}
 	})
-	t.Run("no longer than it is told to", func(t *testing.T) {
-		environ := odd(t, map[string]http.HandlerFunc{
-			"POST /assessments/invite/revoke": says(202, failing), "GET /revocations/r1": says(200, failing),
+	t.Run("no longer than --wait", func(t *testing.T) {
+		environ := startFake(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": respond(202, failing), "GET /revocations/r1": respond(200, failing),
 		})
 		exit, stdout, stderr := inside(t, environ, "revoke", "318", "--wait", "100ms")
 		if exit != 1 || stderr != "" {
 			t.Errorf("exit %d, %q", exit, stderr)
 		}
 		contains(t, stdout, "Report 318: ERROR_REVOKING. Unable to Revoke invite now, Please try again later. The platform [2J is away. The next attempt is at ",
-			" It goes on by itself; the same command asks again. [r1]\n")
+			" The service continues; run the same command again to see the outcome. [r1]\n")
 	})
-	t.Run("and says that it was accepted when it cannot ask any more", func(t *testing.T) {
-		environ := odd(t, map[string]http.HandlerFunc{
-			"POST /assessments/invite/revoke": says(202, pending), "GET /revocations/r1": says(403, `{"code":"missing_scope","detail":"It lacks one."}`),
+	t.Run("and reports the id when the outcome cannot be read", func(t *testing.T) {
+		environ := startFake(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": respond(202, pending), "GET /revocations/r1": respond(403, `{"code":"missing_scope","detail":"It lacks one."}`),
 		})
 		exit, stdout, stderr := inside(t, environ, "revoke", "318")
-		if want := "rescind: it is accepted as r1, but its outcome cannot be asked for: It lacks one. (missing_scope)\n"; exit != 2 || stdout != "" || stderr != want {
+		if want := "rescind: it is accepted as r1, but its outcome cannot be read: It lacks one. (missing_scope)\n"; exit != 2 || stdout != "" || stderr != want {
 			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
 		}
 	})
 }
 
 func TestSummary(t *testing.T) {
-	environ := odd(t, map[string]http.HandlerFunc{
-		"GET /jobs/j1": says(200, ended),
+	environ := startFake(t, map[string]http.HandlerFunc{
+		"GET /jobs/j1": respond(200, ended),
 		"GET /jobs/j1/results": func(w http.ResponseWriter, r *http.Request) {
 			if status := r.URL.Query().Get("status"); status != "ERROR_REVOKING" {
-				says(404, `{"code":"not_found"}`)(w, r)
+				respond(404, `{"code":"not_found"}`)(w, r)
 				return
 			}
 			if r.URL.Query().Get("cursor") == "" { // a page can be empty, and not be the last
-				says(200, `{"data":[],"next_cursor":"x"}`)(w, r)
+				respond(200, `{"data":[],"next_cursor":"x"}`)(w, r)
 				return
 			}
-			says(200, `{"data":[{"row":7,"report_id":318,"status":"ERROR_REVOKING","message":"a\u001bb\n","notification":"SKIPPED"}],"next_cursor":null}`)(w, r)
+			respond(200, `{"data":[{"row":7,"report_id":318,"status":"ERROR_REVOKING","message":"a\u001bb\n","notification":"SKIPPED"}],"next_cursor":null}`)(w, r)
 		},
 	})
 	exit, stdout, stderr := inside(t, environ, "job", "show", "j1")
-	want := `Job j1 "a b" (again what failed of j0): COMPLETED, 4 of 4 items are final, after 1m2.5s, 2 items a second.
+	want := `Job j1 "a b" (retry of j0): COMPLETED, 4 of 4 items are final, after 1m2.5s, 2 items a second.
          1  REVOKED
          1  ERROR_REVOKING
          2  NEWLY_INVENTED
          2  emails sent
-         1  emails on their way
+         1  emails to be sent
          3  emails that failed
          4  emails that may or may not have been sent
-         5  emails left to the upstream
+         5  emails that the upstream sends
 Not revoked, the first of each outcome:
      ROW               REPORT  STATUS           EMAIL          MESSAGE
        7                  318  ERROR_REVOKING   SKIPPED        a b 
 All of them:
   rescind job results j1 --status ERROR_REVOKING
   rescind job results j1 --status NEWLY_INVENTED
-Those with ERROR_REVOKING can be tried again: rescind job retry j1 --follow
+Items with ERROR_REVOKING can be retried: rescind job retry j1 --follow
 `
 	if diff := cmp.Diff(want, stdout); diff != "" || exit != 1 || stderr != "" {
 		t.Errorf("exit %d, %q (-want +got):\n%s", exit, stderr, diff)
@@ -127,8 +127,8 @@ Those with ERROR_REVOKING can be tried again: rescind job retry j1 --follow
 }
 
 func TestJobRetry_running(t *testing.T) {
-	environ := odd(t, map[string]http.HandlerFunc{
-		"POST /jobs/j0/retry": says(409, `{"code":"retry_running","detail":"Another retry has not ended.","job_id":"j1"}`),
+	environ := startFake(t, map[string]http.HandlerFunc{
+		"POST /jobs/j0/retry": respond(409, `{"code":"retry_running","detail":"Another retry has not ended.","job_id":"j1"}`),
 	})
 	exit, stdout, stderr := inside(t, environ, "job", "retry", "j0")
 	if exit != 2 || stdout != "" {
@@ -138,14 +138,14 @@ func TestJobRetry_running(t *testing.T) {
 }
 
 func TestFollow_refused(t *testing.T) {
-	environ := odd(t, map[string]http.HandlerFunc{
-		"POST /jobs": says(202, queued), "GET /jobs/j1/events": says(401, `{"code":"unauthorized","detail":"It has ended."}`),
+	environ := startFake(t, map[string]http.HandlerFunc{
+		"POST /jobs": respond(202, queued), "GET /jobs/j1/events": respond(401, `{"code":"unauthorized","detail":"It has ended."}`),
 	})
 	exit, stdout, stderr := inside(t, environ, "bulk", file(t, "a.csv", "report_id\n1\n2\n"), "--follow")
 	if exit != 2 || stdout != "" {
 		t.Errorf("exit %d, %q", exit, stdout)
 	}
-	contains(t, stderr, "rescind: the job cannot be followed any more, and may go on: It has ended. (unauthorized). Follow it: rescind job show j1 --follow. Cancel it: rescind job cancel j1.\n")
+	contains(t, stderr, "rescind: the job cannot be followed any more, but may still run: It has ended. (unauthorized). Follow it: rescind job show j1 --follow. Cancel it: rescind job cancel j1.\n")
 }
 
 func TestInterrupted(t *testing.T) {
@@ -153,7 +153,7 @@ func TestInterrupted(t *testing.T) {
 	stopped := func(t *testing.T, route string, reach func(*http.Request), args ...string) (exit int, stdout, stderr string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
-		environ := odd(t, map[string]http.HandlerFunc{route: func(_ http.ResponseWriter, r *http.Request) {
+		environ := startFake(t, map[string]http.HandlerFunc{route: func(_ http.ResponseWriter, r *http.Request) {
 			reach(r)
 			cancel()
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -175,17 +175,17 @@ func TestInterrupted(t *testing.T) {
 		"an upload in the middle": {
 			"POST /jobs", func(r *http.Request) { _, _ = r.Body.Read(make([]byte, 1)) },
 			[]string{"bulk", large},
-			"rescind: stopped before all was uploaded: nothing of it is carried out\n",
+			"rescind: stopped before the upload was complete: nothing is carried out\n",
 		},
 		"an upload at its end": {
 			"POST /jobs", whole,
 			[]string{"bulk", file(t, "small.csv", "report_id\n1\n")},
-			"rescind: stopped before the answer: the job may have been accepted, and goes on then\n",
+			"rescind: stopped before the answer: the job may have been accepted, and is then carried out\n",
 		},
 		"a revocation": {
 			"POST /assessments/invite/revoke", whole,
 			[]string{"revoke", "318"},
-			"rescind: stopped; it may have been accepted already and goes on then: the same command tells\n",
+			"rescind: stopped: the revocation may have been accepted, and is then carried out; run the same command again to see the outcome\n",
 		},
 		"a question": {"GET /jobs/j1", none, []string{"job", "show", "j1"}, "Stopped.\n"},
 	} {
@@ -198,8 +198,8 @@ func TestInterrupted(t *testing.T) {
 	}
 	t.Run("a revocation that is waited for", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		environ := odd(t, map[string]http.HandlerFunc{
-			"POST /assessments/invite/revoke": says(202, pending),
+		environ := startFake(t, map[string]http.HandlerFunc{
+			"POST /assessments/invite/revoke": respond(202, pending),
 			"GET /revocations/r1": func(_ http.ResponseWriter, r *http.Request) {
 				cancel()
 				<-r.Context().Done()
