@@ -14,17 +14,17 @@ import (
 type accountSetCommand struct {
 	database
 	ID            string  `arg:"" help:"1 to 64 letters, digits, dots, dashes and underscores."`
-	Name          *string `placeholder:"COMPANY" help:"The company's name, as its candidates know it."`
-	Contact       *string `placeholder:"EMAIL" help:"The address that candidates may write to; empty for none."`
+	Name          *string `placeholder:"COMPANY" help:"The company's name, as candidates know it."`
+	Contact       *string `placeholder:"EMAIL" help:"The email address that candidates may write to; empty for none."`
 	PlanChangedAt *string `placeholder:"RFC3339|none" help:"The latest plan change: invites sent before it may not be revoked."`
 
-	UpstreamURL         *string  `name:"upstream-url" placeholder:"URL|none" help:"The base URL of the platform where the account's invites live; none: in this service's database."`
-	UpstreamKeyFile     *string  `name:"upstream-key-file" placeholder:"FILE" help:"A file with the account's API key there; - is standard input. It is kept encrypted under SECRETS_KEY."`
-	UpstreamRate        *float64 `name:"upstream-rate" placeholder:"N" help:"At most so many calls a second; 0: no limit."`
-	UpstreamConcurrency *int     `name:"upstream-concurrency" placeholder:"N" help:"At most so many calls at once, 1 to 1024; 8 unless set."`
+	UpstreamURL         *string  `name:"upstream-url" placeholder:"URL|none" help:"The base URL of the platform that has the account's invites; none: this service's database has them."`
+	UpstreamKeyFile     *string  `name:"upstream-key-file" placeholder:"FILE" help:"A file with the account's API key there; - is standard input. The key is stored encrypted with SECRETS_KEY."`
+	UpstreamRate        *float64 `name:"upstream-rate" placeholder:"N" help:"The most calls a second; 0: no limit."`
+	UpstreamConcurrency *int     `name:"upstream-concurrency" placeholder:"N" help:"The most calls at once, 1 to 1024; 8 by default."`
 }
 
-// Run creates the account or changes what the flags name.
+// Run creates the account, or changes the settings that the flags name.
 func (c *accountSetCommand) Run(p *process) error {
 	if !revocation.ValidAccountID(c.ID) {
 		return fmt.Errorf("account ID: 1 to %d letters, digits, dots, dashes and underscores are allowed, a letter or a digit first", revocation.MaxAccountID)
@@ -72,7 +72,7 @@ type accountListCommand struct {
 	database
 }
 
-// Run prints a table with a line an account.
+// Run prints a table with a line for each account.
 func (c *accountListCommand) Run(p *process) error {
 	return c.withStore(p.ctx, func(s adminStore) error {
 		accounts, err := s.Accounts(p.ctx)
@@ -89,7 +89,7 @@ func (c *accountListCommand) Run(p *process) error {
 // table prints rows under a heading of tab-separated columns.
 func (p *process) table(heading string, rows int, row func(int) []any) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, heading) // a tabwriter keeps its error for Flush
+	_, _ = fmt.Fprintln(w, heading) // a tabwriter returns its error from Flush
 	for i := range rows {
 		for j, cell := range row(i) {
 			if j > 0 {
@@ -102,7 +102,7 @@ func (p *process) table(heading string, rows int, row func(int) []any) error {
 	return w.Flush()
 }
 
-// say tells the person at the terminal how a command went; standard output is kept for its result.
+// say prints a message on standard error. Standard output is for results only.
 func (p *process) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.stderr, format+"\n", args...)
 }
@@ -114,7 +114,7 @@ func timeOrDash(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// parseTime takes times whose years stay four digits in every zone.
+// parseTime parses a time. It refuses years that do not have four digits in every time zone.
 func parseTime(s string) (time.Time, error) {
 	t, ok := revocation.ParseTime(s)
 	if !ok || t.UTC().Year() < 1970 || t.UTC().Year() > 9999 {

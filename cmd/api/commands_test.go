@@ -133,7 +133,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			t.Errorf("exit %d: %s", exit, stdout)
 		}
 		_, stderr, exit := try(names+row(24, "2026-07-01 10:00:00"), "invites", "import", "--account", "acme", "-")
-		if exit != 1 || !strings.Contains(stderr, "row 1: sent_at: the time names no zone") {
+		if exit != 1 || !strings.Contains(stderr, "row 1: sent_at: the time has no zone") {
 			t.Errorf("exit %d: %s", exit, stderr)
 		}
 		if _, stderr, exit = try(names+row(24, "2026-07-01 10:00:00"), "invites", "import", "--account", "acme", "--timezone", "Europe/Berlin", "-"); exit != 0 {

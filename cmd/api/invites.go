@@ -17,20 +17,20 @@ type invitesImportCommand struct {
 	database
 	Account  string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
 	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name and sent_at, such as 2025-01-15T10:32:45Z; - is standard input."`
-	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at that name none, such as Europe/Berlin. Without it, a row with such a time is not taken."`
-	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one that has the columns."`
+	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at without a zone, such as Europe/Berlin. Without it, rows with such a time are not imported."`
+	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with these columns."`
 }
 
 const (
-	// importBatch is how many rows are written in one transaction: long enough to be fast, short enough to
-	// let the submissions of a running service in between.
+	// importBatch is the number of rows in one transaction: large enough to be fast, small enough that the submissions of a
+	// running service do not wait long.
 	importBatch = 5000
-	// importPause lets others write between two transactions, where there is only one writer.
+	// importPause lets other processes write between two transactions on a database with only one writer.
 	importPause    = 5 * time.Millisecond
 	importProgress = 5 * time.Second
 )
 
-// Run streams the file into the database. Rows that cannot be read are told by number, the others are kept.
+// Run streams the file into the database. It reports rows that cannot be read by number and imports the others.
 func (c *invitesImportCommand) Run(p *process) error {
 	zone, err := loadZone(c.Timezone)
 	if err != nil {
@@ -58,13 +58,13 @@ func (c *invitesImportCommand) Run(p *process) error {
 		}
 		p.say("%d invites are written, %d rows could not be read.", written, bad)
 		if bad > 0 {
-			return errTold
+			return errReported
 		}
 		return nil
 	})
 }
 
-// loadZone is the zone that a name stands for; nil for none.
+// loadZone returns the time zone with a name; nil for an empty name.
 func loadZone(name string) (*time.Location, error) {
 	if name == "" {
 		return nil, nil //nolint:nilnil // a zone is optional
@@ -78,7 +78,7 @@ func loadZone(name string) (*time.Location, error) {
 
 func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone *time.Location, file io.Reader) (written, bad int, err error) {
 	account := c.Account
-	// An account that is not there is told before a long file is read.
+	// Report a missing account before reading a long file.
 	if err := store.UpsertInvites(p.ctx, account, nil); err != nil {
 		return 0, 0, err
 	}
@@ -87,7 +87,7 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, table.Close()) }()
-	p.say("%s", recognised(&table.Info))
+	p.say("%s", describeFile(&table.Info))
 	batch := make([]revocation.Invite, 0, importBatch)
 	flush := func() error {
 		if err := store.UpsertInvites(p.ctx, account, batch); err != nil {
@@ -97,7 +97,7 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 		batch = batch[:0]
 		return pause(p.ctx, importPause)
 	}
-	told := time.Now()
+	reported := time.Now()
 	for {
 		row, err := table.Next()
 		if errors.Is(err, io.EOF) {
@@ -121,14 +121,14 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 				return written, bad, err
 			}
 		}
-		if time.Since(told) >= importProgress {
-			told = time.Now()
+		if time.Since(reported) >= importProgress {
+			reported = time.Now()
 			p.say("%d rows read, %d invites written", row.Number, written)
 		}
 	}
 }
 
-// pause waits, and gives the reason when ctx ends first.
+// pause waits for d. It returns the error of ctx if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -138,8 +138,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// recognised says what was recognised of a file.
-func recognised(f *rows.Info) string {
+// describeFile describes how the file is read.
+func describeFile(f *rows.Info) string {
 	if f.Format == rows.FormatXLSX {
 		return fmt.Sprintf("This is a workbook; the sheet is %q.", f.Sheet)
 	}

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	_ "time/tzdata" // zones are known where the system has none
+	_ "time/tzdata" // for systems without time zones
 	"unicode"
 	"unicode/utf8"
 
@@ -16,13 +16,13 @@ import (
 	"rescind/internal/rows"
 )
 
-// maxText is how many characters a name can have.
+// maxText is the largest number of characters of a name.
 const maxText = 500
 
 // inviteColumns are the columns of a list of invites, in the order of a row's cells.
 var inviteColumns = []string{"report_id", "candidate_name", "candidate_email", "assessment_name", "sent_at"}
 
-// parseInvite reads a row. Its errors name the column and never the cell, which can hold a candidate's data.
+// parseInvite parses a row. Its errors name the column and do not contain the cell, which can be a candidate's data.
 func parseInvite(cells []string, zone *time.Location) (revocation.Invite, error) {
 	for i, cell := range cells {
 		if !utf8.ValidString(cell) {
@@ -56,39 +56,39 @@ func parseInvite(cells []string, zone *time.Location) (revocation.Invite, error)
 	}, nil
 }
 
-// sentAt is a date, a time, and a zone: Z, or an offset with or without minutes, with or without a colon.
+// sentAt matches a date, a time, and an optional zone: Z, or an offset with or without minutes and a colon.
 var sentAt = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2}(?:\.\d+)?) ?(?:([Zz])|([+-]\d{2})(?::?(\d{2}))?)?$`)
 
-// parseSentAt reads a time as RFC 3339 and databases write it. One without a zone is in zone, and an error where that
-// is nil. Its year has four digits in every zone.
+// parseSentAt parses a time in the formats of RFC 3339 and of databases. A time without a zone is in zone; if zone is nil,
+// it is an error. So is a year that does not have four digits in every time zone.
 func parseSentAt(s string, zone *time.Location) (time.Time, error) {
 	parts := sentAt.FindStringSubmatch(s)
 	if parts == nil {
 		return time.Time{}, errTime
 	}
 	date, clock, utc, hours, minutes := parts[1], parts[2], parts[3], parts[4], parts[5]
-	moment := date + "T" + clock
+	text := date + "T" + clock
 	switch {
 	case utc != "":
-		moment += "Z"
+		text += "Z"
 	case hours != "":
-		moment += hours + ":" + cmp.Or(minutes, "00")
+		text += hours + ":" + cmp.Or(minutes, "00")
 	case zone == nil:
 		return time.Time{}, errNoZone
 	default:
-		t, err := time.ParseInLocation("2006-01-02T15:04:05", moment, zone)
+		t, err := time.ParseInLocation("2006-01-02T15:04:05", text, zone)
 		if err != nil {
 			return time.Time{}, errTime
 		}
-		moment = t.UTC().Format(time.RFC3339Nano)
+		text = t.UTC().Format(time.RFC3339Nano)
 	}
-	return parseTime(moment)
+	return parseTime(text)
 }
 
-var errNoZone = errors.New("the time names no zone: add one, such as Z, or give --timezone")
+var errNoZone = errors.New("the time has no zone: add one, such as Z, or use --timezone")
 
-// withoutControls turns control characters, line breaks among them, into spaces: these texts go into the
-// headers of emails.
+// withoutControls replaces control characters, including line breaks, by spaces, because the text will be in headers of
+// emails.
 func withoutControls(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {

@@ -12,12 +12,12 @@ import (
 
 type keyCreateCommand struct {
 	database
-	Account string   `required:"" placeholder:"ID" help:"The account that the key opens."`
-	Scopes  []string `default:"revoke,read" help:"What it allows: revoke, read or both."`
-	Expires string   `placeholder:"WHEN" help:"When it ends: a time like 2027-01-01T00:00:00Z, or a duration from now like 720h. Without it, never."`
+	Account string   `required:"" placeholder:"ID" help:"The account that the key belongs to."`
+	Scopes  []string `default:"revoke,read" help:"What the key allows: revoke, read or both."`
+	Expires string   `placeholder:"WHEN" help:"When the key expires: a time like 2027-01-01T00:00:00Z, or a duration from now like 720h. Without it, never."`
 }
 
-// Run prints the secret alone on standard output, so that it can be piped to where it is kept.
+// Run prints only the secret on standard output, so that it can be piped.
 func (c *keyCreateCommand) Run(p *process) error {
 	key := revocation.APIKey{ID: uuidv7.New(), Account: c.Account}
 	for _, scope := range c.Scopes {
@@ -48,7 +48,7 @@ func (c *keyCreateCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p.say("Key %s is made. Its secret is shown this once:", key.ID)
+	p.say("Key %s is created. Its secret is shown only once:", key.ID)
 	_, err = fmt.Fprintln(p.stdout, secret)
 	return err
 }
@@ -70,10 +70,10 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 
 type keyListCommand struct {
 	database
-	Account string `placeholder:"ID" help:"Only this account's."`
+	Account string `placeholder:"ID" help:"List only the keys of this account."`
 }
 
-// Run prints a table with a line a key.
+// Run prints a table with a line for each key.
 func (c *keyListCommand) Run(p *process) error {
 	return c.withStore(p.ctx, func(s adminStore) error {
 		keys, err := s.Keys(p.ctx, c.Account)
@@ -96,11 +96,11 @@ func (c *keyListCommand) Run(p *process) error {
 
 type keyRevokeCommand struct {
 	database
-	ID      string `arg:"" help:"The key's id, as key list shows it."`
-	Account string `placeholder:"ID" help:"The account it must belong to."`
+	ID      string `arg:"" help:"The key's id, as printed by key list."`
+	Account string `placeholder:"ID" help:"The account that the key must belong to."`
 }
 
-// Run ends the key. The id alone names it; the account, when it is given, must be the right one.
+// Run revokes the key. The id is enough; if an account is given, the key must belong to it.
 func (c *keyRevokeCommand) Run(p *process) error {
 	id, ok := revocation.ParseID(c.ID)
 	if !ok {

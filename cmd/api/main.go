@@ -1,6 +1,5 @@
-// Command api is the HTTP side of rescind and its administration: it serves the API, alone or with a worker
-// and everything else inside one process, migrates the database, and looks after accounts, API keys and
-// invites.
+// Command api serves rescind's HTTP API, either alone or in a standalone process with a worker and embedded stores. It also
+// migrates the database and manages accounts, API keys and invites.
 package main
 
 import (
@@ -19,27 +18,27 @@ import (
 )
 
 type commands struct {
-	Standalone standaloneCommand `cmd:"" help:"Run everything in one process on embedded parts."`
+	Standalone standaloneCommand `cmd:"" help:"Run the API, a worker, the database and the queue in one process."`
 	Serve      serveCommand      `cmd:"" help:"Serve the API on PostgreSQL and Redis."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's tables up to date."`
 	Health     healthCommand     `cmd:"" name:"healthcheck" help:"Ask the process at ADMIN_ADDR whether it is ready; for a container's health check."`
 	Account    struct {
 		Set  accountSetCommand  `cmd:"" help:"Create an account or change it."`
 		List accountListCommand `cmd:"" help:"List the accounts."`
-	} `cmd:"" help:"Look after accounts."`
+	} `cmd:"" help:"Manage accounts."`
 	Key struct {
-		Create keyCreateCommand `cmd:"" help:"Make an API key; its secret is printed once, alone on standard output."`
+		Create keyCreateCommand `cmd:"" help:"Create an API key. Its secret is printed once, alone on standard output."`
 		List   keyListCommand   `cmd:"" help:"List the API keys, without their secrets."`
-		Revoke keyRevokeCommand `cmd:"" help:"End an API key; it opens nothing within 5 seconds."`
-	} `cmd:"" help:"Look after API keys."`
+		Revoke keyRevokeCommand `cmd:"" help:"Revoke an API key. All processes refuse it within 5 seconds."`
+	} `cmd:"" help:"Manage API keys."`
 	Invites struct {
-		Import invitesImportCommand `cmd:"" help:"Add invites from a CSV file, or change them."`
-	} `cmd:"" help:"Look after invites."`
+		Import invitesImportCommand `cmd:"" help:"Add or update invites from a CSV file or an .xlsx workbook."`
+	} `cmd:"" help:"Manage invites."`
 }
 
-// process is what a command may use of the process it runs in.
+// process is the environment of a command.
 type process struct {
-	ctx    context.Context //nolint:containedctx // handed to the one command that runs
+	ctx    context.Context //nolint:containedctx // the process runs one command
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
@@ -59,8 +58,8 @@ const (
 	exitUsage  = 2
 )
 
-// errTold ends a command with exitFailed after it has said itself why.
-var errTold = errors.New("already told")
+// errReported makes the program exit with exitFailed. The command has printed the reason.
+var errReported = errors.New("already reported")
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	exit := -1
@@ -75,7 +74,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitFailed
 	}
 	command, err := parser.Parse(args)
-	if exit >= 0 { // help was asked for
+	if exit >= 0 { // help was requested
 		return exit
 	}
 	if err != nil {
@@ -89,7 +88,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errTold):
+	case errors.Is(err, errReported):
 		return exitFailed
 	default:
 		_, _ = fmt.Fprintln(stderr, "api:", err)

@@ -19,8 +19,8 @@ import (
 
 type serveCommand struct{}
 
-// Run serves the API until the process is told to stop. A database or a Redis that is away is told at
-// /readyz and waited for; tables that are missing end the start.
+// Run serves the API until p.ctx ends. While the database or Redis does not answer, it keeps trying and /readyz names the
+// part that is missing. It returns an error at once when the database's tables are missing or of another version.
 func (c *serveCommand) Run(p *process) (err error) {
 	queue.LogRedis(p.log)
 	app.RelaxGC()
@@ -77,7 +77,7 @@ func (c *serveCommand) Run(p *process) (err error) {
 
 type healthCommand struct{}
 
-// Run ends well when the process beside it is ready.
+// Run returns nil when the process at ADMIN_ADDR is ready.
 func (c *healthCommand) Run(p *process) error {
 	addr, err := config.AdminAddr(os.Environ())
 	if err != nil {
@@ -87,12 +87,12 @@ func (c *healthCommand) Run(p *process) error {
 }
 
 type standaloneCommand struct {
-	Addr string `placeholder:"HOST:PORT" help:"Where to listen; 127.0.0.1:8080 unless HTTP_ADDR says otherwise."`
-	Data string `default:"./rescind-data" placeholder:"DIR" help:"The directory that holds everything (default: ${default})."`
-	Demo bool   `help:"Load an account, its key and sample invites, and print what to try. Listens on this machine alone; the key works only while this is given."`
+	Addr string `placeholder:"HOST:PORT" help:"The address to listen on; by default HTTP_ADDR, or 127.0.0.1:8080."`
+	Data string `default:"./rescind-data" placeholder:"DIR" help:"The directory with all data (default: ${default})."`
+	Demo bool   `help:"Load an account, its key and sample invites, and print commands to try. Requires a loopback address; the key works only with this flag."`
 }
 
-// Run works in one process until it is told to stop.
+// Run runs an API and a worker in this process until p.ctx ends.
 func (c *standaloneCommand) Run(p *process) error {
 	settings, err := config.LoadStandalone(os.Environ())
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *standaloneCommand) Run(p *process) error {
 		return err
 	}
 	app.RelaxGC()
-	log := slog.New(telemetry.Sampled(slog.NewTextHandler(p.stderr, nil))) // somebody sits before it
+	log := slog.New(telemetry.Sampled(slog.NewTextHandler(p.stderr, nil))) // for a person at a terminal
 	queue.LogRedis(log)
 	return standalone.Run(p.ctx, standalone.Options{
 		Dir: c.Data, Demo: c.Demo, Settings: settings, Listener: listener, Admin: admin, Log: log,
@@ -124,29 +124,29 @@ func (c *standaloneCommand) Run(p *process) error {
 	})
 }
 
-// greet tells the address, and with --demo what to try: lines that work as they stand.
+// greet prints the address, and with --demo commands that can be copied and run.
 func (c *standaloneCommand) greet(p *process, addr string, settings config.Standalone) {
 	url := "http://" + addr
-	tell := func(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format+"\n", args...) }
-	tell("rescind is ready at %s", url)
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format+"\n", args...) }
+	say("rescind is ready at %s", url)
 	if !c.Demo {
 		return
 	}
 	revoke := func(report int, notify bool) {
-		tell("  curl -sS %s/assessments/invite/revoke -H 'apiKey: %s' \\\n"+
+		say("  curl -sS %s/assessments/invite/revoke -H 'apiKey: %s' \\\n"+
 			"    -H 'Content-Type: application/json' -d '{\"report_id\": %d, \"notify_candidate\": %v}'",
 			url, standalone.DemoKey, report, notify)
 	}
-	tell("\nThe account %q has invites %d to %d. Try:\n", standalone.DemoAccount,
+	say("\nThe account %q has invites %d to %d. Try:\n", standalone.DemoAccount,
 		standalone.DemoTooOld, standalone.DemoRevocable+standalone.DemoInvites-1)
-	tell("Revoke an invite and tell the candidate (the same again answers ALREADY_REVOKED):")
+	say("Revoke an invite and email the candidate (a second time answers ALREADY_REVOKED):")
 	revoke(standalone.DemoRevocable, true)
-	tell("One that was sent before the account's plan changed:")
+	say("Revoke an invite that was sent before the account's plan changed:")
 	revoke(standalone.DemoTooOld, false)
-	tell("What was asked and what became of it:")
-	tell("  curl -sS %s/revocations -H 'apiKey: %s'", url, standalone.DemoKey)
+	say("List all revocations with their outcomes:")
+	say("  curl -sS %s/revocations -H 'apiKey: %s'", url, standalone.DemoKey)
 	if settings.SMTPURL == "" {
-		tell("The emails:\n  ls %s/%s", c.Data, standalone.MailDirectory)
+		say("The emails:\n  ls %s/%s", c.Data, standalone.MailDirectory)
 	}
-	tell("The reference: %s/docs\n", url)
+	say("The reference: %s/docs\n", url)
 }

@@ -13,7 +13,7 @@ import (
 	"rescind/internal/standalone"
 )
 
-// adminStore is what the administration needs of either store.
+// adminStore is the set of store methods that the administrative commands call.
 type adminStore interface {
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)
@@ -24,12 +24,12 @@ type adminStore interface {
 	Close() error
 }
 
-// database says where a command's data is: embedded in a directory, or on PostgreSQL.
+// database is the flag that selects a command's database: an embedded one in a directory, or PostgreSQL.
 type database struct {
-	Data string `placeholder:"DIR" help:"Work on the embedded database in DIR, which is made when it is absent; without it, on DATABASE_URL."`
+	Data string `placeholder:"DIR" help:"Use the embedded database in DIR, which is created if it does not exist; without it, use DATABASE_URL."`
 }
 
-// withStore opens the database for one command.
+// withStore opens the database, calls use, and closes the database.
 func (d database) withStore(ctx context.Context, use func(adminStore) error) (err error) {
 	store, err := d.open(ctx)
 	if err != nil {
@@ -68,10 +68,10 @@ type migrateCommand struct {
 	database
 }
 
-// Run brings the tables up to date and says how many steps that took.
+// Run migrates the tables and prints the number of migrations that were needed.
 func (c *migrateCommand) Run(p *process) error {
 	if c.Data != "" {
-		store, err := openEmbedded(p.ctx, c.Data) // which migrates
+		store, err := openEmbedded(p.ctx, c.Data) // opening migrates the tables
 		if err != nil {
 			return err
 		}

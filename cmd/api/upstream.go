@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// noUpstream takes an account's upstream away.
+	// noUpstream is the URL that removes an account's upstream.
 	noUpstream = "none"
-	// maxUpstreamRate is in calls a second: more is no limit.
+	// maxUpstreamRate is in calls per second. A higher limit would have no effect.
 	maxUpstreamRate = 1_000_000
-	// maxUpstreamKey bounds a key, in bytes: it goes into a header.
+	// maxUpstreamKey is the largest size of a key in bytes, because it is sent in a header.
 	maxUpstreamKey = 4096
 )
 
-// upstream is what the flags say of the account's upstream; nil when they say nothing.
+// upstream returns the change of the account's upstream that the flags describe; nil if there is none.
 func (c *accountSetCommand) upstream(p *process) (*revocation.UpstreamChange, error) {
 	if c.UpstreamURL == nil && c.UpstreamKeyFile == nil && c.UpstreamRate == nil && c.UpstreamConcurrency == nil {
 		return nil, nil
@@ -30,7 +30,7 @@ func (c *accountSetCommand) upstream(p *process) (*revocation.UpstreamChange, er
 	change := &revocation.UpstreamChange{URL: c.UpstreamURL, Rate: c.UpstreamRate, Concurrency: c.UpstreamConcurrency}
 	if c.UpstreamURL != nil && *c.UpstreamURL == noUpstream {
 		if c.UpstreamKeyFile != nil || c.UpstreamRate != nil || c.UpstreamConcurrency != nil {
-			return nil, errors.New("--upstream-url none: the other --upstream flags have nothing to belong to")
+			return nil, errors.New("--upstream-url none: the other --upstream flags cannot be used with it")
 		}
 		change.URL = new(string)
 		return change, nil
@@ -59,7 +59,7 @@ func (c *accountSetCommand) upstream(p *process) (*revocation.UpstreamChange, er
 	return change, nil
 }
 
-// readKey reads a key from a file of one line. Its errors never repeat it.
+// readKey reads a key from a file of one line. Its errors do not contain the key.
 func readKey(p *process, name string) (string, error) {
 	file := p.stdin
 	if name != "-" {
@@ -98,12 +98,12 @@ func seal(account, key string) ([]byte, error) {
 	}
 	sealed, err := box.Seal([]byte(key), account)
 	if errors.Is(err, secrets.ErrNoKey) {
-		return nil, errors.New("SECRETS_KEY is needed to keep the upstream's key: make one with: openssl rand -base64 32")
+		return nil, errors.New("SECRETS_KEY is needed to encrypt the upstream's key: create one with: openssl rand -base64 32")
 	}
 	return sealed, err
 }
 
-// platform tells where an account's invites are, and whether it can be called.
+// platform describes where an account's invites are, and whether the upstream is paused.
 func platform(up *revocation.Upstream) string {
 	switch {
 	case up == nil:
