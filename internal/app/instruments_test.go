@@ -29,10 +29,10 @@ import (
 
 func TestMain(m *testing.M) { testservers.Main(m) }
 
-// patience is how long a test waits for what must come. It is no measure of speed.
-const patience = time.Minute
+// eventually is how long a test waits for a condition. It is long enough for a slow machine.
+const eventually = time.Minute
 
-// What must not be told: the account, its key, its upstream, and a candidate.
+// Values that no metric and no trace may contain.
 const (
 	account = "canary-account"
 	secret  = "canary-secret"
@@ -72,7 +72,7 @@ func start(t *testing.T) service {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(patience):
+		case <-time.After(eventually):
 			t.Error("it did not stop")
 		}
 	})
@@ -95,7 +95,8 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// prepare fills a database that nobody works on yet: invites 1 to 9, and 10 from before the plan change.
+// prepare fills a database before the service opens it: invites 1 to 9 may be revoked, and 10 was sent before the plan
+// change.
 func prepare(t *testing.T, path string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), path)
@@ -184,9 +185,9 @@ func (s service) scrape() (text string, values map[string]float64) {
 
 func (s service) until(what string, met func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !met(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(eventually); !met(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("waited in vain until %s", what)
+			s.t.Fatalf("after %s, still not: %s", eventually, what)
 		}
 	}
 }
@@ -260,16 +261,16 @@ func TestInstruments(t *testing.T) {
 	for _, class := range revocation.Classes {
 		for _, name := range []string{"rescind_backlog", "rescind_backlog_oldest_seconds"} {
 			if _, ok := values[fmt.Sprintf("%s{class=%q}", name, class)]; !ok {
-				t.Errorf("%s of class %s is not told", name, class)
+				t.Errorf("%s of class %s is missing", name, class)
 			}
 		}
 	}
 	if strings.Contains(text, "canary") {
-		t.Error("an account, a secret or a candidate is told")
+		t.Error("the metrics contain an account, a secret or a candidate")
 	}
-	documented(t, text)
+	checkDocumented(t, text)
 
-	t.Run("the page on the queues is there, and profiles", func(t *testing.T) {
+	t.Run("the operators' address serves the queues, read-only, and profiles", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/queues": `id="root"`, "/queues/api/queues": `"queue":"single"`, "/debug/pprof/": "goroutine", "/readyz": `"state":"ok"`,
 		} {
@@ -278,16 +279,16 @@ func TestInstruments(t *testing.T) {
 			}
 		}
 		if status, _ := s.call(http.MethodDelete, s.admin+"/queues/api/queues/single", ""); status != http.StatusMethodNotAllowed {
-			t.Errorf("it can be changed: %d", status)
+			t.Errorf("a request to delete a queue is answered with %d", status)
 		}
 		if status, _ := s.call(http.MethodGet, s.url+"/queues", ""); status != http.StatusNotFound {
-			t.Errorf("it is on the public address: %d", status)
+			t.Errorf("the public address answers with %d", status)
 		}
 	})
 }
 
-// documented fails the test for a metric that the list of them lacks.
-func documented(t *testing.T, text string) {
+// checkDocumented fails the test for a metric that the list in package telemetry lacks.
+func checkDocumented(t *testing.T, text string) {
 	t.Helper()
 	list, err := os.ReadFile(filepath.Join("..", "telemetry", "doc.go"))
 	if err != nil {
@@ -301,7 +302,7 @@ func documented(t *testing.T, text string) {
 	}
 }
 
-func TestInstruments_PartsAway(t *testing.T) {
+func TestInstruments_DatabaseAndRedisAway(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rescind.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -324,15 +325,15 @@ func TestInstruments_PartsAway(t *testing.T) {
 	text, values := s.scrape()
 	for _, name := range []string{`rescind_collector_success{collector="database"}`, `rescind_collector_success{collector="redis"}`} {
 		if v, ok := values[name]; !ok || v != 0 {
-			t.Errorf("%s is %v (told: %t), want 0", name, v, ok)
+			t.Errorf("%s is %v (exported: %t), want 0", name, v, ok)
 		}
 	}
 	if v, ok := values[`rescind_submissions_total{result="accepted"}`]; !ok || v != 0 {
-		t.Errorf("the other metrics are gone:\n%s", text)
+		t.Errorf("the other metrics are missing:\n%s", text)
 	}
-	for _, gone := range []string{"rescind_backlog", "rescind_queue_tasks", "rescind_redis_evicts"} {
-		if strings.Contains(text, gone) {
-			t.Errorf("%s is told, and nobody can know", gone)
+	for _, name := range []string{"rescind_backlog", "rescind_queue_tasks", "rescind_redis_evicts"} {
+		if strings.Contains(text, name) {
+			t.Errorf("%s is exported although it could not be read", name)
 		}
 	}
 	stop()

@@ -27,7 +27,7 @@ func TestMailCheck(t *testing.T) {
 			t.Errorf("critical %t, %s, %q; want %t, %s, %q", check.Critical, gotState, gotReason, critical, state, reason)
 		}
 	}
-	t.Run("a mail server that is away only degrades a worker", func(t *testing.T) {
+	t.Run("a mail server that does not answer only degrades a worker", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		want(t, mailCheck(open(t, srv.URL())), false, api.StateOK, "")
 		srv.Close()

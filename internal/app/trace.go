@@ -13,8 +13,8 @@ import (
 	"rescind/internal/telemetry"
 )
 
-// tracedHandler makes a span of each request, and the origin of what it leads to. Without tracing it is next itself,
-// and so it is with the others here.
+// tracedHandler returns a handler that begins a span for each request, and stores the trace parent in the request's
+// context for the work that follows. If tracing is nil, it returns next. The other functions in this file do the same.
 func tracedHandler(tracing *telemetry.Tracing, next http.Handler) http.Handler {
 	if tracing == nil {
 		return next
@@ -25,7 +25,7 @@ func tracedHandler(tracing *telemetry.Tracing, next http.Handler) http.Handler {
 	}))
 }
 
-// traced makes a span of each batch, in the trace of what it follows from.
+// traced returns a function that calls do in a span of its own, in the trace of the request that caused the batch.
 func traced[Ref any](tracing *telemetry.Tracing, name string, do func(context.Context, []Ref) error) func(context.Context, []Ref) error {
 	if tracing == nil {
 		return do
@@ -35,13 +35,13 @@ func traced[Ref any](tracing *telemetry.Tracing, name string, do func(context.Co
 	}
 }
 
-// tracedAccountTask makes a span of each turn, in the trace of what gave the account its turn.
-func tracedAccountTask(tracing *telemetry.Tracing, name string, turn func(context.Context, string) error) func(context.Context, string) error {
+// tracedAccountTask returns a function that calls do in a span of its own, in the trace of what enqueued the task.
+func tracedAccountTask(tracing *telemetry.Tracing, name string, do func(context.Context, string) error) func(context.Context, string) error {
 	if tracing == nil {
-		return turn
+		return do
 	}
 	return func(ctx context.Context, account string) error {
-		return span(ctx, tracing, name, 1, func(ctx context.Context) error { return turn(ctx, account) })
+		return span(ctx, tracing, name, 1, func(ctx context.Context) error { return do(ctx, account) })
 	}
 }
 
@@ -52,7 +52,7 @@ func span(ctx context.Context, tracing *telemetry.Tracing, name string, count in
 	return err
 }
 
-// failureOf is an error's code, and not its words, which can carry values.
+// failureOf returns the code of an error, and not its text, which can contain values.
 func failureOf(err error) string {
 	if err == nil {
 		return ""
@@ -60,7 +60,7 @@ func failureOf(err error) string {
 	return string(revocation.ErrorCode(err))
 }
 
-// tracedStore makes a span of each flush, and of what is written of a job's upload.
+// tracedStore adds a span to each transaction of submissions, and to each write of a job's upload.
 type tracedStore struct {
 	Store
 	tracing *telemetry.Tracing
@@ -91,14 +91,14 @@ func (s tracedStore) AddItems(ctx context.Context, job revocation.NewJob, items 
 }
 
 // FinalizeJob implements revocation.JobStore.
-func (s tracedStore) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
-	ctx, end := s.tracing.Step(ctx, "seal job", attribute.Int("rescind.count", seal.Total))
-	job, err := s.Store.FinalizeJob(ctx, seal)
+func (s tracedStore) FinalizeJob(ctx context.Context, final revocation.FinalJob) (revocation.Job, error) {
+	ctx, end := s.tracing.Step(ctx, "finalize job", attribute.Int("rescind.count", final.Total))
+	job, err := s.Store.FinalizeJob(ctx, final)
 	end(failureOf(err))
 	return job, err
 }
 
-// tracedQueue makes a span of what a request's end leaves to the queue.
+// tracedQueue adds a span to what the API enqueues.
 type tracedQueue struct {
 	revocation.Queue
 	tracing *telemetry.Tracing
@@ -120,12 +120,12 @@ func (q tracedQueue) EnqueueRevocations(ctx context.Context, dispatchCount int, 
 
 // EnqueueAccountTasks implements revocation.Queue.
 func (q tracedQueue) EnqueueAccountTasks(ctx context.Context, kind revocation.AccountTask, accounts []string) error {
-	return span(ctx, q.tracing, "enqueue turns", len(accounts), func(ctx context.Context) error {
+	return span(ctx, q.tracing, "enqueue account tasks", len(accounts), func(ctx context.Context) error {
 		return q.Queue.EnqueueAccountTasks(ctx, kind, accounts)
 	})
 }
 
-// tracedMailer makes a span of each delivery.
+// tracedMailer adds a span to each delivery.
 type tracedMailer struct {
 	revocation.Mailer
 	tracing *telemetry.Tracing
@@ -151,21 +151,21 @@ func (m tracedMailer) Deliver(ctx context.Context, email revocation.Email, commi
 	return err
 }
 
-// tracedPlatform makes a span of each call to an upstream.
-type tracedPlatform struct {
+// tracedUpstream adds a span to each call to an upstream.
+type tracedUpstream struct {
 	revocation.UpstreamClient
 	tracing *telemetry.Tracing
 }
 
-func tracePlatform(tracing *telemetry.Tracing, platform revocation.UpstreamClient) revocation.UpstreamClient {
+func traceUpstream(tracing *telemetry.Tracing, client revocation.UpstreamClient) revocation.UpstreamClient {
 	if tracing == nil {
-		return platform
+		return client
 	}
-	return tracedPlatform{platform, tracing}
+	return tracedUpstream{client, tracing}
 }
 
-// Revoke implements revocation.Platform.
-func (p tracedPlatform) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
+// Revoke implements revocation.UpstreamClient.
+func (p tracedUpstream) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
 	ctx, end := p.tracing.Step(ctx, "call upstream")
 	reply := p.UpstreamClient.Revoke(ctx, target, reportID, notify)
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("rescind.status", string(reply.Status)))

@@ -20,7 +20,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// collect runs a collector of traces, and has the environment name it.
+// collect starts a collector of traces and sets the environment variable that names it.
 func collect(t *testing.T) *collected {
 	t.Helper()
 	c := &collected{}
@@ -54,58 +54,58 @@ type collected struct {
 	spans []*traces.Span
 }
 
-// families gives, for each trace with a span of the name root, the names of all its spans, each with the way to it.
-// What is sent to Redis and to the database is told once, however often it was.
-func (c *collected) families(root string) (families [][]string) {
+// paths returns, for each trace that has a span named root, the paths of its spans: each is the names of a span and all
+// its parents. A path that occurs several times in a trace is returned once.
+func (c *collected) paths(root string) (all [][]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	byID := make(map[string]*traces.Span, len(c.spans))
-	ways := make(map[string][]string) // by trace
+	byTrace := make(map[string][]string)
 	for _, span := range c.spans {
 		byID[string(span.GetSpanId())] = span
 	}
 	for _, span := range c.spans {
-		way := span.GetName()
+		path := span.GetName()
 		for parent := byID[string(span.GetParentSpanId())]; parent != nil; parent = byID[string(parent.GetParentSpanId())] {
-			way = parent.GetName() + " > " + way
+			path = parent.GetName() + " > " + path
 		}
-		ways[string(span.GetTraceId())] = append(ways[string(span.GetTraceId())], way)
+		byTrace[string(span.GetTraceId())] = append(byTrace[string(span.GetTraceId())], path)
 	}
-	for _, family := range ways {
-		if slices.Contains(family, root) {
-			slices.Sort(family)
-			families = append(families, slices.Compact(family))
+	for _, paths := range byTrace {
+		if slices.Contains(paths, root) {
+			slices.Sort(paths)
+			all = append(all, slices.Compact(paths))
 		}
 	}
-	return families
+	return all
 }
 
-// holds fails the test unless one of the traces from a root has all of these ways. A dispatcher that finds a piece of
-// work at the very moment when it is enqueued gives it a trace of its own, so that not every one needs to.
-func (c *collected) holds(t *testing.T, root string, ways ...string) {
+// contains fails the test unless one of the traces that begin with root has all of these paths. It does not require them
+// of every trace: when a dispatcher enqueues work at the same time as the API, the work gets a trace of its own.
+func (c *collected) contains(t *testing.T, root string, want ...string) {
 	t.Helper()
-	families := c.families(root)
-	if !slices.ContainsFunc(families, func(family []string) bool {
-		return !slices.ContainsFunc(ways, func(way string) bool { return !slices.Contains(family, way) })
+	got := c.paths(root)
+	if !slices.ContainsFunc(got, func(paths []string) bool {
+		return !slices.ContainsFunc(want, func(path string) bool { return !slices.Contains(paths, path) })
 	}) {
-		t.Errorf("no trace has all of %q:\n%s", ways, families)
+		t.Errorf("no trace has all of %q:\n%s", want, got)
 	}
 }
 
-// silent fails the test if a word was sent to the collector.
-func (c *collected) silent(t *testing.T, words ...string) {
+// omits fails the test if one of the words was sent to the collector.
+func (c *collected) omits(t *testing.T, words ...string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, word := range words {
 		if bytes.Contains(c.raw, []byte(word)) {
-			t.Errorf("the collector was told %q", word)
+			t.Errorf("the collector received %q", word)
 		}
 	}
 }
 
 func TestTracing(t *testing.T) {
-	t.Run("a request, its batch and its email are one trace, which names nobody", func(t *testing.T) {
+	t.Run("a request, its batch and its email are in one trace, without the account, the candidate and addresses", func(t *testing.T) {
 		c := collect(t)
 		s := start(t)
 		s.revoke(1, 200)
@@ -118,23 +118,23 @@ func TestTracing(t *testing.T) {
 		}
 		s.stop()
 		const request = "POST /assessments/invite/revoke"
-		c.holds(t, request,
+		c.contains(t, request,
 			request,
 			request+" > flush",
 			request+" > enqueue > redis pipeline",
 			request+" > enqueue > carry out",
-			request+" > enqueue > carry out > redis pipeline", // the email, on its way
+			request+" > enqueue > carry out > redis pipeline", // the email is enqueued
 			request+" > enqueue > carry out > redis publish",
 			request+" > enqueue > carry out > send emails > deliver email",
 		)
-		for _, span := range c.spans { // neither the probe nor a worker that waits for tasks makes any
+		for _, span := range c.spans { // neither the probe nor a worker that waits for tasks begins a trace
 			if !bytes.Equal(span.GetTraceId(), c.spans[0].GetTraceId()) {
 				t.Errorf("%s is in another trace", span.GetName())
 			}
 		}
-		c.silent(t, "canary", "127.0.0.1")
+		c.omits(t, "canary", "127.0.0.1")
 	})
-	t.Run("statements under a span are told without their values", func(t *testing.T) {
+	t.Run("statements within a span are exported without their values", func(t *testing.T) {
 		c := collect(t)
 		tracing, err := telemetry.StartTracing(t.Context(), "test", slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -149,7 +149,7 @@ func TestTracing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = store.Close() }()
-		if err := store.Ping(t.Context()); err != nil { // under none
+		if err := store.Ping(t.Context()); err != nil { // not within a span
 			t.Fatal(err)
 		}
 		ctx, end := tracing.Begin(t.Context(), "work", "", 1)
@@ -160,9 +160,9 @@ func TestTracing(t *testing.T) {
 		if err := tracing.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		c.holds(t, "work", "work")
+		c.contains(t, "work", "work")
 		if !strings.Contains(string(c.raw), "lock_timeout") {
-			t.Errorf("the failure is not told: %q", c.raw)
+			t.Errorf("the failure is missing: %q", c.raw)
 		}
 		if !strings.Contains(string(c.raw), "FROM accounts WHERE account_id") || strings.Contains(string(c.raw), account) {
 			t.Errorf("%q", c.raw)
@@ -179,8 +179,8 @@ func TestTracing(t *testing.T) {
 		}
 		mux := http.NewServeMux()
 		if tracing.Handler(mux) != http.Handler(mux) || tracing.Queries() != nil || tracing.Stop() != nil {
-			t.Error("something of it is in the way")
+			t.Error("a nil Tracing changes what it is given")
 		}
-		tracing.Commands(nil) // and nothing comes of it
+		tracing.Commands(nil) // must not panic
 	})
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"rescind/internal/worker"
-
 	"github.com/redis/go-redis/v9"
 
 	"rescind/internal/api"
@@ -16,34 +14,35 @@ import (
 	"rescind/internal/revocation"
 	"rescind/internal/secrets"
 	"rescind/internal/upstream"
+	"rescind/internal/worker"
 )
 
-// WorkerOptions are a Worker's parts. All are needed, but for MailRate and Retention.
+// WorkerOptions are the parts and settings of a Worker. All fields except MailRate and Retention are required.
 type WorkerOptions struct {
 	Store  Store
 	Redis  *redis.Client
 	Mailer Mailer
-	// MailRate is in messages a second over all workers; 0: no limit.
+	// MailRate is the number of messages per second that all workers together may send; 0 means no limit.
 	MailRate float64
-	// MailMaxAge is how long a recipient's temporary refusal is tried again.
+	// MailMaxAge is how long after the first temporary refusal an email is retried.
 	MailMaxAge time.Duration
 	Retry      config.Retry
 	Upstream   config.Upstream
-	// Retention is how long what has ended is kept; 0: for good.
+	// Retention is how long final revocations and ended jobs are kept; 0 means forever.
 	Retention   time.Duration
 	Instruments *Instruments
 	Log         *slog.Logger
 }
 
-// Worker carries out what was accepted, sends the emails, and finds what is due and what was lost.
+// Worker carries out revocations, sends emails, and enqueues what is due or lost.
 type Worker struct {
 	tasks      *queue.Worker
 	dispatcher *worker.Dispatcher
-	keeper     *worker.Janitor
+	janitor    *worker.Janitor
 	health     *api.Health
 }
 
-// NewWorker makes a Worker. An error says which setting is wrong.
+// NewWorker returns a Worker. The error names the setting that is wrong.
 func NewWorker(o WorkerOptions) (*Worker, error) {
 	box, err := secrets.New(o.Upstream.SecretsKey, o.Upstream.SecretsKeyOld)
 	if err != nil {
@@ -56,9 +55,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
 		OthersWait: client.Yield(revocation.JobsTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
-	caller := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{
+	upstreamRunner := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{
 		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
-		Platform: tracePlatform(tracing, upstream.New(upstream.Options{
+		Platform: traceUpstream(tracing, upstream.New(upstream.Options{
 			Timeout: o.Upstream.UpstreamTimeout, Metrics: o.Instruments.metrics, Log: o.Log,
 		})),
 		Open: func(ctx context.Context, upstream revocation.Upstream) (revocation.Secret, error) {
@@ -85,22 +84,23 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			CarryOut: traced(tracing, "carry out", executor.CarryOut),
 			Send:     traced(tracing, "send emails", notifier.Send),
 			AccountTasks: map[revocation.AccountTask]func(context.Context, string) error{
-				revocation.JobsTask:     tracedAccountTask(tracing, "turn of jobs", executor.RunAccountTask),
-				revocation.UpstreamTask: tracedAccountTask(tracing, "turn of calls", caller.RunAccountTask),
-				revocation.MailTask:     tracedAccountTask(tracing, "turn of emails", notifier.RunAccountTask),
+				revocation.JobsTask:     tracedAccountTask(tracing, "jobs task", executor.RunAccountTask),
+				revocation.UpstreamTask: tracedAccountTask(tracing, "upstream task", upstreamRunner.RunAccountTask),
+				revocation.MailTask:     tracedAccountTask(tracing, "mail task", notifier.RunAccountTask),
 			},
 		}),
 		dispatcher: worker.NewDispatcher(worker.DispatcherOptions{
 			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
 		}),
-		keeper: worker.NewJanitor(worker.JanitorOptions{
+		janitor: worker.NewJanitor(worker.JanitorOptions{
 			Store: o.Store, Retention: o.Retention, Log: o.Log,
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),
 	}, nil
 }
 
-// reseal keeps a key under SECRETS_KEY that was sealed under SECRETS_KEY_OLD, so that the old one can go.
+// reseal replaces a key that was sealed with SECRETS_KEY_OLD by one that is sealed with SECRETS_KEY, so that the old key
+// can be removed some day.
 func reseal(ctx context.Context, store Store, box *secrets.Box, upstream revocation.Upstream, key []byte) error {
 	sealed, err := box.Seal(key, upstream.Account)
 	if err != nil {
@@ -109,16 +109,17 @@ func reseal(ctx context.Context, store Store, box *secrets.Box, upstream revocat
 	return store.ResealUpstream(ctx, upstream, sealed)
 }
 
-// Health tells whether the worker can do its work: it needs its database, a Redis that does not evict, and the directory
-// that emails are written to, if they are. A mail server that is away degrades it.
+// Health returns the health checks of the worker. The worker is ready while its database answers, Redis answers and does
+// not evict, and the directory for emails, if there is one, is writable. A mail server that does not answer makes it
+// degraded.
 func (w *Worker) Health() *api.Health { return w.health }
 
-// Run works until ctx ends, and returns when what was under way has ended or was handed back.
+// Run works until ctx ends. It returns when every task in progress has finished or was returned to the queue.
 func (w *Worker) Run(ctx context.Context) error {
-	var dispatching sync.WaitGroup
-	dispatching.Go(func() { w.dispatcher.Run(ctx) })
-	dispatching.Go(func() { w.keeper.Run(ctx) })
+	var loops sync.WaitGroup
+	loops.Go(func() { w.dispatcher.Run(ctx) })
+	loops.Go(func() { w.janitor.Run(ctx) })
 	err := w.tasks.Run(ctx)
-	dispatching.Wait()
+	loops.Wait()
 	return err
 }
