@@ -115,7 +115,7 @@ func TestJobEvents_followersShareOneReader(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	if n := strings.Count(goroutines(t), "(*Service).follow("); n != 1 {
+	if n := strings.Count(goroutines(t), "(*Service).poll("); n != 1 {
 		t.Errorf("%d read the job", n)
 	}
 	w.queue.release()
@@ -240,7 +240,7 @@ func TestJobEvents_callerLeaves(t *testing.T) {
 	if e, ok := events(t, response.Body)(); !ok || e.name != "progress" {
 		t.Fatalf("%+v", e)
 	}
-	eventually(t, "followed", func() bool { return strings.Contains(goroutines(t), "(*Service).follow(") })
+	eventually(t, "polled", func() bool { return strings.Contains(goroutines(t), "(*Service).poll(") })
 	leave()
 	if _, err := io.Copy(io.Discard, response.Body); err == nil {
 		t.Error("the stream came to an end")
@@ -248,7 +248,7 @@ func TestJobEvents_callerLeaves(t *testing.T) {
 	if line := w.logLine("left"); line["status"] != 499.0 {
 		t.Errorf("%v", line)
 	}
-	eventually(t, "nobody follows it any more", func() bool { return !strings.Contains(goroutines(t), "(*Service).follow(") })
+	eventually(t, "no poller is left", func() bool { return !strings.Contains(goroutines(t), "(*Service).poll(") })
 }
 
 // goroutines returns the stacks of all goroutines.

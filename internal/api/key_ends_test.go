@@ -70,7 +70,7 @@ func TestRevokedKey_openRequests(t *testing.T) {
 				t.Errorf("%d %s", a.status, a.body)
 			}
 		})
-		eventually(t, "it waits", func() bool { return strings.Contains(goroutines(t), "(*Service).follow(") })
+		eventually(t, "it waits", func() bool { return strings.Contains(goroutines(t), "(*Service).poll(") })
 		revoke()
 		unknown(t, secret)
 		w.queue.release()
