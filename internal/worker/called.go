@@ -2,30 +2,30 @@ package worker
 
 import "rescind/internal/revocation"
 
-// decideCalled turns what came of calls into decisions. A row for which another worker has begun a call since is left
-// to that worker.
-func decideCalled(held []revocation.LockedRevocation, ended map[revocation.Ref]endedCall, policy revocation.RetryPolicy) []revocation.Decision {
-	decisions := make([]revocation.Decision, 0, len(held))
-	for _, h := range held {
-		e, ok := ended[h.Ref]
-		if !ok || e.call.DispatchCount != h.DispatchCount {
+// decideCalled returns decisions for calls that have ended. It makes no decision about a row for which another worker has
+// begun a call since.
+func decideCalled(locked []revocation.LockedRevocation, ended map[revocation.Ref]endedCall, policy revocation.RetryPolicy) []revocation.Decision {
+	decisions := make([]revocation.Decision, 0, len(locked))
+	for _, r := range locked {
+		e, ok := ended[r.Ref]
+		if !ok || e.call.DispatchCount != r.DispatchCount {
 			continue
 		}
 		d := revocation.Decision{
-			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Status: e.reply.Status, Timestamp: e.reply.Timestamp,
-			// What was called with, whatever has been asked for since.
+			Ref: r.Ref, ReportID: r.ReportID, Job: r.Job, Status: e.reply.Status, Timestamp: e.reply.Timestamp,
+			// The value that the upstream was called with; the stored one may have changed since.
 			Notify: e.call.Notify,
 			Kind:   revocation.Final, Upstream: true, Failure: e.reply.Failure,
 			InDoubt: e.call.InDoubt || e.reply.InDoubt,
 		}
-		attempt := h.Attempt + 1
+		attempt := r.Attempt + 1
 		switch {
 		case d.Status == "":
-			d.Kind, d.Delay, d.Notify = revocation.Postpone, e.reply.Hold, h.Notify
+			d.Kind, d.Delay, d.Notify = revocation.Postpone, e.reply.Hold, r.Notify
 		case d.Status == revocation.StatusCancelled:
-			d.Notify = h.Notify
+			d.Notify = r.Notify
 		case d.Status == revocation.StatusAlreadyRevoked && e.call.InDoubt:
-			// It was revoked by the earlier attempt, as far as anybody can tell.
+			// Most likely the earlier attempt revoked it.
 			d.Status, d.Inferred = revocation.StatusRevoked, true
 		case d.Status == revocation.StatusErrorRevoking && !e.reply.Rejected && !policy.Exhausted(attempt):
 			d.Kind = revocation.Retry
@@ -36,6 +36,7 @@ func decideCalled(held []revocation.LockedRevocation, ended map[revocation.Ref]e
 	return decisions
 }
 
+// endedCall is a call that has ended, with its reply.
 type endedCall struct {
 	call  revocation.Call
 	reply revocation.Reply

@@ -8,17 +8,17 @@ import (
 	"rescind/internal/revocation"
 )
 
-// RunAccountTask carries out what is left to the account's turns, mostly its jobs' items, until there is nothing to do
-// now, turns of others wait, or ctx ends: a chunk, and then, if there is such, what is cancelled and what failed before
-// and is due, so that none holds up the others. The error that it returns is a failure that could not be recorded; the
-// dispatcher gives the account another turn.
+// RunAccountTask carries out the work of the account's jobs until none is due, other account tasks wait, or ctx ends. It
+// alternates between chunks, cancelled items and items whose retry is due, so that none of them delays the others. An
+// account with an upstream gets an UpstreamTask instead. The error is a failure that could not be recorded; the dispatcher
+// then enqueues another account task.
 func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
 	upstream, err := e.store.Upstream(ctx, account)
 	if err != nil {
 		return err
 	}
 	if upstream != nil {
-		e.enqueueTurns(ctx, revocation.UpstreamTask, []string{account})
+		e.enqueueAccountTasks(ctx, revocation.UpstreamTask, []string{account})
 		return nil
 	}
 	for ctx.Err() == nil {
@@ -30,23 +30,23 @@ func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
 	return nil
 }
 
-// step tells whether it found anything to do.
+// step carries out one chunk and, if there is more to do, cancelled and due items. It reports whether it found any work.
 func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
-	end := e.singles.acquire()
-	found, besides, err := e.chunk(ctx, account)
-	end()
-	if err != nil || !besides {
+	release := e.singles.acquire()
+	found, moreWork, err := e.chunk(ctx, account)
+	release()
+	if err != nil || !moreWork {
 		return found, err
 	}
 	cancelled, err := e.cancel(ctx, account)
 	if err != nil {
 		return false, err
 	}
-	again, err := e.dueItems(ctx, account)
-	return found || cancelled || again, err
+	retried, err := e.dueItems(ctx, account)
+	return found || cancelled || retried, err
 }
 
-// dueItems makes another attempt on items that are due.
+// dueItems makes another attempt on items that are due. It reports whether it found any.
 func (e *Executor) dueItems(ctx context.Context, account string) (found bool, err error) {
 	claiming, cancel := finishing(ctx)
 	defer cancel()
@@ -57,7 +57,7 @@ func (e *Executor) dueItems(ctx context.Context, account string) (found bool, er
 	e.observer.BatchCarriedOut(revocation.ClassItems, len(due))
 	err = e.carryOut(ctx, refsOf(due))
 	if err != nil && ctx.Err() != nil {
-		// No task has these items, so that nobody else would take them up before their grace has passed.
+		// No task contains these items, so no other worker would claim them before their visibility timeout.
 		releasing, cancel := finishing(ctx)
 		defer cancel()
 		err = cmp.Or(e.store.Release(releasing, due, 0), err)
@@ -73,9 +73,9 @@ func refsOf(due []revocation.DueAttempt) []revocation.Ref {
 	return refs
 }
 
-// chunk makes the first attempt on a chunk, and tells whether there may be something to do besides. When the attempt
-// fails for a reason that one of its rows may be to blame for, they go on one by one.
-func (e *Executor) chunk(ctx context.Context, account string) (found, besides bool, err error) {
+// chunk makes the first attempt on a chunk. It reports whether it found one, and whether there may be cancelled or due items.
+// If the attempt fails and a single row may be the cause, all items of the chunk get work items instead.
+func (e *Executor) chunk(ctx context.Context, account string) (found, moreWork bool, err error) {
 	chunk, err := e.store.CarryOutChunk(ctx, account)
 	switch {
 	case err == nil && chunk.Job.IsZero():
@@ -86,13 +86,13 @@ func (e *Executor) chunk(ctx context.Context, account string) (found, besides bo
 	case chunk.Job.IsZero() || ctx.Err() != nil || !revocation.CanIsolate(err):
 		return false, true, err
 	default:
-		e.log.Warn("a chunk failed: its items go on by themselves", "account_id", account,
+		e.log.Warn("chunk failed: its items are retried one by one", "account_id", account,
 			"job_id", chunk.Job.String(), "row", chunk.First, "error", err)
 		return true, true, e.store.SpillChunk(ctx, chunk)
 	}
 }
 
-// canceller ends what is not carried out yet of jobs that are being cancelled.
+// canceller cancels the remaining items of jobs that are being cancelled.
 type canceller struct {
 	publisher
 	store interface {
@@ -101,7 +101,7 @@ type canceller struct {
 	}
 }
 
-// cancel ends some items, if there are any. The end of ctx does not break it off.
+// cancel cancels some items and reports whether it found any. The end of ctx does not interrupt it.
 func (c canceller) cancel(ctx context.Context, account string) (found bool, err error) {
 	ctx, end := finishing(ctx)
 	defer end()
@@ -126,12 +126,12 @@ func (c canceller) cancel(ctx context.Context, account string) (found bool, err 
 	return len(waiting) > 0 || !chunk.Job.IsZero(), nil
 }
 
-// decideCancelled ends items that are cancelled, and gives back any other.
-func decideCancelled(held []revocation.LockedRevocation) []revocation.Decision {
-	decisions := make([]revocation.Decision, len(held))
-	for i, h := range held {
-		d := revocation.Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt}
-		if h.Cancelled {
+// decideCancelled makes cancelled items CANCELLED and releases all others.
+func decideCancelled(locked []revocation.LockedRevocation) []revocation.Decision {
+	decisions := make([]revocation.Decision, len(locked))
+	for i, r := range locked {
+		d := revocation.Decision{Ref: r.Ref, ReportID: r.ReportID, Job: r.Job, Notify: r.Notify, InDoubt: r.InDoubt}
+		if r.Cancelled {
 			d.Status, d.Kind = revocation.StatusCancelled, revocation.Final
 		}
 		decisions[i] = d
@@ -139,18 +139,19 @@ func decideCancelled(held []revocation.LockedRevocation) []revocation.Decision {
 	return decisions
 }
 
-// afterChunk passes on what the first pass of a chunk has done. Its items are too many to be told one by one.
-func (m publisher) afterChunk(ctx context.Context, chunk revocation.Chunk) {
+// afterChunk publishes the end of a chunk's job and enqueues its emails. It does not publish the items, because they are too
+// many.
+func (p publisher) afterChunk(ctx context.Context, chunk revocation.Chunk) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
-	m.observer.ChunkEnded(chunk)
-	m.log.LogAttrs(ctx, slog.LevelInfo, "chunk ended", slog.String("account_id", chunk.Account),
+	p.observer.ChunkEnded(chunk)
+	p.log.LogAttrs(ctx, slog.LevelInfo, "chunk ended", slog.String("account_id", chunk.Account),
 		slog.String("job_id", chunk.Job.String()), slog.Int("row", chunk.First),
 		slog.Int("count", chunk.Done.Counts.Sum()), slog.Int("spilled", chunk.Spilled))
 	if chunk.Ended {
-		m.publish(ctx, []revocation.ID{chunk.Job})
+		p.publish(ctx, []revocation.ID{chunk.Job})
 	}
 	if chunk.Done.Mails > 0 {
-		m.enqueueTurns(ctx, revocation.MailTask, []string{chunk.Account})
+		p.enqueueAccountTasks(ctx, revocation.MailTask, []string{chunk.Account})
 	}
 }

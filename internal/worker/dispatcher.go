@@ -9,26 +9,26 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Dispatcher enqueues what is due and what was lost: retries, and whatever a Redis that was away, emptied or
-// restarted does not know of. Any number of them work side by side.
+// Dispatcher enqueues what is due and what was lost: retries, and rows whose tasks are missing because Redis was unavailable
+// or lost its data. Any number of Dispatchers can run at the same time.
 type Dispatcher struct {
 	store    revocation.DispatchStore
 	queue    revocation.Queue
 	log      *slog.Logger
 	observer Observer
 	interval time.Duration
-	away     bool                 // the queue, when something was last due
-	logged   map[string]time.Time // when the last complaint about each was made
+	away     bool                 // whether the queue was unavailable when something was last due
+	logged   map[string]time.Time // when each message was last logged
 }
 
-// DispatcherOptions are a Dispatcher's parts.
+// DispatcherOptions are the dependencies of a Dispatcher.
 type DispatcherOptions struct {
 	Store revocation.DispatchStore
 	Queue revocation.Queue
 	Log   *slog.Logger
-	// Observer is told of what was found; nil: nobody.
+	// Observer counts what was enqueued; it may be nil.
 	Observer Observer
-	// Interval between two looks; 0 means 250 ms, so that what is due starts well within a second.
+	// Interval is the time between two polls; 0 means 250 ms, so that what is due starts well within a second.
 	Interval time.Duration
 }
 
@@ -36,19 +36,19 @@ const (
 	defaultInterval = 250 * time.Millisecond
 	// claimLimit bounds one claim, so that a large backlog is shared by several dispatchers.
 	claimLimit = 1024
-	// maxBatch bounds the revocations of a task and so the length of its transaction.
+	// maxBatch bounds the revocations of a task, and so the duration of its transaction.
 	maxBatch = 256
-	// maxMailBatch bounds the emails of a task: one connection sends them in turn, well within a lease.
+	// maxMailBatch bounds the emails of a task, so that one connection can send them well within a lease.
 	maxMailBatch = 16
-	// releaseDelay is the pause after a failure to enqueue.
+	// releaseDelay is when rows that could not be enqueued are due again.
 	releaseDelay = time.Second
-	// logInterval is between two complaints about the same.
+	// logInterval is the shortest time between two logs of the same message.
 	logInterval = 10 * time.Second
 )
 
 var visibilityTimeouts = []time.Duration{revocation.VisibilityTimeout(0), revocation.VisibilityTimeout(1), revocation.VisibilityTimeout(2), revocation.VisibilityTimeout(3)}
 
-// NewDispatcher makes a Dispatcher.
+// NewDispatcher returns a Dispatcher.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	if o.Interval == 0 {
 		o.Interval = defaultInterval
@@ -59,12 +59,12 @@ func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	}
 }
 
-// Run dispatches until ctx ends. What fails is logged and tried again at the next look.
+// Run dispatches until ctx ends. Errors are logged, and the work is retried at the next poll.
 func (d *Dispatcher) Run(ctx context.Context) {
 	tick := time.NewTicker(d.interval)
 	defer tick.Stop()
 	for {
-		d.refresh(ctx)
+		d.dispatch(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -73,27 +73,27 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-func (d *Dispatcher) refresh(ctx context.Context) {
-	agenda, err := d.store.PendingWork(ctx)
-	d.logOnce(ctx, "look for what is due: tried again at the next look", err)
-	if !agenda.Revocations && !agenda.Notifications && len(agenda.AccountTasks) == 0 || !d.ready(ctx) {
+func (d *Dispatcher) dispatch(ctx context.Context) {
+	pending, err := d.store.PendingWork(ctx)
+	d.logOnce(ctx, "read pending work: retried at the next poll", err)
+	if !pending.Revocations && !pending.Notifications && len(pending.AccountTasks) == 0 || !d.ready(ctx) {
 		return
 	}
-	if agenda.Revocations {
-		d.logOnce(ctx, "dispatch revocations: tried again at the next look", d.revocations(ctx))
+	if pending.Revocations {
+		d.logOnce(ctx, "dispatch revocations: retried at the next poll", d.revocations(ctx))
 	}
-	d.logOnce(ctx, "dispatch turns: tried again at the next look", d.accountTasks(ctx, agenda.AccountTasks))
-	if agenda.Notifications {
-		d.logOnce(ctx, "dispatch emails: tried again at the next look", d.notifications(ctx))
+	d.logOnce(ctx, "dispatch account tasks: retried at the next poll", d.accountTasks(ctx, pending.AccountTasks))
+	if pending.Notifications {
+		d.logOnce(ctx, "dispatch emails: retried at the next poll", d.notifications(ctx))
 	}
 }
 
-// ready tells whether the queue can take what is due. Claiming for one that is away would only count up the epochs.
+// ready reports whether the queue is available. Claims while it is not would only increase the dispatch counts.
 func (d *Dispatcher) ready(ctx context.Context) bool {
 	err := d.queue.Ready(ctx)
 	switch {
 	case err != nil && !d.away && ctx.Err() == nil:
-		d.log.Warn("queue is away: nothing is dispatched until it is back", "error", err)
+		d.log.Warn("queue is unavailable: nothing is dispatched until it is back", "error", err)
 	case err == nil && d.away:
 		d.log.Info("queue is back")
 	}
@@ -101,8 +101,8 @@ func (d *Dispatcher) ready(ctx context.Context) bool {
 	return !d.away
 }
 
-// logOnce tells of a failure, unless it has told the same lately: looks are many, and a database that is away fails
-// them all.
+// logOnce logs an error, unless the same message was logged recently. Polls are frequent, and while the database is
+// unavailable all of them fail. It does nothing if err is nil.
 func (d *Dispatcher) logOnce(ctx context.Context, message string, err error) {
 	if err == nil || ctx.Err() != nil || time.Since(d.logged[message]) < logInterval {
 		return
@@ -120,8 +120,8 @@ func (d *Dispatcher) revocations(ctx context.Context) error {
 	}
 }
 
-// claimRevocations enqueues what one claim takes, and releases what cannot be enqueued. The end of ctx does not break
-// it off.
+// claimRevocations claims due revocations and enqueues them. It releases those that cannot be enqueued. The end of ctx does
+// not interrupt it.
 func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err error) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
@@ -155,7 +155,7 @@ func (d *Dispatcher) notifications(ctx context.Context) error {
 	}
 }
 
-// claimNotifications does with emails what claimRevocations does with revocations.
+// claimNotifications is claimRevocations for emails.
 func (d *Dispatcher) claimNotifications(ctx context.Context) (claimed int, err error) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
@@ -182,8 +182,8 @@ func (d *Dispatcher) accountTasks(ctx context.Context, work []revocation.Account
 	for _, w := range work {
 		accounts[w.Task] = append(accounts[w.Task], w.Account)
 	}
-	for turn, accounts := range accounts {
-		err = cmp.Or(err, d.queue.EnqueueAccountTasks(ctx, turn, accounts))
+	for kind, accounts := range accounts {
+		err = cmp.Or(err, d.queue.EnqueueAccountTasks(ctx, kind, accounts))
 	}
 	return err
 }

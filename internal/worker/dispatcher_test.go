@@ -16,21 +16,21 @@ import (
 	"rescind/internal/sqlite"
 )
 
-// away is a database that answers every other look at what is due, and nothing else. It ends the test's wait after
-// many looks.
+// away is a database that answers only every other poll for pending work. It calls stop after
+// 100 polls.
 type away struct {
 	*sqlite.Store
-	looks int
+	polls int
 	stop  func()
 }
 
 var errAway = errors.New("away")
 
 func (a *away) PendingWork(context.Context) (revocation.PendingWork, error) {
-	if a.looks++; a.looks == 100 {
+	if a.polls++; a.polls == 100 {
 		a.stop()
 	}
-	if a.looks%2 == 0 {
+	if a.polls%2 == 0 {
 		return revocation.PendingWork{}, errAway
 	}
 	return revocation.PendingWork{Revocations: true, Notifications: true}, nil
@@ -44,7 +44,7 @@ func (*away) ClaimDueNotifications(context.Context, int, []time.Duration) ([]rev
 	return nil, 0, errAway
 }
 
-func TestDispatcher_Complaints(t *testing.T) {
+func TestDispatcher_LogsRepeatedErrorsOnce(t *testing.T) {
 	w := newWorld(t)
 	ctx, stop := context.WithCancel(t.Context())
 	store := &away{Store: w.Store, stop: stop}
@@ -52,9 +52,9 @@ func TestDispatcher_Complaints(t *testing.T) {
 	worker.NewDispatcher(worker.DispatcherOptions{
 		Store: store, Queue: w, Log: slog.New(slog.NewTextHandler(&log, nil)), Interval: time.Millisecond,
 	}).Run(ctx)
-	for _, what := range []string{"look for what is due", "dispatch revocations", "dispatch emails"} {
-		if n := strings.Count(log.String(), what); n < 1 || n > store.looks/10 {
-			t.Errorf("%q is told %d times in %d looks:\n%s", what, n, store.looks, log.String())
+	for _, what := range []string{"read pending work", "dispatch revocations", "dispatch emails"} {
+		if n := strings.Count(log.String(), what); n < 1 || n > store.polls/10 {
+			t.Errorf("%q is logged %d times in %d polls:\n%s", what, n, store.polls, log.String())
 		}
 	}
 }
@@ -67,14 +67,14 @@ type stopping struct {
 	released []error
 }
 
-func (s *stopping) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+func (s *stopping) ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	defer s.stop()
-	return s.Store.ClaimDue(ctx, limit, graces)
+	return s.Store.ClaimDue(ctx, limit, visibilityTimeouts)
 }
 
-func (s *stopping) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) ([]revocation.NotificationRef, int, error) {
+func (s *stopping) ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]revocation.NotificationRef, int, error) {
 	defer s.stop()
-	return s.Store.ClaimDueNotifications(ctx, limit, graces)
+	return s.Store.ClaimDueNotifications(ctx, limit, visibilityTimeouts)
 }
 
 func (s *stopping) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
@@ -156,13 +156,13 @@ func TestExecutor_StopReleasesItems(t *testing.T) {
 	defer stop()
 	store := &stopping{Store: w.Store, stop: stop}
 	if err := w.Executor(store).RunAccountTask(ctx, "acme"); err == nil {
-		t.Error("the turn ended as if it had carried out what it claimed")
+		t.Error("the account task ended as if it had carried out what it claimed")
 	}
 	if len(store.released) != 1 || store.released[0] != nil {
 		t.Fatalf("released: %v", store.released)
 	}
 	w.Must(w.Executor(w.Store).RunAccountTask(t.Context(), "acme"))
 	if got, err := w.Store.Job(t.Context(), "acme", job); err != nil || got.Counts.Revoked != 3 {
-		t.Errorf("the next turn did not carry out what was released: %+v, %v", got.Counts, err)
+		t.Errorf("the next account task did not carry out what was released: %+v, %v", got.Counts, err)
 	}
 }

@@ -15,33 +15,33 @@ type Executor struct {
 	canceller
 	store  ExecutorStore
 	policy revocation.RetryPolicy
-	// othersWait ends a turn early.
+	// othersWait reports whether an account task should end early.
 	othersWait func(context.Context) bool
 	singles    singleFirst
 }
 
-// ExecutorStore is what an Executor needs of a store.
+// ExecutorStore contains the methods of a store that an Executor uses.
 type ExecutorStore interface {
 	revocation.ExecutionStore
 	revocation.BulkStore
 	revocation.CallStore
-	// Release is as DispatchStore's.
+	// Release is the method of revocation.DispatchStore.
 	Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error
 }
 
-// ExecutorOptions are an Executor's parts. All are needed, but for OthersWait and the Observer.
+// ExecutorOptions are the dependencies of an Executor. All are required but OthersWait and Observer.
 type ExecutorOptions struct {
 	Store    ExecutorStore
 	Queue    revocation.Queue
 	Outcomes revocation.Outcomes
 	Policy   revocation.RetryPolicy
-	// OthersWait tells whether turns of JobsTask are waiting to begin; nil: never.
+	// OthersWait reports whether other JobsTasks wait for a free slot; nil means never.
 	OthersWait func(context.Context) bool
 	Log        *slog.Logger
 	Observer   Observer
 }
 
-// NewExecutor makes an Executor.
+// NewExecutor returns an Executor.
 func NewExecutor(o ExecutorOptions) *Executor {
 	if o.OthersWait == nil {
 		o.OthersWait = func(context.Context) bool { return false }
@@ -52,22 +52,21 @@ func NewExecutor(o ExecutorOptions) *Executor {
 	}
 }
 
-// lockedPauses are the waits before a batch's busy rows are looked at again. A submission that joins a
-// revocation holds its work row for a moment; a worker that holds it longer ends it, or the dispatcher does.
+// lockedPauses are the pauses before the locked rows of a batch are retried. A submission that joins a revocation locks its
+// work item only briefly. A row that another worker locks for longer is left to that worker or to the dispatcher.
 var lockedPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond}
 
-// maxSplits bounds how often a task's batch is halved in search of the row to blame: enough to find one among
-// maxBatch, and few enough that a table which is locked as a whole does not take the task all its time.
+// maxSplits bounds how often a batch is split in search of the row that makes it fail. It is enough to find one row among
+// maxBatch. It is low enough that a task does not use up its time while a whole table is locked.
 const maxSplits = 12
 
-// CarryOut makes one attempt on each of refs and records how it ended; refs that are stale are passed over.
-// A fault of the database that a row may be to blame for is told apart by carrying out the halves of the
-// batch, and ends as ERROR_REVOKING of that row. The error that is left is a failure that could not even be
-// recorded: the task must come again.
+// CarryOut makes one attempt on each of refs and records its outcome. It ignores stale refs. If an error of the database can
+// be caused by a single row, CarryOut splits the batch to find that row, which becomes ERROR_REVOKING. CarryOut returns only
+// an error that could not be recorded; the caller must retry the task then.
 func (e *Executor) CarryOut(ctx context.Context, refs []revocation.Ref) error {
 	e.observer.BatchCarriedOut(revocation.ClassSingle, len(refs))
 	e.singles.noteSingle()
-	// What fails here is told apart below.
+	// After an error, all refs are carried out below, where errors are handled.
 	if done, err := e.store.RevokeFast(ctx, refs); err == nil {
 		e.afterCommit(ctx, done)
 		if refs = done.Undecided(refs); len(refs) == 0 {
@@ -79,11 +78,11 @@ func (e *Executor) CarryOut(ctx context.Context, refs []revocation.Ref) error {
 
 func (e *Executor) carryOut(ctx context.Context, refs []revocation.Ref) error {
 	for _, pause := range lockedPauses {
-		busy, err := e.attempt(ctx, refs)
-		if err != nil || len(busy) == 0 {
+		locked, err := e.attempt(ctx, refs)
+		if err != nil || len(locked) == 0 {
 			return err
 		}
-		refs = busy
+		refs = locked
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -94,33 +93,34 @@ func (e *Executor) carryOut(ctx context.Context, refs []revocation.Ref) error {
 	return err
 }
 
-// attempt makes one attempt on each of refs, but for those whose work row another transaction holds: it returns them.
-func (e *Executor) attempt(ctx context.Context, refs []revocation.Ref) (busy []revocation.Ref, err error) {
+// attempt makes one attempt on each of refs. It returns the refs whose work items another transaction has locked; no attempt
+// is made on them.
+func (e *Executor) attempt(ctx context.Context, refs []revocation.Ref) (locked []revocation.Ref, err error) {
 	carryOut := func(refs []revocation.Ref) error {
 		done, err := e.store.CarryOut(ctx, refs, revocation.Decide)
 		if err == nil {
 			e.afterCommit(ctx, done)
-			busy = append(busy, done.Locked...)
+			locked = append(locked, done.Locked...)
 		}
 		return err
 	}
 	blame := func(err error) bool { return ctx.Err() == nil && revocation.CanIsolate(err) }
 	fail := func(refs []revocation.Ref, err error) error {
 		if ctx.Err() != nil {
-			// The worker stops, or the task took too long: neither is an attempt on these invites.
+			// The worker stops, or the task took too long. Neither counts as an attempt.
 			return err
 		}
 		e.log.Warn("attempt failed", "count", len(refs), "error", err)
 		failure := revocation.FailureOf(err)
-		done, err := e.store.RecordOutcomes(ctx, refs, func(held []revocation.LockedRevocation) []revocation.Decision {
-			return revocation.DecideFailed(held, failure, e.policy)
+		done, err := e.store.RecordOutcomes(ctx, refs, func(rows []revocation.LockedRevocation) []revocation.Decision {
+			return revocation.DecideFailed(rows, failure, e.policy)
 		})
 		if err == nil {
 			e.afterCommit(ctx, done)
-			busy = append(busy, done.Locked...)
+			locked = append(locked, done.Locked...)
 		}
 		return err
 	}
 	err = batch.Isolate(refs, maxSplits, carryOut, blame, fail)
-	return busy, err
+	return locked, err
 }

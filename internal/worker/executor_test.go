@@ -14,7 +14,7 @@ import (
 	"rescind/internal/sqlite"
 )
 
-// accept makes pending revocations of the first n invites and gives what their task would carry.
+// accept makes pending revocations of the first n invites and returns the refs that their task carries.
 func (w *world) accept(n int, notify bool) []revocation.Ref {
 	w.T.Helper()
 	service, stop := w.Service(w.Store)
@@ -60,7 +60,7 @@ func TestExecutor_CarryOut(t *testing.T) {
 			}
 		}
 		if len(w.Published) != 9 || len(w.Mails) != 8 {
-			t.Errorf("%d told and %d emails sent on their way, want 9 and 8", len(w.Published), len(w.Mails))
+			t.Errorf("%d published and %d emails enqueued, want 9 and 8", len(w.Published), len(w.Mails))
 		}
 	})
 	t.Run("when every row is stuck, the search for one ends and all are recorded", func(t *testing.T) {
@@ -140,10 +140,10 @@ func TestExecutor_CarryOut(t *testing.T) {
 			t.Errorf("a final outcome changed to %+v", again)
 		}
 	})
-	t.Run("busy rows are looked at again", func(t *testing.T) {
+	t.Run("locked rows are retried", func(t *testing.T) {
 		w := newWorld(t)
 		refs := w.accept(4, false)
-		store := &shy{Store: w.Store, left: 2}
+		store := &lockingStore{Store: w.Store, left: 2}
 		w.Must(w.Executor(store).CarryOut(t.Context(), refs))
 		for _, ref := range refs {
 			if r := w.Read(ref.ID); r.Status != revocation.StatusRevoked {
@@ -153,10 +153,10 @@ func TestExecutor_CarryOut(t *testing.T) {
 	})
 }
 
-func TestExecutor_CarryOut_byRule(t *testing.T) {
+func TestExecutor_CarryOut_FastPath(t *testing.T) {
 	for name, store := range map[string]func(w *world) worker.ExecutorStore{
-		"what is passed over is carried out the longer way": func(w *world) worker.ExecutorStore { return half{w.Store} },
-		"what was written without an answer is done":        func(w *world) worker.ExecutorStore { return silent{w.Store} },
+		"what is passed over is carried out the longer way": func(w *world) worker.ExecutorStore { return partialStore{w.Store} },
+		"what was written without an answer is done":        func(w *world) worker.ExecutorStore { return unknownStore{w.Store} },
 		"what could not be written is carried out":          func(w *world) worker.ExecutorStore { return failing{w.Store} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,24 +168,24 @@ func TestExecutor_CarryOut_byRule(t *testing.T) {
 					t.Errorf("%s: %s after %d attempts", ref.ID, r.Status, r.Attempts)
 				}
 			}
-			if _, unanswered := store(w).(silent); !unanswered && (len(w.Published) != 9 || len(w.Mails) != 9) {
-				t.Errorf("%d told and %d emails sent on their way, want 9 and 9", len(w.Published), len(w.Mails))
+			if _, unanswered := store(w).(unknownStore); !unanswered && (len(w.Published) != 9 || len(w.Mails) != 9) {
+				t.Errorf("%d published and %d emails enqueued, want 9 and 9", len(w.Published), len(w.Mails))
 			}
 		})
 	}
 }
 
-// half decides about every other by the rule.
-type half struct{ *sqlite.Store }
+// partialStore decides only about the first half of a batch on the fast path.
+type partialStore struct{ *sqlite.Store }
 
-func (s half) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
+func (s partialStore) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	return s.Store.RevokeFast(ctx, refs[:len(refs)/2])
 }
 
-// silent decides, and does not say so.
-type silent struct{ *sqlite.Store }
+// unknownStore commits on the fast path and returns an error.
+type unknownStore struct{ *sqlite.Store }
 
-func (s silent) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
+func (s unknownStore) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	if _, err := s.Store.RevokeFast(ctx, refs); err != nil {
 		return revocation.BatchResult{}, err
 	}
@@ -209,18 +209,18 @@ func (d dead) RecordOutcomes(context.Context, []revocation.Ref, func([]revocatio
 	return revocation.BatchResult{}, d.err
 }
 
-// shy finds the second half of a batch busy, a few times.
-type shy struct {
+// lockingStore reports the second half of a batch as locked, a few times.
+type lockingStore struct {
 	*sqlite.Store
 	left int
 }
 
 // RevokeFast leaves all to CarryOut.
-func (s *shy) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
+func (s *lockingStore) RevokeFast(context.Context, []revocation.Ref) (revocation.BatchResult, error) {
 	return revocation.BatchResult{}, nil
 }
 
-func (s *shy) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+func (s *lockingStore) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	if s.left == 0 {
 		return s.Store.CarryOut(ctx, refs, decide)
 	}
@@ -247,13 +247,13 @@ func TestDispatcher(t *testing.T) {
 			}
 		}
 	})
-	t.Run("claims nothing while the queue is away, and goes on when it is back", func(t *testing.T) {
+	t.Run("claims nothing while the queue is away, and continues when it is back", func(t *testing.T) {
 		w := newWorld(t)
 		refs := w.accept(3, true)
 		w.Must(w.Store.Resume(t.Context()))
 		w.SetAway(true)
 		stop := w.dispatch()
-		time.Sleep(100 * time.Millisecond) // some looks: there is nothing to await
+		time.Sleep(100 * time.Millisecond) // some polls: there is nothing to await
 		stop()
 		due, err := w.Store.ClaimDue(t.Context(), 10, []time.Duration{0, 0})
 		w.Must(err)

@@ -8,53 +8,53 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Janitor deletes what is not kept any more: uploads that broke off, and what ended long ago. Any number of
-// them work side by side.
+// Janitor deletes what is no longer kept: uploads that were interrupted, and jobs, revocations and idempotency keys whose
+// retention has ended. Any number of Janitors can run at the same time.
 type Janitor struct {
 	store     revocation.JanitorStore
 	retention time.Duration
 	log       *slog.Logger
 }
 
-// JanitorOptions are a Janitor's parts.
+// JanitorOptions are the dependencies of a Janitor.
 type JanitorOptions struct {
 	Store revocation.JanitorStore
-	// Retention is how long what has ended is kept; 0: for good.
+	// Retention is how long jobs and revocations are kept after their end; 0 means forever.
 	Retention time.Duration
 	Log       *slog.Logger
 }
 
 const (
-	// sweepInterval is how often broken uploads are looked for, expireInterval how often what is old.
+	// sweepInterval is the time between two searches for interrupted uploads, expireInterval between two for what is old.
 	sweepInterval  = 10 * time.Second
 	expireInterval = 10 * time.Minute
-	// deletions bounds one deletion: it holds no lock for long.
+	// deletions bounds one deletion, so that it does not hold locks for long.
 	deletions = 1000
-	// deletionPause leaves the database to others between two deletions.
+	// deletionPause is the pause between two deletions, in which the database serves others.
 	deletionPause = 20 * time.Millisecond
 )
 
-// NewJanitor makes a Janitor.
+// NewJanitor returns a Janitor.
 func NewJanitor(o JanitorOptions) *Janitor {
 	return &Janitor{store: o.Store, retention: o.Retention, log: o.Log}
 }
 
-// Run deletes until ctx ends. What fails is logged and tried again at the next look.
-func (h *Janitor) Run(ctx context.Context) {
+// Run deletes until ctx ends. Errors are logged, and the work is retried at the next interval.
+func (j *Janitor) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	var expired time.Time
 	for {
-		if _, err := h.store.DropSilentUploads(ctx); err != nil && ctx.Err() == nil {
-			h.log.Error("give up silent uploads: tried again at the next look", "error", err)
+		if _, err := j.store.DropSilentUploads(ctx); err != nil && ctx.Err() == nil {
+			j.log.Error("drop interrupted uploads: retried later", "error", err)
 		}
-		h.step(ctx, "delete dropped jobs", func(ctx context.Context) (int, error) {
-			return h.store.ClearDropped(ctx, deletions)
+		j.step(ctx, "delete dropped jobs", func(ctx context.Context) (int, error) {
+			return j.store.ClearDropped(ctx, deletions)
 		})
-		if h.retention > 0 && time.Since(expired) >= expireInterval {
+		if j.retention > 0 && time.Since(expired) >= expireInterval {
 			expired = time.Now()
-			h.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
-				return h.store.Expire(ctx, h.retention, deletions)
+			j.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
+				return j.store.Expire(ctx, j.retention, deletions)
 			})
 		}
 		select {
@@ -65,14 +65,14 @@ func (h *Janitor) Run(ctx context.Context) {
 	}
 }
 
-// step deletes until nothing is left.
-func (h *Janitor) step(ctx context.Context, name string, some func(context.Context) (int, error)) {
+// step calls deleteSome until nothing is left, and logs the total under name.
+func (j *Janitor) step(ctx context.Context, name string, deleteSome func(context.Context) (int, error)) {
 	total := 0
 	for ctx.Err() == nil {
-		n, err := some(ctx)
+		n, err := deleteSome(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
-				h.log.Error(name+": tried again at the next look", "error", err)
+				j.log.Error(name+": retried later", "error", err)
 			}
 			return
 		}
@@ -86,6 +86,6 @@ func (h *Janitor) step(ctx context.Context, name string, some func(context.Conte
 		}
 	}
 	if total > 0 {
-		h.log.Info(name, "count", total)
+		j.log.Info(name, "count", total)
 	}
 }

@@ -6,16 +6,17 @@ import (
 	"rescind/internal/revocation"
 )
 
-// judgement is what replies say about the upstream as a whole.
+// judgement is what a group of replies means for the upstream as a whole.
 type judgement struct {
-	// hold is why, and length for how long, no more calls should be made; empty for no reason.
+	// hold is why no more calls should be made, and length for how long; hold is empty if calls can continue.
 	hold   revocation.Hold
 	length time.Duration
 	// release ends a hold.
 	release bool
 }
 
-// judge looks at the replies of a group. While calls are held, a probe that shows nothing leaves it at that.
+// judge returns what the replies of a group mean. held is the present hold. A reply that does not show whether the upstream
+// accepts the key again leaves or renews that hold.
 func judge(group []endedCall, held revocation.Hold) (j judgement) {
 	for _, e := range group {
 		r := e.reply

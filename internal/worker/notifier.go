@@ -14,7 +14,7 @@ type Notifier struct {
 	store  revocation.NotificationStore
 	mailer revocation.Mailer
 	pace   func(context.Context) error
-	// othersWait ends a turn early.
+	// othersWait reports whether an account task should end early.
 	othersWait func(context.Context) bool
 	policy     revocation.RetryPolicy
 	maxAge     time.Duration
@@ -23,24 +23,24 @@ type Notifier struct {
 	observer   Observer
 }
 
-// NotifierOptions are a Notifier's parts.
+// NotifierOptions are the dependencies of a Notifier. All are required but Pace, OthersWait and Observer.
 type NotifierOptions struct {
 	Store  revocation.NotificationStore
 	Mailer revocation.Mailer
-	// Pace waits until one more message may be sent; nil: at once.
+	// Pace waits until one more message may be sent; nil means that there is no limit.
 	Pace func(context.Context) error
-	// OthersWait tells whether turns of MailTask are waiting to begin; nil: never.
+	// OthersWait reports whether other MailTasks wait for a free slot; nil means never.
 	OthersWait func(context.Context) bool
-	// Policy says when a temporary refusal is tried again; its MaxAttempts does not count here.
+	// Policy determines when an email is retried. Its MaxAttempts is ignored.
 	Policy revocation.RetryPolicy
-	// MaxAge is how long after the first temporary refusal of an email it is tried again.
+	// MaxAge is how long after its first temporary refusal an email is retried.
 	MaxAge time.Duration
 	Log    *slog.Logger
-	// Observer is told of what was done; nil: nobody.
+	// Observer counts what was done; it may be nil.
 	Observer Observer
 }
 
-// NewNotifier makes a Notifier.
+// NewNotifier returns a Notifier.
 func NewNotifier(o NotifierOptions) *Notifier {
 	if o.Pace == nil {
 		o.Pace = func(context.Context) error { return nil }
@@ -56,28 +56,28 @@ func NewNotifier(o NotifierOptions) *Notifier {
 }
 
 const (
-	// claimLease is how long a worker may hold a batch of emails before another may take them.
+	// claimLease is how long a worker owns a batch of emails before another worker may claim them.
 	claimLease = 90 * time.Second
-	// sendReserve is what must be left of it to begin with one more message: the time that a Mailer may take
-	// up to the commit.
+	// sendReserve is how much of claimLease must be left to begin a message: the time that a Mailer may take until the
+	// commit.
 	sendReserve = 45 * time.Second
-	// CommitLease is how long a worker may take from the commit to the answer. A Mailer must give up before.
+	// CommitLease is how long a worker may take from the commit to the server's answer. A Mailer must time out before.
 	CommitLease = 90 * time.Second
-	// maxServerDelay bounds the wait for a mail server that is away, or takes no message from this sender. With the
-	// time that finding it away can take, the server is tried at least once a minute.
+	// maxServerDelay bounds the delay of emails while the mail server is unavailable, or accepts no message from this
+	// sender. With the time that an attempt can take, there is at least one a minute.
 	maxServerDelay = 40 * time.Second
-	// outageStep is how often a turn that waits for the mail server asks whether it has to end.
+	// outageStep is how often an account task that waits for the mail server checks whether it should end.
 	outageStep = time.Second
 )
 
-// settlePauses are the waits for a database that is away just when a message has been sent: what is not
-// settled would be told as UNKNOWN.
+// settlePauses are the pauses before outcomes are written again, if the database fails just after a message was sent or a
+// call was made. An outcome that is not written is UNKNOWN, or stays in doubt.
 var settlePauses = []time.Duration{100 * time.Millisecond, time.Second, 3 * time.Second}
 
-var errNotHeld = errors.New("the claim was taken over")
+var errClaimLost = errors.New("the claim has expired or was taken over")
 
-// Send sends the emails of refs that are still to be sent, one after the other. The error that it returns is
-// a failure that could not be recorded.
+// Send sends the emails of refs that are not sent yet, one after the other. It returns only an error that could not be
+// recorded.
 func (n *Notifier) Send(ctx context.Context, refs []revocation.NotificationRef) error {
 	if wait := n.outage.wait(); wait > 0 {
 		return n.store.ReleaseNotifications(ctx, refs, wait)
@@ -92,11 +92,12 @@ func (n *Notifier) Send(ctx context.Context, refs []revocation.NotificationRef) 
 	return n.sendAll(ctx, began, emails)
 }
 
-// RunAccountTask sends emails of the account's jobs until none is due, others wait for their turn, or ctx ends.
+// RunAccountTask sends emails of the account's jobs until none is due, other account tasks wait, or ctx ends. It returns only
+// an error that could not be recorded.
 func (n *Notifier) RunAccountTask(ctx context.Context, account string) error {
 	for ctx.Err() == nil {
 		if wait := n.outage.wait(); wait > 0 {
-			// Without claiming and handing back what waits, over and over.
+			// Emails are not claimed meanwhile: they would only have to be released again.
 			select {
 			case <-time.After(min(wait, outageStep)):
 			case <-ctx.Done():
@@ -127,7 +128,8 @@ func (n *Notifier) RunAccountTask(ctx context.Context, account string) error {
 	return nil
 }
 
-// reportUnknown tells of emails whose worker had committed them and never said more, mostly because it was killed.
+// reportUnknown logs and counts emails that became UNKNOWN, because their worker had committed them and did not settle them.
+// Mostly such a worker was killed.
 func reportUnknown(ctx context.Context, log *slog.Logger, observer Observer, count int) {
 	if count == 0 {
 		return
@@ -135,20 +137,20 @@ func reportUnknown(ctx context.Context, log *slog.Logger, observer Observer, cou
 	for range count {
 		observer.Settled(revocation.Settlement{Status: revocation.NotificationUnknown})
 	}
-	log.LogAttrs(ctx, slog.LevelWarn, "emails were being sent by a worker that is gone: whether they were is unknown",
+	log.LogAttrs(ctx, slog.LevelWarn, "emails were being sent by a worker that stopped: it is unknown whether they were sent",
 		slog.Int("count", count))
 }
 
-// sendAll sends what was claimed at the time began.
+// sendAll sends the emails that were claimed at the time began.
 func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []revocation.Email) (err error) {
 	if len(emails) > 0 {
 		n.observer.BatchCarriedOut(revocation.ClassMail, len(emails))
 	}
-	// Who waits for a turn past this moment could no longer end what it began.
-	turns, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
+	// After this deadline the rest of the lease is too short to send one more message.
+	sending, cancel := context.WithDeadline(ctx, began.Add(claimLease-sendReserve))
 	defer cancel()
 	for _, email := range emails {
-		s, held := n.attempt(ctx, turns, began, email)
+		s, held := n.attempt(ctx, sending, began, email)
 		if !held {
 			continue
 		}
@@ -159,29 +161,30 @@ func (n *Notifier) sendAll(ctx context.Context, began time.Time, emails []revoca
 	return err
 }
 
-// attempt waits for the email's turn and sends it. Without a turn the email is handed back.
-func (n *Notifier) attempt(ctx, turns context.Context, claimed time.Time, email revocation.Email) (s revocation.Settlement, held bool) {
-	back := revocation.Settlement{Status: revocation.NotificationPending, Attempts: email.Attempts}
-	if back.Delay = n.outage.wait(); back.Delay > 0 {
-		return back, true
+// attempt waits until the pace and an outage allow the email, and sends it. If they do not before sending ends, attempt
+// releases the email. held is false if the claim was lost: the email must not be settled then.
+func (n *Notifier) attempt(ctx, sending context.Context, claimed time.Time, email revocation.Email) (s revocation.Settlement, held bool) {
+	release := revocation.Settlement{Status: revocation.NotificationPending, Attempts: email.Attempts}
+	if release.Delay = n.outage.wait(); release.Delay > 0 {
+		return release, true
 	}
-	err := n.pace(turns)
+	err := n.pace(sending)
 	switch {
-	case turns.Err() != nil:
-		return back, true
+	case sending.Err() != nil:
+		return release, true
 	case err != nil:
-		n.log.Warn("no turn for an email: tried again shortly", "error", err)
-		back.Delay = releaseDelay
-		return back, true
+		n.log.Warn("mail pace not available: email retried shortly", "error", err)
+		release.Delay = releaseDelay
+		return release, true
 	}
-	if back.Delay = n.outage.enter(n.policy); back.Delay > 0 {
-		return back, true
+	if release.Delay = n.outage.enter(n.policy); release.Delay > 0 {
+		return release, true
 	}
 	return n.send(ctx, claimed, email)
 }
 
-// send delivers one email and says how that settles it; held is false when the claim was lost, and with it
-// the right to settle.
+// send delivers one email and returns how it must be settled. held is false if the claim was lost: the email must not be
+// settled then.
 func (n *Notifier) send(ctx context.Context, claimed time.Time, email revocation.Email) (s revocation.Settlement, held bool) {
 	if email.ToAddress == "" {
 		return revocation.Settlement{Status: revocation.NotificationFailed, Attempts: email.Attempts}, true
@@ -190,23 +193,23 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email revocation
 	err := n.mailer.Deliver(ctx, email, func(ctx context.Context) error {
 		held, err := n.store.CommitNotification(ctx, email, CommitLease)
 		if err == nil && !held {
-			err = errNotHeld
+			err = errClaimLost
 		}
 		return err
 	})
-	if errors.Is(err, errNotHeld) {
+	if errors.Is(err, errClaimLost) {
 		return revocation.Settlement{}, false
 	}
 	if err == nil {
-		n.outage.learn(n.policy, began, nil)
+		n.outage.record(n.policy, began, nil)
 		return revocation.Settlement{Status: revocation.NotificationSent, Attempts: email.Attempts + 1}, true
 	}
 	failure, ok := errors.AsType[*revocation.DeliveryError](err)
 	if !ok {
-		// The commit failed: nothing was sent, and the mail server is not to blame.
+		// The commit failed: nothing was sent, and the mail server is not the cause.
 		failure = &revocation.DeliveryError{Verdict: revocation.VerdictUnreachable, Reason: revocation.ReasonDatabase}
 	}
-	n.outage.learn(n.policy, began, failure)
+	n.outage.record(n.policy, began, failure)
 	n.observer.DeliveryFailed(failure.Reason)
 	n.logFailure(ctx, email, failure, err)
 	var age time.Duration
@@ -216,8 +219,8 @@ func (n *Notifier) send(ctx context.Context, claimed time.Time, email revocation
 	return n.settlement(email, age, failure), true
 }
 
-// logFailure tells the operator why a delivery failed: a mail server that refuses the password, or that has
-// been away for long, is theirs to mend.
+// logFailure logs why a delivery failed. The operator may have to act, for example if the mail server refuses the
+// password.
 func (n *Notifier) logFailure(ctx context.Context, email revocation.Email, failure *revocation.DeliveryError, err error) {
 	attrs := []slog.Attr{
 		slog.String("account_id", email.Account), slog.String("revocation_id", email.Revocation.String()),
@@ -235,7 +238,7 @@ func (n *Notifier) logFailure(ctx context.Context, email revocation.Email, failu
 	n.log.LogAttrs(ctx, slog.LevelWarn, "delivery failed", attrs...)
 }
 
-// settlement says what becomes of an email whose delivery failed; age is the time since its first temporary refusal.
+// settlement returns how an email whose delivery failed must be settled. age is the time since its first temporary refusal.
 func (n *Notifier) settlement(email revocation.Email, age time.Duration, failure *revocation.DeliveryError) revocation.Settlement {
 	ended := email.Attempts + 1
 	switch failure.Verdict {
@@ -250,7 +253,7 @@ func (n *Notifier) settlement(email revocation.Email, age time.Duration, failure
 		if email.Deferred == 0 {
 			return n.waiting(s, email)
 		}
-		// An earlier refusal was about this email. This one may be as well, so it does not prolong the email's time.
+		// An earlier refusal was about this email. This one may be too, so the email does not get more time.
 		s = n.deferred(s, age)
 		if !email.ServerCleared {
 			s.Delay = min(s.Delay, maxServerDelay)
@@ -265,13 +268,13 @@ func (n *Notifier) settlement(email revocation.Email, age time.Duration, failure
 	}
 }
 
-// waiting has an email wait for its server, without limit.
+// waiting makes an email wait for the mail server, without a limit.
 func (n *Notifier) waiting(s revocation.Settlement, email revocation.Email) revocation.Settlement {
 	s.Status, s.Delay = revocation.NotificationPending, min(n.policy.Delay(email.Claims), maxServerDelay)
 	return s
 }
 
-// deferred has an email that was refused for now tried again until it has the greatest age, and a last time then.
+// deferred makes an email that was refused temporarily be retried until age is n.maxAge. The last attempt is then.
 func (n *Notifier) deferred(s revocation.Settlement, age time.Duration) revocation.Settlement {
 	if age >= n.maxAge {
 		s.Status = revocation.NotificationFailed
@@ -282,7 +285,7 @@ func (n *Notifier) deferred(s revocation.Settlement, age time.Duration) revocati
 }
 
 func (n *Notifier) settle(ctx context.Context, email revocation.Email, s revocation.Settlement) error {
-	// What was sent is recorded even if the worker is told to stop meanwhile.
+	// The outcome is recorded even if the worker stops meanwhile.
 	ctx = context.WithoutCancel(ctx)
 	err := n.store.SettleNotification(ctx, email, s)
 	for _, pause := range settlePauses {

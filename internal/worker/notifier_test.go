@@ -55,8 +55,8 @@ func TestNotifier_Send(t *testing.T) {
 		{"delivered without a commit", func(func() error) error { return nil }, 1, revocation.NotificationSent, 1, 1},
 		{"refused is final", verdict(revocation.VerdictRefused), 1, revocation.NotificationFailed, 1, 0},
 		{"no answer after the commit is never sent again", verdict(revocation.VerdictUnknown), 2, revocation.NotificationUnknown, 1, 0},
-		{"deferred comes again", verdict(revocation.VerdictDeferred), 1, revocation.NotificationPending, 1, 0},
-		{"deferred comes again, however often", verdict(revocation.VerdictDeferred), 2 * worktest.Policy.MaxAttempts, revocation.NotificationPending, 2 * worktest.Policy.MaxAttempts, 0},
+		{"deferred is retried", verdict(revocation.VerdictDeferred), 1, revocation.NotificationPending, 1, 0},
+		{"deferred is retried, however often", verdict(revocation.VerdictDeferred), 2 * worktest.Policy.MaxAttempts, revocation.NotificationPending, 2 * worktest.Policy.MaxAttempts, 0},
 		{"an unreachable server is no attempt and has no limit", verdict(revocation.VerdictUnreachable), 5, revocation.NotificationPending, 0, 0},
 		{"a server that refuses for its own reasons is no attempt and has no limit", verdict(revocation.VerdictServer), 5, revocation.NotificationPending, 0, 0},
 	} {

@@ -2,16 +2,15 @@ package worker
 
 import "rescind/internal/revocation"
 
-// Observer counts what a worker does. Its methods are called by many goroutines in the middle of their work: they must
-// return at once.
+// Observer counts what a worker does. Its methods must be safe for concurrent use and must not block.
 type Observer interface {
-	// BatchCarriedOut reports how many revocations or emails of a class were carried out together.
+	// BatchCarriedOut reports the number of revocations or emails of a batch.
 	BatchCarriedOut(class revocation.Class, size int)
 	// Decided reports the decisions that were written.
 	Decided(decisions []revocation.Decision)
 	// ChunkEnded reports that the first attempt on a chunk was written.
 	ChunkEnded(chunk revocation.Chunk)
-	// Settled reports how an attempt on an email ended; NotificationUnknown if nobody can know.
+	// Settled reports how an attempt to send an email ended. Its status is NotificationUnknown if that is not known.
 	Settled(settlement revocation.Settlement)
 	// DeliveryFailed reports why a delivery of an email failed.
 	DeliveryFailed(reason revocation.Reason)

@@ -7,12 +7,12 @@ import (
 	"rescind/internal/revocation"
 )
 
-// maxOutagePause bounds the time for which nobody tries a mail server. With the time that a try can take, it is tried at
-// least once a minute.
+// maxOutagePause bounds the time without an attempt to reach an unavailable mail server. With the time that an attempt can
+// take, there is at least one a minute.
 const maxOutagePause = 30 * time.Second
 
-// outage keeps emails from a mail server that takes none from this sender: one of them is tried after a pause, and the
-// others wait for what becomes of it. The zero outage is none.
+// outage holds emails back while the mail server accepts none from this sender. After a pause one email is tried, and the
+// others wait for its result. The zero outage means that the server is available.
 type outage struct {
 	mu       sync.Mutex
 	failures int // in a row
@@ -20,7 +20,7 @@ type outage struct {
 	until    time.Time
 }
 
-// wait returns for how long no email is to be tried; 0: one may be now.
+// wait returns how long no email should be tried; 0 means that one may be tried now.
 func (o *outage) wait() time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -34,8 +34,8 @@ func (o *outage) left() time.Duration {
 	return max(0, time.Until(o.until))
 }
 
-// enter is wait for somebody who tries an email when it returns 0. Others wait meanwhile, for as long as they would if
-// that failed.
+// enter is like wait, but the caller must try an email if it returns 0. During an outage, enter makes others wait meanwhile,
+// for as long as if that attempt had failed.
 func (o *outage) enter(policy revocation.RetryPolicy) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,19 +50,19 @@ func (o *outage) pause(policy revocation.RetryPolicy) {
 	o.until = time.Now().Add(min(policy.Delay(o.failures), maxOutagePause))
 }
 
-// learn takes in how a delivery ended that had begun at a time; nil: the message was accepted.
-func (o *outage) learn(policy revocation.RetryPolicy, began time.Time, failure *revocation.DeliveryError) {
+// record records how a delivery ended that began at the time began; a nil failure means that the message was accepted.
+func (o *outage) record(policy revocation.RetryPolicy, began time.Time, failure *revocation.DeliveryError) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case failure == nil:
 		o.failures = 0
 	case failure.Reason == revocation.ReasonCancelled, failure.Reason == revocation.ReasonDatabase, failure.Reason == revocation.ReasonAddress, failure.Reason == revocation.ReasonTemplate:
-		// The server was not asked, or not to its end.
+		// The result says nothing about the server.
 	case failure.Verdict != revocation.VerdictUnreachable:
 		o.failures = 0
 	case o.failures > 0 && began.Before(o.failed):
-		// It ran beside the one that failed last, and is no news.
+		// It began before the last failure, so that failure covers it.
 	default:
 		o.failures++
 		o.failed = time.Now()

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// publisher passes on what a transaction has done.
+// publisher publishes what a transaction has done and enqueues what follows from it.
 type publisher struct {
 	queue    revocation.Queue
 	outcomes revocation.Outcomes
@@ -17,17 +17,18 @@ type publisher struct {
 	observer Observer
 }
 
-// afterCommit wakes those who wait, first of all, and sends on their way the emails and what others have to do. All of it may
-// fail: the rows are written. The end of ctx does not break it off.
-func (m publisher) afterCommit(ctx context.Context, done revocation.BatchResult) {
+// afterCommit wakes the requests that wait for outcomes, enqueues emails and account tasks, and reports the decisions. Errors
+// are only logged: the rows are written, and the dispatcher finds what was not enqueued. The end of ctx does not interrupt
+// it.
+func (p publisher) afterCommit(ctx context.Context, done revocation.BatchResult) {
 	ctx, cancel := finishing(ctx)
 	defer cancel()
 	ids := slices.Clone(done.Ended)
 	var mails []revocation.NotificationRef
-	turns := make(map[revocation.AccountTask]map[string]struct{}, 2) // accounts
+	tasks := make(map[revocation.AccountTask]map[string]struct{}, 2) // the accounts that need one
 	for _, d := range done.Decisions {
 		if d.Kind == revocation.RouteUpstream {
-			add(turns, revocation.UpstreamTask, d.Account)
+			add(tasks, revocation.UpstreamTask, d.Account)
 		}
 		if !d.Attempted() {
 			continue
@@ -38,44 +39,44 @@ func (m publisher) afterCommit(ctx context.Context, done revocation.BatchResult)
 		case d.Job.IsZero():
 			mails = append(mails, revocation.NotificationRef{Account: d.Account, Revocation: d.ID})
 		default:
-			add(turns, revocation.MailTask, d.Account)
+			add(tasks, revocation.MailTask, d.Account)
 		}
 	}
-	m.publish(ctx, ids)
-	for task := range slices.Chunk(mails, maxMailBatch) {
-		if err := m.queue.EnqueueNotifications(ctx, task); err != nil {
-			m.log.Warn("emails not enqueued: left to the dispatcher", "count", len(task), "error", err)
+	p.publish(ctx, ids)
+	for batch := range slices.Chunk(mails, maxMailBatch) {
+		if err := p.queue.EnqueueNotifications(ctx, batch); err != nil {
+			p.log.Warn("emails not enqueued: left to the dispatcher", "count", len(batch), "error", err)
 		}
 	}
-	for turn, accounts := range turns {
-		m.enqueueTurns(ctx, turn, slices.Collect(maps.Keys(accounts)))
+	for kind, accounts := range tasks {
+		p.enqueueAccountTasks(ctx, kind, slices.Collect(maps.Keys(accounts)))
 	}
-	m.observer.Decided(done.Decisions)
+	p.observer.Decided(done.Decisions)
 	for _, d := range done.Decisions {
 		if d.Attempted() {
-			m.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // without a name, its attributes stand by themselves
+			p.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // a group without a name is inlined
 		}
 	}
 }
 
-func add(turns map[revocation.AccountTask]map[string]struct{}, turn revocation.AccountTask, account string) {
-	if turns[turn] == nil {
-		turns[turn] = make(map[string]struct{})
+func add(tasks map[revocation.AccountTask]map[string]struct{}, kind revocation.AccountTask, account string) {
+	if tasks[kind] == nil {
+		tasks[kind] = make(map[string]struct{})
 	}
-	turns[turn][account] = struct{}{}
+	tasks[kind][account] = struct{}{}
 }
 
-func (m publisher) publish(ctx context.Context, ids []revocation.ID) {
+func (p publisher) publish(ctx context.Context, ids []revocation.ID) {
 	if len(ids) == 0 {
 		return
 	}
-	if err := m.outcomes.Publish(ctx, ids); err != nil {
-		m.log.Warn("outcomes not published: those who wait will read them late", "count", len(ids), "error", err)
+	if err := p.outcomes.Publish(ctx, ids); err != nil {
+		p.log.Warn("outcomes not published: waiting requests read them late", "count", len(ids), "error", err)
 	}
 }
 
-func (m publisher) enqueueTurns(ctx context.Context, turn revocation.AccountTask, accounts []string) {
-	if err := m.queue.EnqueueAccountTasks(ctx, turn, accounts); err != nil {
-		m.log.Warn("turns not enqueued: left to the dispatcher", "kind", string(turn), "count", len(accounts), "error", err)
+func (p publisher) enqueueAccountTasks(ctx context.Context, kind revocation.AccountTask, accounts []string) {
+	if err := p.queue.EnqueueAccountTasks(ctx, kind, accounts); err != nil {
+		p.log.Warn("account tasks not enqueued: left to the dispatcher", "kind", string(kind), "count", len(accounts), "error", err)
 	}
 }

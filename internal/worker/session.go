@@ -8,35 +8,35 @@ import (
 )
 
 const (
-	// callLease is how long a begun call belongs to its worker without a renewal, and leaseInterval the time between
-	// two renewals. leaseRetry is the time between them after one that failed.
+	// callLease is how long a call belongs to its worker without a renewal. leaseInterval is the time between two
+	// renewals, and leaseRetry the time to the next one after a renewal that failed.
 	callLease     = 20 * time.Second
 	leaseInterval = 5 * time.Second
 	leaseRetry    = time.Second
-	// recordInterval is the least time between two groups of outcomes that are recorded.
+	// recordInterval is the shortest time between two groups of outcomes that are recorded.
 	recordInterval = 25 * time.Millisecond
 	// refreshInterval is how often a session reads what has changed: the account, and jobs that are being cancelled.
 	// It is also how often a session asks for calls while no item may begin, or none was due.
 	refreshInterval = 250 * time.Millisecond
-	// idleLength ends a session in which no call has begun for so long, because the rate is very low.
+	// idleLength is how long a session continues without a call under way, for example because the rate is very low.
 	idleLength = 30 * time.Second
-	// maxBegins bounds the transactions that begin calls at once. What becomes free meanwhile is begun together.
+	// maxBegins bounds the concurrent transactions that begin calls. Slots that become free meanwhile are filled together.
 	maxBegins = 8
 )
 
 // upstreamSession is the state of an account task that calls an upstream. A call belongs to it from the transaction
 // that begins it until its outcome is recorded.
 //
-// Only step changes it. A step depends on the state, the time and the events alone: it performs no I/O, reads no clock
-// and waits for nothing. What is to be done it returns as effects, and each effect leads to an event.
+// Only step changes it. A step depends only on the state, the time and the events: it performs no I/O, reads no clock and
+// does not wait. It returns what must be done as effects, and each effect leads to an event.
 type upstreamSession struct {
 	concurrency int
-	rate        float64 // calls a second; 0: no limit
+	rate        float64 // calls per second; 0 means no limit
 	idleUntil   time.Time
-	// hold is why no more than one call is made at a time, to find out whether the upstream works; empty for none.
+	// hold is why only one call is made at a time, to find out whether the upstream works; empty if there is no hold.
 	hold revocation.Hold
 
-	calls         map[revocation.Ref]revocation.Call // all that belong to the session
+	calls         map[revocation.Ref]revocation.Call // all calls that belong to the session
 	underWay      int
 	itemsUnderWay int // of underWay
 	ended         []endedCall
@@ -46,15 +46,16 @@ type upstreamSession struct {
 	begins         int
 	requested      int
 	requestedItems int
-	// admitted counts the calls that the rate allows and that were not requested yet.
+	// admitted counts the calls that the rate allows and that are not requested yet.
 	admitted int
-	// nextRequest is when calls are requested while no item may begin, or none was due.
+	// nextRequest is when calls are requested again, while no item may begin or none was due.
 	nextRequest time.Time
 
-	// short reports that fewer items were due than requested, and dry that a refresh then found nothing either.
+	// short reports that fewer items were due than requested, and dry that a refresh found no more either.
 	short bool
 	dry   bool
-	// supply is how many items this session has made due and not begun; more chunks may follow.
+	// supply counts the items that this session has made due and not begun. moreChunks reports that there may be more
+	// chunks.
 	supply     int
 	moreChunks bool
 	cancelling bool
@@ -62,12 +63,12 @@ type upstreamSession struct {
 	admitting, refreshing, renewing, recording bool
 	nextRefresh, nextRenewal, nextRecord       time.Time
 
-	// closed ends the beginning of calls.
+	// closed reports that no more calls begin.
 	closed bool
 	failed error
 }
 
-// newUpstreamSession returns a session that has begun nothing.
+// newUpstreamSession returns a session without calls.
 func newUpstreamSession(now time.Time, target revocation.Target, hold revocation.Hold) *upstreamSession {
 	return &upstreamSession{
 		concurrency: target.Concurrency, rate: target.Rate, idleUntil: now.Add(idleLength), hold: hold,
@@ -82,7 +83,7 @@ type (
 	stopRequested struct{}
 	// callAdmitted: the account's rate allows one more call.
 	callAdmitted struct{ err error }
-	// callsBegun: the transaction of request has ended.
+	// callsBegun: the transaction for request has ended.
 	callsBegun struct {
 		request beginRequest
 		calls   []revocation.Call
@@ -90,14 +91,14 @@ type (
 	}
 	// leasesRenewed: the renewal has ended.
 	leasesRenewed struct{ err error }
-	// refreshed: a refresh has ended. spilled counts the items that it made due, from a chunk if chunk is set;
-	// cancelled reports that it cancelled items, changed that the account has another upstream or other limits.
+	// refreshed: a refresh has ended. spilled counts the items of a chunk that it made due, if chunk is set. cancelled
+	// reports that it cancelled items, and changed that the account has another upstream or other limits.
 	refreshed struct {
 		changed, cancelled, chunk bool
 		spilled                   int
 		err                       error
 	}
-	// outcomesRecorded: a group was recorded, but for the rows that another transaction had locked.
+	// outcomesRecorded: the outcomes of group were recorded, except those of locked rows.
 	outcomesRecorded struct {
 		group  []endedCall
 		locked []revocation.Ref
@@ -105,29 +106,29 @@ type (
 	}
 )
 
-// beginRequest asks for calls to begin: at most limit, at most items of them items of jobs.
+// beginRequest is a request to begin at most limit calls. At most items of them may be for items of jobs.
 type beginRequest struct{ limit, items int }
 
-// sessionEffects are what a step asks for.
+// sessionEffects is what must be done after a step.
 type sessionEffects struct {
-	// begin, unless its limit is 0, leads to callsBegun.
+	// begin leads to callsBegun, unless its limit is 0.
 	begin beginRequest
-	// call leads to an endedCall for each.
+	// call leads to an endedCall for each call.
 	call []revocation.Call
 	// admit leads to callAdmitted.
 	admit bool
-	// refresh leads to refreshed; with chunk, it also makes the items of a chunk due.
+	// refresh leads to refreshed. With chunk, it also makes the items of a chunk due.
 	refresh, chunk bool
-	// renew, unless empty, leads to leasesRenewed.
+	// renew leads to leasesRenewed, unless it is empty.
 	renew []revocation.Call
-	// record, unless empty, leads to outcomesRecorded. verdict is what its replies mean for the upstream.
+	// record leads to outcomesRecorded, unless it is empty. verdict is what its replies mean for the upstream.
 	record  []endedCall
 	verdict judgement
-	// end ends the session: nothing belongs to it any more, and nothing but an admission is awaited.
+	// end ends the session: it has no more calls, and no event is outstanding but an admission.
 	end bool
 }
 
-// step applies events, in their order, and returns what is to be done.
+// step applies events, in their order, and returns what must be done.
 func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects) {
 	for _, event := range events {
 		s.apply(now, event)
@@ -189,10 +190,10 @@ func (s *upstreamSession) apply(now time.Time, event any) {
 	}
 }
 
-// fail closes the session for the first error.
+// fail keeps the first error, which closes the session.
 func (s *upstreamSession) fail(err error) { s.failed = cmp.Or(s.failed, err) }
 
-// retryLocked keeps what could not be recorded because another transaction had locked its row.
+// retryLocked keeps the outcomes that were not recorded because another transaction had locked their rows.
 func (s *upstreamSession) retryLocked(e outcomesRecorded) {
 	locked := make(map[revocation.Ref]bool, len(e.locked))
 	for _, ref := range e.locked {
@@ -206,7 +207,7 @@ func (s *upstreamSession) retryLocked(e outcomesRecorded) {
 	}
 }
 
-// applyBegun takes over calls that have begun. In a session that is closed they are given back.
+// applyBegun adds calls that have begun. If the session is closed, it records them as calls that were not made.
 func (s *upstreamSession) applyBegun(e callsBegun) {
 	s.begins--
 	s.requested -= e.request.limit
@@ -232,7 +233,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		}
 	}
 	if s.rate > 0 {
-		s.admitted += e.request.limit - len(e.calls) // what the rate allowed and did not begin
+		s.admitted += e.request.limit - len(e.calls) // admissions that began no call
 	}
 	s.supply = max(0, s.supply-items)
 	if e.request.items > 0 {
@@ -258,7 +259,7 @@ func (s *upstreamSession) applyRefreshed(e refreshed) {
 	}
 }
 
-// free returns how many more calls can be requested, leaving the rate aside. On hold, it is one at a time.
+// free returns how many more calls can be requested, regardless of the rate. During a hold, it is one call at a time.
 func (s *upstreamSession) free() int {
 	if s.hold != "" {
 		return 1 - len(s.calls) - s.requested
@@ -266,7 +267,8 @@ func (s *upstreamSession) free() int {
 	return s.concurrency - s.underWay - s.requested
 }
 
-// request returns what to ask of the store. Items of jobs leave a slot to single submissions where there are several.
+// request returns the next request for calls; its limit is 0 if there is none. If there are several slots, items of jobs
+// leave one free for single submissions.
 func (s *upstreamSession) request(now time.Time) beginRequest {
 	limit := s.free()
 	if s.rate > 0 {
@@ -286,8 +288,8 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 	return beginRequest{limit, items}
 }
 
-// wantsAdmission reports whether to wait for the rate. Few admissions are kept, or calls would begin in a burst after a
-// time in which none was due.
+// wantsAdmission reports whether to wait for the rate to admit a call. Only a few admissions are kept, so that calls do not
+// begin in a burst after a time in which none was due.
 func (s *upstreamSession) wantsAdmission() bool {
 	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free() <= s.admitted {
 		return false
@@ -296,8 +298,8 @@ func (s *upstreamSession) wantsAdmission() bool {
 	return true
 }
 
-// refresh reports whether to read what has changed, and whether to make the items of a chunk due: where too few were,
-// and before those of the last one have all begun.
+// refresh reports whether to read what has changed, and whether to make the items of a chunk due. A chunk is needed when too
+// few items were due, and before all items of the last one have begun.
 func (s *upstreamSession) refresh(now time.Time) (refresh, chunk bool) {
 	chunk = s.short || s.moreChunks && s.supply < 4*s.concurrency
 	if s.refreshing || now.Before(s.nextRefresh) && !s.cancelling && (!chunk || s.dry) {
@@ -307,7 +309,7 @@ func (s *upstreamSession) refresh(now time.Time) (refresh, chunk bool) {
 	return true, chunk
 }
 
-// record takes what has ended, and judges the upstream by it.
+// record returns the calls that have ended, and what their replies mean for the upstream.
 func (s *upstreamSession) record(now time.Time) (group []endedCall, verdict judgement) {
 	group, s.ended = s.ended, nil
 	s.recording, s.nextRecord = true, now.Add(recordInterval)

@@ -9,8 +9,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// sessionLoop performs the effects of one session, each in a goroutine of its own, and hands it the events. Nothing of
-// the session's state is shared with them.
+// sessionLoop performs the effects of one session, each in a goroutine of its own, and passes it the events. The goroutines
+// share none of the session's state.
 type sessionLoop struct {
 	*UpstreamRunner
 	// upstream is as the session began with it. The effects read it, so it does not change.
@@ -18,15 +18,15 @@ type sessionLoop struct {
 	target   revocation.Target
 	// hold is the upstream's hold as it was logged last. It belongs to the goroutine of run.
 	hold revocation.Hold
-	// work is the context of what has begun: a stop does not break it off.
+	// work is the context of what has begun. A stop does not cancel it.
 	work context.Context //nolint:containedctx // a loop is one call of run
-	// waiting is the context of what is given up when the session ends.
+	// waiting is the context of what only waits. The end of the session cancels it.
 	waiting context.Context //nolint:containedctx // likewise
 	events  chan any
 	effects sync.WaitGroup
 }
 
-// run runs a session to its end.
+// run runs a session to its end and returns the error that closed it.
 func (c *UpstreamRunner) run(ctx context.Context, upstream revocation.Upstream, target revocation.Target) error {
 	work := context.WithoutCancel(ctx)
 	waiting, endWaiting := context.WithCancel(work)
@@ -51,8 +51,8 @@ func (c *UpstreamRunner) run(ctx context.Context, upstream revocation.Upstream, 
 	}
 }
 
-// await returns the events that have come, and at a tick none. Events that come together are stepped over together, so
-// that what they make room for begins together.
+// await waits for events and returns all that have come; at a tick there may be none. Events that come together are applied
+// in one step, so that the slots that they free are filled together.
 func (l *sessionLoop) await(tick <-chan time.Time, events []any) []any {
 	select {
 	case event := <-l.events:
@@ -97,15 +97,15 @@ func (l *sessionLoop) perform(fx sessionEffects) {
 		l.do(func() any { return leasesRenewed{l.renew(fx.renew)} })
 	}
 	if len(fx.record) > 0 {
-		l.announce(fx.verdict)
+		l.logVerdict(fx.verdict)
 		l.do(func() any { return l.record(fx.record, fx.verdict) })
 	}
 }
 
-// do runs an effect and hands over its event, which the session waits for before it ends.
+// do performs an effect and sends its event. The session does not end before it has received the event.
 func (l *sessionLoop) do(effect func() any) { l.effects.Go(func() { l.events <- effect() }) }
 
-// awaitStop waits until ctx ends or no more work should begin.
+// awaitStop sends stopRequested when ctx ends or no more work should begin.
 func (l *sessionLoop) awaitStop(ctx context.Context) {
 	tick := time.NewTicker(recordInterval)
 	defer tick.Stop()
@@ -123,7 +123,8 @@ func (l *sessionLoop) awaitStop(ctx context.Context) {
 	}
 }
 
-// refresh reads what has changed, cancels some of what is to be cancelled, and makes the items of a chunk due.
+// refresh reads what has changed, cancels some items of jobs that are being cancelled, and, with chunk, makes the items of a
+// chunk due.
 func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 	r.chunk = chunk
 	if r.changed, r.err = l.hasChanged(); r.err != nil || r.changed {
@@ -132,9 +133,9 @@ func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 	if r.cancelled, r.err = l.cancel(l.work, l.target.Account); r.err != nil || !chunk {
 		return r
 	}
-	var taken revocation.Chunk
-	taken, r.err = l.store.CarryOutChunk(l.work, l.target.Account)
-	r.spilled = taken.Spilled
+	var spilled revocation.Chunk
+	spilled, r.err = l.store.CarryOutChunk(l.work, l.target.Account)
+	r.spilled = spilled.Spilled
 	return r
 }
 
@@ -149,31 +150,31 @@ func (l *sessionLoop) hasChanged() (bool, error) {
 		now.Rate != then.Rate || now.Concurrency != then.Concurrency, nil
 }
 
-// renew renews the leases of calls. Where it fails, it is tried again before they run out.
+// renew renews the leases of calls. After an error, it is retried before the leases end.
 func (l *sessionLoop) renew(calls []revocation.Call) error {
 	err := l.store.ExtendCalls(l.work, calls, callLease)
 	if err != nil {
-		l.log.Warn("leases of calls are not renewed: tried again shortly",
+		l.log.Warn("leases of calls not renewed: retried shortly",
 			"account_id", l.target.Account, "count", len(calls), "error", err)
 	}
 	return err
 }
 
-// announce logs what a group of replies means for the upstream.
-func (l *sessionLoop) announce(verdict judgement) {
+// logVerdict logs what a group of replies means for the upstream.
+func (l *sessionLoop) logVerdict(verdict judgement) {
 	switch {
 	case verdict.hold != "" && verdict.hold != l.hold:
-		l.log.Warn("calls to an upstream are held back",
+		l.log.Warn("hold of an upstream begins: no calls are made",
 			"account_id", l.target.Account, "reason", string(verdict.hold), "duration", verdict.length)
 		l.hold = verdict.hold
 	case verdict.release:
-		l.log.Info("an upstream takes calls again", "account_id", l.target.Account)
+		l.log.Info("hold of an upstream ends: calls are made again", "account_id", l.target.Account)
 		l.hold = ""
 	}
 }
 
-// record writes a group of outcomes, and what they mean for the upstream. What cannot be written is left: the leases
-// run out, and the calls stay in doubt.
+// record writes a group of outcomes and what they mean for the upstream. If the outcomes cannot be written, the calls stay
+// in doubt until their leases have ended.
 func (l *sessionLoop) record(group []endedCall, verdict judgement) outcomesRecorded {
 	var err error
 	switch {
@@ -183,15 +184,15 @@ func (l *sessionLoop) record(group []endedCall, verdict judgement) outcomesRecor
 		err = l.store.ReleaseUpstream(l.work, l.upstream)
 	}
 	if err != nil {
-		l.log.Warn("a hold of an upstream is not recorded", "account_id", l.target.Account, "error", err)
+		l.log.Warn("hold of an upstream not recorded", "account_id", l.target.Account, "error", err)
 	}
 	refs, ended := make([]revocation.Ref, len(group)), make(map[revocation.Ref]endedCall, len(group))
 	for i, e := range group {
 		refs[i], ended[e.call.Ref] = e.call.Ref, e
 	}
 	l.observer.BatchCarriedOut(revocation.ClassUpstream, len(refs))
-	decide := func(held []revocation.LockedRevocation) []revocation.Decision {
-		return decideCalled(held, ended, l.policy)
+	decide := func(locked []revocation.LockedRevocation) []revocation.Decision {
+		return decideCalled(locked, ended, l.policy)
 	}
 	done, err := l.store.RecordOutcomes(l.work, refs, decide)
 	for _, pause := range settlePauses {

@@ -6,28 +6,27 @@ import (
 	"time"
 )
 
-// quietPeriod is how long single submissions must have stayed away before jobs have all of a worker.
+// quietPeriod is how long no single submission must have come before chunks run in parallel.
 const quietPeriod = 200 * time.Millisecond
 
-// singleFirst keeps jobs from taking a worker's database away from single submissions: each chunk of a job keeps a
-// processor there busy for some ten milliseconds, so that while single ones come, the turns of a worker carry out their
-// chunks one after the other.
+// singleFirst gives single submissions priority over jobs. A chunk keeps a processor of the database busy for some ten
+// milliseconds. So while single submissions come, a worker carries out its chunks one after the other.
 type singleFirst struct {
-	last  atomic.Pointer[time.Time] // when a single submission was here
+	last  atomic.Pointer[time.Time] // when single submissions last came
 	chunk sync.Mutex
 }
 
-// noteSingle tells that a single submission is here.
-func (c *singleFirst) noteSingle() {
+// noteSingle records that single submissions have come.
+func (s *singleFirst) noteSingle() {
 	now := time.Now()
-	c.last.Store(&now)
+	s.last.Store(&now)
 }
 
-// acquire returns when a chunk may begin. Call end when it has ended.
-func (c *singleFirst) acquire() (end func()) {
-	if last := c.last.Load(); last == nil || time.Since(*last) > quietPeriod {
+// acquire waits until a chunk may begin. The caller must call release when the chunk has ended.
+func (s *singleFirst) acquire() (release func()) {
+	if last := s.last.Load(); last == nil || time.Since(*last) > quietPeriod {
 		return func() {}
 	}
-	c.chunk.Lock()
-	return c.chunk.Unlock
+	s.chunk.Lock()
+	return s.chunk.Unlock
 }

@@ -5,41 +5,41 @@ import (
 	"time"
 )
 
-func TestCourtesy(t *testing.T) {
-	began := func(c *singleFirst) <-chan func() {
-		second := make(chan func(), 1)
-		go func() { second <- c.acquire() }()
-		return second
+func TestSingleFirst(t *testing.T) {
+	acquire := func(s *singleFirst) <-chan func() {
+		acquired := make(chan func(), 1)
+		go func() { acquired <- s.acquire() }()
+		return acquired
 	}
-	t.Run("chunks go side by side while nobody else is there", func(*testing.T) {
-		var c singleFirst
-		long := time.Now().Add(-2 * quietPeriod)
-		for _, last := range []*time.Time{nil, &long} {
-			c.last.Store(last)
-			end := c.acquire()
-			(<-began(&c))()
-			end()
+	t.Run("without single submissions, chunks run in parallel", func(*testing.T) {
+		var s singleFirst
+		before := time.Now().Add(-2 * quietPeriod)
+		for _, last := range []*time.Time{nil, &before} {
+			s.last.Store(last)
+			release := s.acquire()
+			(<-acquire(&s))()
+			release()
 		}
 	})
-	t.Run("while single submissions come, one goes after the other", func(t *testing.T) {
-		var c singleFirst
-		soon := time.Now().Add(time.Hour) // whatever the test takes
-		c.last.Store(&soon)
-		end := c.acquire()
-		second := began(&c)
+	t.Run("while single submissions come, chunks run one after the other", func(t *testing.T) {
+		var s singleFirst
+		future := time.Now().Add(time.Hour) // the quiet period must not begin during the test
+		s.last.Store(&future)
+		release := s.acquire()
+		second := acquire(&s)
 		select {
 		case <-second:
 			t.Fatal("the second did not wait")
 		case <-time.After(20 * time.Millisecond):
 		}
-		end()
+		release()
 		(<-second)()
 	})
-	t.Run("a task of single submissions is noticed", func(t *testing.T) {
-		var c singleFirst
-		c.noteSingle()
-		if last := c.last.Load(); last == nil || time.Since(*last) > time.Minute {
-			t.Errorf("it was here at %v", last)
+	t.Run("noteSingle records the time", func(t *testing.T) {
+		var s singleFirst
+		s.noteSingle()
+		if last := s.last.Load(); last == nil || time.Since(*last) > time.Minute {
+			t.Errorf("recorded %v", last)
 		}
 	})
 }

@@ -9,19 +9,19 @@ import (
 	"rescind/internal/revocation"
 )
 
-// UpstreamRunner carries out what accounts have to revoke at their upstreams. An account has one session at a time, so
-// that its limits hold for all workers together.
+// UpstreamRunner revokes the invites of accounts at their upstreams. An account has one session at a time, so that its limits
+// hold for all workers together.
 type UpstreamRunner struct {
 	canceller
 	store    UpstreamRunnerStore
 	platform revocation.UpstreamClient
 	open     func(ctx context.Context, upstream revocation.Upstream) (revocation.Secret, error)
 	policy   revocation.RetryPolicy
-	// stopping closes a session early.
+	// stopping reports whether a session should end early.
 	stopping func(context.Context) bool
 }
 
-// UpstreamRunnerStore is what a Caller needs of a store.
+// UpstreamRunnerStore contains the methods of a store that an UpstreamRunner uses.
 type UpstreamRunnerStore interface {
 	revocation.ExecutionStore
 	revocation.BulkStore
@@ -29,7 +29,7 @@ type UpstreamRunnerStore interface {
 	revocation.JobStore
 }
 
-// UpstreamRunnerOptions are a Caller's parts; all are needed, but for the Observer.
+// UpstreamRunnerOptions are the dependencies of an UpstreamRunner. All are required but Observer.
 type UpstreamRunnerOptions struct {
 	Store    UpstreamRunnerStore
 	Platform revocation.UpstreamClient
@@ -38,21 +38,21 @@ type UpstreamRunnerOptions struct {
 	Queue    revocation.Queue
 	Outcomes revocation.Outcomes
 	Policy   revocation.RetryPolicy
-	// Stopping reports whether no more work should begin, because the worker stops, others wait, or the task has
-	// lasted for long enough.
+	// Stopping reports whether no more work should begin, because the worker stops, other account tasks wait, or the
+	// task has run for long enough.
 	Stopping func(context.Context) bool
 	Log      *slog.Logger
 	Observer Observer
 }
 
 const (
-	// probeInterval is between two calls of an account whose key was refused.
+	// probeInterval is the time between two calls of an account whose key was refused.
 	probeInterval = time.Minute
-	// secretInterval is between two tries to decrypt a key.
+	// secretInterval is the time between two attempts to decrypt a key.
 	secretInterval = 10 * time.Second
 )
 
-// NewUpstreamRunner makes a Caller.
+// NewUpstreamRunner returns an UpstreamRunner.
 func NewUpstreamRunner(o UpstreamRunnerOptions) *UpstreamRunner {
 	return &UpstreamRunner{
 		canceller: canceller{publisher{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
@@ -60,8 +60,9 @@ func NewUpstreamRunner(o UpstreamRunnerOptions) *UpstreamRunner {
 	}
 }
 
-// RunAccountTask makes the account's calls that are due until there are none, a reason to hold them appears, or Stopping says
-// so. It returns when all calls have ended and their outcomes are recorded.
+// RunAccountTask makes the account's calls until none is due, the upstream is put on hold, Stopping reports true, or ctx ends.
+// It returns when all calls have ended and their outcomes are recorded. The error is a failure that could not be
+// recorded.
 func (c *UpstreamRunner) RunAccountTask(ctx context.Context, account string) error {
 	upstream, err := c.store.Upstream(ctx, account)
 	if err != nil || upstream == nil {

@@ -95,8 +95,8 @@ func (w *world) ends(ended chan error) {
 
 var revokedThere = revocation.Reply{Status: revocation.StatusRevoked}
 
-func TestCaller_Turn(t *testing.T) {
-	t.Run("a wish for an email counts until the call begins, however long the rate keeps it waiting", func(t *testing.T) {
+func TestUpstreamRunner_RunAccountTask(t *testing.T) {
+	t.Run("a request for an email counts until the call begins, however long the rate keeps it waiting", func(t *testing.T) {
 		w, rate := newWorld(t), 10.0
 		w.onUpstream(revocation.UpstreamChange{Rate: &rate})
 		id := w.divert(1, false)
@@ -111,10 +111,10 @@ func TestCaller_Turn(t *testing.T) {
 		}
 		l.admit <- struct{}{}
 		if call := l.call(t); !call.Notify {
-			t.Error("the upstream was not told of the wish")
+			t.Error("the upstream did not get the request for an email")
 		}
 		if w.divert(1, true); !w.Read(id).Notify {
-			t.Error("the wish is not told")
+			t.Error("the request for an email is not shown")
 		}
 		close(l.admit)
 		l.answer <- revokedThere
@@ -123,7 +123,7 @@ func TestCaller_Turn(t *testing.T) {
 			t.Errorf("%s, its email %s", r.Status, r.Notification.Status)
 		}
 	})
-	t.Run("a wish that comes after the call began is not taken", func(t *testing.T) {
+	t.Run("a request for an email after the call began is ignored", func(t *testing.T) {
 		w := newWorld(t)
 		w.onUpstream(revocation.UpstreamChange{})
 		id := w.divert(1, false)
@@ -217,8 +217,8 @@ func (r renewals) ExtendCalls(ctx context.Context, calls []revocation.Call, leas
 	return err
 }
 
-// TestCaller_AccountChanged: what has begun at the upstream ends there, and is not carried out here meanwhile.
-func TestCaller_AccountChanged(t *testing.T) {
+// TestUpstreamRunner_AccountChanged: what has begun at the upstream ends there, and is not carried out here meanwhile.
+func TestUpstreamRunner_AccountChanged(t *testing.T) {
 	w := newWorld(t)
 	w.onUpstream(revocation.UpstreamChange{})
 	id := w.divert(1, true)
