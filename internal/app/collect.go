@@ -117,26 +117,26 @@ func collectBacklog(b revocation.Backlog, metrics chan<- prometheus.Metric) {
 
 // redisCollector exports the memory of Redis and the tasks in its queues.
 func redisCollector(client *queue.Client) prometheus.Collector {
-	return &collector[queue.Look]{
-		name: "redis", read: client.Look, collect: collectRedis,
+	return &collector[queue.Stats]{
+		name: "redis", read: client.Stats, collect: collectRedis,
 		descs: []*prometheus.Desc{redisMemory, redisMax, redisEvicts, queueTasks},
 	}
 }
 
-func collectRedis(look queue.Look, metrics chan<- prometheus.Metric) {
+func collectRedis(stats queue.Stats, metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	if look.HasMemory {
-		gauge(redisMemory, float64(look.Memory))
-		gauge(redisMax, float64(look.MaxMemory))
+	if stats.HasMemory {
+		gauge(redisMemory, float64(stats.Memory))
+		gauge(redisMax, float64(stats.MaxMemory))
 	}
 	evicts := 0.0
-	if look.Evicts {
+	if stats.Evicts {
 		evicts = 1
 	}
 	gauge(redisEvicts, evicts)
-	for name, states := range look.Tasks {
+	for name, states := range stats.Tasks {
 		for state, n := range states {
 			gauge(queueTasks, float64(n), name, state)
 		}

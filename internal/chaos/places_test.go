@@ -116,8 +116,8 @@ var (
 const (
 	taskSingle   = "revocations:v1"
 	taskMail     = "notifications:v1"
-	taskJobs     = "turn-jobs:v1"
-	taskUpstream = "turn-upstream:v1"
+	taskJobs     = "account-jobs:v1"
+	taskUpstream = "account-upstream:v1"
 )
 
 // places lists the points that a request passes, in that order.

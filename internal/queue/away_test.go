@@ -17,7 +17,7 @@ import (
 
 func TestRedisAway(t *testing.T) {
 	type server = *testservers.RedisServer
-	for name, away := range map[string]struct{ leave, comeBack func(server) }{
+	for name, outage := range map[string]struct{ begin, end func(server) }{
 		"killed":     {server.Kill, server.Start},
 		"black hole": {server.Pause, server.Resume},
 	} {
@@ -39,8 +39,8 @@ func TestRedisAway(t *testing.T) {
 			enqueue(t, client, ref(1))
 			await(t, batches)
 
-			away.leave(redis)
-			// A call without bounds, or with the libraries' own, takes 20 s at the least.
+			outage.begin(redis)
+			// Without timeouts, or with the defaults of the libraries, a call takes at least 20 s.
 			const bound = 15 * time.Second
 			for what, call := range map[string]func(context.Context) error{
 				"EnqueueRevocations": func(ctx context.Context) error {
@@ -49,7 +49,7 @@ func TestRedisAway(t *testing.T) {
 				"EnqueueNotifications": func(ctx context.Context) error {
 					return client.EnqueueNotifications(ctx, []revocation.NotificationRef{{Account: "acme", Revocation: ref(2).ID}})
 				},
-				"EnqueueTurns": func(ctx context.Context) error {
+				"EnqueueAccountTasks": func(ctx context.Context) error {
 					return client.EnqueueAccountTasks(ctx, revocation.JobsTask, []string{"acme"})
 				},
 				"Ready": client.Ready,
@@ -63,16 +63,16 @@ func TestRedisAway(t *testing.T) {
 				}
 			}
 			if client.Yield(revocation.JobsTask)(t.Context()) {
-				t.Error("a turn ends though nobody is known to wait")
+				t.Error("Yield returns true although Redis does not answer")
 			}
 			if got := client.Health(t.Context()).State; got != queue.StateAway {
-				t.Errorf("its state is %s", got)
+				t.Errorf("the state is %s", got)
 			}
 
-			away.comeBack(redis)
-			until(t, "it is ready", func() bool { return client.Ready(t.Context()) == nil })
+			outage.end(redis)
+			until(t, "Redis is ready", func() bool { return client.Ready(t.Context()) == nil })
 			enqueue(t, client, ref(3))
-			until(t, "the worker goes on", func() bool {
+			until(t, "the worker continues", func() bool {
 				return cmp.Equal([]revocation.Ref{ref(3)}, await(t, batches))
 			})
 			until(t, "outcomes arrive", func() bool {
@@ -95,7 +95,7 @@ func TestWorkerStartsAndStopsWithoutRedis(t *testing.T) {
 
 	redis.Start()
 	client := queue.NewClient(r)
-	until(t, "it is ready", func() bool { return client.Ready(t.Context()) == nil })
+	until(t, "Redis is ready", func() bool { return client.Ready(t.Context()) == nil })
 	enqueue(t, client, ref(1))
 	await(t, batches)
 	redis.Pause()
@@ -103,7 +103,7 @@ func TestWorkerStartsAndStopsWithoutRedis(t *testing.T) {
 	stop()
 }
 
-func TestListenLeavesASilentConnection(t *testing.T) {
+func TestListenReplacesSilentConnection(t *testing.T) {
 	t.Parallel()
 	redisURL := testservers.Redis(t)
 	through, silence := proxy(t, redisURL)
@@ -115,24 +115,24 @@ func TestListenLeavesASilentConnection(t *testing.T) {
 		default:
 		}
 	})
-	heard := func() bool {
+	received := func() bool {
 		if err := publisher.Publish(t.Context(), []revocation.ID{ref(1).ID}); err != nil {
 			t.Fatal(err)
 		}
 		return len(woken) > 0
 	}
-	until(t, "an outcome arrives", heard)
+	until(t, "an outcome arrives", received)
 	silence()
-	// What was under way may still have come.
+	// Drop what was sent before the silence.
 	time.Sleep(100 * time.Millisecond)
 	for len(woken) > 0 {
 		<-woken
 	}
-	until(t, "an outcome arrives over another connection", heard)
+	until(t, "an outcome arrives over another connection", received)
 }
 
-// proxy stands before the Redis at redisURL. After silence, the connections that it has stay open and carry
-// nothing any more, as behind a firewall that has forgotten them; new ones work.
+// proxy starts a proxy for the Redis at redisURL. After silence is called, its existing connections stay open and carry
+// nothing any more, as behind a firewall that has dropped their state. New connections work.
 func proxy(t *testing.T, redisURL string) (throughURL string, silence func()) {
 	t.Helper()
 	u, err := url.Parse(redisURL)

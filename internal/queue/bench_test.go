@@ -15,13 +15,13 @@ import (
 	"rescind/internal/testservers"
 )
 
-// BenchmarkPickUp measures from the call of EnqueueRevocations on an idle worker to the call of its handler.
+// BenchmarkPickUp measures the time from the call of EnqueueRevocations to the call of an idle worker's handler.
 func BenchmarkPickUp(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) { pickUp(b, r, nil) })
 }
 
-// BenchmarkPickUpBesideTurns is BenchmarkPickUp while ten accounts take turns, in steps of 20 ms.
-func BenchmarkPickUpBesideTurns(b *testing.B) {
+// BenchmarkPickUpBesideAccountTasks is BenchmarkPickUp while account tasks of ten accounts run, in steps of 20 ms.
+func BenchmarkPickUpBesideAccountTasks(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
 		client := queue.NewClient(r)
 		yield := client.Yield(revocation.JobsTask)
@@ -31,7 +31,7 @@ func BenchmarkPickUpBesideTurns(b *testing.B) {
 				time.Sleep(250 * time.Millisecond)
 			}
 		}()
-		pickUp(b, r, turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
+		pickUp(b, r, accountTaskHandlers{revocation.JobsTask: func(ctx context.Context, _ string) error {
 			for {
 				time.Sleep(20 * time.Millisecond)
 				if yield(ctx) {
@@ -42,9 +42,9 @@ func BenchmarkPickUpBesideTurns(b *testing.B) {
 	})
 }
 
-func pickUp(b *testing.B, r *redis.Client, turns turns) {
+func pickUp(b *testing.B, r *redis.Client, handlers accountTaskHandlers) {
 	begun := make(chan time.Time, 1)
-	start(b, queue.WorkerOptions{Redis: r, AccountTasks: turns, CarryOut: func(context.Context, []revocation.Ref) error {
+	start(b, queue.WorkerOptions{Redis: r, AccountTasks: handlers, CarryOut: func(context.Context, []revocation.Ref) error {
 		begun <- time.Now()
 		return nil
 	}})
@@ -53,7 +53,7 @@ func pickUp(b *testing.B, r *redis.Client, turns turns) {
 	id := revocation.ID{}
 	for b.Loop() {
 		b.StopTimer()
-		time.Sleep(10 * time.Millisecond) // it becomes idle
+		time.Sleep(10 * time.Millisecond) // lets the worker become idle
 		for i := len(id) - 1; ; i-- {
 			if id[i]++; id[i] != 0 {
 				break
@@ -69,23 +69,23 @@ func pickUp(b *testing.B, r *redis.Client, turns turns) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
-// BenchmarkEnqueueTurns measures what a dispatcher does four times a second and kind while accounts have work, most
-// of whose turns are there already; and what it does once after Redis was emptied.
-func BenchmarkEnqueueTurns(b *testing.B) {
+// BenchmarkEnqueueAccountTasks measures two cases: most tasks exist, which a dispatcher does four times a second for each
+// kind while accounts have work; and no task exists, which happens once after Redis was emptied.
+func BenchmarkEnqueueAccountTasks(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("accounts=%d", n), func(b *testing.B) {
 			benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
 				client := queue.NewClient(r)
-				for name, empty := range map[string]bool{"there": false, "lost": true} {
+				for name, empty := range map[string]bool{"exist": false, "missing": true} {
 					b.Run(name, func(b *testing.B) {
-						giveTurns(b, client, revocation.JobsTask, accounts(n)...)
+						enqueueAccountTasks(b, client, revocation.JobsTask, accounts(n)...)
 						for b.Loop() {
 							if empty {
 								b.StopTimer()
 								r.FlushAll(b.Context())
 								b.StartTimer()
 							}
-							giveTurns(b, client, revocation.JobsTask, accounts(n)...)
+							enqueueAccountTasks(b, client, revocation.JobsTask, accounts(n)...)
 						}
 					})
 				}
@@ -106,10 +106,10 @@ func accounts(n int) []string {
 func BenchmarkIdle(b *testing.B) {
 	benchmarkBoth(b, func(b *testing.B, r *redis.Client) {
 		nothing := func(context.Context, string) error { return nil }
-		start(b, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+		start(b, queue.WorkerOptions{Redis: r, AccountTasks: accountTaskHandlers{
 			revocation.JobsTask: nothing, revocation.UpstreamTask: nothing, revocation.MailTask: nothing,
 		}})
-		time.Sleep(time.Second) // it has started
+		time.Sleep(time.Second) // lets the worker start
 		var spent, passed time.Duration
 		for b.Loop() {
 			before, began := cpu(b), time.Now()

@@ -8,24 +8,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	cleanInterval = time.Minute
-	// knownQueues is asynq's set of the queues that exist.
-	knownQueues = "asynq:queues"
-)
+const cleanInterval = time.Minute
 
-// cleanQueueList keeps in order, until ctx ends, what asynq leaves behind in Redis. It deletes the archived tasks, of
-// which asynq would keep 10,000 a queue for 90 days: their rows say all there is to say, and the dispatcher
-// sends them again under other names. And it registers the queues, which a client does only once in its life,
-// so that they would remain unknown to asynq's tools after Redis was emptied.
+// cleanQueues maintains what asynq keeps in Redis, until ctx ends. It deletes the archived tasks, of which asynq would
+// keep 10,000 a queue for 90 days. Nothing needs them: the database has their rows, and the dispatcher enqueues
+// the rows again under other task ids. It also registers the queues. An asynq client does that only once, so after
+// Redis was emptied asynq's tools would not find the queues.
 //
-// It fails only when Redis is away, which others tell; the next round makes up for it.
-func cleanQueueList(ctx context.Context, client *redis.Client, queues []string) {
+// It ignores errors: they mean that Redis is away, which others log, and the next round does the work.
+func cleanQueues(ctx context.Context, client *redis.Client, queues []string) {
 	inspector := asynq.NewInspectorFromRedisClient(client)
 	tick := time.NewTicker(cleanInterval)
 	defer tick.Stop()
 	for {
-		_ = client.SAdd(ctx, knownQueues, queues).Err()
+		_ = client.SAdd(ctx, asynqQueues, queues).Err()
 		for _, queue := range queues {
 			_, _ = inspector.DeleteAllArchivedTasks(queue)
 		}

@@ -1,12 +1,12 @@
-// Package queue carries work from those who accept it to the workers, as tasks of asynq in Redis. A task
-// holds ids and never facts, and Redis may lose it at any moment: the dispatcher finds the rows that it named.
+// Package queue sends work from the API to the workers, as tasks of asynq in Redis. A task holds ids and never facts.
+// Redis may lose a task at any time: the dispatcher finds the rows that the task named.
 //
-// What was submitted singly goes in batches of ids. Of bulk jobs there is in Redis only whose turn it is: a task names
-// an account, and whoever carries it out finds in the database what there is to do. An account has a few such tasks
-// at most, whatever the size of its jobs, and accounts come one after the other; see EnqueueAccountTasks.
+// A task of single submissions holds a batch of their ids. A task of bulk jobs names only an account, and the worker
+// that runs it reads in the database what there is to do. An account has a few such tasks at most, whatever the size
+// of its jobs, and accounts alternate; see Client.EnqueueAccountTasks.
 //
-// Beside the tasks, two kinds of messages go through Redis's pub/sub, which keeps nothing: a wake-up for a
-// queue's idle workers, so that they need not poll, and the ids of revocations whose outcome was written.
+// The package also publishes two kinds of messages through Redis, which does not store them: a wake-up for the idle
+// workers of a queue, so that they need not poll, and the ids of revocations whose outcome was written.
 package queue
 
 import (
@@ -33,10 +33,10 @@ var (
 	_ revocation.Outcomes = (*Client)(nil)
 )
 
-// NewClient makes a Client on r, which its owner closes. r should come from NewRedis or NewInProcess, whose
-// timeouts bound what a Redis that is away can cost.
+// NewClient returns a Client that uses r. The caller must close r. r should come from NewRedis or NewInProcess, whose
+// timeouts bound how long a command takes while Redis is away.
 func NewClient(r *redis.Client) *Client {
-	// The same pool of connections under a client of its own, so that the hook stays with the tasks.
+	// A second client with the same pool of connections, so that the hook applies to these commands only.
 	enqueueing := r.WithTimeout(opTimeout)
 	enqueueing.AddHook(publishWake{client: r})
 	return &Client{redis: r, tasks: asynq.NewClientFromRedisClient(enqueueing)}
@@ -45,8 +45,9 @@ func NewClient(r *redis.Client) *Client {
 // sendTimeout bounds the few commands that send one task.
 const sendTimeout = 3 * time.Second
 
-// EnqueueRevocations sends one batch as one task, named by the first Ref and dispatch count; a task of that name which
-// is already there is as good as sent. It returns within sendTimeout, also when ctx has no deadline.
+// EnqueueRevocations sends a batch as one task. The task's id consists of the first Ref and the dispatch count; if Redis
+// has a task with that id already, EnqueueRevocations sends nothing and returns nil. It returns within 3 seconds, even
+// if ctx has no deadline.
 func (c *Client) EnqueueRevocations(ctx context.Context, dispatchCount int, batch []revocation.Ref) error {
 	if len(batch) == 0 {
 		return nil
@@ -61,7 +62,7 @@ func (c *Client) EnqueueRevocations(ctx context.Context, dispatchCount int, batc
 	return nil
 }
 
-// EnqueueNotifications sends one batch of emails likewise, named by its first Ref.
+// EnqueueNotifications sends a batch of emails in the same way. The task's id consists of the first NotificationRef.
 func (c *Client) EnqueueNotifications(ctx context.Context, batch []revocation.NotificationRef) error {
 	if len(batch) == 0 {
 		return nil
@@ -88,7 +89,7 @@ func (c *Client) send(ctx context.Context, task *asynq.Task) error {
 	return err
 }
 
-// Publish tells every Listen, in any process, that there is something new to read about ids.
+// Publish calls the wake function of every Listen, in every process: the revocations with these ids have changed.
 func (c *Client) Publish(ctx context.Context, ids []revocation.ID) error {
 	message := make([]byte, 0, len(ids)*len(revocation.ID{}))
 	for _, id := range ids {
@@ -100,8 +101,8 @@ func (c *Client) Publish(ctx context.Context, ids []revocation.ID) error {
 	return nil
 }
 
-// Listen calls wake with the ids of each Publish until ctx ends, and connects again by itself when Redis was
-// away. What is published meanwhile is lost to it. wake must not block.
+// Listen calls wake with the ids of each Publish until ctx ends. It reconnects when Redis was away, and misses what is
+// published meanwhile. wake must not block.
 func (c *Client) Listen(ctx context.Context, wake func([]revocation.ID)) {
 	subscribe(ctx, c.redis, func(_, message string) {
 		if ids, ok := readIDs(message); ok {

@@ -10,43 +10,43 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// failures tells of the tries that failed: those that handle saw, and those that asynq ended because their time or
-// their lease was over. A task's are few. Turns that fail come again as often as the dispatcher looks, so that of each
-// account's turns of a kind one is told in logInterval, with the number of those left out before it.
+// failures logs the failures of tasks: errors of the handlers, exceeded timeouts and lost leases. An account task
+// that fails can be enqueued again several times a second. So of each account's tasks of a kind only one failure is
+// logged in logInterval, with the number of failures that were left out since the one before.
 type failures struct {
 	log *slog.Logger
 
-	mu    sync.Mutex
-	told  map[accountTaskKey]logged
-	swept time.Time // when told was last looked through
+	mu      sync.Mutex
+	last    map[accountTaskKey]logged
+	cleaned time.Time // when old entries of last were removed
 }
 
 type accountTaskKey struct{ task, account string }
 
-// logged is when it was made, and how many were not made since.
+// logged is when a failure was last logged, and how many were left out since.
 type logged struct {
 	at      time.Time
 	leftOut int
 }
 
 func newFailures(log *slog.Logger) *failures {
-	return &failures{log: log, told: make(map[accountTaskKey]logged)}
+	return &failures{log: log, last: make(map[accountTaskKey]logged)}
 }
 
 // HandleError implements asynq.ErrorHandler.
 func (f *failures) HandleError(ctx context.Context, task *asynq.Task, err error) {
-	leftOut, tell := 0, true
+	leftOut, ok := 0, true
 	if isAccountTask(task.Type()) {
-		leftOut, tell = f.pass(accountTaskKey{task.Type(), string(task.Payload())}, time.Now())
+		leftOut, ok = f.allow(accountTaskKey{task.Type(), string(task.Payload())}, time.Now())
 	}
-	if !tell {
+	if !ok {
 		return
 	}
 	if failed, ok := errors.AsType[*failure](err); ok {
 		err = failed.cause
 	}
 	level := slog.LevelError
-	if errors.Is(err, errType) { // as it has to be during an upgrade
+	if errors.Is(err, errType) { // expected during an upgrade
 		level = slog.LevelWarn
 	}
 	id, _ := asynq.GetTaskID(ctx)
@@ -60,30 +60,30 @@ func (f *failures) HandleError(ctx context.Context, task *asynq.Task, err error)
 	f.log.LogAttrs(ctx, level, "task failed", attrs...)
 }
 
-// pass tells whether a turn's failure is told, and how many were not since the last that was.
-func (f *failures) pass(turn accountTaskKey, now time.Time) (leftOut int, ok bool) {
+// allow reports whether to log a failure of an account task, and how many were left out since the last that was logged.
+func (f *failures) allow(key accountTaskKey, now time.Time) (leftOut int, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	last, known := f.told[turn]
+	last, known := f.last[key]
 	if known && now.Sub(last.at) < logInterval {
 		last.leftOut++
-		f.told[turn] = last
+		f.last[key] = last
 		return 0, false
 	}
-	f.forget(now)
-	f.told[turn] = logged{at: now}
+	f.removeOld(now)
+	f.last[key] = logged{at: now}
 	return last.leftOut, true
 }
 
-// forget drops, now and then, what has not failed for long, so that no number of accounts adds up.
-func (f *failures) forget(now time.Time) {
-	if now.Sub(f.swept) < logInterval {
+// removeOld removes the entries of account tasks that have not failed lately, so that their number stays bounded.
+func (f *failures) removeOld(now time.Time) {
+	if now.Sub(f.cleaned) < logInterval {
 		return
 	}
-	f.swept = now
-	for turn, last := range f.told {
+	f.cleaned = now
+	for key, last := range f.last {
 		if now.Sub(last.at) >= 2*logInterval {
-			delete(f.told, turn)
+			delete(f.last, key)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// failure is what asynq gets to see of an error. Its text goes into Redis, where a driver's or a panic's
-// words, which can carry values, have no business.
+// failure is the error that asynq gets. asynq stores its text in Redis, so the text has only a code: the text of a
+// driver's error or of a panic can contain values.
 type failure struct {
 	code  revocation.Code
 	cause error
@@ -22,16 +22,16 @@ type failure struct {
 func (f *failure) Error() string { return "task failed: " + string(f.code) }
 func (f *failure) Unwrap() error { return f.cause }
 
-// unreadable is a task that nobody can carry out. asynq.RevokeTask drops it without a trace in Redis: what it should
-// have carried out is found by its rows.
-func unreadable(why error) error {
-	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("dropped: %w: %w", why, asynq.RevokeTask)}
+// unreadable returns the error for a task that no worker can run. With asynq.RevokeTask, asynq deletes the task. The
+// dispatcher finds its rows.
+func unreadable(reason error) error {
+	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("dropped: %w: %w", reason, asynq.RevokeTask)}
 }
 
-var errType = errors.New("the type of the task is unknown: it is another version's")
+var errType = errors.New("the type of the task is unknown: another version of the service sent it")
 
-// otherVersion is a task of another version. It goes back as often as it may be retried, so that a worker of that version
-// gets it; where none does, it is as good as unreadable.
+// otherVersion returns the error for a task of another version. asynq retries the task, so that a worker of that version
+// can take it. After the last retry the task is unreadable.
 func otherVersion(ctx context.Context) error {
 	retried, _ := asynq.GetRetryCount(ctx)
 	if most, _ := asynq.GetMaxRetry(ctx); retried >= most {
@@ -40,7 +40,7 @@ func otherVersion(ctx context.Context) error {
 	return &failure{code: revocation.CodeInvalid, cause: fmt.Errorf("put back: %w", errType)}
 }
 
-// handle makes a handler of tasks of one type. A panic is an error like others.
+// handle returns a handler for tasks of one type. It turns a panic into an error.
 func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut func(context.Context, Work) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) (err error) {
 		defer func() {
@@ -64,17 +64,17 @@ func handle[Work any](taskType string, read func([]byte) (Work, error), carryOut
 	})
 }
 
-// withTraceParent has a batch carried out under the origin of its task.
+// withTraceParent returns a function that calls carryOut with the trace context of the task.
 func withTraceParent[Ref any](carryOut func(context.Context, []Ref) error) func(context.Context, work[Ref]) error {
 	return func(ctx context.Context, w work[Ref]) error {
 		return carryOut(revocation.WithTraceParent(ctx, w.traceParent), w.batch)
 	}
 }
 
-// handleAccountTask makes a handler of turns of one kind. One that failed leaves nothing in Redis, so that the account can
-// have another in its place.
-func handleAccountTask(kind revocation.AccountTask, turn func(ctx context.Context, account string) error) asynq.Handler {
-	handler := handle(accountTaskType(kind), readAccountTask, turn)
+// handleAccountTask returns a handler for account tasks of one kind. asynq deletes a task that failed, so that its id can
+// be enqueued again.
+func handleAccountTask(kind revocation.AccountTask, run func(ctx context.Context, account string) error) asynq.Handler {
+	handler := handle(accountTaskType(kind), readAccountTask, run)
 	return asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
 		ctx = revocation.WithTraceParent(ctx, task.Headers()[traceParentHeader])
 		if err := handler.ProcessTask(ctx, task); err != nil {

@@ -14,22 +14,22 @@ import (
 type State string
 
 const (
-	// StateOK: it answers and keeps what it is given.
+	// StateOK: Redis answers and keeps what it stores.
 	StateOK State = "ok"
-	// StateEvicting: it answers, but may throw tasks away when its memory is full.
+	// StateEvicting: Redis answers, but may evict tasks when its memory is full.
 	StateEvicting State = "evicting"
-	// StateAway: it does not answer, or takes nothing now.
+	// StateAway: Redis does not answer, or refuses writes now.
 	StateAway State = "away"
 )
 
-// Health is what Redis can do at the moment, and why not more.
+// Health is the present state of Redis and the reason for it.
 type Health struct {
 	State State
-	// Reason is a sentence for an operator, empty when all is well. It names no address.
+	// Reason is a sentence for an operator; empty for StateOK. It names no address.
 	Reason string
 }
 
-// Ready tells why nothing can be enqueued now; nil when it can.
+// Ready returns an error if nothing can be enqueued now. It returns within 3 seconds.
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -41,17 +41,17 @@ func (c *Client) Ready(ctx context.Context) error {
 
 const (
 	healthKey = "rescind:health"
-	// healthTTL keeps the key no longer than somebody asks.
+	// healthTTL removes the key when the checks stop.
 	healthTTL = time.Minute
 )
 
-// write fails when Redis cannot be given a task: also when it answers, but is a read-only replica, has no memory left or
-// cannot save what it has.
+// write returns an error if Redis cannot store a task. That includes a Redis that answers but is a read-only replica, has
+// no memory left or cannot write to its disk.
 func (c *Client) write(ctx context.Context) error {
 	return c.redis.Set(ctx, healthKey, "", healthTTL).Err()
 }
 
-// Health reports how well Redis can carry the queue. It returns within sendTimeout.
+// Health reports how well Redis can carry the queue. It returns within 3 seconds.
 func (c *Client) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -76,8 +76,8 @@ func (c *Client) Health(ctx context.Context) Health {
 	}
 }
 
-// evictionPolicy is Redis's maxmemory-policy. A managed Redis often forbids CONFIG and tells it in INFO. One
-// that tells it in neither place, as the embedded one does, knows no eviction: the policy is empty then.
+// evictionPolicy returns Redis's maxmemory-policy. A managed Redis often forbids CONFIG and has the policy in INFO. The
+// embedded Redis has it in neither and never evicts: evictionPolicy returns "" then.
 func (c *Client) evictionPolicy(ctx context.Context) (string, error) {
 	config, err := c.redis.ConfigGet(ctx, "maxmemory-policy").Result()
 	if err == nil && config["maxmemory-policy"] != "" {
@@ -98,7 +98,7 @@ func (c *Client) evictionPolicy(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// refused tells that Redis answered with an error, as against not at all.
+// refused reports whether Redis answered, with an error.
 func refused(err error) bool {
 	_, ok := errors.AsType[redis.Error](err)
 	return ok

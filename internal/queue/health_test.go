@@ -61,7 +61,7 @@ func TestHealth_cannotBeWritten(t *testing.T) {
 	primary := testservers.StartRedis(t)
 	for name, test := range map[string]struct {
 		url    string
-		spoil  []any // what is done to it
+		spoil  []any // a command that makes writes fail
 		reason string
 	}{
 		"a read-only replica": {primary.Replica().URL(), nil, "read-only"},
@@ -80,7 +80,7 @@ func TestHealth_cannotBeWritten(t *testing.T) {
 				t.Errorf("got %+v, want a reason with %q", got, test.reason)
 			}
 			if client.Ready(t.Context()) == nil {
-				t.Error("it is ready for tasks")
+				t.Error("Ready returns nil")
 			}
 		})
 	}

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// logInterval keeps the loops of asynq and go-redis, which complain up to ten times a second each while
-// Redis is away, from filling the log.
+// logInterval is the least time between two lines of the same kind. While Redis is away, asynq and go-redis log up to
+// ten errors a second each.
 const logInterval = 10 * time.Second
 
-// serverLog gives what asynq has to say to slog. Of tasks it names the ids and never the payloads.
+// serverLog passes asynq's log to slog. asynq logs the ids of tasks and never their payloads.
 type serverLog struct {
 	log       *slog.Logger
 	sometimes rate.Sometimes
@@ -32,11 +32,11 @@ func (l *serverLog) Error(args ...any) {
 	l.sometimes.Do(func() { l.log.Warn("queue server is in trouble", "error", fmt.Sprint(args...)) })
 }
 
-// Fatal is an error like others: no library ends this process.
+// Fatal logs an error. It does not exit: a library must not end this process.
 func (l *serverLog) Fatal(args ...any) { l.Error(args...) }
 
-// LogRedis makes go-redis give its complaints, about connections that it could not make for the most part, to
-// log. It holds for the whole process and belongs before its first client.
+// LogRedis makes go-redis log its errors to log. Most are about connections that it could not make. The setting is for
+// the whole process; the caller must set it before the first client is made.
 func LogRedis(log *slog.Logger) {
 	redis.SetLogger(&redisLog{log: log, sometimes: rate.Sometimes{Interval: logInterval}})
 }

@@ -16,15 +16,15 @@ import (
 func TestPace(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, r *redis.Client) {
-		paced(t, 50, 20, r, r)
+		wantPaced(t, 50, 20, r, r)
 	})
 	t.Run("over two processes", func(t *testing.T) {
 		url := testservers.Redis(t)
-		paced(t, 50, 20, connect(t, url), connect(t, url))
+		wantPaced(t, 50, 20, connect(t, url), connect(t, url))
 	})
 	t.Run("slower than one a second", func(t *testing.T) {
 		url := testservers.Redis(t)
-		paced(t, 0.7, 3, connect(t, url), connect(t, url))
+		wantPaced(t, 0.7, 3, connect(t, url), connect(t, url))
 	})
 	t.Run("it ends with its context", func(t *testing.T) {
 		r := connect(t, testservers.Redis(t))
@@ -42,18 +42,18 @@ func TestPace(t *testing.T) {
 		server := testservers.StartRedis(t)
 		server.Kill()
 		if queue.NewPace(connect(t, server.URL()), 1)(t.Context()) == nil {
-			t.Error("it lets a message go")
+			t.Error("the message may be sent")
 		}
 	})
 }
 
-// paced lets two processes take turns, each with several waiting at once, and checks that they did not come
-// faster than rate allows, the first one being free.
-func paced(t *testing.T, rate float64, turns int, clients ...*redis.Client) {
+// wantPaced sends messages from several clients at once, and checks that they took at least the time that rate allows.
+// The first message does not wait.
+func wantPaced(t *testing.T, rate float64, messages int, clients ...*redis.Client) {
 	t.Helper()
 	began := time.Now()
 	var waiting sync.WaitGroup
-	for i := range turns {
+	for i := range messages {
 		pace := queue.NewPace(clients[i%len(clients)], rate)
 		waiting.Go(func() {
 			if err := pace(t.Context()); err != nil {
@@ -62,9 +62,9 @@ func paced(t *testing.T, rate float64, turns int, clients ...*redis.Client) {
 		})
 	}
 	waiting.Wait()
-	least := time.Duration(float64(turns-1) / rate * float64(time.Second))
-	// Redis's clock is not this process's.
+	least := time.Duration(float64(messages-1) / rate * float64(time.Second))
+	// Redis's clock may differ from this process's clock.
 	if took := time.Since(began); took < least*95/100 {
-		t.Errorf("%d turns took %s, want %s at the least", turns, took, least)
+		t.Errorf("%d messages took %s, want at least %s", messages, took, least)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// pagePolicy lets the page run its own scripts, which stand in part in its HTML, and ask its own server. It would
-// also load fonts from elsewhere: those are left out.
+// pagePolicy lets the page run its own scripts, some of which are inline, and call its own server. The page also asks
+// for fonts of another site, which the policy blocks.
 const pagePolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; " +
 	"form-action 'none'; frame-ancestors 'none'"
 
-// Page makes the handler of a page on what is in the queues, for root and what is below it, such as "/queues". It
-// can change nothing, and shows no payload. It asks Redis only when it is looked at.
+// Page returns a handler for root, such as "/queues", and the paths below it: a page that shows the queues. The page is
+// read-only and shows no payloads. It uses Redis only while a browser shows it.
 func Page(client *redis.Client, root string) http.Handler {
 	hidden := asynqmon.PayloadFormatterFunc(func(string, []byte) string { return "" })
 	page := asynqmon.New(asynqmon.Options{
@@ -29,14 +29,14 @@ func Page(client *redis.Client, root string) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if r.Method != http.MethodGet {
 			h.Set("Allow", http.MethodGet)
-			http.Error(w, "this page is for looking only", http.StatusMethodNotAllowed)
+			http.Error(w, "this page is read-only", http.StatusMethodNotAllowed)
 			return
 		}
 		page.ServeHTTP(w, r)
 	})
 }
 
-// shared hands out a client that stays its owner's: neither the page nor asynq's inspector is ever closed.
+// shared returns a client that it does not own: neither the page nor asynq's inspector closes it.
 type shared struct{ client *redis.Client }
 
 var _ asynq.RedisConnOpt = shared{}

@@ -44,7 +44,7 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		t.Run("it shows itself under a policy that lets it run", func(t *testing.T) {
+		t.Run("the policy lets the page run", func(t *testing.T) {
 			for _, path := range []string{"/queues", "/queues/", "/queues/queues/single"} {
 				status, header, html := call(http.MethodGet, path)
 				policy := header.Get("Content-Security-Policy")
@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 					t.Errorf("%s: %d %s", path, status, html)
 				}
 				if !strings.Contains(html, `FLAG_READ_ONLY="true"`) {
-					t.Errorf("it does not know that it may change nothing: %s", html)
+					t.Errorf("the page is not read-only: %s", html)
 				}
 				if !strings.Contains(policy, "script-src 'self'") || strings.Contains(policy, "http") {
 					t.Errorf("%s: policy %s", path, policy)
@@ -70,7 +70,7 @@ func TestPage(t *testing.T) {
 				}
 			}
 		})
-		t.Run("it tells what is there, and no payload", func(t *testing.T) {
+		t.Run("it shows tasks without their payloads", func(t *testing.T) {
 			status, _, body := call(http.MethodGet, "/queues/api/queues")
 			var queues struct {
 				Queues []struct {
@@ -99,10 +99,10 @@ func TestPage(t *testing.T) {
 					t.Errorf("%s %s: %d %s", method, path, status, body)
 				}
 			}
-			if n := r.LLen(t.Context(), "asynq:{single}:pending").Val(); n != 1 {
+			if n := r.LLen(t.Context(), queue.AsynqKey("single", "pending")).Val(); n != 1 {
 				t.Errorf("%d tasks are left of 1", n)
 			}
-			if n := r.Exists(t.Context(), "asynq:{single}:paused").Val(); n != 0 {
+			if n := r.Exists(t.Context(), queue.AsynqKey("single", "paused")).Val(); n != 0 {
 				t.Error("the queue is paused")
 			}
 		})

@@ -2,28 +2,27 @@ package queue
 
 import (
 	"context"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// publishWake is a hook on the go-redis client of the enqueueing side: it sends the wake-up in the same round trip
-// as the task, right behind it. Like wakeUp it knows asynq's script by its keys; were they to change, idle
-// workers would see a task up to a second late, and the tests here would fail.
+// publishWake is a hook of the go-redis client that enqueues. It sends the wake-up in the same round trip as the task,
+// after it. It recognizes asynq's command by its keys. If it did not, idle workers would start a task up to a second
+// late.
 type publishWake struct {
 	client *redis.Client // without the hook
 }
 
-// ProcessHook sends an enqueue together with its wake-up.
+// ProcessHook sends a command that enqueues together with a wake-up.
 func (a publishWake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		queue := enqueued(cmd)
 		if queue == "" {
 			return next(ctx, cmd)
 		}
-		// The task's own error is all that counts: an idle worker looks within a second also if nothing wakes it.
+		// Only the error of the task counts: an idle worker polls within a second even if nothing wakes it.
 		_, _ = a.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			_ = pipe.Process(ctx, cmd) // queued: it fails later, if at all
+			_ = pipe.Process(ctx, cmd) // only queues cmd, whose error comes later
 			pipe.Publish(ctx, wakeChannel(queue), "")
 			return nil
 		})
@@ -31,26 +30,10 @@ func (a publishWake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// DialHook changes nothing.
+// DialHook returns next.
 func (publishWake) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook changes nothing: asynq enqueues outside of pipelines.
+// ProcessPipelineHook returns next: asynq does not enqueue in pipelines.
 func (publishWake) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
-}
-
-// enqueued names the queue that cmd puts a task into; empty when cmd is something else. The command is EVALSHA
-// or EVAL, the script, 2, and the keys asynq:{queue}:t:<task id> and asynq:{queue}:pending.
-func enqueued(cmd redis.Cmder) string {
-	args := cmd.Args()
-	if len(args) < 5 || args[2] != 2 || cmd.Name() != "evalsha" && cmd.Name() != "eval" {
-		return ""
-	}
-	task, _ := args[3].(string)
-	pending, _ := args[4].(string)
-	key, ok := strings.CutSuffix(pending, "pending")
-	if !ok || !strings.HasPrefix(task, key+"t:") {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(key, "asynq:{"), "}:")
 }

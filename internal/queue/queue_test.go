@@ -22,15 +22,15 @@ import (
 	"rescind/internal/testservers"
 )
 
-// patience is how long a test waits for what must come. It is no measure of speed.
-const patience = time.Minute
+// maxWait bounds how long a test waits for what must happen. It is not a measure of speed.
+const maxWait = time.Minute
 
 var quiet = slog.New(slog.DiscardHandler)
 
 func TestMain(m *testing.M) {
 	queue.LogRedis(quiet)
-	if url := os.Getenv(victimRedis); url != "" {
-		hang(url)
+	if url := os.Getenv(hangingWorkerRedis); url != "" {
+		runHangingWorker(url)
 	}
 	os.Exit(m.Run())
 }
@@ -62,7 +62,7 @@ func connect(t testing.TB, url string) *redis.Client {
 	return client
 }
 
-// start runs a worker until the test ends or stop is called, which returns when Run has.
+// start runs a worker until the test ends or stop is called. stop returns after Run has returned.
 func start(t testing.TB, o queue.WorkerOptions) (stop func()) {
 	t.Helper()
 	if o.CarryOut == nil {
@@ -96,8 +96,8 @@ func await[T any](t testing.TB, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(patience):
-		t.Fatal("it did not come")
+	case <-time.After(maxWait):
+		t.Fatal("timed out")
 		panic("unreachable")
 	}
 }
@@ -105,9 +105,9 @@ func await[T any](t testing.TB, from <-chan T) T {
 // until waits for a condition.
 func until(t testing.TB, what string, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !met(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(maxWait); !met(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func ref(n byte) revocation.Ref {
 	return revocation.Ref{Account: "acme", ID: revocation.ID{0x01, 15: n}}
 }
 
-// into hands every batch to a channel.
+// into returns a function that sends each batch to a channel.
 func into[Ref any](ch chan<- []Ref) func(context.Context, []Ref) error {
 	return func(_ context.Context, batch []Ref) error {
 		ch <- batch
@@ -158,7 +158,7 @@ func TestTasks(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-		t.Run("work goes on after Redis was emptied", func(t *testing.T) {
+		t.Run("the worker continues after Redis was emptied", func(t *testing.T) {
 			if err := r.FlushAll(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -184,9 +184,9 @@ func TestSameTaskTwice(t *testing.T) {
 		if err := client.EnqueueRevocations(t.Context(), 1, []revocation.Ref{ref(1)}); err != nil {
 			t.Fatal(err)
 		}
-		for queue, want := range map[string]int64{"single": 2, "mail": 1} {
-			if n := r.LLen(t.Context(), "asynq:{"+queue+"}:pending").Val(); n != want {
-				t.Errorf("%d tasks wait in %s, want %d", n, queue, want)
+		for name, want := range map[string]int64{"single": 2, "mail": 1} {
+			if n := r.LLen(t.Context(), queue.AsynqKey(name, "pending")).Val(); n != want {
+				t.Errorf("%d tasks are pending in %s, want %d", n, name, want)
 			}
 		}
 	})
@@ -203,14 +203,14 @@ func TestIdleWorkerIsWoken(t *testing.T) {
 		const tasks = 20
 		var waited time.Duration
 		for i := range tasks {
-			// Too short a pause would only make the test weaker.
+			// The worker should be idle. If it is not yet, the test is only weaker.
 			time.Sleep(20 * time.Millisecond)
 			began := time.Now()
 			enqueue(t, client, ref(byte(i+1)))
 			await(t, batches)
 			waited += time.Since(began)
 		}
-		// Without a wake-up, each would wait for the rest of the worker's second.
+		// Without a wake-up, each would wait until the worker polls, once a second.
 		if limit := tasks * 500 * time.Millisecond; waited > limit {
 			t.Errorf("%d tasks waited for %s in all, as if nothing woke the worker", tasks, waited)
 		}
@@ -221,7 +221,7 @@ func TestIdleWorkerDoesNotPoll(t *testing.T) {
 	r := connect(t, testservers.Redis(t))
 	batches := make(chan []revocation.Ref, 1)
 	nothing := func(context.Context, string) error { return nil }
-	start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: turns{
+	start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: accountTaskHandlers{
 		revocation.JobsTask: nothing, revocation.UpstreamTask: nothing, revocation.MailTask: nothing,
 	}})
 	enqueue(t, queue.NewClient(r), ref(1))
@@ -229,14 +229,14 @@ func TestIdleWorkerDoesNotPoll(t *testing.T) {
 
 	before, began := scripts(t, r), time.Now()
 	time.Sleep(2 * time.Second)
-	looks := float64(scripts(t, r)-before) / time.Since(began).Seconds()
-	// Each of five servers looks twice a second for tasks and once for retries; asynq alone would look 1,000 times.
-	if looks > 30 {
-		t.Errorf("an idle worker runs %.0f scripts a second", looks)
+	rate := float64(scripts(t, r)-before) / time.Since(began).Seconds()
+	// Each of five servers polls twice a second for tasks and once for retries; asynq alone would poll 1,000 times.
+	if rate > 30 {
+		t.Errorf("an idle worker runs %.0f scripts a second", rate)
 	}
 }
 
-// scripts is how many Redis has run: asynq does nearly all by script.
+// scripts returns how many scripts Redis has run. asynq uses scripts for nearly everything.
 func scripts(t *testing.T, r *redis.Client) (calls int) {
 	t.Helper()
 	stats, err := r.Info(t.Context(), "commandstats").Result()
@@ -279,23 +279,23 @@ func TestFailedTask(t *testing.T) {
 	}
 }
 
-func TestErrorsWordsStayOutOfRedis(t *testing.T) {
+func TestErrorTextIsNotStoredInRedis(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		start(t, queue.WorkerOptions{Redis: r, CarryOut: func(context.Context, []revocation.Ref) error {
 			return errors.New("jane@example.com is not welcome")
 		}})
 		enqueue(t, queue.NewClient(r), ref(1))
 		inspector := asynq.NewInspectorFromRedisClient(r)
-		var told string
+		var stored string
 		until(t, "the task has failed", func() bool {
 			info, err := inspector.GetTaskInfo("single", ref(1).ID.String()+":0:0")
 			if err == nil {
-				told = info.LastErr
+				stored = info.LastErr
 			}
-			return told != ""
+			return stored != ""
 		})
-		if want := "task failed: internal"; told != want {
-			t.Errorf("Redis holds %q, want %q", told, want)
+		if want := "task failed: internal"; stored != want {
+			t.Errorf("Redis holds %q, want %q", stored, want)
 		}
 	})
 }
@@ -317,7 +317,7 @@ func TestUnreadableTaskIsDropped(t *testing.T) {
 			return nil
 		}})
 		until(t, "nothing is left of them", func() bool {
-			return len(r.Keys(t.Context(), "asynq:{single}:t:*").Val()) == 0
+			return len(r.Keys(t.Context(), queue.AsynqKey("single", "t:*")).Val()) == 0
 		})
 	})
 }
@@ -328,20 +328,20 @@ func TestArchivedTasksAreDeleted(t *testing.T) {
 		if _, err := asynq.NewInspectorFromRedisClient(r).ArchiveAllPendingTasks("single"); err != nil {
 			t.Fatal(err)
 		}
-		// Clients that enqueued before Redis was emptied register their queues no more.
-		if err := r.Del(t.Context(), "asynq:queues").Err(); err != nil {
+		// A client that enqueued before Redis was emptied does not register its queues again.
+		if err := r.Del(t.Context(), queue.AsynqQueues).Err(); err != nil {
 			t.Fatal(err)
 		}
 		start(t, queue.WorkerOptions{Redis: r})
 		until(t, "the archived task is gone", func() bool {
-			return len(r.Keys(t.Context(), "asynq:{single}:t:*").Val()) == 0
+			return len(r.Keys(t.Context(), queue.AsynqKey("single", "t:*")).Val()) == 0
 		})
 	})
 }
 
 func TestStop(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
-		t.Run("it waits for what is under way", func(t *testing.T) {
+		t.Run("it waits for running tasks", func(t *testing.T) {
 			begun, release := make(chan struct{}), make(chan struct{})
 			var ended atomic.Bool
 			stop := start(t, queue.WorkerOptions{Redis: r, CarryOut: func(ctx context.Context, _ []revocation.Ref) error {
@@ -357,11 +357,11 @@ func TestStop(t *testing.T) {
 			if !ended.Load() {
 				t.Error("the worker did not wait for its task, or cancelled it")
 			}
-			if keys := r.Keys(t.Context(), "asynq:{single}:t:*").Val(); len(keys) > 0 {
+			if keys := r.Keys(t.Context(), queue.AsynqKey("single", "t:*")).Val(); len(keys) > 0 {
 				t.Errorf("tasks are left: %v", keys)
 			}
 		})
-		t.Run("what does not end is cancelled and goes back", func(t *testing.T) {
+		t.Run("a task that does not end is cancelled and put back", func(t *testing.T) {
 			begun, cancelled := make(chan struct{}), make(chan struct{})
 			stop := start(t, queue.WorkerOptions{
 				Redis: r, ShutdownTimeout: time.Millisecond,
@@ -376,8 +376,8 @@ func TestStop(t *testing.T) {
 			await(t, begun)
 			stop()
 			await(t, cancelled)
-			if n := r.LLen(t.Context(), "asynq:{single}:pending").Val(); n != 1 {
-				t.Errorf("%d tasks wait for another worker, want 1", n)
+			if n := r.LLen(t.Context(), queue.AsynqKey("single", "pending")).Val(); n != 1 {
+				t.Errorf("%d tasks are pending, want 1", n)
 			}
 		})
 		t.Run("a stopped worker takes nothing", func(t *testing.T) {
@@ -398,7 +398,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopLeavesNoGoroutines(t *testing.T) {
-	// A pooled connection to an embedded Redis has goroutines of its own in this process.
+	// Not an embedded Redis, whose connections have goroutines in this process.
 	r := connect(t, testservers.Redis(t))
 	before := goleak.IgnoreCurrent()
 	batches := make(chan []revocation.Ref, 1)

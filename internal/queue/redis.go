@@ -15,40 +15,40 @@ import (
 )
 
 const (
-	// opTimeout bounds a dial, a write, a reply and the wait for a pooled connection, so that a Redis that
-	// swallows packets fails as fast as one that refuses them.
+	// opTimeout bounds a dial, a write, a reply and the wait for a pooled connection, each. So a network that drops
+	// packets fails as fast as one that refuses connections.
 	opTimeout = time.Second
-	// opRetries lets a command survive one connection that turns out to be dead. go-redis would otherwise
-	// dial five times for each of four tries.
+	// opRetries lets a command succeed after one dead connection. By default, go-redis would dial five times for each of
+	// four tries.
 	opRetries = 1
 	poolSize  = 16
 
 	sentinelPort = "26379"
 )
 
-// Neither says anything of the value: it holds a password.
+// No error quotes the URL, which contains a password.
 var (
 	errScheme   = errors.New("must begin with redis://, rediss://, redis-sentinel:// or rediss-sentinel://")
 	errForm     = errors.New("must be of the form redis://[user:password@]host:port[/db]")
 	errSentinel = errors.New("must be of the form redis-sentinel://[user:password@]host:port[,host:port...]/master[/db]")
 )
 
-// NewRedis makes a client for the Redis at rawURL, without connecting yet:
+// NewRedis returns a client for the Redis at rawURL. It does not connect yet. The URL is one of
 //
 //	redis://[user:password@]host:port[/db]       plain
 //	rediss://[user:password@]host:port[/db]      over TLS
 //	redis-sentinel://[user:password@]host:port[,host:port...]/master[/db]
 //	rediss-sentinel://…                          over TLS, to the Sentinels as to the master
 //
-// The last two name Sentinels (port 26379 if left out) and the master that they watch; the master may stand as
-// ?master=NAME instead, the path then being the database alone. The user and password are the master's;
-// Sentinels that want their own take ?sentinel_username= and ?sentinel_password=.
+// The last two name Sentinels, whose default port is 26379, and the master that they watch. The master may be given as
+// ?master=NAME instead; the path is the database alone then. The user and password are those of the master. Credentials
+// for the Sentinels are given as ?sentinel_username= and ?sentinel_password=.
 //
-// Over TLS, a server's certificate must be valid for the host that rawURL names; a master's and a further
-// Sentinel's for the address that Sentinels tell.
+// Over TLS, the certificate of a server must be valid for the host in rawURL. The certificates of the master and of
+// further Sentinels must be valid for the addresses that the Sentinels report.
 //
-// Every command of the client fails within a few seconds when Redis is away, whatever its context says. An
-// error never holds any part of rawURL.
+// While Redis is away, every command of the client fails within a few seconds, even if its context has no deadline. The
+// error contains no part of rawURL.
 func NewRedis(rawURL string) (*redis.Client, error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	switch strings.ToLower(scheme) {
@@ -64,7 +64,7 @@ func NewRedis(rawURL string) (*redis.Client, error) {
 			return nil, err
 		}
 		if strings.EqualFold(scheme, "rediss-sentinel") {
-			// Without a name here, each connection is checked by the address that it is made to.
+			// Without a name here, each certificate is verified against the address of its connection.
 			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		return redis.NewFailoverClient(o), nil
@@ -73,7 +73,7 @@ func NewRedis(rawURL string) (*redis.Client, error) {
 	}
 }
 
-// NewInProcess makes a client for a Redis within this process: dial gives a connection to it.
+// NewInProcess returns a client for a Redis in this process. dial must return a connection to it.
 func NewInProcess(dial func() (net.Conn, error)) *redis.Client {
 	return newClient(&redis.Options{
 		Addr:   "in-process",
@@ -86,14 +86,14 @@ func newClient(o *redis.Options) *redis.Client {
 	o.DialerRetries, o.MaxRetries = 1, opRetries
 	o.ContextTimeoutEnabled = true
 	o.PoolSize = poolSize
-	// Nothing here needs RESP3, whose push messages go-redis looks for before it reads a reply.
+	// Nothing here needs RESP3, with which go-redis would check for push messages before each reply.
 	o.Protocol = 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(o)
 }
 
-// sentinelOptions reads what follows the scheme. net/url takes no list of hosts, so that they are
-// taken out first.
+// sentinelOptions parses the URL after its scheme. It removes the hosts first, because net/url does not parse a list of
+// hosts.
 func sentinelOptions(rest string) (*redis.FailoverOptions, error) {
 	authority, tail := rest, ""
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestNewRedis(t *testing.T) {
-	t.Run("what cannot be read is refused without a word of it", func(t *testing.T) {
+	t.Run("an invalid URL is refused, and the error does not quote it", func(t *testing.T) {
 		for _, raw := range []string{
 			"",
 			"s3cret",
@@ -38,18 +38,18 @@ func TestNewRedis(t *testing.T) {
 			client, err := queue.NewRedis(raw)
 			if err == nil {
 				_ = client.Close()
-				t.Errorf("%s is taken", raw)
+				t.Errorf("%s was accepted", raw)
 			} else if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "h1") {
-				t.Errorf("%s: the error holds of it: %v", raw, err)
+				t.Errorf("%s: the error quotes the URL: %v", raw, err)
 			}
 		}
 	})
-	t.Run("TLS is asked for by rediss", func(t *testing.T) {
+	t.Run("rediss uses TLS", func(t *testing.T) {
 		if o := connect(t, "rediss://127.0.0.1:6379/3").Options(); o.TLSConfig == nil || o.DB != 3 {
 			t.Errorf("TLS %v, database %d", o.TLSConfig != nil, o.DB)
 		}
 	})
-	t.Run("a Sentinel names the master", func(t *testing.T) {
+	t.Run("the master is found through a Sentinel", func(t *testing.T) {
 		sentinel := startSentinel(t, testservers.Redis(t), "main")
 		for _, raw := range []string{
 			"redis-sentinel://" + sentinel + "/main",
@@ -95,7 +95,8 @@ func startSentinel(t *testing.T, masterURL, name string) string {
 		_ = cmd.Wait()
 	})
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	probe := queue.NewClient(connect(t, "redis://"+address))
-	until(t, "the Sentinel answers", func() bool { return probe.Ready(t.Context()) == nil })
+	// A Sentinel refuses writes, so Client.Ready cannot be used.
+	sentinel := connect(t, "redis://"+address)
+	until(t, "the Sentinel answers", func() bool { return sentinel.Ping(t.Context()).Err() == nil })
 	return address
 }

@@ -18,6 +18,6 @@ func TestRetryDelay(t *testing.T) {
 		t.Error(diff)
 	}
 	if got := retryDelay(1000, nil, nil); got != 30*time.Second {
-		t.Errorf("after many, %s", got)
+		t.Errorf("after 1000 retries: %s", got)
 	}
 }

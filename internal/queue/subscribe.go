@@ -10,16 +10,15 @@ import (
 )
 
 const (
-	// silence is how long a subscription may be without any message before its connection is asked for a
-	// sign of life, and again until that counts as missing.
+	// silence is how long a connection may receive nothing before listen pings it, and how long the answer may take.
 	silence = 5 * time.Second
-	// resubscribePause lies between two tries to reach a Redis that is away.
+	// resubscribePause is the time between two attempts to connect.
 	resubscribePause = 250 * time.Millisecond
 )
 
-// subscribe calls receive with every message on channels until ctx ends, and with an empty one whenever it has
-// begun to hear a channel, since what was published before is lost to it. go-redis would notice a connection
-// that is broken, and never one that has merely gone silent: its health check pings and awaits no answer.
+// subscribe calls receive with every message on channels until ctx ends. Whenever it has subscribed to a channel, it calls
+// receive with an empty message, because it missed what was published before. go-redis by itself would never notice a
+// connection that carries nothing any more: its health check pings and waits for no answer.
 func subscribe(ctx context.Context, client *redis.Client, receive func(channel, message string), channels ...string) {
 	for ctx.Err() == nil {
 		listen(ctx, client, receive, channels)
@@ -33,14 +32,14 @@ func subscribe(ctx context.Context, client *redis.Client, receive func(channel, 
 // listen receives from one connection until it fails, is silent for too long, or ctx ends.
 func listen(ctx context.Context, client *redis.Client, receive func(channel, message string), channels []string) {
 	sub := client.Subscribe(ctx, channels...)
-	defer sub.Close() //nolint:errcheck // it is given up
-	// A read that waits for a message does not look at ctx.
+	defer sub.Close() //nolint:errcheck // the connection is not used again
+	// A read that waits for a message ignores ctx.
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
 
-	for asked := false; ; {
+	for pinged := false; ; {
 		m, err := sub.ReceiveTimeout(ctx, silence)
 		if err == nil {
-			asked = false
+			pinged = false
 			switch m := m.(type) {
 			case *redis.Message:
 				receive(m.Channel, m.Payload)
@@ -50,9 +49,9 @@ func listen(ctx context.Context, client *redis.Client, receive func(channel, mes
 			continue
 		}
 		timeout, ok := errors.AsType[net.Error](err)
-		if !ok || !timeout.Timeout() || asked || sub.Ping(ctx) != nil {
+		if !ok || !timeout.Timeout() || pinged || sub.Ping(ctx) != nil {
 			return
 		}
-		asked = true
+		pinged = true
 	}
 }

@@ -12,22 +12,22 @@ import (
 	"rescind/internal/revocation"
 )
 
-// The classes of work. Each has a queue of its own, and in a worker a server with its own slots. Those that accounts
-// take turns in are taskClasses.
+// The queues of single submissions and their emails. Each queue has its own server with its own slots in a worker.
+// taskClasses has the queues of account tasks.
 const (
 	queueSingle = "single"
 	queueMail   = "mail"
 )
 
-// The types of tasks. A type's name carries the version of its payload, so that old and new workers can live
-// side by side: a worker puts a task back that it does not know, and when no other takes it, the dispatcher sends its
-// rows again. Within a version a payload may get more fields: those that a worker does not know are nothing to it.
+// The types of tasks. The name of a type has the version of its payload, so that old and new workers can run at the same
+// time: a worker puts back a task of an unknown type, and if no other worker takes it, the dispatcher enqueues its rows
+// again. A payload may get new fields within a version, because workers ignore fields that they do not know.
 const (
 	typeRevocations   = "revocations:v1"
 	typeNotifications = "notifications:v1"
 )
 
-const accountTaskPrefix = "turn-"
+const accountTaskPrefix = "account-"
 
 func accountTaskType(kind revocation.AccountTask) string {
 	return accountTaskPrefix + string(kind) + ":v1"
@@ -36,28 +36,24 @@ func accountTaskType(kind revocation.AccountTask) string {
 func isAccountTask(taskType string) bool { return strings.HasPrefix(taskType, accountTaskPrefix) }
 
 const (
-	// maxRetry bounds asynq's own retries. They are for what could not even be recorded, mostly because the
-	// database was away for a moment; the dispatcher finds the rest by its rows.
+	// maxRetry bounds asynq's own retries. They are for failures that could not be recorded, mostly because the database
+	// was away for a short time. After the last one the dispatcher finds the rows.
 	maxRetry = 5
-	// revocationsTimeout bounds a task of revocations: a few transactions.
+	// revocationsTimeout bounds a task of revocations, which is a few transactions.
 	revocationsTimeout = time.Minute
-	// notificationsTimeout bounds a task of emails. It is longer than a notifier takes from its first claim
-	// to the last answer of a mail server, so that no message is cut off whose fate would be unknown then.
+	// notificationsTimeout bounds a task of emails. It is longer than a notifier takes from its first claim to the last
+	// answer of a mail server. If it ended before, it could not be known whether a message was sent.
 	notificationsTimeout = 5 * time.Minute
 )
 
-// outcomesChannel carries the ids of revocations that have something new to read.
+// outcomesChannel is the channel for the ids of revocations that have changed.
 const outcomesChannel = "rescind:outcomes"
 
-// asynqKey is the key of what asynq keeps of a queue. Its documentation does not promise them; were they to change,
-// the tests here would fail.
-func asynqKey(queue, what string) string { return "asynq:{" + queue + "}:" + what }
-
-// wakeChannel is where a queue's idle workers are told that there is a task.
+// wakeChannel returns the channel on which the idle workers of a queue receive that there is a task.
 func wakeChannel(queue string) string { return "rescind:wake:" + queue }
 
-// payload is what a task carries: its items grouped by account, so that an account's id is written once. Origin is
-// what the task follows from, for those who trace; a worker that does not know it does without.
+// payload is the payload of a task. The items are grouped by account, so that it has the id of an account only once.
+// TraceParent is the trace context of the request that led to the task. A worker may ignore it.
 type payload[Item any] struct {
 	TraceParent string               `json:"origin,omitempty"`
 	Accounts    []accountItems[Item] `json:"accounts"`
@@ -81,9 +77,9 @@ type notificationItem struct {
 
 var errPayload = errors.New("the payload cannot be read")
 
-// revocationsTask makes the task of a batch that is not empty.
-func revocationsTask(origin string, dispatchCount int, batch []revocation.Ref) (*asynq.Task, error) {
-	data, err := write(origin, batch, func(r revocation.Ref) (string, revocationItem) {
+// revocationsTask returns the task for a batch, which must not be empty.
+func revocationsTask(traceParent string, dispatchCount int, batch []revocation.Ref) (*asynq.Task, error) {
+	data, err := write(traceParent, batch, func(r revocation.Ref) (string, revocationItem) {
 		return r.Account, revocationItem{ID: r.ID.String(), Attempt: r.Attempt}
 	})
 	if err != nil {
@@ -101,9 +97,9 @@ func readRevocations(data []byte) (work[revocation.Ref], error) {
 	})
 }
 
-// notificationsTask makes the task of a batch that is not empty.
-func notificationsTask(origin string, batch []revocation.NotificationRef) (*asynq.Task, error) {
-	data, err := write(origin, batch, func(r revocation.NotificationRef) (string, notificationItem) {
+// notificationsTask returns the task for a batch, which must not be empty.
+func notificationsTask(traceParent string, batch []revocation.NotificationRef) (*asynq.Task, error) {
+	data, err := write(traceParent, batch, func(r revocation.NotificationRef) (string, notificationItem) {
 		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, Epoch: r.DispatchCount}
 	})
 	if err != nil {
@@ -124,15 +120,16 @@ func readNotifications(data []byte) (work[revocation.NotificationRef], error) {
 	})
 }
 
-func write[Ref, Item any](origin string, batch []Ref, split func(Ref) (account string, item Item)) ([]byte, error) {
-	p := payload[Item]{TraceParent: origin}
-	at := make(map[string]int)
+// write returns a payload.
+func write[Ref, Item any](traceParent string, batch []Ref, split func(Ref) (account string, item Item)) ([]byte, error) {
+	p := payload[Item]{TraceParent: traceParent}
+	indexes := make(map[string]int)
 	for _, ref := range batch {
 		account, item := split(ref)
-		i, ok := at[account]
+		i, ok := indexes[account]
 		if !ok {
 			i = len(p.Accounts)
-			at[account] = i
+			indexes[account] = i
 			p.Accounts = append(p.Accounts, accountItems[Item]{Account: account})
 		}
 		p.Accounts[i].Items = append(p.Accounts[i].Items, item)
@@ -140,13 +137,13 @@ func write[Ref, Item any](origin string, batch []Ref, split func(Ref) (account s
 	return json.Marshal(p)
 }
 
-// work is what was read of a task.
+// work is the content of a payload.
 type work[Ref any] struct {
 	batch       []Ref
 	traceParent string
 }
 
-// read gives the batch of a payload, its accounts one after the other. Its error never quotes the payload.
+// read parses a payload. The batch has the items of an account one after the other. The error never quotes the payload.
 func read[Ref, Item any](data []byte, join func(account string, item Item) (Ref, bool)) (work[Ref], error) {
 	var p payload[Item]
 	if err := json.Unmarshal(data, &p); err != nil {

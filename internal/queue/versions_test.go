@@ -13,7 +13,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// What an upgrade brings about: workers of two versions at one Redis.
+// TestVersions shows that workers of two versions can use the same Redis, as during an upgrade.
 func TestVersions(t *testing.T) {
 	send := func(t *testing.T, r *redis.Client, task *asynq.Task, opts ...asynq.Option) {
 		t.Helper()
@@ -22,7 +22,7 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	onBoth(t, func(t *testing.T, r *redis.Client) {
-		t.Run("a task of another version goes back, and a worker that knows it carries it out", func(t *testing.T) {
+		t.Run("a task of another version is put back, and a worker of that version carries it out", func(t *testing.T) {
 			send(t, r, asynq.NewTask("revocations:v9", []byte("of the future")), asynq.Queue("single"), asynq.MaxRetry(5))
 			stop := start(t, queue.WorkerOptions{Redis: r, CarryOut: func(context.Context, []revocation.Ref) error {
 				t.Error("the old worker carried it out")
@@ -45,10 +45,10 @@ func TestVersions(t *testing.T) {
 			}
 			defer future.Shutdown()
 			if got := await(t, carriedOut); got != "of the future" {
-				t.Errorf("it came as %q", got)
+				t.Errorf("the payload is %q", got)
 			}
 		})
-		t.Run("fields that it does not know do not keep a worker from the rest", func(t *testing.T) {
+		t.Run("a worker ignores unknown fields", func(t *testing.T) {
 			send(t, r, asynq.NewTask("revocations:v1", []byte(`{"tomorrow": 1, "accounts": [{"account": "acme", "region": "eu",
 				"items": [{"id": "`+ref(1).ID.String()+`", "priority": 7}]}]}`)), asynq.Queue("single"))
 			batches := make(chan []revocation.Ref, 1)
@@ -57,19 +57,19 @@ func TestVersions(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-		t.Run("an account whose turn was another version's gets another", func(t *testing.T) {
-			// Under the name that the turn would have here.
-			send(t, r, asynq.NewTask("turn-jobs:v9", []byte("acme")), asynq.Queue("bulk"), asynq.MaxRetry(0), asynq.TaskID("jobs:acme:0"))
-			var turns atomic.Int32
+		t.Run("an account task of another version is replaced", func(t *testing.T) {
+			// With the id that the task would have in this version.
+			send(t, r, asynq.NewTask("account-jobs:v9", []byte("acme")), asynq.Queue("bulk"), asynq.MaxRetry(0), asynq.TaskID("jobs:acme:0"))
+			var ran atomic.Int32
 			start(t, queue.WorkerOptions{Redis: r, AccountTasks: map[revocation.AccountTask]func(context.Context, string) error{
-				revocation.JobsTask: func(context.Context, string) error { turns.Add(1); return nil },
+				revocation.JobsTask: func(context.Context, string) error { ran.Add(1); return nil },
 			}})
 			c := queue.NewClient(r)
-			until(t, "the old turn is gone", func() bool { return r.Exists(t.Context(), "asynq:{bulk}:t:jobs:acme:0").Val() == 0 })
+			until(t, "the old task is gone", func() bool { return r.Exists(t.Context(), queue.AsynqKey("bulk", "t:jobs:acme:0")).Val() == 0 })
 			if err := c.EnqueueAccountTasks(t.Context(), revocation.JobsTask, []string{"acme"}); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the account has had all its turns", func() bool { return turns.Load() == 4 })
+			until(t, "all tasks of the account have run", func() bool { return ran.Load() == 4 })
 		})
 	})
 }

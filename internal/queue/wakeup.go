@@ -3,40 +3,38 @@ package queue
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// wakeCeiling is the longest that an idle server goes without looking at its queue: the delay of a task whose
-// wake-up was lost, or that has come back for a retry, which wakes nobody. asynq has already reckoned the
-// lease of a task when the wait begins, so that it must stay far below a lease's 30 s.
-const wakeCeiling = time.Second
+// maxIdleWait is the longest time between two polls of an idle server. It is also the delay of a task whose wake-up was
+// lost, or that is due for a retry, for which there is no wake-up. asynq computes the end of a task's lease before the
+// wait, so the wait must be much shorter than a lease.
+const maxIdleWait = time.Second
 
-// pollInterval is asynq's own pause after a queue was found empty, on average. The wait below has been spent
-// by then, so that it is pure delay.
+// pollInterval is the average time that asynq pauses after it found a queue empty. It only adds delay, because ProcessHook
+// has already waited.
 const pollInterval = time.Millisecond
 
-// wakeUp turns asynq's polling into waiting. It is a hook on the go-redis client of the servers: where their
-// dequeue finds a queue empty, it waits for a wake-up and looks once more, before asynq sees an answer. It
-// stands above the connection pool, so that no connection is held meanwhile. A backlog never waits.
+// wakeUp replaces asynq's polling. It is a hook of the go-redis client of the servers. When a command finds its queue
+// empty, the hook waits for a wake-up and runs the command once more before it returns to asynq. The hook is called
+// above the connection pool, so the wait uses no connection. While tasks are pending it never waits.
 //
-// It knows the dequeue by the keys of asynq's script, which its documentation does not promise; were they to
-// change, servers would poll once in pollInterval, and the tests here would fail.
+// It recognizes asynq's command by its keys. If it did not, servers would poll once in pollInterval.
 type wakeUp struct {
-	// stop is closed when no more work may be taken. Waits end then, and no queue is looked at any more.
+	// stop is closed when no more tasks may be taken. Waits end then, and queues are no longer polled.
 	stop   <-chan struct{}
 	queues map[string]*idleQueue
 }
 
-// idleQueue is what a queue's server waits for. One goroutine dequeues from it.
+// idleQueue has the state of the wait for one queue. Only one goroutine takes tasks from the queue.
 type idleQueue struct {
-	// wake is of capacity 1: a wake-up that comes before the wait is kept.
+	// wake has capacity 1, so that a wake-up before the wait is kept.
 	wake chan struct{}
-	// empty tells that the last look, a moment ago, ended a wait and found nothing. Whatever has come since has left a
-	// wake-up, so that the next look would be for nothing.
+	// empty reports whether the last poll was at the end of a wait and found nothing. A task that came since has left a
+	// wake-up, so there is no need to poll before the next wait.
 	empty atomic.Bool
 }
 
@@ -48,7 +46,7 @@ func newWakeUp(stop <-chan struct{}, queues ...string) *wakeUp {
 	return w
 }
 
-// listen feeds the wake-ups until ctx ends.
+// listen receives wake-ups until ctx ends.
 func (w *wakeUp) listen(ctx context.Context, client *redis.Client) {
 	byChannel := make(map[string]chan struct{}, len(w.queues))
 	channels := make([]string, 0, len(w.queues))
@@ -64,7 +62,7 @@ func (w *wakeUp) listen(ctx context.Context, client *redis.Client) {
 	}, channels...)
 }
 
-// ProcessHook holds up a dequeue that finds nothing.
+// ProcessHook delays a command that finds its queue empty.
 func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		queue, ok := w.queues[dequeued(cmd)]
@@ -79,11 +77,11 @@ func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 				return err
 			}
 		}
-		ceiling := time.NewTimer(wakeCeiling)
-		defer ceiling.Stop()
+		timer := time.NewTimer(maxIdleWait)
+		defer timer.Stop()
 		select {
 		case <-queue.wake:
-		case <-ceiling.C:
+		case <-timer.C:
 		case <-w.stop:
 		case <-ctx.Done():
 			return redis.Nil
@@ -97,27 +95,10 @@ func (w *wakeUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// DialHook changes nothing.
+// DialHook returns next.
 func (w *wakeUp) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook changes nothing: asynq dequeues outside of pipelines.
+// ProcessPipelineHook returns next: asynq takes no tasks in pipelines.
 func (w *wakeUp) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
-}
-
-// dequeued names the queue that cmd takes a task from; empty when cmd is something else. The command is
-// EVALSHA or EVAL, the script, 4, and the keys asynq:{queue}:pending, …:paused, …:active and …:lease.
-func dequeued(cmd redis.Cmder) string {
-	args := cmd.Args()
-	if len(args) < 7 || args[2] != 4 || cmd.Name() != "evalsha" && cmd.Name() != "eval" {
-		return ""
-	}
-	pending, _ := args[3].(string)
-	paused, _ := args[4].(string)
-	lease, _ := args[6].(string)
-	key, ok := strings.CutSuffix(pending, "pending")
-	if !ok || paused != key+"paused" || lease != key+"lease" {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(key, "asynq:{"), "}:")
 }

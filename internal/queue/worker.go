@@ -14,8 +14,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Worker takes tasks and hands them to those who carry them out. Each class of work has a server with slots
-// of its own, so that none waits for another.
+// Worker takes tasks from the queues and calls the functions that carry them out. Each queue has its own server with its
+// own slots, so no queue waits for another.
 type Worker struct {
 	redis    *redis.Client
 	classes  []class
@@ -27,31 +27,30 @@ type class struct {
 	queue   string
 	slots   int
 	handler asynq.Handler
-	// delayed is how late a retry can come.
-	delayed time.Duration
+	// retryInterval is how often asynq checks for due retries.
+	retryInterval time.Duration
 }
 
-// WorkerOptions are a Worker's parts. Those without a default are needed.
+// WorkerOptions configure a Worker. Fields without a documented default are required.
 type WorkerOptions struct {
-	// Redis comes from NewRedis or NewInProcess. Its owner closes it after Run has returned.
+	// Redis comes from NewRedis or NewInProcess. The caller must close it after Run has returned.
 	Redis *redis.Client
-	// CarryOut makes an attempt on each revocation of a batch. An error brings the whole batch back, after a
-	// second at first.
+	// CarryOut makes an attempt on each revocation of a batch. After an error, the whole batch is retried. The wait
+	// before a retry is a second at first and doubles, up to 30 seconds.
 	CarryOut func(context.Context, []revocation.Ref) error
-	// Send sends the emails of a batch, likewise.
+	// Send sends the emails of a batch. After an error, the batch is retried in the same way.
 	Send func(context.Context, []revocation.NotificationRef) error
-	// SingleSlots is how many batches of revocations are carried out at once; 0 means 4.
+	// SingleSlots is how many batches of single submissions are carried out at once; 0 means 4.
 	SingleSlots int
 	// MailSlots is how many batches of emails are sent at once; 0 means 4.
 	MailSlots int
-	// AccountTasks carries out the turns of each kind: whatever there is to do for an account, until Client.Yield says that
-	// the turn should end. A turn that fails is logged and given up; EnqueueAccountTasks gives the account another. A kind
-	// that is missing here is left to other workers.
+	// AccountTasks has the function for each kind of account task. The function does the work of one account, step by
+	// step, until there is none or Client.Yield returns true. An error is logged and the task is not retried:
+	// Client.EnqueueAccountTasks can enqueue it again. The worker takes no tasks of a kind that is missing here.
 	AccountTasks map[revocation.AccountTask]func(ctx context.Context, account string) error
-	// AccountTaskSlots is how many turns of each kind are carried out at once; 0 means 2 of jobs, 64 of upstreams and
-	// 4 of emails.
+	// AccountTaskSlots is how many tasks of each kind run at once; 0 means 2 of jobs, 64 of upstreams and 4 of emails.
 	AccountTaskSlots map[revocation.AccountTask]int
-	// ShutdownTimeout is how long Run waits for what is under way when it is told to stop; 0 means 20 s.
+	// ShutdownTimeout is how long Run waits for running tasks after its context has ended; 0 means 20 s.
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
 }
@@ -59,27 +58,27 @@ type WorkerOptions struct {
 const (
 	defaultSlots           = 4
 	defaultShutdownTimeout = 20 * time.Second
-	// stopMargin is what Run gives asynq, beyond the running tasks, for its last words to Redis. With Redis
-	// away each of them takes its timeout, one after the other.
+	// stopMargin is how long asynq may take for its last commands to Redis, after the running tasks have ended. While
+	// Redis is away, each command takes its timeout, one after the other.
 	stopMargin = 3 * time.Second
 
-	// retryInterval is how late a retry can come. Turns are not tried again by themselves, and asynq looks for them
-	// all the same.
-	retryInterval       = time.Second
-	accountTaskInterval = time.Minute
-	firstRetryDelay     = time.Second
-	maxRetryDelay       = 30 * time.Second
+	// retryInterval is how often asynq checks for due retries. Account tasks are never retried, so asynq checks their
+	// queues seldom.
+	retryInterval            = time.Second
+	accountTaskRetryInterval = time.Minute
+	firstRetryDelay          = time.Second
+	maxRetryDelay            = 30 * time.Second
 )
 
-// NewWorker makes a Worker.
+// NewWorker returns a Worker. It does not connect to Redis before Run.
 func NewWorker(o WorkerOptions) *Worker {
 	classes := []class{
 		{queueSingle, cmp.Or(o.SingleSlots, defaultSlots), handle(typeRevocations, readRevocations, withTraceParent(o.CarryOut)), retryInterval},
 		{queueMail, cmp.Or(o.MailSlots, defaultSlots), handle(typeNotifications, readNotifications, withTraceParent(o.Send)), retryInterval},
 	}
 	for kind, c := range taskClasses {
-		if turn := o.AccountTasks[kind]; turn != nil {
-			classes = append(classes, class{c.queue, cmp.Or(o.AccountTaskSlots[kind], c.slots), handleAccountTask(kind, turn), accountTaskInterval})
+		if run := o.AccountTasks[kind]; run != nil {
+			classes = append(classes, class{c.queue, cmp.Or(o.AccountTaskSlots[kind], c.slots), handleAccountTask(kind, run), accountTaskRetryInterval})
 		}
 	}
 	return &Worker{
@@ -90,9 +89,10 @@ func NewWorker(o WorkerOptions) *Worker {
 	}
 }
 
-// Run works until ctx ends, then takes no more tasks, has turns end at their next step, and waits for what is under
-// way, at most for the shutdown timeout and a few seconds. What has not ended by then is cancelled and goes back to
-// Redis, or is found by its rows. It needs no Redis to start, and goes on by itself whenever Redis is back.
+// Run takes tasks until ctx ends. Then it takes no more, Client.Yield asks account tasks to end after their present step,
+// and Run waits for running tasks, for the shutdown timeout and a few seconds at most. Tasks that are still running are
+// cancelled and put back. If Redis is away then, the dispatcher finds their rows. Run starts without Redis, and
+// continues whenever Redis is back.
 func (w *Worker) Run(ctx context.Context) error {
 	queues := make([]string, len(w.classes))
 	for i, c := range w.classes {
@@ -100,7 +100,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	work, working := errgroup.WithContext(ctx)
 	wake := newWakeUp(working.Done(), queues...)
-	// The same pool of connections under a client of its own, so that the hook stays with these servers.
+	// A second client with the same pool of connections, so that the hook applies to these servers only.
 	client := w.redis.WithTimeout(opTimeout)
 	client.AddHook(wake)
 	for _, c := range w.classes {
@@ -111,7 +111,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return nil
 	})
 	work.Go(func() error {
-		cleanQueueList(working, w.redis, queues)
+		cleanQueues(working, w.redis, queues)
 		return nil
 	})
 
@@ -126,24 +126,24 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err := <-ended:
 		return err
 	case <-time.After(w.shutdown + stopMargin):
-		w.log.Warn("queue servers did not stop in time: left behind")
+		w.log.Warn("queue servers did not stop in time: not waiting for them")
 		return nil
 	}
 }
 
-// serve runs one class's server until ctx ends.
+// serve runs the server of one queue until ctx ends.
 func (w *Worker) serve(ctx context.Context, client *redis.Client, c class) error {
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Queues:                   map[string]int{c.queue: 1},
 		Concurrency:              c.slots,
 		BaseContext:              func() context.Context { return withStop(context.Background(), ctx.Done()) },
 		TaskCheckInterval:        pollInterval,
-		DelayedTaskCheckInterval: c.delayed,
+		DelayedTaskCheckInterval: c.retryInterval,
 		RetryDelayFunc:           retryDelay,
 		ErrorHandler:             newFailures(w.log),
 		ShutdownTimeout:          w.shutdown,
 		Logger:                   newServerLog(w.log),
-		// Below that, asynq says again what failures has said, and what it will try again by itself.
+		// At lower levels, asynq logs failures a second time, and errors that it retries by itself.
 		LogLevel: asynq.ErrorLevel,
 	})
 	if err := server.Start(c.handler); err != nil {
@@ -154,7 +154,7 @@ func (w *Worker) serve(ctx context.Context, client *redis.Client, c class) error
 	return nil
 }
 
-// retryDelay is the wait after the n-th retry, n from 0: from a second, doubling.
+// retryDelay returns the wait before retry n, counted from 0: it doubles from firstRetryDelay to maxRetryDelay.
 func retryDelay(n int, _ error, _ *asynq.Task) time.Duration {
 	return min(firstRetryDelay<<min(n, 10), maxRetryDelay)
 }

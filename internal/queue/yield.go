@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// yieldTimeout bounds the question whether others wait. It comes between two steps of a turn, and a Redis that
-	// swallows packets should not hold up what does not need it.
+	// yieldTimeout bounds how long Redis may take to answer, because a Redis that is away must not delay the steps of a
+	// task.
 	yieldTimeout = 250 * time.Millisecond
-	// nobodyPause and unansweredPause are how long the answer that nobody waits is believed, and how long none. That
-	// somebody waits is never believed for longer than once: a single one should not end all turns.
-	nobodyPause     = 10 * time.Millisecond
-	unansweredPause = time.Second
+	// emptyTTL is how long the answer that no task is pending is used again. noAnswerTTL is how long Redis is not asked
+	// after it did not answer. That tasks are pending is not used again: one pending task must not end all running ones.
+	emptyTTL    = 10 * time.Millisecond
+	noAnswerTTL = time.Second
 )
 
 type stopKey struct{}
 
-// withStop tells those who work under ctx when their worker stops. Their context itself goes on meanwhile: it would
-// roll back the transaction that they are in.
+// withStop returns a context that carries stop, for Yield. The worker does not cancel the context of a running task when
+// it stops, because that would roll back the task's transaction.
 func withStop(ctx context.Context, stop <-chan struct{}) context.Context {
 	return context.WithValue(ctx, stopKey{}, stop)
 }
@@ -35,13 +35,14 @@ func stopped(stop <-chan struct{}) bool {
 	}
 }
 
-// Yield makes a function that tells a turn of a kind, which gives its context, whether to end before its next step:
-// because others wait for a turn, its worker stops, or it has gone on for long enough. Without an answer of Redis
-// nobody waits. It may be asked between the smallest of steps: that nobody waits is believed for a moment.
+// Yield returns a function that reports whether an account task of a kind should end before its next step: because other
+// tasks are pending, its worker stops, or it has used up its time. The task must pass its own context. The function
+// assumes that no tasks are pending if Redis does not answer. It is cheap, because it asks Redis at most every 10 ms
+// while no task is pending.
 func (c *Client) Yield(kind revocation.AccountTask) func(context.Context) bool {
 	class := taskClasses[kind]
 	pending := asynqKey(class.queue, "pending")
-	var again atomic.Int64 // when to ask Redis again, in nanoseconds since began
+	var nextQuery atomic.Int64 // in nanoseconds since began
 	began := time.Now()
 	return func(ctx context.Context) bool {
 		if stop, ok := ctx.Value(stopKey{}).(<-chan struct{}); ok && stopped(stop) {
@@ -50,19 +51,19 @@ func (c *Client) Yield(kind revocation.AccountTask) func(context.Context) bool {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < class.ending {
 			return true
 		}
-		if time.Since(began) < time.Duration(again.Load()) {
+		if time.Since(began) < time.Duration(nextQuery.Load()) {
 			return false
 		}
-		// Not the turn's context: the question is no part of its work, which a trace would tell of a hundred times a second.
+		// Not the task's context: its trace would show this query a hundred times a second.
 		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
 		defer cancel()
-		waiting, err := c.redis.LLen(ctx, pending).Result()
+		tasks, err := c.redis.LLen(ctx, pending).Result()
 		switch {
 		case err != nil:
-			again.Store(int64(time.Since(began) + unansweredPause))
-		case waiting == 0:
-			again.Store(int64(time.Since(began) + nobodyPause))
+			nextQuery.Store(int64(time.Since(began) + noAnswerTTL))
+		case tasks == 0:
+			nextQuery.Store(int64(time.Since(began) + emptyTTL))
 		}
-		return waiting > 0
+		return tasks > 0
 	}
 }

@@ -15,42 +15,42 @@ func TestYield(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
 		yield := client.Yield(revocation.JobsTask)
-		t.Run("nobody waits", func(t *testing.T) {
-			giveTurns(t, client, revocation.MailTask, "acme") // of another kind
+		t.Run("no task is pending", func(t *testing.T) {
+			enqueueAccountTasks(t, client, revocation.MailTask, "acme") // of another kind
 			if yield(t.Context()) {
-				t.Error("a turn ends for nobody")
+				t.Error("Yield returns true")
 			}
 		})
-		t.Run("a turn has its time, and ends when it is over", func(t *testing.T) {
+		t.Run("a task ends when it has used up its time", func(t *testing.T) {
 			begun, release := make(chan context.Context, 4), make(chan struct{})
 			defer close(release)
 			start(t, queue.WorkerOptions{
 				Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
-				AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
+				AccountTasks: accountTaskHandlers{revocation.JobsTask: func(ctx context.Context, _ string) error {
 					begun <- ctx
 					<-release
 					return nil
 				}},
 			})
-			giveTurns(t, client, revocation.JobsTask, "acme")
+			enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 			for range 3 {
 				await(t, begun)
 			}
 			ctx := await(t, begun)
 			if yield(ctx) {
-				t.Error("it ends at its beginning")
+				t.Error("Yield returns true at the beginning")
 			}
 			deadline, _ := ctx.Deadline()
 			late, cancel := context.WithDeadline(ctx, deadline.Add(-30*time.Second))
 			defer cancel()
 			if !yield(late) {
-				t.Error("it does not end after its time")
+				t.Error("Yield returns false after the time")
 			}
 		})
 	})
 }
 
-func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
+func TestAccountTaskEndsWhenWorkerStops(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
 		yield := client.Yield(revocation.JobsTask)
@@ -58,7 +58,7 @@ func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 		// The test would time out before the worker does.
 		stop := start(t, queue.WorkerOptions{
 			Redis: r, ShutdownTimeout: time.Hour, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
-			AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, _ string) error {
+			AccountTasks: accountTaskHandlers{revocation.JobsTask: func(ctx context.Context, _ string) error {
 				begun <- struct{}{}
 				for !yield(ctx) {
 					time.Sleep(time.Millisecond)
@@ -67,7 +67,7 @@ func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 				return nil
 			}},
 		})
-		giveTurns(t, client, revocation.JobsTask, "acme")
+		enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 		for range 4 {
 			await(t, begun)
 		}
@@ -77,8 +77,8 @@ func TestTurnEndsWhenItsWorkerStops(t *testing.T) {
 				t.Errorf("the last step was cut off: %v", err)
 			}
 		}
-		if left := tokens(t, r); len(left) > 0 {
-			t.Errorf("turns are left: %v", left)
+		if left := accountTaskKeys(t, r); len(left) > 0 {
+			t.Errorf("tasks are left: %v", left)
 		}
 	})
 }

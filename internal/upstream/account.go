@@ -10,32 +10,33 @@ const (
 	// idleAccount is how long the state of an account without calls is kept.
 	idleAccount = 10 * time.Minute
 	sweepEvery  = time.Minute
-	// refusedFor is how long a refused key counts: some longer than the minute after which it is tried again,
-	// by whichever process it may be.
+	// refusedFor is how long a refused key counts. It is longer than a minute, after which one of the processes tries
+	// the key again.
 	refusedFor = 2 * time.Minute
 )
 
-// account is what the platform remembers of an account between its calls. It belongs to the Platform's lock.
+// account is the state that the Client keeps of an account between its calls. Client.mu guards it.
 type account struct {
 	limiter *limiter
-	// What has shown itself under one URL and key.
+	// identity identifies the URL and key that breaker and refused are about. refused is when the key was refused last.
 	identity identity
 	breaker  *breaker
 	refused  time.Time
 
+	// visits is the number of calls in progress, used the end of the last one.
 	visits int
 	used   time.Time
 }
 
-// visit is an account as one call finds it: a change of the account does not touch the call.
+// visit is the state of an account at the beginning of a call. A change of the account does not affect the call.
 type visit struct {
 	account *account
 	limiter *limiter
 	breaker *breaker
 }
 
-// enter finds or makes the state of target's account and brings it up to date with target. A changed URL or
-// key has nothing against it.
+// enter returns the state of target's account, updated to target. After a change of the URL or the key, the breaker is
+// closed and the key counts as not refused. The caller must call leave.
 func (p *Client) enter(target revocation.Target) visit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +67,7 @@ func (p *Client) leave(v visit) {
 	v.account.used = p.now()
 }
 
-// record notes whether the key was refused, unless the account has changed since the call began.
+// record stores whether the key was refused, unless the URL or key has changed since the call began.
 func (p *Client) record(v visit, r revocation.Reply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,28 +75,28 @@ func (p *Client) record(v visit, r revocation.Reply) {
 	case v.account.breaker != v.breaker:
 	case refusesKey(r):
 		v.account.refused = p.now()
-	case takesKey(r):
+	case acceptsKey(r):
 		v.account.refused = time.Time{}
 	}
 }
 
-// sweep forgets accounts that have not been called for long.
+// sweep removes accounts that had no call for idleAccount.
 func (p *Client) sweep(now time.Time) {
 	p.swept = now
 	for id, a := range p.accounts {
-		if a.visits == 0 && now.Sub(a.used) >= idleAccount && a.limiter.rested() {
+		if a.visits == 0 && now.Sub(a.used) >= idleAccount && a.limiter.idle() {
 			delete(p.accounts, id)
 		}
 	}
 }
 
-// count is the number of accounts that are so at the time now.
-func (p *Client) count(so func(a *account, now time.Time) bool) (n int) {
+// count returns the number of accounts for which is returns true.
+func (p *Client) count(is func(a *account, now time.Time) bool) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	for _, a := range p.accounts {
-		if so(a, now) {
+		if is(a, now) {
 			n++
 		}
 	}

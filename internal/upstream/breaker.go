@@ -12,19 +12,19 @@ import (
 	"rescind/internal/revocation"
 )
 
-// When a breaker opens, and for how long. One item that fails by itself is told from an upstream that is
-// down by the number of failures in a row.
+// When a breaker opens, and for how long. It opens after many failures in a row, because a single invite can fail while
+// the upstream works.
 const (
 	breakerInterval    = time.Minute
 	breakerBucket      = 5 * time.Second
 	breakerConsecutive = 10
 	breakerVolume      = 20
 	breakerOpen        = 10 * time.Second
-	// breakerProbes are let through when it has been open for that long; it closes when all of them succeed.
+	// breakerProbes is how many calls may be made after breakerOpen. The breaker closes when all of them succeed.
 	breakerProbes = 3
 )
 
-// shortHold is for calls that wait for probes, under way, to end.
+// shortHold is the hold of calls that wait for the probes to end.
 const shortHold = time.Second
 
 var (
@@ -32,14 +32,14 @@ var (
 	errInterrupted = errors.New("the call was interrupted")
 )
 
-// breaker keeps an account's calls back while its upstream is down.
+// breaker stops an account's calls while its upstream is down.
 type breaker struct {
 	*gobreaker.TwoStepCircuitBreaker[struct{}]
 	// openUntil is in nanoseconds since 1970.
 	openUntil atomic.Int64
 }
 
-// newBreaker makes one that stays open for openFor and tells log when it opens and closes.
+// newBreaker returns a breaker that stays open for openFor. It logs when it opens and closes.
 func newBreaker(account string, openFor time.Duration, log *slog.Logger) *breaker {
 	b := new(breaker)
 	b.TwoStepCircuitBreaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
@@ -52,7 +52,7 @@ func newBreaker(account string, openFor time.Duration, log *slog.Logger) *breake
 				c.Requests >= breakerVolume && 2*c.TotalFailures >= c.Requests
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errInterrupted) },
-		// It holds the breaker's lock.
+		// It is called under the breaker's lock.
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
 				b.openUntil.Store(time.Now().Add(openFor).UnixNano())
@@ -68,7 +68,7 @@ func newBreaker(account string, openFor time.Duration, log *slog.Logger) *breake
 	return b
 }
 
-// isOpen tells whether no call goes through, and for how long.
+// isOpen reports whether the breaker is open, and how long to hold calls then.
 func (b *breaker) isOpen() (hold time.Duration, open bool) {
 	if b.State() != gobreaker.StateOpen {
 		return 0, false
@@ -76,7 +76,8 @@ func (b *breaker) isOpen() (hold time.Duration, open bool) {
 	return max(time.Until(time.Unix(0, b.openUntil.Load())), time.Millisecond), true
 }
 
-// allow lets a call through, whose end is told to done, or says for how long to hold it.
+// allow returns a function that the caller must call with the result of the call. If no call may be made, it returns nil
+// and how long to hold the call.
 func (b *breaker) allow() (done func(error), hold time.Duration) {
 	done, err := b.Allow()
 	switch {
@@ -90,8 +91,8 @@ func (b *breaker) allow() (done func(error), hold time.Duration) {
 	}
 }
 
-// verdict is what a call's end means to the breaker.
-func verdict(ctx context.Context, a answer, r revocation.Reply) error {
+// breakerError returns the result of a call for the breaker: nil unless the upstream is at fault.
+func breakerError(ctx context.Context, a answer, r revocation.Reply) error {
 	switch {
 	case !a.isFault(r):
 		return nil

@@ -17,26 +17,26 @@ import (
 	"rescind/internal/revocation"
 )
 
-// moody is a server that answers as it is told at the moment.
-type moody struct {
+// switchableServer is a server whose answer a test can change.
+type switchableServer struct {
 	url    string
-	answer atomic.Pointer[moodyAnswer]
+	answer atomic.Pointer[fixedAnswer]
 	served atomic.Int64
 }
 
-type moodyAnswer struct {
+type fixedAnswer struct {
 	code int
 	body string
 }
 
 var (
-	fine = moodyAnswer{200, `{"status": "REVOKED"}`}
-	down = moodyAnswer{500, ``}
+	fine = fixedAnswer{200, `{"status": "REVOKED"}`}
+	down = fixedAnswer{500, ``}
 )
 
-func newMoody(t *testing.T, first moodyAnswer) *moody {
+func newSwitchableServer(t *testing.T, first fixedAnswer) *switchableServer {
 	t.Helper()
-	m := new(moody)
+	m := new(switchableServer)
 	m.answer.Store(&first)
 	m.url = serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		m.served.Add(1)
@@ -47,24 +47,24 @@ func newMoody(t *testing.T, first moodyAnswer) *moody {
 	return m
 }
 
-func (m *moody) turn(to moodyAnswer) { m.answer.Store(&to) }
+func (m *switchableServer) setAnswer(to fixedAnswer) { m.answer.Store(&to) }
 
-func (m *moody) wantServed(t *testing.T, want int64) {
+func (m *switchableServer) wantServed(t *testing.T, want int64) {
 	t.Helper()
 	if n := m.served.Load(); n != want {
 		t.Errorf("%d calls were made, want %d", n, want)
 	}
 }
 
-// withBreaker makes a platform whose breakers stay open for a time.
+// withBreaker returns a Client whose breakers stay open for the given time.
 func withBreaker(t *testing.T, open time.Duration, log *logged) *Client {
 	t.Helper()
-	p := newTestPlatform(t, Options{Log: log.logger(), Timeout: 500 * time.Millisecond}, testDialer())
+	p := newTestClient(t, Options{Log: log.logger(), Timeout: 500 * time.Millisecond}, testDialer())
 	p.breakerOpen = open
 	return p
 }
 
-// stateOf is the state of an account's breaker.
+// stateOf returns the state of an account's breaker.
 func stateOf(p *Client, account string) gobreaker.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,8 +78,8 @@ func wantState(t *testing.T, p *Client, want gobreaker.State) {
 	}
 }
 
-// wantHeld takes the hold out of a reply.
-func wantHeld(t *testing.T, r revocation.Reply, most time.Duration) revocation.Reply {
+// wantHold checks the hold of a reply, and returns the reply without it.
+func wantHold(t *testing.T, r revocation.Reply, most time.Duration) revocation.Reply {
 	t.Helper()
 	if r.Hold <= 0 || r.Hold > most {
 		t.Errorf("held for %v, want up to %v", r.Hold, most)
@@ -88,32 +88,32 @@ func wantHeld(t *testing.T, r revocation.Reply, most time.Duration) revocation.R
 	return r
 }
 
-// trip has calls fail until the breaker is open.
+// trip makes calls that fail until the breaker is open.
 func trip(t *testing.T, p *Client, to revocation.Target) {
 	t.Helper()
 	for range breakerConsecutive - 1 {
 		want(t, p.Revoke(t.Context(), to, 1, false), failedWith("500"))
 	}
-	want(t, wantHeld(t, p.Revoke(t.Context(), to, 1, false), p.breakerOpen), failedWith("500"))
+	want(t, wantHold(t, p.Revoke(t.Context(), to, 1, false), p.breakerOpen), failedWith("500"))
 }
 
 const (
-	saysOpened = "level=WARN msg=\"upstream fails: its breaker opened\" account_id=acme\n"
-	saysClosed = "level=WARN msg=\"upstream works again: its breaker closed\" account_id=acme\n"
+	openedLog = "level=WARN msg=\"upstream fails: its breaker opened\" account_id=acme\n"
+	closedLog = "level=WARN msg=\"upstream works again: its breaker closed\" account_id=acme\n"
 )
 
-func TestPlatform_BreaksOff(t *testing.T) {
+func TestClient_BreakerOpens(t *testing.T) {
 	t.Run("after failures in a row, and makes no more calls", func(t *testing.T) {
 		var written logged
-		m, p := newMoody(t, down), withBreaker(t, time.Hour, &written)
+		m, p := newSwitchableServer(t, down), withBreaker(t, time.Hour, &written)
 		to := target(m.url)
 		trip(t, p, to)
 		wantState(t, p, gobreaker.StateOpen)
 		for range 5 {
-			want(t, wantHeld(t, p.Revoke(t.Context(), to, 1, false), time.Hour), revocation.Reply{})
+			want(t, wantHold(t, p.Revoke(t.Context(), to, 1, false), time.Hour), revocation.Reply{})
 		}
 		m.wantServed(t, breakerConsecutive)
-		if diff := cmp.Diff(saysOpened, written.String()); diff != "" {
+		if diff := cmp.Diff(openedLog, written.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		t.Run("but not another account's", func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestPlatform_BreaksOff(t *testing.T) {
 			want(t, p.Revoke(t.Context(), other, 1, false), failedWith("500"))
 		})
 		t.Run("until the account is changed", func(t *testing.T) {
-			m.turn(fine)
+			m.setAnswer(fine)
 			changed := to
 			changed.Key = "another"
 			want(t, p.Revoke(t.Context(), changed, 1, false), revoked)
@@ -130,9 +130,9 @@ func TestPlatform_BreaksOff(t *testing.T) {
 	})
 	t.Run("after failures of one call in two", func(t *testing.T) {
 		var written logged
-		m, p := newMoody(t, down), withBreaker(t, time.Hour, &written)
+		m, p := newSwitchableServer(t, down), withBreaker(t, time.Hour, &written)
 		for i := range breakerVolume {
-			m.turn([]moodyAnswer{fine, down}[i%2])
+			m.setAnswer([]fixedAnswer{fine, down}[i%2])
 			if p.Revoke(t.Context(), target(m.url), 1, false).Status == "" {
 				t.Fatalf("open after %d calls", i)
 			}
@@ -174,7 +174,7 @@ func TestPlatform_BreaksOff(t *testing.T) {
 			wantState(t, p, gobreaker.StateOpen)
 		})
 	}
-	for _, a := range []moodyAnswer{
+	for _, a := range []fixedAnswer{
 		fine,
 		{500, `{"status": "ALREADY_REVOKED"}`},
 		{200, `{"status": "ERROR_REVOKING"}`},
@@ -191,7 +191,7 @@ func TestPlatform_BreaksOff(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("not after %d %s", a.code, a.body), func(t *testing.T) {
 			var written logged
-			m, p := newMoody(t, a), withBreaker(t, time.Hour, &written)
+			m, p := newSwitchableServer(t, a), withBreaker(t, time.Hour, &written)
 			const n = 2 * breakerVolume
 			for range n {
 				if got := p.Revoke(t.Context(), target(m.url), 1, false); got.Status == "" || got.Hold != 0 {
@@ -201,7 +201,7 @@ func TestPlatform_BreaksOff(t *testing.T) {
 			m.wantServed(t, n)
 		})
 	}
-	t.Run("not after calls that were stopped", func(t *testing.T) {
+	t.Run("not after calls that were cancelled", func(t *testing.T) {
 		var written logged
 		g, p := newGate(t), withBreaker(t, time.Hour, &written)
 		p.timeout = time.Minute
@@ -214,9 +214,9 @@ func TestPlatform_BreaksOff(t *testing.T) {
 		}
 		wantState(t, p, gobreaker.StateClosed)
 	})
-	t.Run("and then lets nobody wait for the rate, nor uses it up", func(t *testing.T) {
+	t.Run("and then Admit neither waits for the rate nor uses it up", func(t *testing.T) {
 		var written logged
-		m, p := newMoody(t, down), withBreaker(t, time.Hour, &written)
+		m, p := newSwitchableServer(t, down), withBreaker(t, time.Hour, &written)
 		to := target(m.url)
 		to.Rate = 0.001
 		trip(t, p, to)
@@ -232,50 +232,50 @@ func TestPlatform_BreaksOff(t *testing.T) {
 	})
 }
 
-func TestPlatform_TriesAgainAfterBreakingOff(t *testing.T) {
-	// next is the reply of the next call that is made.
+func TestClient_BreakerCloses(t *testing.T) {
+	// next returns the reply of the next call that the breaker allows.
 	next := func(t *testing.T, p *Client, to revocation.Target) (got revocation.Reply) {
 		t.Helper()
-		eventually(t, "a call is let through", func() bool {
+		eventually(t, "a call is allowed", func() bool {
 			got = p.Revoke(t.Context(), to, 1, false)
 			return got.Status != ""
 		})
 		return got
 	}
-	t.Run("with probes, which close it", func(t *testing.T) {
+	t.Run("after probes that succeed", func(t *testing.T) {
 		var written logged
-		m, p := newMoody(t, down), withBreaker(t, 50*time.Millisecond, &written)
+		m, p := newSwitchableServer(t, down), withBreaker(t, 50*time.Millisecond, &written)
 		to := target(m.url)
 		trip(t, p, to)
-		m.turn(fine)
+		m.setAnswer(fine)
 		for range breakerProbes {
 			want(t, next(t, p, to), revoked)
 		}
 		wantState(t, p, gobreaker.StateClosed)
 		m.wantServed(t, breakerConsecutive+breakerProbes)
-		if diff := cmp.Diff(saysOpened+saysClosed, written.String()); diff != "" {
+		if diff := cmp.Diff(openedLog+closedLog, written.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
-	t.Run("with a probe that opens it again, silently", func(t *testing.T) {
+	t.Run("not after a probe that fails, which logs nothing", func(t *testing.T) {
 		var written logged
-		m, p := newMoody(t, down), withBreaker(t, time.Second, &written)
+		m, p := newSwitchableServer(t, down), withBreaker(t, time.Second, &written)
 		to := target(m.url)
 		trip(t, p, to)
-		want(t, wantHeld(t, next(t, p, to), time.Second), failedWith("500"))
-		want(t, wantHeld(t, p.Revoke(t.Context(), to, 1, false), time.Second), revocation.Reply{})
+		want(t, wantHold(t, next(t, p, to), time.Second), failedWith("500"))
+		want(t, wantHold(t, p.Revoke(t.Context(), to, 1, false), time.Second), revocation.Reply{})
 		if n := strings.Count(written.String(), "\n"); n != 1 {
 			t.Errorf("%d lines, want 1:\n%s", n, written.String())
 		}
 	})
-	t.Run("with no more than a few at once", func(t *testing.T) {
+	t.Run("after a few probes at once", func(t *testing.T) {
 		var written logged
 		g := newGate(t)
 		p := withBreaker(t, 50*time.Millisecond, &written)
 		p.timeout = time.Minute
 		to := target(g.url)
 		to.Concurrency = 50
-		// The breaker opens without the server: it knows what it is told.
+		// Open the breaker without calls.
 		v := p.enter(to)
 		for range breakerConsecutive {
 			done, _ := v.breaker.allow()
@@ -285,7 +285,7 @@ func TestPlatform_TriesAgainAfterBreakingOff(t *testing.T) {
 		eventually(t, "the breaker is half-open", func() bool { return stateOf(p, "acme") == gobreaker.StateHalfOpen })
 		replies := revokeAll(t.Context(), t, p, to, 20)
 		wantAll(t, replies, 20-breakerProbes, revocation.Reply{Hold: shortHold})
-		g.let(t, breakerProbes)
+		g.release(t, breakerProbes)
 		wantAll(t, replies, breakerProbes, revoked)
 	})
 }

@@ -17,13 +17,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// shortly is a platform whose calls time out soon.
-func shortly(t *testing.T) *Client {
+// newWithShortTimeout returns a Client whose calls time out after a second.
+func newWithShortTimeout(t *testing.T) *Client {
 	t.Helper()
-	return newTestPlatform(t, Options{Timeout: time.Second}, testDialer())
+	return newTestClient(t, Options{Timeout: time.Second}, testDialer())
 }
 
-// afterRequest runs a server that reads a request and goes on as told.
+// afterRequest runs a server that reads a request and then calls then.
 func afterRequest(t *testing.T, then func(conn *net.TCPConn, gone <-chan struct{})) (url string) {
 	t.Helper()
 	return listen(t, func(conn *net.TCPConn, gone <-chan struct{}) {
@@ -40,13 +40,13 @@ func write(t *testing.T, conn net.Conn, s string) {
 }
 
 func reset(conn *net.TCPConn) {
-	_ = conn.SetLinger(0) // what Close does then is the point
+	_ = conn.SetLinger(0) // makes Close send a reset
 	_ = conn.Close()
 }
 
 const headOf100 = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
 
-func TestPlatform_IsInDoubt(t *testing.T) {
+func TestClient_InDoubt(t *testing.T) {
 	for name, c := range map[string]struct {
 		then func(conn *net.TCPConn, gone <-chan struct{})
 		want revocation.Reply
@@ -60,7 +60,7 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 			write(t, conn, headOf100+`{"status": "REVOKED"`)
 			<-gone
 		}, inDoubt(tooSlow)},
-		"a body that drips": {func(conn *net.TCPConn, gone <-chan struct{}) {
+		"a body that comes byte by byte": {func(conn *net.TCPConn, gone <-chan struct{}) {
 			write(t, conn, headOf100)
 			for {
 				if _, err := io.WriteString(conn, " "); err != nil {
@@ -80,7 +80,7 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 		"a closed connection":        {func(*net.TCPConn, <-chan struct{}) {}, inDoubt(brokenOff)},
 		"a connection that is reset": {func(conn *net.TCPConn, _ <-chan struct{}) { reset(conn) }, inDoubt(brokenOff)},
 		"a connection that is closed on one side": {func(conn *net.TCPConn, gone <-chan struct{}) {
-			_ = conn.CloseWrite() // without it, the client would wait
+			_ = conn.CloseWrite() // otherwise the client would wait
 			<-gone
 		}, inDoubt(brokenOff)},
 		"half a header": {func(conn *net.TCPConn, _ <-chan struct{}) { write(t, conn, "HTTP/1.1 200 OK\r\nCont") }, inDoubt(brokenOff)},
@@ -93,7 +93,7 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 		}, inDoubt(brokenOff)},
 		"half a body, closed on one side": {func(conn *net.TCPConn, gone <-chan struct{}) {
 			write(t, conn, headOf100+`{"status": "REVOKED"}`)
-			_ = conn.CloseWrite() // without it, the client would wait
+			_ = conn.CloseWrite() // otherwise the client would wait
 			<-gone
 		}, inDoubt(brokenOff)},
 		"half of a refusal": {func(conn *net.TCPConn, _ <-chan struct{}) {
@@ -102,7 +102,7 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 		"chunks without an end": {func(conn *net.TCPConn, _ <-chan struct{}) {
 			write(t, conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"status\": \"REVOKED\"}\r\n")
 		}, inDoubt(brokenOff)},
-		"chunks that are none": {func(conn *net.TCPConn, gone <-chan struct{}) {
+		"invalid chunks": {func(conn *net.TCPConn, gone <-chan struct{}) {
 			write(t, conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n")
 			<-gone
 		}, inDoubt(brokenOff)},
@@ -119,13 +119,13 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 			t.Parallel()
 			p := newDefault(t)
 			if c.want.Failure.Detail == tooSlow {
-				p = shortly(t)
+				p = newWithShortTimeout(t)
 			}
 			want(t, p.Revoke(t.Context(), target(afterRequest(t, c.then)), 1, false), c.want)
 		})
 	}
 
-	t.Run("when it is stopped", func(t *testing.T) {
+	t.Run("when it is cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		url := afterRequest(t, func(_ *net.TCPConn, gone <-chan struct{}) {
 			cancel()
@@ -133,14 +133,14 @@ func TestPlatform_IsInDoubt(t *testing.T) {
 		})
 		want(t, newDefault(t).Revoke(ctx, target(url), 1, false), inDoubt(wasStopped))
 	})
-	t.Run("when a part of the request went out", func(t *testing.T) {
-		p, _ := newOn(t, &faultyConn{keep: 10})
+	t.Run("when a part of the request was sent", func(t *testing.T) {
+		p, _ := newWithConns(t, &faultyConn{keep: 10})
 		want(t, p.Revoke(t.Context(), target(answers(t, 200, asJSON, `{"status": "REVOKED"}`)), 1, false), inDoubt(brokenOff))
 	})
 }
 
-func TestPlatform_IsNotInDoubt(t *testing.T) {
-	t.Run("when nobody listens", func(t *testing.T) {
+func TestClient_NotInDoubt(t *testing.T) {
+	t.Run("when no server listens", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -151,46 +151,46 @@ func TestPlatform_IsNotInDoubt(t *testing.T) {
 		}
 		want(t, newDefault(t).Revoke(t.Context(), target(url), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
-	t.Run("when nobody accepts", func(t *testing.T) {
+	t.Run("when no server accepts", func(t *testing.T) {
 		d := testDialer()
 		d.dialTimeout = 100 * time.Millisecond
-		p := newTestPlatform(t, Options{Timeout: time.Hour}, d)
-		want(t, p.Revoke(t.Context(), target(fullHouse(t)), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
+		p := newTestClient(t, Options{Timeout: time.Hour}, d)
+		want(t, p.Revoke(t.Context(), target(fullBacklog(t)), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
-	t.Run("when nobody accepts within the time of a call", func(t *testing.T) {
-		want(t, shortly(t).Revoke(t.Context(), target(fullHouse(t)), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
+	t.Run("when no server accepts within the timeout of a call", func(t *testing.T) {
+		want(t, newWithShortTimeout(t).Revoke(t.Context(), target(fullBacklog(t)), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
 	t.Run("when the host has no address", func(t *testing.T) {
 		want(t, newDefault(t).Revoke(t.Context(), target("https://host.invalid"), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
-	t.Run("when nothing of the request went out", func(t *testing.T) {
-		p, _ := newOn(t, &faultyConn{})
+	t.Run("when nothing of the request was sent", func(t *testing.T) {
+		p, _ := newWithConns(t, &faultyConn{})
 		want(t, p.Revoke(t.Context(), target(answers(t, 200, asJSON, `{"status": "REVOKED"}`)), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
-	t.Run("when a kept connection takes nothing before the end", func(t *testing.T) {
+	t.Run("when the call is cancelled before an idle connection takes a byte", func(t *testing.T) {
 		url := answers(t, 200, asJSON, `{"status": "REVOKED"}`)
 		conn := &faultyConn{keep: 1 << 20}
-		p, _ := newOn(t, conn)
+		p, _ := newWithConns(t, conn)
 		want(t, p.Revoke(t.Context(), target(url), 1, false), revoked)
 		ctx, cancel := context.WithCancel(t.Context())
 		conn.hold(cancel)
 		want(t, p.Revoke(ctx, target(url), 2, false), revocation.Reply{})
 	})
-	t.Run("when the answer is complete and the connection breaks then", func(t *testing.T) {
+	t.Run("when the connection breaks after a complete answer", func(t *testing.T) {
 		url := afterRequest(t, func(conn *net.TCPConn, _ <-chan struct{}) {
 			write(t, conn, revokedAnswer)
 			reset(conn)
 		})
 		got := newDefault(t).Revoke(t.Context(), target(url), 1, false)
-		// The reset may overtake the answer on its way, and then there is none.
+		// The reset may arrive before the answer.
 		if got.Status != revoked.Status && !got.InDoubt {
 			t.Errorf("%+v", got)
 		}
 	})
-	t.Run("when the answer is complete and one side is closed then", func(t *testing.T) {
+	t.Run("when one side is closed after a complete answer", func(t *testing.T) {
 		url := afterRequest(t, func(conn *net.TCPConn, gone <-chan struct{}) {
 			write(t, conn, revokedAnswer)
-			_ = conn.CloseWrite() // without it, the client would wait
+			_ = conn.CloseWrite() // otherwise the client would wait
 			<-gone
 		})
 		want(t, newDefault(t).Revoke(t.Context(), target(url), 1, false), revoked)
@@ -203,7 +203,7 @@ func TestPlatform_IsNotInDoubt(t *testing.T) {
 	})
 }
 
-func TestPlatform_GivesUpOnEndlessAnswers(t *testing.T) {
+func TestClient_GivesUpOnEndlessAnswers(t *testing.T) {
 	const declared = 10 << 30
 	block := make([]byte, 64<<10)
 	for i := range block {
@@ -239,21 +239,21 @@ func TestPlatform_GivesUpOnEndlessAnswers(t *testing.T) {
 			if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
 				t.Errorf("%d bytes of memory were used", n)
 			}
-			// What was written beyond the bound stood in the kernel's buffers.
+			// Beyond the bound, the kernel's buffers take some more.
 			if n := await(t, "the end of the connection", written); n > 64<<20 {
-				t.Errorf("%d bytes were taken", n)
+				t.Errorf("%d bytes were written", n)
 			}
 		})
 	}
 }
 
-func TestPlatform_SendsAtMostOnce(t *testing.T) {
-	t.Run("when kept connections are closed under it", func(t *testing.T) {
+func TestClient_SendsAtMostOnce(t *testing.T) {
+	t.Run("when idle connections are closed", func(t *testing.T) {
 		const calls = 300
 		var served [calls + 1]atomic.Int64
-		url := afterRequestBody(t, func(conn *net.TCPConn, id int) {
+		url := afterRequestWithID(t, func(conn *net.TCPConn, id int) {
 			served[id].Add(1)
-			_, _ = io.WriteString(conn, revokedAnswer) // and closes, without having said so
+			_, _ = io.WriteString(conn, revokedAnswer) // and closes, without having output so
 		})
 		p := newDefault(t)
 		for id := 1; id <= calls; id++ {
@@ -262,15 +262,15 @@ func TestPlatform_SendsAtMostOnce(t *testing.T) {
 			case n > 1:
 				t.Fatalf("call %d was served %d times", id, n)
 			case got.Status == revoked.Status && n == 0, !got.InDoubt && got.Failure != nil && n != 0:
-				t.Fatalf("call %d was served %d times, and told as %+v", id, n, got)
+				t.Fatalf("call %d was served %d times, and the reply is %+v", id, n, got)
 			case got.Status == "":
 				t.Fatal("the breaker opened")
 			}
 		}
 	})
-	t.Run("when a kept connection takes nothing", func(t *testing.T) {
+	t.Run("when an idle connection takes nothing", func(t *testing.T) {
 		var served atomic.Int64
-		url := afterRequestBody(t, func(conn *net.TCPConn, _ int) {
+		url := afterRequestWithID(t, func(conn *net.TCPConn, _ int) {
 			for r := bufio.NewReader(conn); ; {
 				served.Add(1)
 				_, _ = io.WriteString(conn, revokedAnswer)
@@ -281,7 +281,7 @@ func TestPlatform_SendsAtMostOnce(t *testing.T) {
 			}
 		})
 		first := &faultyConn{keep: 1 << 20}
-		p, dialled := newOn(t, first, &faultyConn{keep: 1 << 20})
+		p, dialled := newWithConns(t, first, &faultyConn{keep: 1 << 20})
 		want(t, p.Revoke(t.Context(), target(url), 1, false), revoked)
 		first.failNow.Store(true)
 		want(t, p.Revoke(t.Context(), target(url), 2, false), revoked)
@@ -289,10 +289,10 @@ func TestPlatform_SendsAtMostOnce(t *testing.T) {
 			t.Errorf("%d requests on %d connections, want 2 on 2", n, dialled.Load())
 		}
 	})
-	t.Run("when a kept connection breaks with a part of it", func(t *testing.T) {
+	t.Run("when an idle connection breaks after a part of the request", func(t *testing.T) {
 		url := answers(t, 200, asJSON, `{"status": "REVOKED"}`)
 		first := &faultyConn{keep: 1 << 20}
-		p, dialled := newOn(t, first)
+		p, dialled := newWithConns(t, first)
 		want(t, p.Revoke(t.Context(), target(url), 1, false), revoked)
 		first.failAt(10)
 		want(t, p.Revoke(t.Context(), target(url), 2, false), inDoubt(brokenOff))
@@ -302,14 +302,14 @@ func TestPlatform_SendsAtMostOnce(t *testing.T) {
 	})
 }
 
-// afterRequestBody runs a server that reads a request and goes on with its report_id.
-func afterRequestBody(t *testing.T, then func(conn *net.TCPConn, id int)) (url string) {
+// afterRequestWithID runs a server that reads a request and then calls then with its report_id.
+func afterRequestWithID(t *testing.T, then func(conn *net.TCPConn, id int)) (url string) {
 	t.Helper()
 	return listen(t, func(conn *net.TCPConn, _ <-chan struct{}) {
 		var id int
 		r := bufio.NewReader(conn)
 		if _, err := r.Peek(1); err != nil {
-			return // it was connected in vain
+			return // a connection without a request
 		}
 		if _, err := fmt.Sscanf(readRequest(t, r), `{"report_id":%d`, &id); err != nil {
 			t.Error(err)
@@ -319,7 +319,7 @@ func afterRequestBody(t *testing.T, then func(conn *net.TCPConn, id int)) (url s
 	})
 }
 
-// faultyConn is a connection that takes keep bytes and breaks.
+// faultyConn is a connection that breaks after keep bytes were written.
 type faultyConn struct {
 	net.Conn
 	keep    int
@@ -331,10 +331,10 @@ type faultyConn struct {
 
 var errFaulty = errors.New("the connection broke")
 
-// failAt has the connection break after n more bytes.
+// failAt makes the connection break after n more bytes.
 func (c *faultyConn) failAt(n int) { c.keep = n }
 
-// hold has the connection take nothing more until it is closed, and tells when that is tried.
+// hold makes the next Write call held and block until the connection is closed.
 func (c *faultyConn) hold(held func()) { c.held = held }
 
 func (c *faultyConn) Close() error {
@@ -361,8 +361,8 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	return n, errors.Join(err, errFaulty)
 }
 
-// newOn makes a platform that connects by conns, one after the other.
-func newOn(t *testing.T, conns ...*faultyConn) (p *Client, dialled *atomic.Int64) {
+// newWithConns returns a Client that uses conns for its connections, one after the other.
+func newWithConns(t *testing.T, conns ...*faultyConn) (p *Client, dialled *atomic.Int64) {
 	t.Helper()
 	p, dialled = newDefault(t), new(atomic.Int64)
 	dial := p.transport.DialContext
@@ -378,8 +378,8 @@ func newOn(t *testing.T, conns ...*faultyConn) (p *Client, dialled *atomic.Int64
 	return p, dialled
 }
 
-// fullHouse listens where no connection can be made any more.
-func fullHouse(t *testing.T) (url string) {
+// fullBacklog returns the URL of a listener that accepts no more connections.
+func fullBacklog(t *testing.T) (url string) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -403,6 +403,6 @@ func fullHouse(t *testing.T) (url string) {
 		}
 		t.Cleanup(func() { conn.Close() })
 	}
-	t.Fatal("the queue of connections has no end")
+	t.Fatal("the backlog does not fill up")
 	return ""
 }

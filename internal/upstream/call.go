@@ -10,47 +10,47 @@ import (
 	"net/http/httptrace"
 )
 
-// maxBody bounds how much of an answer's body is read. A documented one has some hundred bytes.
+// maxBody bounds how much of an answer's body is read. The documented answers have a few hundred bytes.
 const maxBody = 64 << 10
 
-// request is the documented endpoint's body.
+// request is the body of a request to the documented endpoint.
 type request struct {
 	ReportID int64 `json:"report_id"`
 	Notify   bool  `json:"notify_candidate"`
 }
 
-// answer is what came of a request.
+// answer is the result of a request.
 type answer struct {
-	// err is why there is no complete answer, or that it came when the time was over. It is for nobody to
-	// read: it can hold the upstream's URL.
+	// err is why there is no complete answer, or that the answer came after the timeout. It must not be logged or
+	// returned, because it can contain the upstream's URL.
 	err error
-	// sent tells that something of the request went out.
+	// sent reports whether a part of the request was sent.
 	sent bool
 
-	// What follows is there when the answer is complete.
+	// The following fields are set if the answer is complete.
 	code   int
 	header http.Header
 	// body is empty when it is larger than maxBody.
 	body []byte
 }
 
-// requestContext follows a request to the connection that it is sent on. When the transport finds that a kept
-// connection was closed before anything was written, it takes another; the last one counts.
+// exchange records the connection on which a request is sent. When an idle connection was closed before anything was
+// written, the transport uses another; the last connection counts.
 type exchange struct {
 	wire *wire
 	mark int64
 }
 
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
-	x.wire = info.Conn.(*wire) // the transport has no other connections
+	x.wire = info.Conn.(*wire) // all connections of the transport have this type
 	x.mark = x.wire.mark()
 }
 
 func (x *exchange) sent() bool { return x.wire != nil && x.wire.end(x.mark) }
 
-// call sends one request and reads its answer, both within the platform's timeout. net/http sends a POST
-// again by itself only when it knows that nothing of it was written, so at most one request goes out. A
-// redirect is not followed: RoundTrip never does, and the key stays with the host that it is for.
+// call sends one request and reads the answer, both within p.timeout. At most one request is sent, because net/http
+// repeats a POST only if nothing of it was written. RoundTrip does not follow redirects, so the key is sent to no
+// other host.
 func (p *Client) call(ctx context.Context, endpoint, key string, r request) answer {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -68,7 +68,7 @@ func (p *Client) call(ctx context.Context, endpoint, key string, r request) answ
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "rescind")
-	req.Header["apiKey"] = []string{key} // written as it is documented, for servers that look at the case
+	req.Header["apiKey"] = []string{key} // spelled as documented, for servers that compare the case
 
 	resp, err := p.transport.RoundTrip(req)
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	tlsTimeout  = 5 * time.Second
-	// idleTimeout is shorter than that of the servers in use, whose defaults begin at 5 seconds: a request
-	// on a connection that the server is just closing is one in doubt.
+	// idleTimeout is shorter than the idle timeouts of common servers, which are 5 seconds or more: a request that is
+	// sent while the server closes the connection is in doubt.
 	idleTimeout = 4 * time.Second
 	// maxHeader bounds the header of an answer.
 	maxHeader = 64 << 10
-	// maxIdle bounds the connections kept to one host. No more come up than calls were under way at once.
+	// maxIdle bounds the idle connections to one host. There are never more than there were calls at once.
 	maxIdle = 1024
 )
 
-// allowed are the addresses at which an upstream may be.
+// allowed reports whether an upstream may have an address.
 var allowed outbound.Rule = outbound.NotLinkLocal
 
 // dialer connects to upstreams.
@@ -33,9 +33,9 @@ type dialer struct {
 	roots                   *x509.CertPool // nil: the system's
 }
 
-// transport makes the one that all calls share. It speaks HTTP/1.1, where a connection carries one request at
-// a time, so that what was sent on it is known. It uses no proxy that a variable of the environment may name,
-// and asks for no compression.
+// transport returns the transport for all calls. It uses HTTP/1.1, where a connection carries one request at a time, so
+// it is known what was sent of a request. It ignores the proxy variables of the environment and asks for no
+// compression.
 func (d *dialer) transport() *http.Transport {
 	return &http.Transport{
 		DialContext:            d.dialPlain,
@@ -47,7 +47,7 @@ func (d *dialer) transport() *http.Transport {
 	}
 }
 
-// dialPlain connects to this machine alone, whatever its name resolves to: the key goes unencrypted.
+// dialPlain connects to this machine only, whatever the name resolves to, because the key is sent unencrypted.
 func (d *dialer) dialPlain(ctx context.Context, network, addr string) (net.Conn, error) {
 	tcp := net.Dialer{Timeout: d.dialTimeout, ControlContext: outbound.Rule(outbound.Loopback).Control}
 	conn, err := tcp.DialContext(ctx, network, addr)
@@ -57,7 +57,7 @@ func (d *dialer) dialPlain(ctx context.Context, network, addr string) (net.Conn,
 	return &wire{Conn: conn}, nil
 }
 
-// dialTLS connects to every address but those that are link-local or serve a cloud's metadata.
+// dialTLS connects to any allowed address.
 func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -74,14 +74,14 @@ func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 	ctx, cancel := context.WithTimeout(ctx, d.tlsTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close() // there is a better error to tell
+		_ = raw.Close() // the error of the handshake is returned
 		return nil, err
 	}
 	return &wire{Conn: conn}, nil
 }
 
-// wire is a connection that knows how much of the requests went out on it. Above TLS it counts no handshake,
-// and a record that was sent in part counts for nothing, because nobody can read it.
+// wire is a connection that counts the bytes of requests that were sent on it. Over TLS it does not count the handshake,
+// nor a record that was sent in part, because the server cannot decrypt it.
 type wire struct {
 	net.Conn
 	mu      sync.Mutex
@@ -100,14 +100,14 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// mark is the count at the beginning of a request.
+// mark returns the present count, for end.
 func (w *wire) mark() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.written
 }
 
-// end tells whether anything was sent since mark. Nothing will be after it.
+// end reports whether anything was sent since mark. No later Write sends anything.
 func (w *wire) end(mark int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

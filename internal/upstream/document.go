@@ -10,19 +10,19 @@ import (
 	"rescind/internal/revocation"
 )
 
-// maxTimestamp bounds what is handed on of a timestamp, in characters.
+// maxTimestamp is how many characters of a timestamp are returned at most.
 const maxTimestamp = 64
 
-// document is an answer's body as far as it can be understood.
+// document is the parsed body of an answer.
 type document struct {
-	// isJSON tells that the body is a JSON object, or another JSON value that the header says is JSON.
+	// isJSON reports whether the body is a JSON object, or another JSON value with a Content-Type of JSON.
 	isJSON bool
-	// status is one of the documented ones, or empty.
+	// status is a documented status, or empty.
 	status    revocation.Status
 	timestamp string
 }
 
-// byteOrderMark begins what some servers write; it is no part of JSON.
+// byteOrderMark is at the beginning of some servers' answers. JSON does not allow it.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 func (a answer) document() document {
@@ -50,18 +50,18 @@ func declaresJSON(contentType string) bool {
 	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
-// members are those of a valid JSON object, by their exact names. One that stands there twice counts as
-// absent: nobody knows which of the two is meant.
+// members returns the members of a valid JSON object by their exact names. The value of a duplicate name is nil, because it
+// is unknown which value is meant.
 func members(object []byte) map[string]json.RawMessage {
 	fields := make(map[string]json.RawMessage)
 	dec := json.NewDecoder(bytes.NewReader(object))
-	_, _ = dec.Token() // the brace; the object is valid, so nothing here can fail
+	_, _ = dec.Token() // the brace; the object is valid, so there are no errors
 	for dec.More() {
 		token, _ := dec.Token()
 		var value json.RawMessage
 		_ = dec.Decode(&value)
 		name, _ := token.(string)
-		if _, twice := fields[name]; twice {
+		if _, duplicate := fields[name]; duplicate {
 			value = nil
 		}
 		fields[name] = value
@@ -69,7 +69,7 @@ func members(object []byte) map[string]json.RawMessage {
 	return fields
 }
 
-// text is the content of a JSON string, and a number's digits; anything else is empty.
+// text returns the content of a JSON string or the digits of a number, and "" for other values.
 func text(value json.RawMessage) string {
 	var s string
 	if json.Unmarshal(value, &s) == nil {

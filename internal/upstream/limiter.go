@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// limiter hold an account's calls to its limits: how many at once, and how many a second.
+// limiter enforces an account's limits: how many calls are made at once, and how many begin in a second.
 type limiter struct {
 	concurrency int
 	rate        float64
@@ -21,7 +21,7 @@ func newLimiter(target revocation.Target) *limiter {
 	l := &limiter{concurrency: concurrencyOf(target), rate: target.Rate}
 	l.slots = make(chan struct{}, l.concurrency)
 	if l.rate > 0 {
-		// Calls are spread evenly. The few that may come together make up for wake-ups that come late.
+		// Calls are spread evenly. The small burst makes up for timers that fire late.
 		l.rateLimit = rate.NewLimiter(rate.Limit(l.rate), max(1, int(l.rate/20)))
 	}
 	return l
@@ -34,12 +34,12 @@ func concurrencyOf(target revocation.Target) int {
 	return target.Concurrency
 }
 
-// fit tells whether the lanes have target's limits.
+// fit reports whether the limiter has target's limits.
 func (l *limiter) fit(target revocation.Target) bool {
 	return l.concurrency == concurrencyOf(target) && l.rate == target.Rate
 }
 
-// enter waits for a slot. leave gives it back.
+// enter waits for a slot. The caller must call leave to release it.
 func (l *limiter) enter(ctx context.Context) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (l *limiter) pace(ctx context.Context) error {
 	return l.rateLimit.Wait(ctx)
 }
 
-// rested tells whether nothing of the pace would be forgotten with the lanes.
-func (l *limiter) rested() bool {
+// idle reports whether a new limiter would behave the same.
+func (l *limiter) idle() bool {
 	return l.rateLimit == nil || l.rateLimit.Tokens() >= float64(l.rateLimit.Burst())
 }

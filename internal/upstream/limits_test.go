@@ -13,7 +13,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// gate is a server that holds its requests until they are let go.
+// gate is a server that blocks its requests until the test releases them.
 type gate struct {
 	url          string
 	inside, most atomic.Int64
@@ -41,19 +41,19 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// let lets n requests go.
-func (g *gate) let(t *testing.T, n int) {
+// release releases n requests.
+func (g *gate) release(t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		select {
 		case g.open <- struct{}{}:
 		case <-time.After(time.Minute):
-			t.Fatal("no request waits")
+			t.Fatal("timed out waiting for a request")
 		}
 	}
 }
 
-// revokeAll makes n calls at once, each when it is admitted, and tells what became of them.
+// revokeAll makes n calls at once, each when it is admitted, and sends their replies.
 func revokeAll(ctx context.Context, t *testing.T, p *Client, target revocation.Target, n int) <-chan revocation.Reply {
 	t.Helper()
 	replies := make(chan revocation.Reply, n)
@@ -76,7 +76,7 @@ func wantAll(t *testing.T, replies <-chan revocation.Reply, n int, reply revocat
 	}
 }
 
-func TestPlatform_LimitsConcurrency(t *testing.T) {
+func TestClient_LimitsConcurrency(t *testing.T) {
 	for name, c := range map[string]struct{ set, want int }{
 		"as set": {3, 3}, "to one": {1, 1}, "by default": {0, revocation.DefaultConcurrency},
 	} {
@@ -87,7 +87,7 @@ func TestPlatform_LimitsConcurrency(t *testing.T) {
 			replies := revokeAll(t.Context(), t, p, to, 20)
 			for done := range 20 {
 				eventually(t, "all slots are taken", func() bool { return g.inside.Load() == int64(min(c.want, 20-done)) })
-				g.let(t, 1)
+				g.release(t, 1)
 				wantAll(t, replies, 1, revoked)
 			}
 			if n := g.most.Load(); n != int64(c.want) {
@@ -95,35 +95,35 @@ func TestPlatform_LimitsConcurrency(t *testing.T) {
 			}
 		})
 	}
-	t.Run("of each account by itself", func(t *testing.T) {
+	t.Run("of each account separately", func(t *testing.T) {
 		g, p := newGate(t), newDefault(t)
 		a, b := target(g.url), target(g.url)
 		a.Concurrency, b.Concurrency, b.Account = 1, 2, "other"
 		ofA, ofB := revokeAll(t.Context(), t, p, a, 3), revokeAll(t.Context(), t, p, b, 3)
 		eventually(t, "the slots of both are taken", func() bool { return g.inside.Load() == 3 })
-		g.let(t, 6)
+		g.release(t, 6)
 		wantAll(t, ofA, 3, revoked)
 		wantAll(t, ofB, 3, revoked)
 	})
-	t.Run("until who waits is stopped", func(t *testing.T) {
+	t.Run("until a waiting call is cancelled", func(t *testing.T) {
 		g, p := newGate(t), newDefault(t)
 		to := target(g.url)
 		to.Concurrency = 2
-		under := revokeAll(t.Context(), t, p, to, 2)
+		running := revokeAll(t.Context(), t, p, to, 2)
 		eventually(t, "all slots are taken", func() bool { return g.inside.Load() == 2 })
 		ctx, cancel := context.WithCancel(t.Context())
 		waiting := revokeAll(ctx, t, p, to, 6)
 		cancel()
 		wantAll(t, waiting, 6, revocation.Reply{})
-		g.let(t, 2)
-		wantAll(t, under, 2, revoked)
+		g.release(t, 2)
+		wantAll(t, running, 2, revoked)
 		// No slot was lost.
 		replies := revokeAll(t.Context(), t, p, to, 8)
 		eventually(t, "all slots are taken", func() bool { return g.inside.Load() == 2 })
-		g.let(t, 8)
+		g.release(t, 8)
 		wantAll(t, replies, 8, revoked)
 	})
-	t.Run("anew when it is changed", func(t *testing.T) {
+	t.Run("with new slots after a change", func(t *testing.T) {
 		g, p := newGate(t), newDefault(t)
 		to := target(g.url)
 		to.Concurrency = 1
@@ -132,13 +132,13 @@ func TestPlatform_LimitsConcurrency(t *testing.T) {
 		to.Concurrency = 4
 		more := revokeAll(t.Context(), t, p, to, 4)
 		eventually(t, "the new slots are taken", func() bool { return g.inside.Load() == 5 })
-		g.let(t, 5)
+		g.release(t, 5)
 		wantAll(t, first, 1, revoked)
 		wantAll(t, more, 4, revoked)
 	})
 }
 
-func TestPlatform_LimitsRate(t *testing.T) {
+func TestClient_LimitsRate(t *testing.T) {
 	var mu sync.Mutex
 	var last time.Time
 	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -147,7 +147,7 @@ func TestPlatform_LimitsRate(t *testing.T) {
 		mu.Unlock()
 		_, _ = io.WriteString(w, `{"status": "REVOKED"}`)
 	})
-	// spent is a platform that has made the only call of a long time.
+	// spent returns a Client that has used up its rate for a long time.
 	spent := func(t *testing.T) (*Client, revocation.Target) {
 		t.Helper()
 		p, to := newDefault(t), target(url)
@@ -165,7 +165,7 @@ func TestPlatform_LimitsRate(t *testing.T) {
 	}
 	for _, rate := range []float64{20, 200} {
 		t.Run(fmt.Sprintf("to %v a second", rate), func(t *testing.T) {
-			// What may come together is a twentieth of a second's.
+			// The burst is a twentieth of the rate.
 			const calls = 7
 			n := int(rate/20) - 1 + calls
 			p, to := newDefault(t), target(url)
@@ -179,7 +179,7 @@ func TestPlatform_LimitsRate(t *testing.T) {
 			}
 		})
 	}
-	t.Run("until who waits is stopped", func(t *testing.T) {
+	t.Run("until a waiting call is cancelled", func(t *testing.T) {
 		p, to := spent(t)
 		wantWaiting(t, p, to)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -192,24 +192,24 @@ func TestPlatform_LimitsRate(t *testing.T) {
 		to.Key = "another"
 		wantWaiting(t, p, to)
 	})
-	t.Run("of each account by itself", func(t *testing.T) {
+	t.Run("of each account separately", func(t *testing.T) {
 		p, to := spent(t)
 		to.Account = "other"
 		wantAll(t, revokeAll(t.Context(), t, p, to, 1), 1, revoked)
 	})
-	t.Run("not when there is none", func(t *testing.T) {
+	t.Run("not without a rate", func(t *testing.T) {
 		p, to := spent(t)
 		to.Rate = 0
 		wantAll(t, revokeAll(t.Context(), t, p, to, 50), 50, revoked)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if p.Admit(ctx, to) == nil {
-			t.Error("a call was admitted after its end")
+			t.Error("a cancelled call was admitted")
 		}
 	})
 }
 
-func TestPlatform_ForgetsAccounts(t *testing.T) {
+func TestClient_ForgetsAccounts(t *testing.T) {
 	clock := newClock()
 	url := answers(t, 200, asJSON, `{"status": "REVOKED"}`)
 	p := newDefault(t)
@@ -222,7 +222,7 @@ func TestPlatform_ForgetsAccounts(t *testing.T) {
 	g := newGate(t)
 	busy, slow, recent := target(g.url), target(url), target(url)
 	busy.Account, slow.Account, slow.Rate, recent.Account = "busy", "slow", 0.00001, "recent"
-	underWay := revokeAll(t.Context(), t, p, busy, 1)
+	inProgress := revokeAll(t.Context(), t, p, busy, 1)
 	await(t, "the call", g.arrivals)
 	wantAll(t, revokeAll(t.Context(), t, p, slow, 1), 1, revoked)
 	clock.advance(idleAccount)
@@ -239,6 +239,6 @@ func TestPlatform_ForgetsAccounts(t *testing.T) {
 		t.Errorf("%d accounts are known, want 3", n)
 	}
 	p.mu.Unlock()
-	g.let(t, 1)
-	wantAll(t, underWay, 1, revoked)
+	g.release(t, 1)
+	wantAll(t, inProgress, 1, revoked)
 }

@@ -25,7 +25,7 @@ const testKey = "canary-of-the-key"
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// fakeClock is a time that a test moves.
+// fakeClock is a clock that a test advances.
 type fakeClock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -47,20 +47,20 @@ func (c *fakeClock) advance(d time.Duration) {
 
 func testDialer() *dialer { return &dialer{dialTimeout: dialTimeout, tlsTimeout: tlsTimeout} }
 
-// newTestPlatform makes a Platform of o that ends with the test.
-func newTestPlatform(t *testing.T, o Options, d *dialer) *Client {
+// newTestClient returns a Client whose connections are closed at the end of the test.
+func newTestClient(t *testing.T, o Options, d *dialer) *Client {
 	t.Helper()
 	if o.Log == nil {
 		o.Log = discard()
 	}
-	p := newPlatform(o, d)
-	t.Cleanup(p.Close)
+	p := newClient(o, d)
+	t.Cleanup(p.transport.CloseIdleConnections)
 	return p
 }
 
 func newDefault(t *testing.T) *Client {
 	t.Helper()
-	return newTestPlatform(t, Options{}, testDialer())
+	return newTestClient(t, Options{}, testDialer())
 }
 
 func target(url string) revocation.Target {
@@ -75,7 +75,7 @@ func serve(t *testing.T, handler http.HandlerFunc) (url string) {
 	return server.URL
 }
 
-// answers serves one fixed answer to all.
+// answers runs a server that gives every request the same answer.
 func answers(t *testing.T, code int, contentType, body string) (url string) {
 	t.Helper()
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -86,8 +86,8 @@ func answers(t *testing.T, code int, contentType, body string) (url string) {
 	})
 }
 
-// listen runs a server that does with each connection what conversation does. The connection is closed after
-// it, or when the test ends, which also closes gone.
+// listen runs a server that calls conversation for each connection. The connection is closed after conversation has
+// returned, or when the test ends, which also closes gone.
 func listen(t *testing.T, conversation func(conn *net.TCPConn, gone <-chan struct{})) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -151,12 +151,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("it did not come about that %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// tried is a failed attempt that is made again.
+// tried returns the reply of a failed attempt that is retried.
 func tried(code revocation.Code, detail string) revocation.Reply {
 	return revocation.Reply{Status: revocation.StatusErrorRevoking, Failure: &revocation.Failure{Code: code, Detail: detail}}
 }
@@ -195,7 +195,7 @@ func want(t *testing.T, got, want revocation.Reply) {
 
 var revoked = revocation.Reply{Status: revocation.StatusRevoked}
 
-// await ends a goroutine's test when the server has not seen what it should have.
+// await receives from ch, and fails the test if nothing comes.
 func await[T any](t *testing.T, what string, ch <-chan T) (v T) {
 	t.Helper()
 	select {
@@ -206,7 +206,7 @@ func await[T any](t *testing.T, what string, ch <-chan T) (v T) {
 	return v
 }
 
-// logged is a log that a test reads.
+// logged is a log that a test can read.
 type logged struct {
 	mu  sync.Mutex
 	out strings.Builder

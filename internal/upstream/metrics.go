@@ -6,13 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics tell about all accounts together: one label an account would be too many.
+// metrics are of all accounts together: a label for each account would be too many time series.
 type metrics struct {
 	calls    *prometheus.CounterVec
 	duration prometheus.Histogram
 }
 
-// newMetrics registers them, unless to is nil.
+// newMetrics returns the metrics and registers them with to, unless to is nil.
 func newMetrics(to prometheus.Registerer, p *Client) *metrics {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{

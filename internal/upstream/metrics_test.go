@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// samples are the values of a registry's metrics, by name and labels.
+// samples returns the values of a registry's metrics, by name and labels.
 func samples(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -30,13 +30,13 @@ func samples(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	return values
 }
 
-func TestPlatform_TellsMetrics(t *testing.T) {
+func TestClient_Metrics(t *testing.T) {
 	registry, clock := prometheus.NewRegistry(), newClock()
-	p := newTestPlatform(t, Options{Metrics: registry}, testDialer())
+	p := newTestClient(t, Options{Metrics: registry}, testDialer())
 	p.now, p.breakerOpen = clock.Now, time.Hour
-	m := newMoody(t, fine)
-	call := func(account, key string, answer moodyAnswer, times int) {
-		m.turn(answer)
+	m := newSwitchableServer(t, fine)
+	call := func(account, key string, answer fixedAnswer, times int) {
+		m.setAnswer(answer)
 		to := target(m.url)
 		to.Account, to.Key = account, "key"
 		if key != "" {
@@ -46,18 +46,18 @@ func TestPlatform_TellsMetrics(t *testing.T) {
 			p.Revoke(t.Context(), to, 1, false)
 		}
 	}
-	t.Run("of calls by their outcome", func(t *testing.T) {
+	t.Run("calls by outcome", func(t *testing.T) {
 		call("good", "", fine, 3)
-		call("good", "", moodyAnswer{200, `{"status": "NOT_ALLOWED"}`}, 1)
-		call("good", "", moodyAnswer{200, `{"status": "ALREADY_REVOKED"}`}, 1)
-		call("good", "", moodyAnswer{200, `{"status": "ERROR_REVOKING"}`}, 2)
-		call("good", "", moodyAnswer{404, `{}`}, 1)
-		call("good", "", moodyAnswer{404, ``}, 1)
-		call("good", "", moodyAnswer{422, ``}, 1)
-		call("good", "", moodyAnswer{429, ``}, 1)
+		call("good", "", fixedAnswer{200, `{"status": "NOT_ALLOWED"}`}, 1)
+		call("good", "", fixedAnswer{200, `{"status": "ALREADY_REVOKED"}`}, 1)
+		call("good", "", fixedAnswer{200, `{"status": "ERROR_REVOKING"}`}, 2)
+		call("good", "", fixedAnswer{404, `{}`}, 1)
+		call("good", "", fixedAnswer{404, ``}, 1)
+		call("good", "", fixedAnswer{422, ``}, 1)
+		call("good", "", fixedAnswer{429, ``}, 1)
 		call("down", "", down, breakerConsecutive+5)
-		call("refused", "", moodyAnswer{401, ``}, 2)
-		call("refused too", "", moodyAnswer{403, ``}, 1)
+		call("refused", "", fixedAnswer{401, ``}, 2)
+		call("refused too", "", fixedAnswer{403, ``}, 1)
 		if diff := cmp.Diff(map[string]float64{
 			"rescind_upstream_calls_total outcome=revoked":         3,
 			"rescind_upstream_calls_total outcome=not_allowed":     1,
@@ -82,30 +82,30 @@ func TestPlatform_TellsMetrics(t *testing.T) {
 			t.Errorf("%v accounts are paused, want %v", got, want)
 		}
 	}
-	for _, inconclusive := range []moodyAnswer{{404, `page`}, {302, ``}, {429, ``}, down} {
+	for _, inconclusive := range []fixedAnswer{{404, `page`}, {302, ``}, {429, ``}, down} {
 		call("refused", "", inconclusive, 1)
 		wantPaused(2)
 	}
-	for _, good := range []moodyAnswer{
+	for _, good := range []fixedAnswer{
 		fine, {401, `{"status": "ALREADY_REVOKED"}`}, {503, `{"status": "ERROR_REVOKING"}`}, {404, `{}`}, {400, ``}, {422, ``},
 	} {
-		call("refused", "", moodyAnswer{401, ``}, 1)
+		call("refused", "", fixedAnswer{401, ``}, 1)
 		wantPaused(2)
 		call("refused", "", good, 1)
 		wantPaused(1)
 	}
 	call("refused too", "changed", down, 1)
 	wantPaused(0)
-	call("refused", "", moodyAnswer{401, ``}, 1)
+	call("refused", "", fixedAnswer{401, ``}, 1)
 	clock.advance(refusedFor - time.Second)
 	wantPaused(1)
 	clock.advance(time.Second)
-	wantPaused(0) // another process may have tried it since
+	wantPaused(0) // another process may have tried the key since
 }
 
-func TestPlatform_ForgetsTheOldKey(t *testing.T) {
+func TestClient_IgnoresReplyToOldKey(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	p := newTestPlatform(t, Options{Metrics: registry}, testDialer())
+	p := newTestClient(t, Options{Metrics: registry}, testDialer())
 	arrived, release := make(chan struct{}, 1), make(chan struct{})
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("apiKey") == testKey {
@@ -127,6 +127,6 @@ func TestPlatform_ForgetsTheOldKey(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := samples(t, registry)["rescind_upstream_paused_accounts"]; got != 0 {
-		t.Errorf("%v accounts are paused, want none", got)
+		t.Errorf("%v accounts are paused, want 0", got)
 	}
 }

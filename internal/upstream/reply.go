@@ -14,11 +14,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// maxRetryAfter bounds what an upstream can ask for.
+// maxRetryAfter is the longest wait that an upstream can ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// reply says what the answer means. A documented status counts before the HTTP code. Without one, an answer
-// that came when the time was over counts for nothing: servers that are left say something to end a request.
+// reply returns the meaning of the answer. A documented status takes precedence over the HTTP code. An answer without one
+// is ignored if it came after the timeout, because servers answer anything when the client has gone.
 func (a answer) reply(now time.Time) revocation.Reply {
 	doc := a.document()
 	switch {
@@ -55,7 +55,7 @@ func (a answer) byCode(doc document, now time.Time) revocation.Reply {
 	return r
 }
 
-// broken is the reply when no complete answer came.
+// broken returns the reply for an incomplete or late answer.
 func (a answer) broken() revocation.Reply {
 	detail := "The upstream could not be reached."
 	var certificate *tls.CertificateVerificationError
@@ -86,8 +86,8 @@ func rejected(code revocation.Code, detail string) revocation.Reply {
 	return r
 }
 
-// retryAfter is the wait that the answer asks for, in seconds or until a date. A date is compared with the answer's own
-// Date, so that the upstream's clock counts alone; now stands in for one that is missing.
+// retryAfter returns the wait that the answer asks for, in seconds or until a date. It compares a date with the answer's
+// own Date, so that only the upstream's clock counts, or with now if the answer has no Date.
 func (a answer) retryAfter(now time.Time) time.Duration {
 	value := strings.TrimSpace(a.header.Get("Retry-After"))
 	seconds, err := strconv.ParseUint(value, 10, 64)
@@ -104,22 +104,22 @@ func (a answer) retryAfter(now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// isFault tells whether the upstream is to blame for having no outcome, as it is when it is down.
+// isFault reports whether the call failed in a way that suggests that the upstream is down.
 func (a answer) isFault(r revocation.Reply) bool {
 	return r.Status == revocation.StatusErrorRevoking && (a.err != nil || a.code >= 500)
 }
 
-// refusesKey tells whether it was the key that the upstream did not like.
+// refusesKey reports whether the upstream refused the key.
 func refusesKey(r revocation.Reply) bool {
 	return r.Failure != nil && r.Failure.Code == revocation.CodeUpstreamUnauthorized
 }
 
-// takesKey tells whether the upstream has looked at the request itself, so that its key is good.
-func takesKey(r revocation.Reply) bool {
+// acceptsKey reports whether the upstream processed the request, which shows that the key is valid.
+func acceptsKey(r revocation.Reply) bool {
 	return r.Failure == nil || r.Failure.Code == revocation.CodeUpstreamTryLater || r.Failure.Code == revocation.CodeUpstreamRejected
 }
 
-// outcome is the reply's label in metrics.
+// outcome returns the reply's label in metrics.
 func outcome(r revocation.Reply) string {
 	if r.Failure != nil {
 		return strings.TrimPrefix(string(r.Failure.Code), "upstream_")
@@ -127,7 +127,7 @@ func outcome(r revocation.Reply) string {
 	return strings.ToLower(string(r.Status))
 }
 
-// outcomes are all labels that there can be.
+// outcomes are all values of the label.
 var outcomes = []string{
 	"revoked", "not_allowed", "already_revoked", "not_found",
 	"try_later", "unavailable", "rate_limited", "invalid_answer", "rejected", "unauthorized",

@@ -23,7 +23,7 @@ const (
 	asHTML = "text/html; charset=utf-8"
 )
 
-func TestPlatform_TellsAnswers(t *testing.T) {
+func TestClient_Replies(t *testing.T) {
 	notAllowed := func(timestamp string) revocation.Reply {
 		return revocation.Reply{Status: revocation.StatusNotAllowed, Timestamp: timestamp}
 	}
@@ -64,23 +64,23 @@ func TestPlatform_TellsAnswers(t *testing.T) {
 		"error with 404":           {404, asJSON, `{"status": "ERROR_REVOKING"}`, errorRevoking},
 		"error with 503":           {503, asJSON, `{"status": "ERROR_REVOKING"}`, errorRevoking},
 
-		// How it may be written.
-		"revoked as a page":           {200, asHTML, `{"status": "REVOKED"}`, revoked},
-		"revoked without a type":      {200, "", `{"status": "REVOKED"}`, revoked},
-		"revoked after a mark":        {200, asJSON, "\ufeff\n {\"status\": \"REVOKED\"}\r\n", revoked},
-		"revoked with more":           {200, asJSON, `{"a": {"status": "NOT_ALLOWED"}, "b": [1, {}], "status": "REVOKED", "c": null}`, revoked},
-		"revoked with escapes":        {200, asJSON, `{"st\u0061tus": "REV\u004fKED"}`, revoked},
-		"a timestamp that is long":    {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "` + strings.Repeat("é", 100) + `"}`, notAllowed(strings.Repeat("é", 64))},
-		"a timestamp with controls":   {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "\u001b2025\n\u202e-01\u0000 "}`, notAllowed("2025-01")},
-		"a timestamp that is none":    {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": {"a": 1}}`, notAllowed("")},
-		"a timestamp that is missing": {200, asJSON, `{"status": "NOT_ALLOWED"}`, notAllowed("")},
-		"a timestamp of seconds":      {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": 1736937165}`, notAllowed("1736937165")},
-		"a timestamp without need":    {200, asJSON, `{"status": "REVOKED", "timestamp": "2025-01-15 10:32:45"}`, revoked},
-		"a timestamp that is twofold": {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "1", "timestamp": "2"}`, notAllowed("")},
+		// Forms of the body.
+		"revoked as a page":             {200, asHTML, `{"status": "REVOKED"}`, revoked},
+		"revoked without a type":        {200, "", `{"status": "REVOKED"}`, revoked},
+		"revoked after a BOM":           {200, asJSON, "\ufeff\n {\"status\": \"REVOKED\"}\r\n", revoked},
+		"revoked with more":             {200, asJSON, `{"a": {"status": "NOT_ALLOWED"}, "b": [1, {}], "status": "REVOKED", "c": null}`, revoked},
+		"revoked with escapes":          {200, asJSON, `{"st\u0061tus": "REV\u004fKED"}`, revoked},
+		"a timestamp that is long":      {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "` + strings.Repeat("é", 100) + `"}`, notAllowed(strings.Repeat("é", 64))},
+		"a timestamp with controls":     {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "\u001b2025\n\u202e-01\u0000 "}`, notAllowed("2025-01")},
+		"a timestamp that is an object": {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": {"a": 1}}`, notAllowed("")},
+		"a timestamp that is missing":   {200, asJSON, `{"status": "NOT_ALLOWED"}`, notAllowed("")},
+		"a timestamp of seconds":        {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": 1736937165}`, notAllowed("1736937165")},
+		"a timestamp without need":      {200, asJSON, `{"status": "REVOKED", "timestamp": "2025-01-15 10:32:45"}`, revoked},
+		"a duplicate timestamp":         {200, asJSON, `{"status": "NOT_ALLOWED", "timestamp": "1", "timestamp": "2"}`, notAllowed("")},
 
-		// What is not a documented status.
-		"a status that is twofold":   {200, asJSON, `{"status": "REVOKED", "status": "NOT_ALLOWED"}`, undocumented("200")},
-		"a status thrice":            {200, asJSON, `{"status": "REVOKED", "status": "REVOKED", "status": "REVOKED"}`, undocumented("200")},
+		// Bodies without a documented status.
+		"a duplicate status":         {200, asJSON, `{"status": "REVOKED", "status": "NOT_ALLOWED"}`, undocumented("200")},
+		"three statuses":             {200, asJSON, `{"status": "REVOKED", "status": "REVOKED", "status": "REVOKED"}`, undocumented("200")},
 		"another status":             {200, asJSON, `{"status": "DONE"}`, undocumented("200")},
 		"a status of this service":   {202, asJSON, `{"status": "PENDING"}`, undocumented("202")},
 		"not found in a 200":         {200, asJSON, `{"status": "NOT_FOUND"}`, undocumented("200")},
@@ -101,12 +101,12 @@ func TestPlatform_TellsAnswers(t *testing.T) {
 		"too deep":                   {200, asJSON, `{"status": "REVOKED", "a": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, undocumented("200")},
 		"too large":                  {200, asJSON, `{"status": "REVOKED", "a": "` + strings.Repeat("a", maxBody) + `"}`, undocumented("200")},
 		"endless space after it":     {200, asJSON, `{"status": "REVOKED"}` + strings.Repeat(" ", maxBody), undocumented("200")},
-		"as large as can be":         {200, asJSON, `{"status": "REVOKED", "a": "` + strings.Repeat("a", maxBody-30) + `"}`, revoked},
+		"the largest body":           {200, asJSON, `{"status": "REVOKED", "a": "` + strings.Repeat("a", maxBody-30) + `"}`, revoked},
 
-		// By the code. Only a 404 in JSON is the invite's; any other may be a wrong base URL's.
+		// By the code. Only a 404 in JSON is about the invite; any other may mean a wrong base URL.
 		"404 in JSON":              {404, asJSON, `{"error": "no such report"}`, missing},
 		"404 as a problem":         {404, "application/problem+json", `{"status": 404, "title": "Not Found"}`, missing},
-		"404 in JSON, unsaid":      {404, "text/plain", `{"error": "no such report"}`, missing},
+		"404 in undeclared JSON":   {404, "text/plain", `{"error": "no such report"}`, missing},
 		"404 with a list":          {404, asJSON, `[]`, missing},
 		"404 with a word":          {404, asJSON, `"no such report"`, missing},
 		"404 with null":            {404, asJSON, `null`, missing},
@@ -142,8 +142,8 @@ func TestPlatform_TellsAnswers(t *testing.T) {
 	}
 }
 
-// What a server says when it is left arrives now and then only, so it is made up here.
-func TestAnswer_TooLate(t *testing.T) {
+// An answer after the timeout arrives only sometimes, so the test makes it up.
+func TestAnswer_AfterTimeout(t *testing.T) {
 	for body, c := range map[string]struct {
 		err  error
 		want revocation.Reply
@@ -159,7 +159,7 @@ func TestAnswer_TooLate(t *testing.T) {
 	}
 }
 
-func TestPlatform_HonoursRetryAfter(t *testing.T) {
+func TestClient_HonoursRetryAfter(t *testing.T) {
 	clock := newClock()
 	at := func(d time.Duration) string { return clock.Now().Add(d).Format(http.TimeFormat) }
 	for name, c := range map[string]struct {
@@ -194,7 +194,7 @@ func TestPlatform_HonoursRetryAfter(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			})
 			p := newDefault(t)
-			// The clock of this process does not count.
+			// The clock of this process must not matter.
 			for _, offset := range []time.Duration{0, time.Hour, -time.Hour} {
 				p.now = func() time.Time { return clock.Now().Add(offset) }
 				if got := p.Revoke(t.Context(), target(url), 1, false).RetryAfter; got != c.want {
@@ -217,7 +217,7 @@ func TestPlatform_HonoursRetryAfter(t *testing.T) {
 	})
 }
 
-func TestPlatform_Sends(t *testing.T) {
+func TestClient_Sends(t *testing.T) {
 	for _, notify := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the documented request, notify %v", notify), func(t *testing.T) {
 			seen := make(chan string, 1)
@@ -255,7 +255,7 @@ func TestPlatform_Sends(t *testing.T) {
 		})
 	}
 
-	t.Run("on a connection that is kept", func(t *testing.T) {
+	t.Run("on a connection that is reused", func(t *testing.T) {
 		var connections, requests atomic.Int64
 		url := listen(t, func(conn *net.TCPConn, _ <-chan struct{}) {
 			connections.Add(1)

@@ -12,7 +12,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// path is the documented endpoint, below an account's base URL.
+// path is the path of the documented endpoint, relative to an account's base URL.
 const path = "/assessments/invite/revoke"
 
 const (
@@ -20,31 +20,31 @@ const (
 	maxKey = 4096
 )
 
-// ValidateURL tells what keeps base from being an account's base URL. That is an https:// URL, or an http://
-// one of this machine itself (localhost, 127.0.0.0/8 or ::1), with or without a port and a path. Link-local addresses and
-// those that serve a cloud's metadata are refused, here and when a name that stands for one is dialled. The error holds
-// nothing of base.
+// ValidateURL returns an error if base is not valid as an account's base URL. It must be an https:// URL, or an http://
+// URL of this machine (localhost, 127.0.0.0/8 or ::1), at most 2048 bytes long. It may have a port and a path, but no user,
+// query or fragment. Link-local addresses and addresses of cloud metadata services are not valid; names that resolve
+// to them are refused when they are dialled. The error contains no part of base.
 func ValidateURL(base string) error {
 	if len(base) > maxURL {
 		return errors.New("the upstream's URL is longer than 2048 bytes")
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Opaque != "" || u.Hostname() == "" {
-		return errors.New("the upstream's URL is not one; write it like https://host/path")
+		return errors.New("the upstream's URL is not valid; write it like https://host/path")
 	}
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("the upstream's URL begins neither with https:// nor with http://")
+		return errors.New("the upstream's URL must begin with https:// or http://")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return errors.New("the upstream's URL must begin with https://: plain http:// is for this machine alone")
+		return errors.New("the upstream's URL must begin with https://: http:// is only for this machine")
 	case !mayBeCalled(u.Hostname()):
-		return errors.New("the upstream's URL holds an address that is link-local or serves a cloud's metadata: it must not be called")
+		return errors.New("the upstream's URL has an address that is link-local or serves a cloud's metadata: it must not be called")
 	case u.User != nil:
-		return errors.New("the upstream's URL holds a user; its key is given apart")
+		return errors.New("the upstream's URL must not have a user; the key is given separately")
 	case strings.ContainsAny(base, "?#"):
-		return errors.New("the upstream's URL has a query or a fragment")
+		return errors.New("the upstream's URL must not have a query or a fragment")
 	case !validPort(u):
-		return errors.New("the upstream's URL has a port that is not from 1 to 65535")
+		return errors.New("the port in the upstream's URL must be from 1 to 65535")
 	}
 	return nil
 }
@@ -57,8 +57,7 @@ func validPort(u *url.URL) bool {
 	return err == nil && port > 0
 }
 
-// mayBeCalled reports whether a host is none of the addresses that must not be called. What a name stands for is known
-// when it is dialled.
+// mayBeCalled reports whether host is a name or an allowed address. The address of a name is checked when it is dialled.
 func mayBeCalled(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err != nil || allowed.Allows(addr)
@@ -68,8 +67,8 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
-// ValidateKey tells what keeps key from being sent in a header: it is 1 to 4096 printable characters of ASCII
-// without a space. The error holds nothing of key.
+// ValidateKey returns an error if key cannot be sent in a header. It must have 1 to 4096 printable ASCII characters
+// and no space. The error contains no part of key.
 func ValidateKey(key string) error {
 	switch {
 	case key == "":
@@ -77,12 +76,12 @@ func ValidateKey(key string) error {
 	case len(key) > maxKey:
 		return errors.New("the upstream's key is longer than 4096 bytes")
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("the upstream's key has a space, a line break or another character that no header carries")
+		return errors.New("the upstream's key has a space, a line break or another character that a header cannot contain")
 	}
 	return nil
 }
 
-// endpointOf is the URL to call.
+// endpointOf returns the URL to call.
 func endpointOf(target revocation.Target) (string, error) {
 	if err := ValidateURL(target.URL); err != nil {
 		return "", err
@@ -93,7 +92,7 @@ func endpointOf(target revocation.Target) (string, error) {
 	return strings.TrimRight(target.URL, "/") + path, nil
 }
 
-// identity changes when the account's URL or key does.
+// identity is a hash of an account's URL and key.
 type identity [sha256.Size]byte
 
 func identityOf(target revocation.Target) identity {

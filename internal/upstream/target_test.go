@@ -45,9 +45,9 @@ func TestValidateURL(t *testing.T) {
 	} {
 		switch err := ValidateURL(url); {
 		case err == nil:
-			t.Errorf("%q was taken", url)
+			t.Errorf("%q was accepted", url)
 		case strings.Contains(err.Error(), testKey):
-			t.Errorf("%q: the error tells of it: %v", url, err)
+			t.Errorf("%q: the error quotes it: %v", url, err)
 		}
 	}
 }
@@ -61,26 +61,26 @@ func TestValidateKey(t *testing.T) {
 	for _, key := range []string{"", testKey + "\n", "a b", "a\r\nHost: x", "ключ", "\x7f", "\xff", strings.Repeat("a", maxKey+1)} {
 		switch err := ValidateKey(key); {
 		case err == nil:
-			t.Errorf("%q was taken", key)
+			t.Errorf("%q was accepted", key)
 		case strings.Contains(err.Error(), testKey):
-			t.Errorf("the error tells of the key: %v", err)
+			t.Errorf("the error quotes the key: %v", err)
 		}
 	}
 }
 
-func TestPlatform_RefusesTargets(t *testing.T) {
+func TestClient_RefusesTargets(t *testing.T) {
 	p := newDefault(t)
 	for name, target := range map[string]revocation.Target{
 		"plain http":             {Account: "acme", URL: "http://192.0.2.1", Key: testKey},
-		"a URL that is none":     {Account: "acme", URL: "", Key: testKey},
-		"a key that is none":     {Account: "acme", URL: "https://192.0.2.1"},
+		"an invalid URL":         {Account: "acme", URL: "", Key: testKey},
+		"an empty key":           {Account: "acme", URL: "https://192.0.2.1"},
 		"a key with a line feed": {Account: "acme", URL: "https://192.0.2.1", Key: testKey + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want(t, p.Revoke(t.Context(), target, 1, false), tried(revocation.CodeUpstreamUnavailable, unusable))
 		})
 	}
-	t.Run("an address that a name may stand for", func(t *testing.T) {
+	t.Run("an address that a name may resolve to", func(t *testing.T) {
 		for _, addr := range []string{"169.254.169.254:443", "[fe80::1]:443", "[::ffff:169.254.169.254]:443", "[64:ff9b::a9fe:a9fe]:443", "100.100.100.200:443"} {
 			conn, err := testDialer().dialTLS(t.Context(), "tcp", addr)
 			if !errors.Is(err, outbound.ErrRefused) {
@@ -90,7 +90,7 @@ func TestPlatform_RefusesTargets(t *testing.T) {
 		}
 	})
 	t.Run("a name of this machine that resolves to another", func(t *testing.T) {
-		// A resolver is not at hand; the connection itself refuses.
+		// The test has no resolver: it dials an address, which the dialer refuses.
 		conn, err := testDialer().dialPlain(t.Context(), "tcp", "192.0.2.1:80")
 		if !errors.Is(err, outbound.ErrRefused) {
 			t.Errorf("%v, %v", conn, err)
@@ -109,7 +109,7 @@ func serveTLS(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-func TestPlatform_OverTLS(t *testing.T) {
+func TestClient_OverTLS(t *testing.T) {
 	var requests atomic.Int64
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
@@ -119,13 +119,13 @@ func TestPlatform_OverTLS(t *testing.T) {
 		_, _ = io.WriteString(w, `{"status": "REVOKED"}`)
 	}
 	server := serveTLS(t, handler)
-	trusting := testDialer()
-	trusting.roots = x509.NewCertPool()
-	trusting.roots.AddCert(server.Certificate())
+	trustingDialer := testDialer()
+	trustingDialer.roots = x509.NewCertPool()
+	trustingDialer.roots.AddCert(server.Certificate())
 	byName := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 
-	t.Run("calls who is trusted, on a connection that is kept", func(t *testing.T) {
-		p := newTestPlatform(t, Options{}, trusting)
+	t.Run("calls a trusted server on one connection", func(t *testing.T) {
+		p := newTestClient(t, Options{}, trustingDialer)
 		for range 3 {
 			want(t, p.Revoke(t.Context(), target(server.URL), 1, false), revoked)
 		}
@@ -135,24 +135,24 @@ func TestPlatform_OverTLS(t *testing.T) {
 		url    string
 		want   revocation.Reply
 	}{
-		"not with a certificate for another name": {trusting, byName, tried(revocation.CodeUpstreamUnavailable, badCert)},
-		"not with a certificate of anybody":       {testDialer(), server.URL, tried(revocation.CodeUpstreamUnavailable, badCert)},
-		"not without TLS":                         {trusting, "https" + strings.TrimPrefix(answers(t, 200, asJSON, ``), "http"), tried(revocation.CodeUpstreamUnavailable, unreached)},
+		"not with a certificate for another name": {trustingDialer, byName, tried(revocation.CodeUpstreamUnavailable, badCert)},
+		"not with an untrusted certificate":       {testDialer(), server.URL, tried(revocation.CodeUpstreamUnavailable, badCert)},
+		"not without TLS":                         {trustingDialer, "https" + strings.TrimPrefix(answers(t, 200, asJSON, ``), "http"), tried(revocation.CodeUpstreamUnavailable, unreached)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := requests.Load()
-			p := newTestPlatform(t, Options{}, c.dialer)
+			p := newTestClient(t, Options{}, c.dialer)
 			want(t, p.Revoke(t.Context(), target(c.url), 1, false), c.want)
 			if n := requests.Load(); n != before {
 				t.Error("the request was sent")
 			}
 		})
 	}
-	t.Run("not for ever with who says nothing", func(t *testing.T) {
+	t.Run("gives up on a server that sends nothing", func(t *testing.T) {
 		url := listen(t, func(_ *net.TCPConn, gone <-chan struct{}) { <-gone })
-		impatient := testDialer()
-		impatient.tlsTimeout = 100 * time.Millisecond
-		p := newTestPlatform(t, Options{Timeout: time.Hour}, impatient)
+		shortTimeout := testDialer()
+		shortTimeout.tlsTimeout = 100 * time.Millisecond
+		p := newTestClient(t, Options{Timeout: time.Hour}, shortTimeout)
 		want(t, p.Revoke(t.Context(), target("https"+strings.TrimPrefix(url, "http")), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
 	t.Run("not with an old version", func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestPlatform_OverTLS(t *testing.T) {
 		old.TLS.MinVersion, old.TLS.MaxVersion = 0x0301, 0x0302
 		old.StartTLS()
 		defer old.Close()
-		p := newTestPlatform(t, Options{}, trusting)
+		p := newTestClient(t, Options{}, trustingDialer)
 		want(t, p.Revoke(t.Context(), target(old.URL), 1, false), tried(revocation.CodeUpstreamUnavailable, unreached))
 	})
 	t.Run("is in doubt when it breaks after the request", func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestPlatform_OverTLS(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			panic(http.ErrAbortHandler)
 		})
-		p := newTestPlatform(t, Options{}, trusting)
+		p := newTestClient(t, Options{}, trustingDialer)
 		want(t, p.Revoke(t.Context(), target(breaking.URL), 1, false), inDoubt(brokenOff))
 	})
 	t.Run("is in doubt when no answer comes", func(t *testing.T) {
@@ -178,17 +178,17 @@ func TestPlatform_OverTLS(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		})
-		p := newTestPlatform(t, Options{Timeout: time.Second}, trusting)
+		p := newTestClient(t, Options{Timeout: time.Second}, trustingDialer)
 		want(t, p.Revoke(t.Context(), target(silent.URL), 1, false), inDoubt(tooSlow))
 	})
 }
 
-func TestSecretsStayIn(t *testing.T) {
+func TestClient_LeaksNoSecrets(t *testing.T) {
 	const words = "upstreams-own-words"
 	var written logged
 	metrics := prometheus.NewRegistry()
-	p := newTestPlatform(t, Options{Timeout: 100 * time.Millisecond, Log: written.logger(), Metrics: metrics}, testDialer())
-	var said strings.Builder
+	p := newTestClient(t, Options{Timeout: 100 * time.Millisecond, Log: written.logger(), Metrics: metrics}, testDialer())
+	var output strings.Builder
 	word := words + " " + testKey
 	urls := []string{
 		listen(t, func(*net.TCPConn, <-chan struct{}) {}),
@@ -204,7 +204,7 @@ func TestSecretsStayIn(t *testing.T) {
 		// One answer after another: sooner or later the breaker opens.
 		for range breakerConsecutive + 1 {
 			reply := p.Revoke(t.Context(), revocation.Target{Account: fmt.Sprintf("account-%d", i), URL: url, Key: testKey}, 1, false)
-			fmt.Fprintf(&said, "%+v %+v\n", reply, reply.Failure)
+			fmt.Fprintf(&output, "%+v %+v\n", reply, reply.Failure)
 		}
 	}
 	families, err := metrics.Gather()
@@ -212,13 +212,13 @@ func TestSecretsStayIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		said.WriteString(family.String())
+		output.WriteString(family.String())
 	}
-	everything := said.String() + written.String()
+	everything := output.String() + written.String()
 	for line := range strings.Lines(everything) {
 		for _, s := range []string{testKey, "127.0.0.1", words} {
 			if strings.Contains(line, s) {
-				t.Errorf("%q stands in %s", s, line)
+				t.Errorf("%q is in %s", s, line)
 			}
 		}
 	}
@@ -227,7 +227,7 @@ func TestSecretsStayIn(t *testing.T) {
 	}
 }
 
-func TestPlatform_SurvivesWhatNobodyAskedFor(t *testing.T) {
+func TestClient_UnsolicitedAnswer(t *testing.T) {
 	var connections atomic.Int64
 	url := listen(t, func(conn *net.TCPConn, gone <-chan struct{}) {
 		if connections.Add(1) > 1 {
@@ -235,12 +235,12 @@ func TestPlatform_SurvivesWhatNobodyAskedFor(t *testing.T) {
 			write(t, conn, revokedAnswer)
 			return
 		}
-		// The time of a request that has not come has run out.
+		// The server timed out while it waited for a request.
 		write(t, conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		<-gone
 	})
 	p := newDefault(t)
-	// Whether it comes before the request or after it decides what is made of it.
+	// The reply depends on whether the answer comes before or after the request.
 	if got := p.Revoke(t.Context(), target(url), 1, false); got.Status != revocation.StatusErrorRevoking || got.Rejected {
 		t.Errorf("%+v", got)
 	}

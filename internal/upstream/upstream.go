@@ -1,9 +1,9 @@
-// Package upstream is the platform behind an HTTP API: it revokes an account's invites by calling the
-// documented endpoint where they live, and turns whatever comes back into one of a few outcomes.
+// Package upstream revokes invites that another service keeps. It calls the documented endpoint of the account's
+// upstream and maps each answer to one of a few replies.
 //
-// Two questions decide how careful it is. May a request have been carried out although no answer tells so?
-// Then the reply is in doubt, and only then. And is the upstream down, or is it this one invite? That is the
-// account's breaker to tell, which has the account's other calls held back.
+// Two rules decide what a failure means. A reply is in doubt exactly if the upstream may have carried out the request and
+// no complete answer shows it. And each account has a circuit breaker: after many failures it opens, and the account's
+// other calls are held until the upstream works again.
 package upstream
 
 import (
@@ -22,17 +22,17 @@ import (
 // DefaultTimeout bounds a call, from the connection to the end of the answer.
 const DefaultTimeout = 10 * time.Second
 
-// Options are a Platform's parts. Log is needed.
+// Options configure a Client. Log is required.
 type Options struct {
-	// Timeout bounds a call, from the connection to the end of the answer; 0: DefaultTimeout.
+	// Timeout bounds a call, from the connection to the end of the answer; 0 means DefaultTimeout.
 	Timeout time.Duration
-	// Metrics is where the platform's metrics are registered; nil: nowhere.
+	// Metrics is where the Client registers its metrics; if it is nil, they are not registered.
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
 
-// Client revokes invites through the APIs of upstreams. Any number of goroutines may use it at once, for
-// any number of accounts. What it remembers of an account goes when it is not called for some minutes.
+// Client revokes invites through the APIs of upstreams. It is safe for concurrent use, and serves any number of accounts.
+// It drops the state of an account that has had no call for ten minutes.
 type Client struct {
 	timeout   time.Duration
 	log       *slog.Logger
@@ -49,12 +49,12 @@ type Client struct {
 
 var _ revocation.UpstreamClient = (*Client)(nil)
 
-// New makes a Platform. It connects to nobody yet.
+// New returns a Client. It does not connect yet.
 func New(o Options) *Client {
-	return newPlatform(o, &dialer{dialTimeout: dialTimeout, tlsTimeout: tlsTimeout})
+	return newClient(o, &dialer{dialTimeout: dialTimeout, tlsTimeout: tlsTimeout})
 }
 
-func newPlatform(o Options, d *dialer) *Client {
+func newClient(o Options, d *dialer) *Client {
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
@@ -66,11 +66,8 @@ func newPlatform(o Options, d *dialer) *Client {
 	return p
 }
 
-// Close closes the connections that are kept. Calls may follow, on new ones.
-func (p *Client) Close() { p.transport.CloseIdleConnections() }
-
-// Admit waits until one more call of the account may begin; see revocation.Platform. While the account's
-// breaker is open it does not wait, and nothing is counted: Revoke will say how long to hold the calls.
+// Admit waits until the account's rate allows one more call; see revocation.UpstreamClient. While the account's breaker
+// is open, Admit neither waits nor counts a call: Revoke returns how long to hold the calls.
 func (p *Client) Admit(ctx context.Context, target revocation.Target) error {
 	v := p.enter(target)
 	defer p.leave(v)
@@ -80,10 +77,9 @@ func (p *Client) Admit(ctx context.Context, target revocation.Target) error {
 	return v.limiter.pace(ctx)
 }
 
-// Revoke makes one call; see revocation.Platform. It sends at most one request, after a wait for one of the
-// account's slots. The reply's Status is empty when nothing was sent because the breaker is open or ctx ended;
-// its Hold stands also with the failure that has opened the breaker. Its Failure holds nothing of what the
-// upstream said but the HTTP status.
+// Revoke makes one call; see revocation.UpstreamClient. It waits for one of the account's slots and sends at most one
+// request. The reply's Status is empty if nothing was sent because the breaker is open or ctx ended. Hold is also set with
+// the failure that opened the breaker. Of the upstream's answer, Failure contains only the HTTP status.
 func (p *Client) Revoke(ctx context.Context, target revocation.Target, reportID int64, notify bool) revocation.Reply {
 	endpoint, err := endpointOf(target)
 	if err != nil {
@@ -106,7 +102,7 @@ func (p *Client) Revoke(ctx context.Context, target revocation.Target, reportID 
 	answer := p.call(ctx, endpoint, string(target.Key), request{ReportID: reportID, Notify: notify})
 	failpoint.Reach(failpoint.AfterCall, "revoke")
 	reply := answer.reply(p.now())
-	done(verdict(ctx, answer, reply))
+	done(breakerError(ctx, answer, reply))
 	if answer.err != nil && !answer.sent && ctx.Err() != nil {
 		return revocation.Reply{}
 	}

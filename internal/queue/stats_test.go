@@ -11,7 +11,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-func TestLook(t *testing.T) {
+func TestStats(t *testing.T) {
 	t.Run("it counts tasks by queue and state", func(t *testing.T) {
 		onBoth(t, func(t *testing.T, r *redis.Client) {
 			client := queue.NewClient(r)
@@ -24,35 +24,35 @@ func TestLook(t *testing.T) {
 			if err := client.EnqueueAccountTasks(t.Context(), revocation.UpstreamTask, []string{"acme"}); err != nil {
 				t.Fatal(err)
 			}
-			look, err := client.Look(t.Context())
+			stats, err := client.Stats(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			none := func(pending int64) map[string]int64 {
+			counts := func(pending int64) map[string]int64 {
 				return map[string]int64{"pending": pending, "active": 0, "retry": 0, "archived": 0}
 			}
-			want := map[string]map[string]int64{"single": none(2), "mail": none(0), "bulk": none(0), "upstream": none(1), "bulkmail": none(0)}
-			if diff := cmp.Diff(want, look.Tasks); diff != "" {
+			want := map[string]map[string]int64{"single": counts(2), "mail": counts(0), "bulk": counts(0), "upstream": counts(1), "bulkmail": counts(0)}
+			if diff := cmp.Diff(want, stats.Tasks); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if look.Evicts || look.HasMemory && look.Memory == 0 {
-				t.Errorf("%+v", look)
+			if stats.Evicts || stats.HasMemory && stats.Memory == 0 {
+				t.Errorf("%+v", stats)
 			}
 		})
 	})
-	t.Run("it tells the memory and that Redis evicts", func(t *testing.T) {
+	t.Run("it reports the memory and that Redis evicts", func(t *testing.T) {
 		r := connect(t, testservers.Redis(t))
 		for name, value := range map[string]string{"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"} {
 			if err := r.ConfigSet(t.Context(), name, value).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		look, err := queue.NewClient(r).Look(t.Context())
+		stats, err := queue.NewClient(r).Stats(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !look.Evicts || !look.HasMemory || look.Memory == 0 || look.MaxMemory != 100<<20 {
-			t.Errorf("%+v", look)
+		if !stats.Evicts || !stats.HasMemory || stats.Memory == 0 || stats.MaxMemory != 100<<20 {
+			t.Errorf("%+v", stats)
 		}
 	})
 	t.Run("a Redis that is away is an error", func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestLook(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if look, err := queue.NewClient(r).Look(t.Context()); err == nil {
-			t.Errorf("%+v", look)
+		if stats, err := queue.NewClient(r).Stats(t.Context()); err == nil {
+			t.Errorf("%+v", stats)
 		}
 	})
 }

@@ -15,12 +15,12 @@ import (
 	"rescind/internal/testservers"
 )
 
-// victimRedis, in the environment, makes of the test's program a worker on the Redis that it names. Its turns tell
-// that they begin and never end.
-const victimRedis = "RESCIND_TEST_VICTIM_REDIS"
+// hangingWorkerRedis is an environment variable. If it is set, the test program is a worker that uses the Redis at this
+// URL. Its account tasks print a line when they begin and never end.
+const hangingWorkerRedis = "RESCIND_TEST_HANGING_WORKER_REDIS"
 
-func hang(redisURL string) {
-	go func() { // it does not outlive the test
+func runHangingWorker(redisURL string) {
+	go func() { // exits when the test does
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(1)
 	}()
@@ -30,7 +30,7 @@ func hang(redisURL string) {
 	}
 	err = queue.NewWorker(queue.WorkerOptions{
 		Redis: client, Log: quiet, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 4},
-		AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
+		AccountTasks: accountTaskHandlers{revocation.JobsTask: func(context.Context, string) error {
 			fmt.Println("begun")
 			select {}
 		}},
@@ -38,11 +38,11 @@ func hang(redisURL string) {
 	panic(err)
 }
 
-// startVictim starts such a worker. begun gets what it tells; kill ends it as kill -9 does.
-func startVictim(t *testing.T, redisURL string) (begun <-chan string, kill func()) {
+// startHangingWorker starts such a worker as a process. begun receives the lines that it prints. kill kills it.
+func startHangingWorker(t *testing.T, redisURL string) (begun <-chan string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victimRedis+"="+redisURL)
+	cmd.Env = append(os.Environ(), hangingWorkerRedis+"="+redisURL)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,13 +67,13 @@ func startVictim(t *testing.T, redisURL string) (begun <-chan string, kill func(
 	return lines, kill
 }
 
-func TestTurnsOfAKilledWorker(t *testing.T) {
+func TestAccountTasksOfKilledWorker(t *testing.T) {
 	t.Parallel()
 	redisURL := testservers.Redis(t)
 	r := connect(t, redisURL)
 	client := queue.NewClient(r)
-	begun, kill := startVictim(t, redisURL)
-	giveTurns(t, client, revocation.JobsTask, "acme")
+	begun, kill := startHangingWorker(t, redisURL)
+	enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 	for range 4 {
 		await(t, begun)
 	}
@@ -81,50 +81,50 @@ func TestTurnsOfAKilledWorker(t *testing.T) {
 	killed := time.Now()
 
 	went := make(chan string, 100)
-	start(t, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+	start(t, queue.WorkerOptions{Redis: r, AccountTasks: accountTaskHandlers{
 		revocation.JobsTask: func(_ context.Context, account string) error {
 			went <- account
 			return nil
 		},
 	}})
-	until(t, "another worker gets a turn", func() bool {
-		giveTurns(t, client, revocation.JobsTask, "acme")
+	until(t, "another worker runs a task", func() bool {
+		enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 		return len(went) > 0
 	})
 	took := time.Since(killed)
-	t.Logf("another worker got a turn after %s", took.Round(10*time.Millisecond))
-	// It should come after 12 s at most. By itself, asynq needs 55 s at the least.
+	t.Logf("another worker ran a task after %s", took.Round(10*time.Millisecond))
+	// It should take 12 s at most. asynq by itself takes at least 55 s.
 	if took > 40*time.Second {
-		t.Errorf("another worker got a turn after %s only", took)
+		t.Errorf("another worker ran a task only after %s", took)
 	}
 }
 
-func TestTurnOfALivingWorkerIsLeftAlone(t *testing.T) {
+func TestAccountTaskOfLivingWorkerIsNotEnqueuedAgain(t *testing.T) {
 	t.Parallel()
 	r := connect(t, testservers.Redis(t))
 	client := queue.NewClient(r)
 	begun, release := make(chan struct{}, 100), make(chan struct{})
 	start(t, queue.WorkerOptions{
 		Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 8},
-		AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
+		AccountTasks: accountTaskHandlers{revocation.JobsTask: func(context.Context, string) error {
 			begun <- struct{}{}
 			<-release
 			return nil
 		}},
 	})
 	defer close(release)
-	giveTurns(t, client, revocation.JobsTask, "acme")
+	enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 	for range 4 {
 		await(t, begun)
 	}
-	lease := func() float64 { return r.ZScore(t.Context(), "asynq:{bulk}:lease", "jobs:acme:0").Val() }
-	// Longer than what counts as silence.
+	lease := func() float64 { return r.ZScore(t.Context(), queue.AsynqKey("bulk", "lease"), "jobs:acme:0").Val() }
+	// Longer than the silence after which a worker counts as dead.
 	first := lease()
-	until(t, "the worker has given three signs of life", func() bool {
-		giveTurns(t, client, revocation.JobsTask, "acme")
+	until(t, "the worker has sent three heartbeats", func() bool {
+		enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 		return lease() >= first+14
 	})
 	if len(begun) > 0 {
-		t.Errorf("%d turns were given twice", len(begun))
+		t.Errorf("%d tasks were enqueued twice", len(begun))
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-func TestFailedTurn(t *testing.T) {
+func TestAccountTaskThatFails(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"an error": func() error { return errors.New("no such table") },
 		"a panic":  func() error { panic("no such table") },
@@ -32,7 +32,7 @@ func TestFailedTurn(t *testing.T) {
 				log := &buffer{}
 				start(t, queue.WorkerOptions{
 					Redis: r, Log: slog.New(slog.NewTextHandler(log, nil)),
-					AccountTasks: turns{revocation.JobsTask: func(_ context.Context, account string) error {
+					AccountTasks: accountTaskHandlers{revocation.JobsTask: func(_ context.Context, account string) error {
 						if failing.Load() {
 							return fail()
 						}
@@ -40,17 +40,17 @@ func TestFailedTurn(t *testing.T) {
 						return nil
 					}},
 				})
-				giveTurns(t, client, revocation.JobsTask, "acme")
-				until(t, "nothing is left of them", func() bool { return len(tokens(t, r)) == 0 })
-				giveTurns(t, client, revocation.JobsTask, "globex")
-				until(t, "nothing is left of the others", func() bool { return len(tokens(t, r)) == 0 })
-				for _, account := range []string{"acme", "globex"} { // of four turns that failed
-					if n := log.count("task failed", "task=turn-jobs:v1", "task_id=jobs:"+account+":", "no such table"); n != 1 {
+				enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
+				until(t, "nothing is left of them", func() bool { return len(accountTaskKeys(t, r)) == 0 })
+				enqueueAccountTasks(t, client, revocation.JobsTask, "globex")
+				until(t, "nothing is left of the others", func() bool { return len(accountTaskKeys(t, r)) == 0 })
+				for _, account := range []string{"acme", "globex"} { // each had four tasks that failed
+					if n := log.count("task failed", "task=account-jobs:v1", "task_id=jobs:"+account+":", "no such table"); n != 1 {
 						t.Errorf("the failure was logged %d times", n)
 					}
 				}
 				failing.Store(false)
-				giveTurns(t, client, revocation.JobsTask, "acme")
+				enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 				for range 4 {
 					await(t, went)
 				}
@@ -59,7 +59,7 @@ func TestFailedTurn(t *testing.T) {
 	}
 }
 
-// buffer is a log that can be read while it is written.
+// buffer is a log that can be read and written at the same time.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -71,7 +71,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-// count gives how many lines hold all words.
+// count returns the number of lines that contain all words.
 func (b *buffer) count(words ...string) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,7 +83,7 @@ func (b *buffer) count(words ...string) (n int) {
 	return n
 }
 
-func TestTurnsComeBack(t *testing.T) {
+func TestAccountTasksAreEnqueuedAgain(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, r *redis.Client){
 		"after Redis was emptied": func(t *testing.T, r *redis.Client) {
 			if err := r.FlushAll(t.Context()).Err(); err != nil {
@@ -99,17 +99,17 @@ func TestTurnsComeBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, r *redis.Client) {
 				client := queue.NewClient(r)
-				giveTurns(t, client, revocation.JobsTask, "acme")
+				enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 				lose(t, r)
-				giveTurns(t, client, revocation.JobsTask, "acme")
+				enqueueAccountTasks(t, client, revocation.JobsTask, "acme")
 				if n := pending(t, r, "bulk"); n != 4 {
-					t.Errorf("%d turns wait, want 4", n)
+					t.Errorf("%d tasks are pending, want 4", n)
 				}
-				if n := r.ZCard(t.Context(), "asynq:{bulk}:archived").Val(); n != 0 {
-					t.Errorf("%d turns are archived", n)
+				if n := r.ZCard(t.Context(), queue.AsynqKey("bulk", "archived")).Val(); n != 0 {
+					t.Errorf("%d tasks are archived", n)
 				}
 				went := make(chan string, 100)
-				start(t, queue.WorkerOptions{Redis: r, AccountTasks: turns{
+				start(t, queue.WorkerOptions{Redis: r, AccountTasks: accountTaskHandlers{
 					revocation.JobsTask: func(_ context.Context, account string) error {
 						went <- account
 						return nil

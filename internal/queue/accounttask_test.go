@@ -15,20 +15,20 @@ import (
 	"rescind/internal/revocation"
 )
 
-// turns is what a worker does in the turns of each kind.
-type turns = map[revocation.AccountTask]func(context.Context, string) error
+// accountTaskHandlers has the function of a worker for each kind of account task.
+type accountTaskHandlers = map[revocation.AccountTask]func(context.Context, string) error
 
-func giveTurns(t testing.TB, c *queue.Client, kind revocation.AccountTask, accounts ...string) {
+func enqueueAccountTasks(t testing.TB, c *queue.Client, kind revocation.AccountTask, accounts ...string) {
 	t.Helper()
 	if err := c.EnqueueAccountTasks(t.Context(), kind, accounts); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// tokens are the turns of jobs that Redis holds, in whatever state.
-func tokens(t testing.TB, r *redis.Client) []string {
+// accountTaskKeys returns the keys of the jobs' account tasks in Redis, in all states.
+func accountTaskKeys(t testing.TB, r *redis.Client) []string {
 	t.Helper()
-	keys, err := r.Keys(t.Context(), "asynq:{bulk}:t:*").Result()
+	keys, err := r.Keys(t.Context(), queue.AsynqKey("bulk", "t:*")).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,16 +36,16 @@ func tokens(t testing.TB, r *redis.Client) []string {
 	return keys
 }
 
-func pending(t testing.TB, r *redis.Client, queue string) int64 {
+func pending(t testing.TB, r *redis.Client, name string) int64 {
 	t.Helper()
-	n, err := r.LLen(t.Context(), "asynq:{"+queue+"}:pending").Result()
+	n, err := r.LLen(t.Context(), queue.AsynqKey(name, "pending")).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-func TestTurnsAreBounded(t *testing.T) {
+func TestAccountTasksAreBounded(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		var callers sync.WaitGroup
 		for range 4 {
@@ -61,9 +61,9 @@ func TestTurnsAreBounded(t *testing.T) {
 		}
 		callers.Wait()
 		if n := pending(t, r, "bulk"); n != 8 {
-			t.Errorf("%d turns wait, want 4 of each account", n)
+			t.Errorf("%d tasks are pending, want 4 of each account", n)
 		}
-		keys := tokens(t, r)
+		keys := accountTaskKeys(t, r)
 		bytes := 0
 		for _, key := range keys {
 			bytes += len(key)
@@ -78,7 +78,7 @@ func TestTurnsAreBounded(t *testing.T) {
 		begun, release := make(chan struct{}, 8), make(chan struct{})
 		start(t, queue.WorkerOptions{
 			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 8},
-			AccountTasks: turns{revocation.JobsTask: func(context.Context, string) error {
+			AccountTasks: accountTaskHandlers{revocation.JobsTask: func(context.Context, string) error {
 				begun <- struct{}{}
 				<-release
 				return nil
@@ -88,41 +88,41 @@ func TestTurnsAreBounded(t *testing.T) {
 		for range 8 {
 			await(t, begun)
 		}
-		giveTurns(t, queue.NewClient(r), revocation.JobsTask, "acme", "globex")
+		enqueueAccountTasks(t, queue.NewClient(r), revocation.JobsTask, "acme", "globex")
 		if n := pending(t, r, "bulk"); n != 0 {
-			t.Errorf("%d turns were added to those under way", n)
+			t.Errorf("%d tasks were added to the active ones", n)
 		}
 	})
 }
 
-func TestTurnsOfManyAccounts(t *testing.T) {
+func TestAccountTasksOfManyAccounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		accounts := accounts(300)
 		client := queue.NewClient(r)
 		for range 2 {
-			until(t, "there was time enough for all", func() bool {
+			until(t, "all tasks were enqueued in time", func() bool {
 				return client.EnqueueAccountTasks(t.Context(), revocation.MailTask, accounts) == nil
 			})
 		}
-		waiting, err := asynq.NewInspectorFromRedisClient(r).ListPendingTasks("bulkmail", asynq.PageSize(10_000))
+		tasks, err := asynq.NewInspectorFromRedisClient(r).ListPendingTasks("bulkmail", asynq.PageSize(10_000))
 		if err != nil {
 			t.Fatal(err)
 		}
-		of := make(map[string]int)
-		for _, task := range waiting {
+		byAccount := make(map[string]int)
+		for _, task := range tasks {
 			account := string(task.Payload)
-			of[account]++
+			byAccount[account]++
 			if !strings.HasPrefix(task.ID, "mails:"+account+":") {
 				t.Errorf("the task %s is for %s", task.ID, account)
 			}
 		}
 		for _, account := range accounts {
-			if of[account] != 4 {
-				t.Fatalf("an account has %d turns, want 4", of[account])
+			if byAccount[account] != 4 {
+				t.Fatalf("an account has %d tasks, want 4", byAccount[account])
 			}
 		}
-		if len(waiting) != 1200 {
-			t.Errorf("%d turns wait, want 1200", len(waiting))
+		if len(tasks) != 1200 {
+			t.Errorf("%d tasks are pending, want 1200", len(tasks))
 		}
 	})
 }
@@ -131,15 +131,15 @@ func TestAccountsAlternate(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
 		yield := client.Yield(revocation.JobsTask)
-		giveTurns(t, client, revocation.JobsTask, "acme", "globex")
-		// The only slot carries out their steps, and neither account is in want of work before the end.
-		rest := map[string]int{"acme": 4, "globex": 4}
+		enqueueAccountTasks(t, client, revocation.JobsTask, "acme", "globex")
+		// One slot runs the steps of both accounts, and each account has work until the end.
+		stepsLeft := map[string]int{"acme": 4, "globex": 4}
 		steps := make(chan string, 8)
 		start(t, queue.WorkerOptions{
 			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.JobsTask: 1},
-			AccountTasks: turns{revocation.JobsTask: func(ctx context.Context, account string) error {
-				for rest[account] > 0 {
-					rest[account]--
+			AccountTasks: accountTaskHandlers{revocation.JobsTask: func(ctx context.Context, account string) error {
+				for stepsLeft[account] > 0 {
+					stepsLeft[account]--
 					steps <- account
 					if yield(ctx) {
 						break
@@ -158,15 +158,15 @@ func TestAccountsAlternate(t *testing.T) {
 	})
 }
 
-func TestEndlessTurnEndsForOthers(t *testing.T) {
+func TestAccountTaskYieldsToOthers(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
 		yield := client.Yield(revocation.MailTask)
 		begun := make(chan string, 100)
-		giveTurns(t, client, revocation.MailTask, "acme")
+		enqueueAccountTasks(t, client, revocation.MailTask, "acme")
 		start(t, queue.WorkerOptions{
 			Redis: r, AccountTaskSlots: map[revocation.AccountTask]int{revocation.MailTask: 1},
-			AccountTasks: turns{revocation.MailTask: func(ctx context.Context, account string) error {
+			AccountTasks: accountTaskHandlers{revocation.MailTask: func(ctx context.Context, account string) error {
 				begun <- account
 				for !yield(ctx) {
 					if err := ctx.Err(); err != nil {
@@ -179,21 +179,21 @@ func TestEndlessTurnEndsForOthers(t *testing.T) {
 		for range 4 {
 			await(t, begun)
 		}
-		// The fourth waits for nobody.
-		giveTurns(t, client, revocation.MailTask, "globex")
+		// No other task is pending while the fourth runs.
+		enqueueAccountTasks(t, client, revocation.MailTask, "globex")
 		if got := await(t, begun); got != "globex" {
-			t.Errorf("the next turn is %s's", got)
+			t.Errorf("the next task is of %s", got)
 		}
 	})
 }
 
-func TestTurnsHoldUpNothingElse(t *testing.T) {
+func TestAccountTasksDoNotDelayOtherQueues(t *testing.T) {
 	onBoth(t, func(t *testing.T, r *redis.Client) {
 		client := queue.NewClient(r)
 		begun, release := make(chan struct{}, 100), make(chan struct{})
 		mails := make(chan string, 1)
 		batches := make(chan []revocation.Ref, 1)
-		start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: turns{
+		start(t, queue.WorkerOptions{Redis: r, CarryOut: into(batches), AccountTasks: accountTaskHandlers{
 			revocation.JobsTask: func(context.Context, string) error {
 				begun <- struct{}{}
 				<-release
@@ -208,17 +208,17 @@ func TestTurnsHoldUpNothingElse(t *testing.T) {
 			},
 		}})
 		defer close(release)
-		giveTurns(t, client, revocation.JobsTask, "acme", "globex")
+		enqueueAccountTasks(t, client, revocation.JobsTask, "acme", "globex")
 		await(t, begun)
 		await(t, begun) // all slots of the class
-		giveTurns(t, client, revocation.MailTask, "acme")
+		enqueueAccountTasks(t, client, revocation.MailTask, "acme")
 		await(t, mails)
 		enqueue(t, client, ref(1))
 		await(t, batches)
 	})
 }
 
-func TestTurnOfUnknownKind(t *testing.T) {
+func TestAccountTaskOfUnknownKind(t *testing.T) {
 	if err := queue.NewClient(embed(t)).EnqueueAccountTasks(t.Context(), "breakfast", []string{"acme"}); err == nil {
 		t.Error("it was enqueued")
 	}
