@@ -8,13 +8,13 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// mechanism is a way to sign in (RFC 4954).
+// mechanism is a mechanism of AUTH (RFC 4954).
 type mechanism struct {
 	name string
 	auth smtp.Auth
 }
 
-// mechanisms are those that the client knows: first those that do not send the password.
+// mechanisms returns the supported mechanisms. The first ones do not send the password.
 func (s *server) mechanisms() []mechanism {
 	return []mechanism{
 		{"SCRAM-SHA-256", smtp.ScramSHA256Auth(s.user, s.password)},
@@ -25,16 +25,16 @@ func (s *server) mechanisms() []mechanism {
 	}
 }
 
-// triedMechanisms are those that have failed while a connection was wanted.
+// triedMechanisms are the mechanisms that failed while connect tried to get one connection.
 type triedMechanisms struct {
 	failed []string
-	// another says that the server offers one more, which may be tried on a new connection.
+	// another reports whether the server offers one more, which may be tried on a new connection.
 	another bool
 }
 
-// signIn tries one mechanism that the server offers and that has not failed before: the one that was accepted last, or
-// else the best. A failure leads to another mechanism only under TLS: without, whoever listens could have the password
-// sent by making the better mechanisms fail.
+// signIn tries one mechanism that the server offers and that has not failed yet: the one that was accepted last, or else
+// the first. After a failure, another mechanism may be tried only under TLS. Without TLS, an attacker could make the
+// better mechanisms fail, and the client would send the password.
 func (s *server) signIn(client *smtp.Client, tried *triedMechanisms) error {
 	if s.user == "" {
 		return nil

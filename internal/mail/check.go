@@ -7,61 +7,62 @@ import (
 )
 
 const (
-	// checkInterval is for how long what was found of the server is told again.
+	// checkInterval is how long a result is returned again before the server is probed anew.
 	checkInterval = 30 * time.Second
-	// checkPatience is how long a caller waits for what is being found out. A server may take longer to greet.
-	checkPatience = time.Second
+	// checkMaxWait is how long a caller waits for a probe. A server may take longer to greet.
+	checkMaxWait = time.Second
 )
 
-// checker knows whether the server takes messages: from deliveries, or by asking it when there were none lately.
+// checker knows whether the server accepts messages: from deliveries, or from a probe if there were none lately.
 type checker struct {
 	mu      sync.Mutex
 	at      time.Time
 	err     error
-	asking  chan struct{} // closed when it has answered; nil when it is not being asked
+	probing chan struct{} // closed when the probe ends; nil if there is none
 	stop    chan struct{}
 	stopped bool
-	asked   sync.WaitGroup
+	probes  sync.WaitGroup
 }
 
 func newChecker() *checker { return &checker{stop: make(chan struct{})} }
 
-// found keeps what a delivery has found out.
+// found stores the result of a delivery.
 func (c *checker) found(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at, c.err = time.Now(), err
 }
 
-// check returns what is known, after ask has been asked if that is old. A nil error can mean that nothing is known yet.
-func (c *checker) check(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
+// check returns the last result. If the result is old, check first calls probe and waits for it, for checkMaxWait at most.
+// A nil error can mean that there is no result yet.
+func (c *checker) check(ctx context.Context, limit time.Duration, probe func(context.Context) error) error {
 	c.mu.Lock()
-	if c.asking == nil && !c.stopped && (c.at.IsZero() || time.Since(c.at) > checkInterval) {
+	if c.probing == nil && !c.stopped && (c.at.IsZero() || time.Since(c.at) > checkInterval) {
 		done := make(chan struct{})
-		c.asking = done
-		c.asked.Go(func() {
-			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		c.probing = done
+		c.probes.Go(func() {
+			probing, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 			defer cancel()
 			go func() {
 				select {
 				case <-c.stop:
 					cancel()
-				case <-asking.Done():
+				case <-probing.Done():
 				}
 			}()
-			err := ask(asking)
+			err := probe(probing)
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.at, c.err, c.asking = time.Now(), err, nil
+			c.at, c.err, c.probing = time.Now(), err, nil
 			close(done)
 		})
 	}
-	asking := c.asking
+	probing := c.probing
 	c.mu.Unlock()
-	if asking != nil {
+	if probing != nil {
 		select {
-		case <-asking:
-		case <-time.After(checkPatience):
+		case <-probing:
+		case <-time.After(checkMaxWait):
 		case <-ctx.Done():
 		}
 	}
@@ -70,7 +71,7 @@ func (c *checker) check(ctx context.Context, limit time.Duration, ask func(conte
 	return c.err
 }
 
-// close ends what is being asked, and waits for it.
+// close cancels the probe and waits for it.
 func (c *checker) close() {
 	c.mu.Lock()
 	if !c.stopped {
@@ -78,5 +79,5 @@ func (c *checker) close() {
 		close(c.stop)
 	}
 	c.mu.Unlock()
-	c.asked.Wait()
+	c.probes.Wait()
 }

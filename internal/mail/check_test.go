@@ -17,7 +17,7 @@ func TestSMTP_Check(t *testing.T) {
 		t.Helper()
 		return s.Check(t.Context())
 	}
-	t.Run("asks the server once in a while, and leaves the connection to the next message", func(t *testing.T) {
+	t.Run("probes the server seldom, and keeps the connection for the next message", func(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithAuth("mailer", "secret"), testservers.WithSTARTTLS())
 		s := newSMTP(t, srv, srv.URL())
 		for range 3 {
@@ -30,13 +30,13 @@ func TestSMTP_Check(t *testing.T) {
 			t.Errorf("%d messages over %d connections", n, c)
 		}
 	})
-	t.Run("says why no message would be taken", func(t *testing.T) {
+	t.Run("returns why no message can be delivered", func(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithAuth("mailer", "secret"), testservers.WithSTARTTLS())
 		wantFailure(t, check(t, newSMTP(t, srv, "smtp://mailer:guess@"+srv.Addr())), unreachable, 535, "auth")
 		srv.Close()
 		wantFailure(t, check(t, newSMTP(t, srv, srv.URL())), unreachable, 0, "connection_refused")
 	})
-	t.Run("knows of deliveries without asking", func(t *testing.T) {
+	t.Run("uses the results of deliveries", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		srv.Script(only(testservers.StepMail, 1, testservers.Fault{Code: 550}))
@@ -49,7 +49,7 @@ func TestSMTP_Check(t *testing.T) {
 		srv.Script(only(testservers.StepRcpt, 0, testservers.Fault{Code: 550}))
 		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), refused, 550, "recipient")
 		if err := check(t, s); err != nil {
-			t.Errorf("a recipient that is refused is no outage: %v", err)
+			t.Errorf("a refused recipient counts as an outage: %v", err)
 		}
 		if n := srv.Connections(); n != 2 {
 			t.Errorf("%d connections", n)
@@ -80,7 +80,7 @@ func TestDirectory_Check(t *testing.T) {
 		t.Error(err)
 	}
 	if left := files(t, dir); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("files are left: %v", left)
 	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)

@@ -15,12 +15,11 @@ const (
 	maxSubject = maxName + 100
 )
 
-// clean makes one line of a text that comes from outside: a line break or another control character becomes
-// a space, what overrides the direction of the text around it goes, and what is longer than limit
-// characters is cut.
+// clean returns untrusted text as one line: it replaces line breaks and other control characters by spaces, removes
+// characters that override the direction of the text around them, and cuts the text to limit characters.
 func clean(s string, limit int) string { return cut(oneLine(s), limit) }
 
-// cleanName is clean for a name, of at most maxName characters, in which no mail program finds an address to link.
+// cleanName is clean for a name. The result has at most maxName characters and no address that mail programs link.
 func cleanName(s string) string { return cut(withoutLinks(oneLine(s)), maxName) }
 
 func oneLine(s string) string {
@@ -31,7 +30,7 @@ func oneLine(s string) string {
 		case unicode.Is(unicode.Bidi_Control, r) && r != leftToRightMark && r != rightToLeftMark && r != arabicLetterMark:
 			return -1
 		}
-		return r // an invalid byte comes as U+FFFD
+		return r // U+FFFD for an invalid byte
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
 }
@@ -43,12 +42,12 @@ func cut(s string, limit int) string {
 	return strings.TrimSpace(string([]rune(s)[:limit-1])) + "…"
 }
 
-// The marks that right-to-left names rightly use: they change nothing beyond their neighbours.
+// The marks that right-to-left names need. They affect only the characters beside them.
 const (
 	leftToRightMark  = '\u200e'
 	rightToLeftMark  = '\u200f'
 	arabicLetterMark = '\u061c'
 )
 
-// inHeader keeps a text from being read as an encoded word (RFC 2047), which could decode to anything.
+// inHeader changes s so that no part of it is an encoded word (RFC 2047), which could decode to any text.
 func inHeader(s string) string { return strings.ReplaceAll(s, "=?", "= ?") }

@@ -15,27 +15,27 @@ import (
 	"rescind/internal/revocation"
 )
 
-// connection is a conversation with a mail server, for one message at a time.
+// connection is a connection to a mail server, for one message at a time.
 type connection struct {
 	client *smtp.Client
 	// raw is the TCP connection below any TLS.
 	raw net.Conn
-	// undone tells that a message is under way, or that nobody knows: no other may follow.
+	// undone reports whether a message was begun and the server's answer is not known. No other message may follow.
 	undone bool
-	// messages counts those that were begun.
+	// messages is the number of messages that were begun.
 	messages int
-	// expiry ends the connection while it is kept.
+	// expiry closes the connection while it is idle.
 	expiry *time.Timer
 }
 
-// open begins a message. Its error, as that of every step, is a *revocation.DeliveryError.
+// open begins a message. Its error is a *revocation.DeliveryError, as in every step.
 func (c *connection) open(ctx context.Context, msg message) error {
 	c.messages++
 	c.undone = true
 	if extended, _ := c.client.Extension("SMTPUTF8"); msg.utf8 && !extended {
 		return &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonSMTPUTF8}
 	}
-	// The parameter would oblige every server on the way, so it is for those who cannot do without.
+	// With the parameter, every server on the way must support SMTPUTF8, so only messages that need it get it.
 	c.client.SkipSMTPUTF8(!msg.utf8)
 	err := within(ctx, c.raw, func() error { return c.client.Mail(msg.from) })
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *connection) open(ctx context.Context, msg message) error {
 	return nil
 }
 
-// reopen begins a message on a connection that has had one before.
+// reopen begins a message on a connection that carried one before.
 func (c *connection) reopen(ctx context.Context, msg message) error {
 	if err := within(ctx, c.raw, c.client.Reset); err != nil {
 		return unavailable(ctx, stepMail, err)
@@ -52,7 +52,7 @@ func (c *connection) reopen(ctx context.Context, msg message) error {
 	return c.open(ctx, msg)
 }
 
-// submit gives the recipient and the text, all but the final dot.
+// submit sends the recipient and the text without the final dot.
 func (c *connection) submit(ctx context.Context, msg message) (io.WriteCloser, error) {
 	var text io.WriteCloser
 	step := stepRcpt
@@ -76,14 +76,14 @@ func (c *connection) submit(ctx context.Context, msg message) (io.WriteCloser, e
 	return text, nil
 }
 
-// finish ends the text with its final dot, after which the message may be the server's, and reads the
-// answer. What the server has said or done before the dot is not about this message: it never had it.
+// finish sends the final dot and reads the answer. After the dot, the server may have accepted the message. If the server
+// answered or closed the connection before the dot, it does not have the message.
 func (c *connection) finish(text io.Closer, t timeouts) error {
-	if err := c.overheard(t.listen); err != nil {
+	if err := c.earlyAnswer(t.listen); err != nil {
 		return c.failed(context.Background(), stepText, err)
 	}
 	failpoint.Reach(failpoint.BeforeDot, "email")
-	_ = c.raw.SetDeadline(time.Now().Add(t.answer)) // fails on a closed connection, as does what follows
+	_ = c.raw.SetDeadline(time.Now().Add(t.answer)) // an error means a closed connection, which Close returns too
 	err := text.Close()
 	_ = c.raw.SetDeadline(time.Time{})
 	failpoint.Reach(failpoint.AfterDot, "email")
@@ -94,9 +94,9 @@ func (c *connection) finish(text io.Closer, t timeouts) error {
 	return nil
 }
 
-// overheard tells what came from the server unasked while the commit was made: an answer, mostly 421 for
-// having waited too long, or the end of the connection.
-func (c *connection) overheard(listen time.Duration) error {
+// earlyAnswer returns an error if the server answered or closed the connection during the commit. Such an answer is mostly
+// 421, after a timeout of the server.
+func (c *connection) earlyAnswer(listen time.Duration) error {
 	_ = c.raw.SetReadDeadline(time.Now().Add(listen))
 	_, err := c.client.Text.R.Peek(1)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -112,21 +112,21 @@ func (c *connection) overheard(listen time.Duration) error {
 	return &textproto.Error{Code: code, Msg: text}
 }
 
-// drop closes the connection without another word. That alone takes a message back: go-mail and
-// net/textproto end a text that is under way before any further command, which would send it.
+// drop closes the connection without a command. There is no other way to withdraw a message: go-mail and net/textproto
+// end an open text before any further command, and that would send it.
 func (c *connection) drop() { _ = c.raw.Close() }
 
-// partTime bounds the farewell.
-const partTime = time.Second
+// quitTimeout bounds QUIT.
+const quitTimeout = time.Second
 
-// part takes leave of the server.
-func (c *connection) part() {
-	_ = c.raw.SetDeadline(time.Now().Add(partTime))
-	_ = c.client.Quit() // the connection has served, whatever the server answers
+// quit sends QUIT and closes the connection.
+func (c *connection) quit() {
+	_ = c.raw.SetDeadline(time.Now().Add(quitTimeout))
+	_ = c.client.Quit() // the answer does not matter
 	c.drop()
 }
 
-// within closes raw when ctx ends before f does: that ends what f waits for, with an error.
+// within calls f, and closes raw if ctx ends before f returns. The closed connection makes f return an error.
 func within(ctx context.Context, raw net.Conn, f func() error) error {
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	err := f()

@@ -12,7 +12,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Directory delivers emails into files: one <revocation-id>.eml each, in the form that mail programs open.
+// Directory delivers each email as a file <revocation-id>.eml, in the format that mail programs open.
 type Directory struct {
 	dir      string
 	messages *Messages
@@ -20,10 +20,10 @@ type Directory struct {
 
 var _ Mailer = (*Directory)(nil)
 
-// NewDirectory makes a Mailer that writes into dir. It creates dir, for its owner alone, when there is none.
+// NewDirectory returns a Mailer that writes to dir. If dir does not exist, NewDirectory creates it with mode 0700.
 func NewDirectory(dir string, messages *Messages) (*Directory, error) {
 	if dir == "" {
-		return nil, errors.New("mail: no directory is given")
+		return nil, errors.New("mail: the directory is empty")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
@@ -31,9 +31,9 @@ func NewDirectory(dir string, messages *Messages) (*Directory, error) {
 	return &Directory{dir: dir, messages: messages}, nil
 }
 
-// Deliver writes the email's file; see revocation.Mailer. The file is there whole or not at all, and stays
-// when the machine fails after Deliver has returned. Delivering the email again replaces it, which is why
-// commit is never called. A crash can leave a hidden file behind that nothing reads.
+// Deliver writes the email's file; see revocation.Mailer. The write is atomic, and durable when Deliver has returned.
+// Another delivery of the same email replaces the file, so Deliver never calls commit. A crash can leave a hidden file
+// that is never read.
 func (d *Directory) Deliver(_ context.Context, email revocation.Email, _ func(context.Context) error) error {
 	msg, err := d.messages.compose(email)
 	if err != nil {
@@ -62,7 +62,7 @@ func reasonOfFile(err error) revocation.Reason {
 }
 
 func (d *Directory) write(msg message) error {
-	// Two workers may hold the same email after a lease has run out: each writes its own file.
+	// After a lease has expired, two workers may deliver the same email: each writes its own temporary file.
 	f, err := os.CreateTemp(d.dir, "."+msg.id.String()+".*")
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (d *Directory) write(msg message) error {
 	return d.sync()
 }
 
-// Check implements Mailer: it writes a file and removes it.
+// Check implements Mailer. It writes a file and removes it.
 func (d *Directory) Check(context.Context) error {
 	f, err := os.CreateTemp(d.dir, ".check.*")
 	if err == nil {
@@ -94,7 +94,7 @@ func (d *Directory) Check(context.Context) error {
 // Local implements Mailer.
 func (d *Directory) Local() bool { return true }
 
-// sync makes the file's name durable, as Sync does with its content.
+// sync makes the names of the files durable. File.Sync does that only for their content.
 func (d *Directory) sync() error {
 	dir, err := os.Open(d.dir)
 	if err != nil {
@@ -103,5 +103,5 @@ func (d *Directory) sync() error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Close has nothing to end.
+// Close does nothing.
 func (d *Directory) Close() error { return nil }

@@ -89,7 +89,7 @@ func TestDirectory_Delivers(t *testing.T) {
 			t.Errorf("to %s, want %s", got, want)
 		}
 	})
-	t.Run("nothing to an address that is none", func(t *testing.T) {
+	t.Run("nothing to an invalid address", func(t *testing.T) {
 		email := testEmail(2)
 		email.ToAddress = "ada"
 		wantFailure(t, d.Deliver(t.Context(), email, neverCommit(t)), revocation.VerdictRefused, 0, "address")
@@ -97,14 +97,14 @@ func TestDirectory_Delivers(t *testing.T) {
 }
 
 func TestDirectory_Fails(t *testing.T) {
-	t.Run("and tries again while the directory is away", func(t *testing.T) {
+	t.Run("if the directory is missing, and the email is retried", func(t *testing.T) {
 		d, dir := newDirectory(t)
 		if err := os.Remove(dir); err != nil {
 			t.Fatal(err)
 		}
 		wantFailure(t, d.Deliver(t.Context(), testEmail(1), neverCommit(t)), revocation.VerdictUnreachable, 0, "file_missing")
 	})
-	t.Run("and leaves nothing behind", func(t *testing.T) {
+	t.Run("without temporary files left", func(t *testing.T) {
 		d, dir := newDirectory(t)
 		name := testEmail(1).Revocation.String() + ".eml"
 		if err := os.MkdirAll(filepath.Join(dir, name, "in the way"), 0o700); err != nil {
@@ -115,13 +115,13 @@ func TestDirectory_Fails(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
-	t.Run("at the start when there cannot be a directory", func(t *testing.T) {
+	t.Run("at the start if the directory cannot be made", func(t *testing.T) {
 		if _, err := NewDirectory("", newMessages(t, "")); err == nil {
-			t.Error("no directory was taken")
+			t.Error("an empty directory was accepted")
 		}
 		file := filepath.Join(templateDir(t, "file", ""), "file")
 		if _, err := NewDirectory(file, newMessages(t, "")); err == nil {
-			t.Error("a file was taken")
+			t.Error("a file was accepted")
 		}
 	})
 }
@@ -149,7 +149,7 @@ func TestOpen(t *testing.T) {
 	}
 	for _, url := range []string{"file:", "file://mail", "file", ""} {
 		if mailer, err := Open(Options{URL: url, From: testSender}); err == nil || mailer != nil {
-			t.Errorf("%q was taken: %+v", url, mailer)
+			t.Errorf("%q was accepted: %+v", url, mailer)
 		}
 	}
 }

@@ -2,12 +2,12 @@ package mail
 
 import "regexp"
 
-// withoutLinks puts a space into whatever a mail program might take for the address of a web page, a mailbox or another
-// thing to open, in a single line of text. A name is written by strangers, and the mail that shows it is trusted. The
-// text stays readable; what is no address, such as initials and version numbers, stays as it is.
+// withoutLinks returns a single line of text with a space in everything that a mail program might link: addresses of web
+// pages, mailboxes and the like. Anyone may have written a name, and the recipient trusts the mail that shows it. The
+// text stays readable. Other text, such as initials and version numbers, does not change.
 func withoutLinks(s string) string {
 	for _, address := range addresses {
-		// Two of them may share a character, so that one pass would miss every second one.
+		// Two addresses may share a character, so one pass would miss every second one.
 		for again := true; again; {
 			spaced := address.ReplaceAllString(s, "$1 $2")
 			again = spaced != s
@@ -17,8 +17,8 @@ func withoutLinks(s string) string {
 	return s
 }
 
-// Each splits an address in two where one space makes it none. Invisible characters (Cf) count for nothing, because some
-// programs drop them.
+// Each expression has two groups. A space between them makes sure that the match is not an address. Invisible
+// characters (Cf) are ignored, because some programs remove them.
 var addresses = compileAll(
 	// https://host, mailto:someone: a scheme, its colon and more.
 	`(\pL\p{Cf}*[:：])(\p{Cf}*[^\s\p{Cf}])`,

@@ -67,8 +67,8 @@ func TestCleanName(t *testing.T) {
 	})
 }
 
-// TestCleanName_anyText looks for what programs link, in texts that are made of little else. Invisible characters are
-// dropped first.
+// TestCleanName_anyText searches for text that programs link, in random texts of such characters. It removes invisible
+// characters first.
 func TestCleanName_anyText(t *testing.T) {
 	linked := regexp.MustCompile(`(?i)[a-z]+://|\bwww\.\S|\S@\S|[a-z]:\S|[\pL\pN_-][.。．｡][\pL\pN_-]*\pL[\pL_-]|\\\\|\b\d+\.\d+\.\d+\.\d+\b`)
 	text := rapid.StringOf(rapid.SampledFrom([]rune("abwwwcom12.。．｡:/@\\ -_я\u200b\u2060")))
@@ -88,7 +88,7 @@ func TestCleanName_anyText(t *testing.T) {
 	})
 }
 
-// TestMessages_Links holds both texts, the subject and the recipient's name.
+// TestMessages_Links checks both texts, the subject and the names in the header.
 func TestMessages_Links(t *testing.T) {
 	email := testEmail(1)
 	email.ToName, email.Assessment, email.Company = "https://evil.example/a", "www.evil.example", "evil@evil.example"

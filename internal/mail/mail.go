@@ -1,5 +1,5 @@
-// Package mail tells candidates that their invite was revoked: it composes the messages from templates, and
-// delivers them to a mail server or into a directory.
+// Package mail sends candidates the email that their invite was revoked. It composes the messages from templates, and
+// delivers them to a mail server or to a directory.
 package mail
 
 import (
@@ -11,35 +11,34 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Mailer is a revocation.Mailer that holds connections until it is closed. Any number of goroutines may use
-// it at once.
+// Mailer is a revocation.Mailer that keeps connections until it is closed. It is safe for concurrent use.
 type Mailer interface {
 	revocation.Mailer
 	io.Closer
-	// Check reports by a *revocation.DeliveryError why no message can be delivered now. It takes about a second at
-	// most, and asks a mail server every 30 seconds at most: between that it reports what was found last.
+	// Check returns a *revocation.DeliveryError if no message can be delivered now. It takes about a second at most. It
+	// probes a mail server at most every 30 seconds, and returns the last result in between.
 	Check(ctx context.Context) error
 	// Local reports whether messages are delivered on this machine, and not to a mail server.
 	Local() bool
 }
 
-// Options say where emails go and whom they come from. URL and From are needed.
+// Options configure a Mailer. URL and From are required.
 type Options struct {
-	// URL is a mail server's, smtp:// or smtps:// (see NewSMTP), or names a directory: file:DIR or file:///DIR.
+	// URL is the URL of a mail server, smtp:// or smtps:// (see NewSMTP), or of a directory, file:DIR or file:///DIR.
 	URL string
 	// From is the sender that candidates see (see NewMessages).
 	From string
-	// Bounce is the envelope's sender: the address to which mail servers return what they cannot deliver.
-	// Empty: the address in From.
+	// Bounce is the envelope's sender: mail servers return to it what they cannot deliver. If it is empty, it is the
+	// address in From.
 	Bounce string
-	// Hello is the name by which the service introduces itself to the mail server. Empty: the domain of From.
+	// Hello is the name in EHLO. If it is empty, it is the domain of From.
 	Hello string
-	// Templates is a directory of templates (see NewMessages); empty: none.
+	// Templates is a directory of templates (see NewMessages). If it is empty, the embedded ones are used.
 	Templates string
 }
 
-// Open returns the Mailer that the URL asks for: an SMTP for smtp:// and smtps://, a Directory for file:. It does not
-// connect yet. The error names all faults at once. It holds nothing of the URL, which can contain a password.
+// Open returns the Mailer for the URL: an SMTP for smtp:// and smtps://, a Directory for file:. It does not connect yet.
+// The error names all faults. It contains no part of the URL, which can have a password.
 func Open(o Options) (Mailer, error) {
 	messages, fault := NewMessages(o.From, o.Bounce, o.Templates)
 	mailer, err := open(o.URL, o.Hello, messages)

@@ -13,7 +13,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testSender = "Example Ltd <no-reply@example.com>"
 
-// newMessages makes messages with a fixed date.
+// newMessages returns Messages with a fixed date.
 func newMessages(t *testing.T, templateDir string) *Messages {
 	t.Helper()
 	messages, err := NewMessages(testSender, "", templateDir)
@@ -24,14 +24,14 @@ func newMessages(t *testing.T, templateDir string) *Messages {
 	return messages
 }
 
-// testID makes the id of a test's n-th revocation.
+// testID returns the id of a test's n-th revocation.
 func testID(n byte) revocation.ID {
 	id, _ := revocation.ParseID("019b0000-0000-7000-8000-000000000000")
 	id[15] = n
 	return id
 }
 
-// testEmail is an email with every detail.
+// testEmail returns an email with all details.
 func testEmail(n byte) revocation.Email {
 	return revocation.Email{
 		Account: "acme", Revocation: testID(n), Claims: 1,

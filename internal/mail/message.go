@@ -20,17 +20,17 @@ type Messages struct {
 	from *netmail.Address
 	// envelope is the sender in MAIL FROM, without angle brackets.
 	envelope string
-	// domain is from's.
+	// domain is the domain of from.
 	domain    string
 	templates templates
 	now       func() time.Time
 }
 
-// NewMessages makes messages that come from the address from, which may have a display name, as in
-// "Example Ltd <no-reply@example.com>". subject.txt, revoked.txt (both text/template) and revoked.html
-// (html/template) in templateDir replace the embedded templates of these names; empty: none is replaced.
-// They are tried at once, and the error names the file that is broken. bounce is the address to which mail servers
-// return what they cannot deliver; empty: the address in from.
+// NewMessages returns Messages with the sender from, which may have a display name, as in
+// "Example Ltd <no-reply@example.com>". Files in templateDir replace the embedded templates of the same names:
+// subject.txt, revoked.txt (both text/template) and revoked.html (html/template). If templateDir is empty, none is
+// replaced. NewMessages executes each template, and the error names a file that fails. bounce is the address to which
+// mail servers return what they cannot deliver; if it is empty, it is the address in from.
 func NewMessages(from, bounce, templateDir string) (*Messages, error) {
 	sender, err := parseSender(from)
 	envelope, bounceFault := parseBounce(bounce)
@@ -60,7 +60,7 @@ func parseSender(from string) (*netmail.Address, error) {
 	return &netmail.Address{Name: inHeader(clean(parsed.Name, maxName)), Address: bare}, nil
 }
 
-// parseBounce reads the envelope's sender; an empty one stays empty.
+// parseBounce parses the envelope's sender, which may be empty.
 func parseBounce(bounce string) (string, error) {
 	if bounce == "" {
 		return "", nil
@@ -72,20 +72,20 @@ func parseBounce(bounce string) (string, error) {
 	return bare, nil
 }
 
-// message is one email, ready to be handed over.
+// message is an email that is ready to be delivered.
 type message struct {
 	id revocation.ID
-	// from and to are the envelope, in the form that MAIL and RCPT take: in angle brackets.
+	// from and to are the addresses of the envelope in angle brackets, as in MAIL and RCPT.
 	from, to string
-	// utf8 tells that only a server with SMTPUTF8 can take the recipient's address.
+	// utf8 reports whether the recipient's address needs a server with SMTPUTF8.
 	utf8 bool
-	// data is the message, with CRLFs and not dot-stuffed. It is ASCII, but for the recipient's address
-	// when utf8 is set.
+	// data is the message, with CRLFs and not dot-stuffed. It is ASCII, except for the recipient's address if utf8 is
+	// true.
 	data []byte
 }
 
-// compose writes an email. Composed again, it differs in its Date only. The error is a
-// *revocation.DeliveryError.
+// compose returns the message for an email. A second message for the same email differs only in its Date. The error is
+// a *revocation.DeliveryError.
 func (m *Messages) compose(email revocation.Email) (message, error) {
 	to, err := bareAddress(email.ToAddress)
 	if err != nil {
@@ -97,14 +97,14 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 		Company:    cleanName(email.Company),
 		Contact:    clean(email.Contact, maxAddress),
 	}
-	// One that needs SMTPUTF8 would need it of every server on the way, for a Reply-To.
+	// A Reply-To that is not ASCII would require SMTPUTF8 of every server on the way.
 	if contact, err := bareAddress(d.Contact); err == nil && isASCII(contact) {
 		d.ContactAddress = contact
 	}
 	msg, err := m.build(email.Revocation, to, d)
 	if err != nil {
-		// It came through its trial at the start, so it is this email that it cannot say. The operator may
-		// mend it before the email is too old.
+		// The templates worked at the start, so one fails for the details of this email. The operator may correct it
+		// before the email is too old.
 		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Reason: revocation.ReasonTemplate}
 	}
 	return msg, nil
@@ -124,7 +124,7 @@ func (m *Messages) build(id revocation.ID, to string, d details) (message, error
 		return message{}, err
 	}
 
-	// The parts' hash is a boundary that no part can contain, and the same each time.
+	// The hash of the parts is a boundary that no part contains, and the same each time.
 	boundary := sha256.Sum256([]byte(text + html))
 	msg := gomail.NewMsg(gomail.WithBoundary(hex.EncodeToString(boundary[:])), gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(m.from)
@@ -154,7 +154,7 @@ func (m *Messages) build(id revocation.ID, to string, d details) (message, error
 
 var errNoAddress = errors.New("no email address")
 
-// bareAddress reads an address that stands alone, without a display name or a comment.
+// bareAddress parses an address without a display name or a comment.
 func bareAddress(s string) (string, error) {
 	parsed, err := netmail.ParseAddress(s)
 	if err != nil || parsed.Name != "" || strings.ContainsAny(s, "<>") {
@@ -163,7 +163,7 @@ func bareAddress(s string) (string, error) {
 	return address(parsed.Address)
 }
 
-// address gives the form that every mail server understands: an international domain in its ASCII form.
+// address returns an address with the domain in its ASCII form, which every mail server understands.
 func address(s string) (string, error) {
 	at := strings.LastIndexByte(s, '@')
 	local, domain := s[:at], s[at+1:]

@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// parsed is a message as a mail program reads it.
+// parsed is a parsed message.
 type parsed struct {
 	header     netmail.Header
 	text, html string
@@ -174,7 +174,7 @@ func TestMessages_Envelope(t *testing.T) {
 			t.Errorf("to %s, utf8 %v", msg.to, msg.utf8)
 		}
 	})
-	t.Run("what is no single address is refused for good", func(t *testing.T) {
+	t.Run("anything but a single address is refused", func(t *testing.T) {
 		for _, to := range []string{
 			"", "ada", "a@b.example, c@d.example", "Ada <ada@example.com>", "<ada@example.com>",
 			"a@b.example\r\nBcc: c@d.example", "a@b.example\x00", "a@b.example> SIZE=1", "a b@c.example",
@@ -189,7 +189,7 @@ func TestMessages_Envelope(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a contact that is no address is not replied to", func(t *testing.T) {
+	t.Run("a contact that is no address gets no Reply-To", func(t *testing.T) {
 		for _, contact := range []string{"the front desk", "Ann <ann@acme.example>", "a@b.example, c@d.example", ""} {
 			email := testEmail(1)
 			email.Contact = contact
@@ -269,9 +269,9 @@ func TestMessages_Injection(t *testing.T) {
 func TestNewMessages_RefusesSender(t *testing.T) {
 	for _, from := range []string{"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: x@y.example", "ädä@example.com", "a@ex\u202eample.com"} {
 		if _, err := NewMessages(from, "", ""); err == nil {
-			t.Errorf("%q was taken", from)
+			t.Errorf("%q was accepted", from)
 		} else if from != "" && strings.Contains(err.Error(), from) {
-			t.Errorf("%q stands in the error: %v", from, err)
+			t.Errorf("%q is in the error: %v", from, err)
 		}
 	}
 }

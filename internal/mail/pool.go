@@ -7,26 +7,26 @@ import (
 )
 
 const (
-	// keepFor is shorter than the patience of mail servers, which is mostly a minute or more.
+	// keepFor is shorter than the idle timeout of mail servers, which is mostly a minute or more.
 	keepFor = 15 * time.Second
-	// keepMessages is after how many messages a connection has served.
+	// keepMessages is how many messages a connection carries at most.
 	keepMessages = 100
 )
 
-// pool keeps connections between messages: never more than there were deliveries at once, because each of
-// them puts back the one it used.
+// pool keeps idle connections. There are never more than there were deliveries at once, because each delivery puts back
+// the connection that it used.
 type pool struct {
 	keepFor time.Duration
 
 	mu      sync.Mutex
-	idle    []*connection // the last one used is the next one taken, so that the others can end
+	idle    []*connection // the last one used is taken next, so that the others can expire
 	closed  bool
-	parting sync.WaitGroup
+	closing sync.WaitGroup
 }
 
 func newPool() *pool { return &pool{keepFor: keepFor} }
 
-// take gives a connection that was kept, or nil.
+// take returns an idle connection, or nil if there is none.
 func (p *pool) take() *connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +39,7 @@ func (p *pool) take() *connection {
 	return c
 }
 
-// put keeps a connection for the next message, unless it has served.
+// put keeps a connection for the next message, unless it has carried keepMessages.
 func (p *pool) put(c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,7 +47,7 @@ func (p *pool) put(c *connection) {
 	case p.closed:
 		c.drop()
 	case c.messages >= keepMessages:
-		p.parting.Go(c.part)
+		p.closing.Go(c.quit)
 	default:
 		p.idle = append(p.idle, c)
 		c.expiry = time.AfterFunc(p.keepFor, func() { p.expire(c) })
@@ -57,23 +57,23 @@ func (p *pool) put(c *connection) {
 func (p *pool) expire(c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// It may have been taken, and even put back with another timer, just when this one ran out.
+	// The connection may have been taken, and even put back with a new timer, while this timer fired.
 	if i := slices.Index(p.idle, c); i >= 0 {
 		p.idle = slices.Delete(p.idle, i, i+1)
 		c.expiry.Stop()
-		p.parting.Go(c.part)
+		p.closing.Go(c.quit)
 	}
 }
 
-// close ends what is kept and waits for it. Connections that are put back later end at once.
+// close closes the idle connections and waits for that. Connections that are put back later are closed at once.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
 	for _, c := range p.idle {
 		c.expiry.Stop()
-		p.parting.Go(c.part)
+		p.closing.Go(c.quit)
 	}
 	p.idle = nil
 	p.mu.Unlock()
-	p.parting.Wait()
+	p.closing.Wait()
 }

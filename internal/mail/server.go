@@ -14,20 +14,20 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// encryption says when a connection is encrypted.
+// encryption is when a connection is encrypted.
 type encryption string
 
 const (
-	// encryptionImplicit is TLS from the first byte on.
+	// encryptionImplicit means TLS from the first byte.
 	encryptionImplicit encryption = "implicit"
-	// encryptionRequired is STARTTLS or nothing.
+	// encryptionRequired means STARTTLS; the connection fails without it.
 	encryptionRequired encryption = "required"
-	// encryptionOffered is STARTTLS when the server has it.
+	// encryptionOffered means STARTTLS if the server offers it.
 	encryptionOffered encryption = "offered"
 	encryptionNone    encryption = "none"
 )
 
-// server is how to reach a mail server and to be let in.
+// server holds how to connect and sign in to a mail server.
 type server struct {
 	host, port     string
 	user, password string
@@ -38,8 +38,8 @@ type server struct {
 	proven *atomic.Value
 }
 
-// parseServer reads a URL. Its errors name no part of it: where a password is not well encoded, any part
-// can be the password's.
+// parseServer parses a URL. Its errors quote no part of the URL: if the password is not encoded correctly, any part can
+// belong to the password.
 func parseServer(raw string) (*server, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Opaque != "" {
@@ -124,13 +124,13 @@ func helloName(name string) (string, error) {
 
 var errHello = errors.New("mail: the name in EHLO is no domain, such as mail.example.com, and no address literal")
 
-// isLoopback tells the names under which go-mail, too, takes a server for one on this machine.
+// isLoopback reports whether host is this machine. go-mail recognizes the same names.
 func isLoopback(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// connect dials, introduces the service, encrypts and signs in. When a mechanism of AUTH fails, it connects once more
-// for the next, because a server may end the conversation after a failure. Its error is a *revocation.DeliveryError.
+// connect dials, sends EHLO, encrypts and signs in. When a mechanism of AUTH fails, it connects again to try the next,
+// because a server may close the connection after a failure. Its error is a *revocation.DeliveryError.
 func (s *server) connect(ctx context.Context) (*connection, error) {
 	var tried triedMechanisms
 	for {

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// SMTP delivers emails to a mail server. Connections are kept for the next email for a short while.
+// SMTP delivers emails to a mail server. It keeps an idle connection for 15 seconds for the next email.
 type SMTP struct {
 	messages *Messages
 	server   *server
@@ -23,15 +23,15 @@ var _ Mailer = (*SMTP)(nil)
 
 // timeouts bound a delivery.
 type timeouts struct {
-	// connect is for a new connection, until the server would take a message.
+	// connect bounds a new connection, until after the sign-in.
 	connect time.Duration
-	// prove is for finding out whether a connection that was kept is still good.
+	// prove bounds the test of whether an idle connection still works.
 	prove time.Duration
-	// submit is for everything up to the commit, connect and prove included.
+	// submit bounds everything before the commit, including connect and prove.
 	submit time.Duration
-	// listen is how long the server is listened to before the final dot.
+	// listen is how long an answer is awaited that the server may have sent before the final dot.
 	listen time.Duration
-	// answer is from the commit to the server's answer, less than revocation.CommitLease.
+	// answer bounds the time from the commit to the server's answer. It is less than revocation.CommitLease.
 	answer time.Duration
 }
 
@@ -43,15 +43,15 @@ var defaultTimeouts = timeouts{
 	answer:  60 * time.Second,
 }
 
-// NewSMTP makes a Mailer for the server that url names:
+// NewSMTP returns a Mailer for the server at url:
 //
 //	smtp://[user:password@]host[:587]   STARTTLS: required with a password, otherwise used when offered
-//	smtps://[user:password@]host[:465]  TLS from the first byte on
+//	smtps://[user:password@]host[:465]  TLS from the first byte
 //
-// smtp:// can be followed by ?tls=required or ?tls=none; none with a password is for a server on this
-// machine alone. The server's certificate must be valid for host. Special characters in user and password
-// are percent-encoded. hello is the name in EHLO; empty: the domain of the messages' sender. NewSMTP does not connect,
-// and its error tells nothing of url.
+// A URL with smtp:// may have ?tls=required or ?tls=none; with a password, tls=none is allowed only for a server on this
+// machine. The server's certificate must be valid for host. Special characters in user and password must be
+// percent-encoded. hello is the name in EHLO; if it is empty, it is the domain of the messages' sender. NewSMTP does not
+// connect, and its error contains no part of url.
 func NewSMTP(url, hello string, messages *Messages) (*SMTP, error) {
 	server, err := parseServer(url)
 	if err != nil {
@@ -66,8 +66,8 @@ func NewSMTP(url, hello string, messages *Messages) (*SMTP, error) {
 	return &SMTP{messages: messages, server: server, idle: newPool(), checker: newChecker(), timeouts: defaultTimeouts}, nil
 }
 
-// Deliver hands one email over; see revocation.Mailer. It takes less than 40 seconds up to the commit, and
-// less than revocation.CommitLease from there. What ends ctx ends it before the commit only.
+// Deliver sends one email; see revocation.Mailer. It takes less than 40 seconds before the commit, and less than
+// revocation.CommitLease after it. The end of ctx cancels the delivery only before the commit.
 func (s *SMTP) Deliver(ctx context.Context, email revocation.Email, commit func(context.Context) error) error {
 	msg, err := s.messages.compose(email)
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *SMTP) Sender() string {
 	return s.messages.envelope + " by " + net.JoinHostPort(s.server.host, s.server.port)
 }
 
-// submit hands over the message but for its final dot. A connection that was kept may have been closed by the server,
-// or have carried one message too many for it: when it ends, that is no answer yet, and a new one decides.
+// submit sends the message without its final dot. The server may have closed an idle connection, or may accept no further
+// message on it. So if a reused connection ends, submit tries again on another.
 func (s *SMTP) submit(ctx context.Context, msg message) (*connection, io.WriteCloser, error) {
 	for {
 		c, kept, err := s.begin(ctx, msg)
@@ -111,7 +111,8 @@ func (s *SMTP) submit(ctx context.Context, msg message) (*connection, io.WriteCl
 	}
 }
 
-// begin finds a connection and opens the message on it. Whatever fails on one that was kept is no answer yet.
+// begin opens the message on an idle connection, or on a new one if there is none or it fails. kept reports whether the
+// connection was idle.
 func (s *SMTP) begin(ctx context.Context, msg message) (c *connection, kept bool, err error) {
 	if c := s.idle.take(); c != nil {
 		proving, cancel := context.WithTimeout(ctx, s.timeouts.prove)
@@ -141,7 +142,7 @@ func (s *SMTP) begin(ctx context.Context, msg message) (c *connection, kept bool
 	return c, false, err
 }
 
-// Check implements Mailer. It signs in as for a message, and sends none.
+// Check implements Mailer. It connects and signs in, and sends no message.
 func (s *SMTP) Check(ctx context.Context) error {
 	return s.checker.check(ctx, s.timeouts.connect, func(ctx context.Context) error {
 		c, err := s.server.connect(ctx)
@@ -155,7 +156,7 @@ func (s *SMTP) Check(ctx context.Context) error {
 // Local implements Mailer.
 func (s *SMTP) Local() bool { return false }
 
-// release keeps a connection on which nothing is left undone, and drops any other.
+// release keeps a connection for the next message, or closes it if a message on it is undone.
 func (s *SMTP) release(c *connection) {
 	if c.undone {
 		c.drop()
@@ -164,7 +165,7 @@ func (s *SMTP) release(c *connection) {
 	s.idle.put(c)
 }
 
-// Close ends the connections that are kept. Deliveries under way go on, and end theirs.
+// Close closes the idle connections. Deliveries in progress continue, and close theirs at the end.
 func (s *SMTP) Close() error {
 	s.checker.close()
 	s.idle.close()

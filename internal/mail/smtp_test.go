@@ -16,7 +16,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// newSMTP makes an SMTP for a test's server, which it trusts.
+// newSMTP returns an SMTP that trusts the certificates of srv.
 func newSMTP(t *testing.T, srv *testservers.SMTPServer, url string) *SMTP {
 	t.Helper()
 	s, err := NewSMTP(url, "", newMessages(t, ""))
@@ -65,7 +65,7 @@ func TestSMTP_Delivers(t *testing.T) {
 			t.Errorf("to %s", to)
 		}
 	})
-	t.Run("an address that is no address is refused without a connection", func(t *testing.T) {
+	t.Run("an address that is invalid is refused without a connection", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		email := testEmail(1)
@@ -106,7 +106,7 @@ func TestSMTP_Encrypts(t *testing.T) {
 		})
 	}
 	t.Run("LOGIN, when the server has nothing better", func(t *testing.T) {
-		// Port by port the same server, whose offer of PLAIN is hidden.
+		// A proxy hides from the client that the server offers PLAIN.
 		srv := testservers.SMTP(t, auth)
 		s := newSMTP(t, srv, "smtp://mailer:p%40ss%2Fword%3F@"+hidePlain(t, srv.Addr())+"?tls=none")
 		deliver(t, s, testEmail(1))
@@ -163,11 +163,11 @@ func TestSMTP_TriesMechanisms(t *testing.T) {
 func TestSMTP_Introduces(t *testing.T) {
 	for name, tt := range map[string]struct{ options, want []string }{
 		"by the sender's domain and address": {[]string{"", ""}, []string{"EHLO example.com\r\n", "MAIL FROM:<no-reply@example.com>\r\n"}},
-		"as it is told":                      {[]string{"mailer.bücher.example", "bounces@bücher.example"}, []string{"EHLO mailer.xn--bcher-kva.example\r\n", "MAIL FROM:<bounces@xn--bcher-kva.example>\r\n"}},
+		"as configured":                      {[]string{"mailer.bücher.example", "bounces@bücher.example"}, []string{"EHLO mailer.xn--bcher-kva.example\r\n", "MAIL FROM:<bounces@xn--bcher-kva.example>\r\n"}},
 		"by an address literal":              {[]string{"[192.0.2.1]", ""}, []string{"EHLO [192.0.2.1]\r\n", "MAIL FROM:<no-reply@example.com>\r\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			raw := newRawServer(t, manners{answer: "250 ok"})
+			raw := newRawServer(t, rawAnswers{answer: "250 ok"})
 			mailer, err := Open(Options{URL: "smtp://" + raw.addr, From: testSender, Hello: tt.options[0], Bounce: tt.options[1]})
 			if err != nil {
 				t.Fatal(err)
@@ -176,10 +176,10 @@ func TestSMTP_Introduces(t *testing.T) {
 			if err := mailer.Deliver(t.Context(), testEmail(1), committed); err != nil {
 				t.Fatal(err)
 			}
-			heard := <-raw.heard
+			received := <-raw.received
 			for _, want := range append(tt.want, "From: \"Example Ltd\" <no-reply@example.com>\r\n") {
-				if !strings.Contains(heard, want) {
-					t.Errorf("%q is missing in:\n%s", want, heard)
+				if !strings.Contains(received, want) {
+					t.Errorf("%q is missing in:\n%s", want, received)
 				}
 			}
 		})
@@ -187,7 +187,7 @@ func TestSMTP_Introduces(t *testing.T) {
 	for _, o := range []Options{{Hello: "mail\r\nQUIT"}, {Hello: "a b"}, {Bounce: "Bounces <bounces@example.com>"}, {Bounce: "jörg@example.com"}} {
 		o.URL, o.From = "smtp://mail.example.com", testSender
 		if _, err := Open(o); err == nil {
-			t.Errorf("%+v was taken", o)
+			t.Errorf("%+v was accepted", o)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func TestSMTP_RefusesToTrust(t *testing.T) {
 		s := newSMTP(t, srv, srv.URL())
 		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 0, "tls")
 	})
-	t.Run("a wrong password is no fault of the message", func(t *testing.T) {
+	t.Run("a wrong password, without a fault of the message", func(t *testing.T) {
 		srv := testservers.SMTP(t, testservers.WithAuth("mailer", "secret"), testservers.WithSTARTTLS())
 		s := newSMTP(t, srv, "smtp://mailer:guess@"+srv.Addr())
 		wantFailure(t, s.Deliver(t.Context(), testEmail(1), committed), revocation.VerdictUnreachable, 535, "auth")
@@ -260,7 +260,7 @@ func TestSMTP_Reuses(t *testing.T) {
 		"ended at the next recipient": only(testservers.StepRcpt, 2, testservers.Fault{Code: 421, Close: true}),
 		"broken at the next text":     only(testservers.StepData, 2, testservers.Fault{Close: true}),
 	} {
-		t.Run("not one "+name+", and nobody notices", func(t *testing.T) {
+		t.Run("not one "+name+", and the message is delivered", func(t *testing.T) {
 			srv := testservers.SMTP(t)
 			s := newSMTP(t, srv, srv.URL())
 			srv.Script(script)
@@ -408,16 +408,16 @@ func TestNewSMTP(t *testing.T) {
 		t.Run("refuses "+url, func(t *testing.T) {
 			_, err := NewSMTP(url, "", newMessages(t, ""))
 			if err == nil {
-				t.Fatal("it was taken")
+				t.Fatal("it was accepted")
 			}
 			if strings.Contains(err.Error(), "hun") || strings.Contains(err.Error(), "ter2") {
-				t.Errorf("the error tells the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 		})
 	}
 }
 
-// only makes a script with one fault: at the n-th time that step is reached, or always for 0.
+// only returns a script with one fault: when step is reached for the n-th time, or each time if n is 0.
 func only(step testservers.Step, n int, fault testservers.Fault) func(testservers.Step, int) testservers.Fault {
 	return func(at testservers.Step, reached int) testservers.Fault {
 		if at == step && (n == 0 || n == reached) {

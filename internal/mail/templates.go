@@ -23,22 +23,22 @@ const (
 	htmlFile    = "revoked.html"
 )
 
-// details are what a template can say. In the first three a mail program finds no address to link. Each may be empty, is a single line of valid UTF-8 without control
-// characters, and has a bounded length.
+// details are the data of a template. Each field may be empty, is a single line of valid UTF-8 without control characters,
+// and has a bounded length. Mail programs find nothing to link in Name, Assessment and Company.
 type details struct {
-	// Name is the candidate's.
+	// Name is the candidate's name.
 	Name string
 	// Assessment is the name of what the candidate was invited to.
 	Assessment string
 	// Company is the account's name.
 	Company string
-	// Contact is where candidates may ask, as the account has it.
+	// Contact is where candidates may ask questions, as the account wrote it.
 	Contact string
-	// ContactAddress is Contact when that is an email address, otherwise empty.
+	// ContactAddress is Contact if that is an email address, and empty otherwise.
 	ContactAddress string
 }
 
-// samples are what every template must be able to say before it is used: everything and nothing.
+// samples are the data with which each template is tested before it is used: all fields, and none.
 var samples = []details{
 	{
 		Name: "Ada Example", Assessment: "Analytical Engines", Company: "Example Ltd",
@@ -55,8 +55,7 @@ type templates struct {
 	subject, text, html template
 }
 
-// loadTemplates takes each file from dir where it is there, and otherwise the embedded one. An empty dir
-// stands for none.
+// loadTemplates reads each file from dir, or the embedded file if dir does not have it. dir may be empty.
 func loadTemplates(dir string) (templates, error) {
 	if err := checkTemplateDir(dir); err != nil {
 		return templates{}, fmt.Errorf("mail templates: %w", err)
@@ -80,7 +79,7 @@ func loadTemplates(dir string) (templates, error) {
 	return t, errors.Join(faults...)
 }
 
-// checkTemplateDir refuses a directory that replaces nothing: a misspelt name must not pass unnoticed.
+// checkTemplateDir returns an error if dir has no template, so that a misspelt file name is noticed.
 func checkTemplateDir(dir string) error {
 	if dir == "" {
 		return nil
@@ -96,7 +95,7 @@ func checkTemplateDir(dir string) error {
 	return fmt.Errorf("%s has none of %s, %s and %s", dir, subjectFile, textFile, htmlFile)
 }
 
-// load parses one template under the name of its file, which its errors then carry, and tries it.
+// load parses one template and executes it with the samples. Its errors name the file.
 func load(dir, name string, parse func(name, source string) (template, error)) (template, error) {
 	path, source, err := read(dir, name)
 	if err != nil {
@@ -107,12 +106,12 @@ func load(dir, name string, parse func(name, source string) (template, error)) (
 		return nil, err
 	}
 	for _, sample := range samples {
-		said, err := render(parsed, sample)
+		text, err := render(parsed, sample)
 		if err != nil {
 			return nil, err
 		}
-		if strings.TrimSpace(said) == "" {
-			return nil, fmt.Errorf("template: %s: says nothing, with every detail given or with none", path)
+		if strings.TrimSpace(text) == "" {
+			return nil, fmt.Errorf("template: %s: the result is empty, with all details or with none", path)
 		}
 	}
 	return parsed, nil

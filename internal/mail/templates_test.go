@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// templateDir makes a directory with the files given as name and content in turn.
+// templateDir creates a directory. files are names and contents, alternately.
 func templateDir(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,36 +43,36 @@ func TestTemplates_Replace(t *testing.T) {
 }
 
 func TestTemplates_Broken(t *testing.T) {
-	for name, tt := range map[string]struct{ file, source, says string }{
+	for name, tt := range map[string]struct{ file, source, want string }{
 		"syntax":          {"revoked.txt", "{{.Name", "revoked.txt"},
 		"unknown field":   {"revoked.html", "<p>{{.Salary}}</p>", "revoked.html"},
 		"unsafe place":    {"revoked.html", "<a href={{.Name}}", "revoked.html"},
 		"only when empty": {"subject.txt", "{{if not .Company}}{{index .Name 9}}{{end}}x", "subject.txt"},
-		"nothing to say":  {"subject.txt", "{{with .Company}}{{.}}{{end}}\n", "subject.txt"},
+		"empty":           {"subject.txt", "{{with .Company}}{{.}}{{end}}\n", "subject.txt"},
 		"misspelt name":   {"subject.text", "x", "subject.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := NewMessages(testSender, "", templateDir(t, tt.file, tt.source))
-			if err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("error %v, want one that names %s", err, tt.says)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one that names %s", err, tt.want)
 			}
 		})
 	}
-	t.Run("for one email only, and that is tried again", func(t *testing.T) {
+	t.Run("for one email only, which is retried", func(t *testing.T) {
 		messages := newMessages(t, templateDir(t, "revoked.txt", `Hello{{if eq .Name "Ada Lovelace"}}{{index .Name 99}}{{end}}`))
 		_, err := messages.compose(testEmail(1))
 		wantFailure(t, err, deferred, 0, "template")
 	})
 	t.Run("no such directory", func(t *testing.T) {
 		if _, err := NewMessages(testSender, "", filepath.Join(t.TempDir(), "none")); err == nil {
-			t.Error("it was taken")
+			t.Error("it was accepted")
 		}
 	})
 	t.Run("all faults at once", func(t *testing.T) {
 		_, err := Open(Options{URL: "smtp://", From: "nobody", Templates: templateDir(t, "subject.txt", "{{", "revoked.txt", "{{")})
 		for _, fault := range []string{"host", "sender", "subject.txt", "revoked.txt"} {
 			if err == nil || !strings.Contains(err.Error(), fault) {
-				t.Errorf("error %v does not tell of the %s", err, fault)
+				t.Errorf("error %v does not name the %s", err, fault)
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// The steps of a conversation, as a DeliveryError names them.
+// The steps of a delivery, as in revocation.DeliveryError.
 const (
 	stepConnect = "connect"
 	stepHello   = "hello"
@@ -26,7 +26,7 @@ const (
 	stepDot     = "dot"
 )
 
-// unavailable is the verdict on a server that no message could be offered to: every other email meets the same.
+// unavailable returns the error if the server cannot be used for any message now.
 func unavailable(ctx context.Context, step string, err error) error {
 	reply, ok := errors.AsType[*textproto.Error](err)
 	if !ok {
@@ -40,7 +40,7 @@ func unavailable(ctx context.Context, step string, err error) error {
 	return e
 }
 
-// failed is the verdict on a message whose sender the server knew, and that never had its final dot.
+// failed returns the error for a message whose sender was accepted and whose final dot was not sent.
 func (c *connection) failed(ctx context.Context, step string, err error) error {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		c.undone = step == stepText || closing(reply.Code)
@@ -48,13 +48,13 @@ func (c *connection) failed(ctx context.Context, step string, err error) error {
 	}
 	e := &revocation.DeliveryError{Verdict: revocation.VerdictServer, Reason: reasonOf(ctx, step, err), Step: step}
 	if e.Reason == revocation.ReasonCancelled {
-		// It was our wish, and no answer of the server's.
+		// The caller cancelled it; that says nothing about the server.
 		e.Verdict = revocation.VerdictUnreachable
 	}
 	return e
 }
 
-// answered is the verdict on a message with its final dot. Without a clear answer nobody knows.
+// answered returns the error for a message whose final dot was sent. Without a clear answer the verdict is unknown.
 func (c *connection) answered(err error) error {
 	reply, ok := errors.AsType[*textproto.Error](err)
 	if !ok {
@@ -69,18 +69,18 @@ func (c *connection) answered(err error) error {
 	return replied(stepDot, reply, revocation.VerdictUnknown)
 }
 
-// replied is the verdict on a server's answer when it knew the recipient. senseless is the one on an answer that is no
-// refusal where only a refusal was left.
+// replied returns the error for a server's answer after it knew the recipient. unexpected is the verdict if the answer is
+// not a refusal.
 //
-// Servers often tell only here what they have against the sender or the connection, because they delay all refusals
-// until they know the recipient. The operator has to mend that, and the candidate must not lose the email over it.
-func replied(step string, reply *textproto.Error, senseless revocation.Verdict) error {
+// Servers often refuse the sender or the connection only at this point, because they delay all refusals until they know
+// the recipient. The operator has to correct that, and the candidate must not lose the email because of it.
+func replied(step string, reply *textproto.Error, unexpected revocation.Verdict) error {
 	e := refusal(step, reply)
 	class := reply.Code / 100
 	reason, server := aboutServer(step, reply.Code, e.SMTPStatus)
 	switch {
 	case class != 4 && class != 5:
-		e.Verdict = senseless
+		e.Verdict = unexpected
 	case server:
 		e.Verdict, e.Reason = revocation.VerdictServer, reason
 	case class == 4:
@@ -91,7 +91,7 @@ func replied(step string, reply *textproto.Error, senseless revocation.Verdict) 
 	return e
 }
 
-// refusal describes an answer by its codes and by the step that it came at.
+// refusal returns an error with an answer's codes, its step and, derived from them, a reason.
 func refusal(step string, reply *textproto.Error) *revocation.DeliveryError {
 	e := &revocation.DeliveryError{Step: step, SMTPCode: reply.Code, SMTPStatus: enhancedStatus.FindString(reply.Msg)}
 	switch {
@@ -113,10 +113,10 @@ func refusal(step string, reply *textproto.Error) *revocation.DeliveryError {
 	return e
 }
 
-// enhancedStatus is at the beginning of an answer's text (RFC 2034).
+// enhancedStatus matches the status at the beginning of an answer's text (RFC 2034).
 var enhancedStatus = regexp.MustCompile(`^[45]\.\d{1,3}\.\d{1,3}\b`)
 
-// aboutServer reports whether a refusal is about the server itself, the sender or the connection, and why it came.
+// aboutServer reports whether a refusal is about the server itself, the sender or the connection, and returns its reason.
 func aboutServer(step string, code int, status string) (reason revocation.Reason, ok bool) {
 	class, detail, _ := strings.Cut(status, ".")
 	subject, detail, _ := strings.Cut(detail, ".")
@@ -140,11 +140,10 @@ func aboutServer(step string, code int, status string) (reason revocation.Reason
 	}
 }
 
-// closing tells the answers after which the connection is of no use: the server ends it, or is not
-// understood.
+// closing reports whether the connection cannot be used after an answer: the server closes it, or the answer is invalid.
 func closing(code int) bool { return code == 421 || code/100 < 2 || code/100 == 3 || code/100 > 5 }
 
-// reasonOf says why there was no answer at a step.
+// reasonOf returns why there was no answer at a step.
 func reasonOf(ctx context.Context, step string, err error) revocation.Reason {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return revocation.ReasonCancelled

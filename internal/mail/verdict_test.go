@@ -21,7 +21,7 @@ const (
 	deferred    = revocation.VerdictDeferred
 	refused     = revocation.VerdictRefused
 	unknown     = revocation.VerdictUnknown
-	aboutIt     = revocation.VerdictServer
+	serverFault = revocation.VerdictServer
 )
 
 func TestSMTP_Verdict(t *testing.T) {
@@ -54,19 +54,19 @@ func TestSMTP_Verdict(t *testing.T) {
 		{mail, stalled, unreachable, 0, "timeout"},
 
 		{rcpt, answer(450), deferred, 450, "recipient"},
-		{rcpt, last(421), aboutIt, 421, "closing"},
+		{rcpt, last(421), serverFault, 421, "closing"},
 		{rcpt, answer(550), refused, 550, "recipient"},
-		{rcpt, answer(530), aboutIt, 530, "auth"},
-		{rcpt, closed, aboutIt, 0, "connection"},
-		{rcpt, stalled, aboutIt, 0, "timeout"},
+		{rcpt, answer(530), serverFault, 530, "auth"},
+		{rcpt, closed, serverFault, 0, "connection"},
+		{rcpt, stalled, serverFault, 0, "timeout"},
 
 		{data, answer(451), deferred, 451, "message"},
 		{data, answer(554), refused, 554, "message"},
-		{data, closed, aboutIt, 0, "connection"},
-		{data, stalled, aboutIt, 0, "timeout"},
+		{data, closed, serverFault, 0, "connection"},
+		{data, stalled, serverFault, 0, "timeout"},
 
 		{dot, answer(452), deferred, 452, "message"},
-		{dot, last(421), aboutIt, 421, "closing"},
+		{dot, last(421), serverFault, 421, "closing"},
 		{dot, answer(554), refused, 554, "message"},
 		{dot, closed, unknown, 0, "connection"},
 		{dot, testservers.Fault{Close: true, Accept: true}, unknown, 0, "connection"},
@@ -114,10 +114,10 @@ func TestSMTP_Verdict(t *testing.T) {
 				t.Errorf("%d connections are kept, want %d", n, kept)
 			}
 			s.timeouts = defaultTimeouts
-			deliver(t, s, testEmail(2)) // whatever happened, the next message is none the worse
+			deliver(t, s, testEmail(2)) // the next message must not be affected
 		})
 	}
-	t.Run("nobody there", func(t *testing.T) {
+	t.Run("no server listens", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		srv.Close()
@@ -125,28 +125,28 @@ func TestSMTP_Verdict(t *testing.T) {
 	})
 }
 
-// What a server says about itself, the sender or the connection is no answer about the recipient, wherever it comes.
+// TestSMTP_Refusal shows that a refusal of the server, the sender or the connection does not count against the recipient.
 func TestSMTP_Refusal(t *testing.T) {
 	for answer, tt := range map[string]struct {
 		verdict revocation.Verdict
 		reason  revocation.Reason
 	}{
-		"504 5.5.2 <worker-7f9c>: Helo command rejected: need fully-qualified hostname":  {aboutIt, "protocol"},
-		"554 5.7.1 <ada@candidates.example>: Relay access denied":                        {aboutIt, "policy"},
-		"553 5.7.1 <no-reply@example.com>: Sender address rejected: not owned by user y": {aboutIt, "policy"},
-		"554 5.7.1 <unknown[10.0.0.1]>: Client host rejected: Access denied":             {aboutIt, "policy"},
-		"550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain":              {aboutIt, "policy"},
-		"451 4.7.1 Greylisting in action, please come back later":                        {aboutIt, "policy"},
-		"550 5.1.7 the sender's address is malformed":                                    {aboutIt, "sender"},
-		"550 5.1.8 the sender's domain does not exist":                                   {aboutIt, "sender"},
-		"450 4.1.8 <no-reply@example.com>: Sender address rejected: Domain not found":    {aboutIt, "sender"},
-		"452 4.3.1 Insufficient system storage":                                          {aboutIt, "system"},
-		"421 4.3.2 service shutting down":                                                {aboutIt, "closing"},
-		"501 syntax":                                                                     {aboutIt, "protocol"},
-		"502 what is that?":                                                              {aboutIt, "protocol"},
-		"503 say something else first":                                                   {aboutIt, "protocol"},
-		"504 not here":                                                                   {aboutIt, "protocol"},
-		"550-5.5.0 in\r\n550 5.5.0 two lines":                                            {aboutIt, "protocol"},
+		"504 5.5.2 <worker-7f9c>: Helo command rejected: need fully-qualified hostname":  {serverFault, "protocol"},
+		"554 5.7.1 <ada@candidates.example>: Relay access denied":                        {serverFault, "policy"},
+		"553 5.7.1 <no-reply@example.com>: Sender address rejected: not owned by user y": {serverFault, "policy"},
+		"554 5.7.1 <unknown[10.0.0.1]>: Client host rejected: Access denied":             {serverFault, "policy"},
+		"550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain":              {serverFault, "policy"},
+		"451 4.7.1 Greylisting in action, please come back later":                        {serverFault, "policy"},
+		"550 5.1.7 the sender's address is malformed":                                    {serverFault, "sender"},
+		"550 5.1.8 the sender's domain does not exist":                                   {serverFault, "sender"},
+		"450 4.1.8 <no-reply@example.com>: Sender address rejected: Domain not found":    {serverFault, "sender"},
+		"452 4.3.1 Insufficient system storage":                                          {serverFault, "system"},
+		"421 4.3.2 service shutting down":                                                {serverFault, "closing"},
+		"501 syntax":                                                                     {serverFault, "protocol"},
+		"502 what is that?":                                                              {serverFault, "protocol"},
+		"503 say something else first":                                                   {serverFault, "protocol"},
+		"504 not here":                                                                   {serverFault, "protocol"},
+		"550-5.5.0 in\r\n550 5.5.0 two lines":                                            {serverFault, "protocol"},
 		"550 5.1.1 <ada@candidates.example>: Recipient address rejected: User unknown":   {refused, "recipient"},
 		"550 5.2.1 disabled":                                                             {refused, "recipient"},
 		"551 moved to 5.7.1 High Street":                                                 {refused, "recipient"},
@@ -156,7 +156,7 @@ func TestSMTP_Refusal(t *testing.T) {
 		"451 later":                                                                      {deferred, "recipient"},
 	} {
 		t.Run(answer, func(t *testing.T) {
-			raw := newRawServer(t, manners{rcpt: answer})
+			raw := newRawServer(t, rawAnswers{rcpt: answer})
 			s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
 			err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
 				t.Error("committed")
@@ -189,20 +189,20 @@ func TestSMTP_Unreachable(t *testing.T) {
 }
 
 func TestSMTP_Commit(t *testing.T) {
-	t.Run("that fails takes the message back", func(t *testing.T) {
-		raw := newRawServer(t, manners{answer: "250 ok"})
+	t.Run("that fails withdraws the message", func(t *testing.T) {
+		raw := newRawServer(t, rawAnswers{answer: "250 ok"})
 		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
 		want := errors.New("no database")
 		err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error { return want })
 		if err != want { //nolint:errorlint // as it is
 			t.Errorf("got %v, want %v", err, want)
 		}
-		heard := <-raw.heard
-		if !strings.Contains(heard, "Hello Ada Lovelace") || strings.Contains(heard, "\r\n.\r\n") {
-			t.Errorf("the server heard:\n%s", heard)
+		received := <-raw.received
+		if !strings.Contains(received, "Hello Ada Lovelace") || strings.Contains(received, "\r\n.\r\n") {
+			t.Errorf("the server received:\n%s", received)
 		}
 	})
-	t.Run("has the caller's time, not the server's", func(t *testing.T) {
+	t.Run("has no time limit of its own", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		err := s.Deliver(t.Context(), testEmail(1), func(ctx context.Context) error {
@@ -215,7 +215,7 @@ func TestSMTP_Commit(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("comes when the server has everything but the dot", func(t *testing.T) {
+	t.Run("comes before the final dot", func(t *testing.T) {
 		srv := testservers.SMTP(t)
 		s := newSMTP(t, srv, srv.URL())
 		err := s.Deliver(t.Context(), testEmail(1), func(context.Context) error {
@@ -228,7 +228,7 @@ func TestSMTP_Commit(t *testing.T) {
 			t.Errorf("%v, %d messages", err, len(srv.Messages()))
 		}
 	})
-	t.Run("is not followed by the dot when the server has left meanwhile", func(t *testing.T) {
+	t.Run("is not followed by the dot if the server has closed the connection", func(t *testing.T) {
 		for name, option := range map[string][]testservers.SMTPOption{"plain": nil, "TLS": {testservers.WithTLS()}} {
 			srv := testservers.SMTP(t, option...)
 			s := newSMTP(t, srv, srv.URL())
@@ -238,7 +238,7 @@ func TestSMTP_Commit(t *testing.T) {
 				return nil
 			})
 			t.Log(name)
-			wantFailure(t, err, aboutIt, 0, "connection")
+			wantFailure(t, err, serverFault, 0, "connection")
 		}
 	})
 }
@@ -281,20 +281,20 @@ func TestSMTP_OddServers(t *testing.T) {
 		code          int
 		cause         revocation.Reason
 	}{
-		"gives up before the dot":       {early: "421 too slow", verdict: aboutIt, code: 421, cause: "closing"},
+		"times out before the dot":      {early: "421 too slow", verdict: serverFault, code: 421, cause: "closing"},
 		"refuses before the dot":        {early: "552 too large", verdict: refused, code: 552, cause: "message"},
-		"accepts before the dot":        {early: "250 ok", answer: "250 ok", verdict: aboutIt, code: 250, cause: "protocol"},
-		"babbles before the dot":        {early: "what?", verdict: aboutIt, cause: "protocol"},
+		"accepts before the dot":        {early: "250 ok", answer: "250 ok", verdict: serverFault, code: 250, cause: "protocol"},
+		"sends garbage before the dot":  {early: "what?", verdict: serverFault, cause: "protocol"},
 		"accepts with another code":     {answer: "251 ok"},
 		"accepts in several lines":      {answer: "250-one\r\n250 two"},
-		"babbles after the dot":         {answer: "what?", verdict: unknown, cause: "protocol"},
+		"sends garbage after the dot":   {answer: "what?", verdict: unknown, cause: "protocol"},
 		"asks for more after the dot":   {answer: "354 more", verdict: unknown, code: 354, cause: "protocol"},
 		"breaks off in the answer":      {answer: "250-one", verdict: unknown, cause: "connection"},
-		"wants a sign-in after the dot": {answer: "530 sign in", verdict: aboutIt, code: 530, cause: "auth"},
+		"wants a sign-in after the dot": {answer: "530 sign in", verdict: serverFault, code: 530, cause: "auth"},
 		"names the candidate after it":  {answer: "550 ada@candidates.example is unknown", verdict: refused, code: 550, cause: "message"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			raw := newRawServer(t, manners{early: tt.early, answer: tt.answer})
+			raw := newRawServer(t, rawAnswers{early: tt.early, answer: tt.answer})
 			s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
 			s.timeouts.listen = 10 * time.Second
 			if tt.early == "" {
@@ -312,8 +312,8 @@ func TestSMTP_OddServers(t *testing.T) {
 				if n := s.kept(); n != 0 {
 					t.Fatalf("%d connections are kept in the middle of a text", n)
 				}
-				if heard := <-raw.heard; strings.Contains(heard, "\r\n.\r\n") {
-					t.Errorf("the dot was sent:\n%s", heard)
+				if received := <-raw.received; strings.Contains(received, "\r\n.\r\n") {
+					t.Errorf("the dot was sent:\n%s", received)
 				}
 			}
 			if strings.Contains(err.Error(), "candidates.example") {
@@ -322,7 +322,7 @@ func TestSMTP_OddServers(t *testing.T) {
 		})
 	}
 	t.Run("without SMTPUTF8 cannot take an address that is not ASCII", func(t *testing.T) {
-		raw := newRawServer(t, manners{answer: "250 ok"})
+		raw := newRawServer(t, rawAnswers{answer: "250 ok"})
 		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
 		email := testEmail(1)
 		email.ToAddress = "jörg@bücher.example"
@@ -334,26 +334,26 @@ func TestSMTP_UTF8(t *testing.T) {
 	for to, want := range map[string]bool{
 		"ada@candidates.example": false, "ada@bücher.example": false, "jörg@bücher.example": true,
 	} {
-		raw := newRawServer(t, manners{extension: "SMTPUTF8", answer: "250 ok"})
+		raw := newRawServer(t, rawAnswers{extension: "SMTPUTF8", answer: "250 ok"})
 		s := newSMTP(t, testservers.SMTP(t), "smtp://"+raw.addr)
 		email := testEmail(1)
 		email.ToAddress = to
 		deliver(t, s, email)
-		if heard := <-raw.heard; strings.Contains(heard, "<no-reply@example.com> SMTPUTF8\r\n") != want {
-			t.Errorf("%s: asks for SMTPUTF8 %v, want %v:\n%s", to, !want, want, heard)
+		if received := <-raw.received; strings.Contains(received, "<no-reply@example.com> SMTPUTF8\r\n") != want {
+			t.Errorf("%s: asks for SMTPUTF8 %v, want %v:\n%s", to, !want, want, received)
 		}
 	}
 }
 
-// rawServer answers what no sensible mail server would.
+// rawServer is a mail server that sends unusual answers.
 type rawServer struct {
 	addr string
-	// heard gives all that came over the first connection, when that has ended.
-	heard chan string
+	// received gives all that came over the first connection, when that has ended.
+	received chan string
 }
 
-// manners are what a rawServer says; empty: nothing.
-type manners struct {
+// rawAnswers are the answers of a rawServer. It sends nothing for an empty one.
+type rawAnswers struct {
 	// extension is offered in answer to EHLO.
 	extension string
 	// rcpt is said in answer to RCPT.
@@ -364,14 +364,14 @@ type manners struct {
 	answer string
 }
 
-// newRawServer takes one connection and one message, and then closes the connection.
-func newRawServer(t *testing.T, m manners) *rawServer {
+// newRawServer starts a rawServer. It accepts one connection and one message, and then closes the connection.
+func newRawServer(t *testing.T, m rawAnswers) *rawServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := &rawServer{addr: listener.Addr().String(), heard: make(chan string, 1)}
+	raw := &rawServer{addr: listener.Addr().String(), received: make(chan string, 1)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -380,7 +380,7 @@ func newRawServer(t *testing.T, m manners) *rawServer {
 			return
 		}
 		defer conn.Close()
-		raw.heard <- m.converse(conn)
+		raw.received <- m.converse(conn)
 	}()
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -389,7 +389,7 @@ func newRawServer(t *testing.T, m manners) *rawServer {
 	return raw
 }
 
-func (m manners) converse(conn net.Conn) (heard string) {
+func (m rawAnswers) converse(conn net.Conn) (received string) {
 	var all strings.Builder
 	lines := bufio.NewScanner(io.TeeReader(conn, &all))
 	say := func(line string) { _, _ = io.WriteString(conn, line+"\r\n") }
@@ -406,7 +406,7 @@ func (m manners) converse(conn net.Conn) (heard string) {
 		case text:
 		case verb == "DATA":
 			text = true
-			say("354 go on")
+			say("354 continue")
 			if m.early != "" {
 				say(m.early)
 			}
@@ -421,7 +421,7 @@ func (m manners) converse(conn net.Conn) (heard string) {
 	return all.String()
 }
 
-// hidePlain stands between a client and a server and hides that the server knows AUTH PLAIN.
+// hidePlain starts a proxy for one connection to the server at addr. The proxy hides that the server offers AUTH PLAIN.
 func hidePlain(t *testing.T, addr string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
