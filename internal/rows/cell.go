@@ -37,7 +37,7 @@ func AppendCell(b []byte, s string) []byte {
 }
 
 // separates reports whether some spreadsheet may begin a cell after c, although c stands between quotes. A comma is
-// not among them: whoever splits at commas understands the quotes.
+// not among them: a program that splits at commas understands the quotes.
 func separates(c rune) bool {
 	switch c {
 	case ';', '|', '\t', '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':

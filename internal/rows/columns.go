@@ -7,19 +7,20 @@ import (
 )
 
 const (
-	// maxName is how many characters of a column's name are shown.
+	// maxName is how many characters of a column's name are shown at most.
 	maxName = 64
-	// maxIgnored is how many names of columns that are ignored are kept.
+	// maxIgnored is how many names of ignored columns are kept at most.
 	maxIgnored = 50
 )
 
-// columns are the places of the columns that are known; below 0 for one that is not there.
+// columns has the place of each known column in the header; -1 for one that is missing.
 type columns struct {
 	places []int
 	width  int
 }
 
-// normal is a column's name as names are compared: in lower case, without spaces, hyphens and underscores.
+// normal returns a column's name in the form in which names are compared: in lower case, without spaces, hyphens and
+// underscores.
 func normal(name string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsSpace(c) || unicode.In(c, unicode.Pd, unicode.Cf, unicode.Cc) || c == '_' {
@@ -29,7 +30,7 @@ func normal(name string) string {
 	}, name)
 }
 
-// findColumns finds the known columns in a header. twice is the name of a column that is there more than once.
+// findColumns finds the known columns in a header. twice is the name of a column that occurs more than once.
 func findColumns(header, known []string) (c columns, twice string) {
 	c = columns{places: make([]int, len(known)), width: len(header)}
 	for i := range c.places {
@@ -47,7 +48,7 @@ func findColumns(header, known []string) (c columns, twice string) {
 	return c, twice
 }
 
-// found is the number of known columns that are there.
+// found returns the number of known columns in the header.
 func (c columns) found() (n int) {
 	for _, place := range c.places {
 		if place >= 0 {
@@ -57,8 +58,8 @@ func (c columns) found() (n int) {
 	return n
 }
 
-// fit says how well a header suits: whether the first of the known columns is there counts most, then how many
-// are, then how many cells there are.
+// fit returns how likely a record is the header. A record with the first known column has the highest values; then the
+// number of known columns counts, then the number of cells.
 func fit(header, known []string) int {
 	c, _ := findColumns(header, known)
 	n := c.found()*(MaxRow+2) + len(header)
@@ -68,8 +69,8 @@ func fit(header, known []string) int {
 	return n
 }
 
-// ShownName is the name of a column or a sheet as it can be shown: in one line, without characters that turn the
-// direction of writing, cut to 64 characters.
+// ShownName returns the name of a column or a sheet in a form that is safe to show: one line of at most 64 characters,
+// without characters that change the direction of writing.
 func ShownName(name string) string {
 	name = strings.TrimSpace(strings.Map(func(c rune) rune {
 		if c == unicode.ReplacementChar || !unicode.IsGraphic(c) || unicode.Is(unicode.Zs, c) {
@@ -81,7 +82,7 @@ func ShownName(name string) string {
 	return string(cut[:min(len(cut), maxName)])
 }
 
-// nearest is the column of a header that may be meant by a known name which is not there; empty for none.
+// nearest returns the column of a header that may be meant by a known name that is missing, or "".
 func nearest(header []string, known string) string {
 	known = normal(known)
 	for _, name := range header {
@@ -94,7 +95,7 @@ func nearest(header []string, known string) string {
 	return ""
 }
 
-// distance is the number of characters that differ, are missing or are too many (Levenshtein), if it is small.
+// distance returns the Levenshtein distance of a and b in bytes. It is exact only if it is small.
 func distance(a, b string) int {
 	const far = 3
 	if len(a) > len(b)+far || len(b) > len(a)+far {

@@ -10,9 +10,9 @@ import (
 // records reads records of cells with a separator in between and, where they hold separators, quotes or line
 // breaks, quotes around them (RFC 4180).
 //
-// Quotes that are opened and never closed are the fault that matters: all that follows would be one cell. So a
-// cell may continue in the next lines only if it turns out to be closed properly, within MaxRow; otherwise
-// the line that opened it is lost, and the next one is read anew.
+// After a quote that is never closed, the rest of the file would be one cell. So a cell may continue in the next lines
+// only if it is closed properly within MaxRow. Otherwise the line with the quote is an error, and reading continues
+// with the next line.
 type records struct {
 	window
 	sep byte
@@ -24,12 +24,13 @@ type records struct {
 	at     int // the line on which the last record began
 }
 
-// newRecords reads text in UTF-8. Its separator is a comma and its lines end with \n until they are set.
+// newRecords returns a reader of text in UTF-8. By default, the separator is a comma and lines end with \n.
 func newRecords(src io.Reader) *records { return &records{window: newWindow(src), sep: ','} }
 
-// Next returns the cells of the next record, without the space around them. The slice, but not its strings,
-// changes with the next call; the strings of one record share their memory. Blank lines are no records. After
-// an Error it continues with the line after the first of that record. io.EOF is the end; other errors are src's.
+// Next returns the cells of the next record, without the space around them. It skips blank lines. The slice is valid
+// until the next call, its strings remain valid; the strings of one record share their memory. After an Error, Next
+// continues with the line after the first line of that record. It returns io.EOF at the end; other errors come from
+// src.
 func (c *records) Next() ([]string, error) {
 	to, err := c.begin()
 	if err != nil {
@@ -46,7 +47,7 @@ func (c *records) Next() ([]string, error) {
 	return nil, err
 }
 
-// begin takes blank lines, and returns the end of the first line that is not blank.
+// begin skips blank lines, and returns the end of the first line that is not blank.
 func (c *records) begin() (to int, err error) {
 	for {
 		to, err := c.line(0)
@@ -64,8 +65,8 @@ func (c *records) begin() (to int, err error) {
 	}
 }
 
-// parse reads the record that begins with the line up to first, and returns where it ends and its number of
-// lines. It takes nothing.
+// parse parses the record whose first line ends at first, and returns its end and its number of lines. It does not
+// consume the record.
 func (c *records) parse(first int) (end, lines int, err error) {
 	c.joined, c.ends, c.quoted = c.joined[:0], c.ends[:0], false
 	lines = 1
@@ -90,8 +91,8 @@ func (c *records) parse(first int) (end, lines int, err error) {
 	}
 }
 
-// scan reads a line from where the one before ended: at the beginning of the record, or within quotes. It
-// reports whether a record can have such a line.
+// scan parses a line, which is at the beginning of a record or continues a cell in quotes. It reports whether the line
+// is valid there.
 func (c *records) scan(line []byte) bool {
 	end := len(c.withoutBreak(line))
 	for i := 0; ; {
@@ -141,7 +142,7 @@ func (c *records) scan(line []byte) bool {
 	}
 }
 
-// spaces counts the spaces that b begins with. A tab is one where it does not separate cells.
+// spaces returns the number of spaces that b begins with. A tab counts as a space unless it separates cells.
 func (c *records) spaces(b []byte) (n int) {
 	for n < len(b) && (b[n] == ' ' || b[n] == '\t' && c.sep != '\t') {
 		n++

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// separators are those that are looked for, the most usual one first.
+// separators are the separators that are recognized, the most common one first.
 const separators = ",;\t|"
 
-// findLineBreak sets what ends the lines of the text: the first line break outside quotes, within the window. A
-// \r before \n belongs to it.
+// findLineBreak sets the line break of the text to the first one outside quotes in the window. A \r before \n belongs to
+// it.
 func (c *records) findLineBreak() error {
 	quoted, at := false, 0
 	for {
@@ -49,7 +49,7 @@ func (c *records) findLineBreak() error {
 	}
 }
 
-// takeSep takes a first line sep=, as Excel understands it, and reports whether it was there.
+// takeSep consumes a first line with sep=, as Excel writes it, and reports whether there was one.
 func (c *records) takeSep() (bool, error) {
 	to, err := c.begin()
 	if err != nil {
@@ -70,8 +70,8 @@ func canSeparate(b byte) bool {
 		(b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z')
 }
 
-// header finds the separator, unless the text names it, and takes the first record with a filled cell. fit returns
-// how well a header suits; the separator that gives the best one counts.
+// header finds the separator, unless the text names it, and consumes the first record with a filled cell. It chooses the
+// separator for which fit returns the highest value.
 func (c *records) header(fit func(cells []string) int) ([]string, error) {
 	candidates := []byte(separators)
 	switch named, err := c.takeSep(); {

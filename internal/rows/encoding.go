@@ -17,9 +17,9 @@ const (
 	utf16BEEncoding = "utf-16be"
 )
 
-// beginning returns what is there of the text up to a line break, and reads until that is whole: at most the window.
-// Half of a character of UTF-16 can look like a line break: so the very first byte does not count, nor one after
-// what is neither UTF-8 nor has a zero.
+// beginning returns the text up to the first line break, or as much as fits into the window. A byte of a UTF-16 character
+// can have the value of a line break. So the first byte does not count, nor a byte after text that is not UTF-8 and has
+// no zero byte.
 func (w *window) beginning() ([]byte, error) {
 	for from := 1; ; {
 		held := w.text(0, w.end-w.start)
@@ -45,9 +45,9 @@ func (w *window) beginning() ([]byte, error) {
 	}
 }
 
-// encodingOf finds the encoding of a text by its beginning. Without a byte order mark it is UTF-16 when a fair
-// part of it are characters of ASCII, one of whose two bytes is 0: digits, separators and line breaks of a list
-// always are, and so are the names of its columns.
+// encodingOf returns the encoding of a text from its beginning. Without a byte order mark, the text is UTF-16 if at least a
+// fifth of its characters are ASCII, which have one byte 0. That holds for a list: its digits, separators, line breaks
+// and column names are ASCII.
 func encodingOf(beginning []byte) string {
 	switch {
 	case bytes.HasPrefix(beginning, []byte("\xff\xfe")):
@@ -72,7 +72,7 @@ func encodingOf(beginning []byte) string {
 	}
 }
 
-// decoded is text in UTF-8. What UTF-16 cannot hold, such as half of a surrogate pair, becomes U+FFFD.
+// decoded returns a reader of the text in UTF-8. Invalid UTF-16, such as half of a surrogate pair, becomes U+FFFD.
 func decoded(text io.Reader, encoding string) io.Reader {
 	order := unicode.LittleEndian
 	if encoding == utf16BEEncoding {

@@ -10,28 +10,28 @@ import (
 	"strings"
 )
 
-// maxSample is how much of a text is searched for what it may be.
+// maxSample is how many bytes of a text are used to recognize its kind.
 const maxSample = 4 << 10
 
-// Reason is why a file is no list that can be read.
+// Reason is why a file cannot be read as a list.
 type Reason string
 
-// The reasons. In all cases, FileError.Detail says more.
+// The reasons. FileError.Detail describes each case.
 const (
-	// NoColumn: a required column is not there, or it is no table at all.
+	// NoColumn means that a required column is missing, or that the file is not a table.
 	NoColumn Reason = "required"
-	// ColumnTwice: a known column is there more than once.
+	// ColumnTwice means that a known column occurs more than once.
 	ColumnTwice Reason = "duplicate_field"
-	// NoSheet: the workbook has no such sheet, or it is no workbook.
+	// NoSheet means that the workbook has no such sheet, or that the file is not a workbook.
 	NoSheet Reason = "no_sheet"
-	// Damaged: the workbook cannot be read to its end.
+	// Damaged means that the workbook cannot be read to its end.
 	Damaged Reason = "damaged"
-	// TooLarge: the workbook is larger than is read, packed or unpacked.
+	// TooLarge means that the workbook exceeds a limit, compressed or uncompressed.
 	TooLarge Reason = "too_large"
 )
 
-// FileError is why a file as a whole cannot be read. Detail has sentences for the person who has the file. They may
-// hold names of columns and sheets, and nothing else of it.
+// FileError is why a file cannot be read at all. Detail has sentences for the person who has the file. It may contain
+// names of columns and sheets, and nothing else of the file.
 type FileError struct {
 	Reason Reason
 	// Column is the known column that is concerned.
@@ -41,11 +41,11 @@ type FileError struct {
 
 func (e *FileError) Error() string { return e.Detail }
 
-// saveAs is what to do about a file that is no list.
+// saveAs is the advice for a file that is not a list.
 const saveAs = "Save the list as CSV or .xlsx and send that."
 
-// describe is the error for a text without the required columns. Where one of the samples, the same text in several
-// encodings, is of a well-known kind, it names that; otherwise it is detail.
+// describe returns the error for a text without the required columns. samples are the same text in several encodings. If
+// the kind of one is recognized, the error names it; otherwise it has detail.
 func describe(samples, missing []string, detail string) *FileError {
 	for _, sample := range samples {
 		if kind := kindOf(strings.TrimPrefix(sample, "\ufeff")); kind != "" {
@@ -61,7 +61,7 @@ var (
 	excelXML   = []byte("urn:schemas-microsoft-com:office:spreadsheet")
 )
 
-// kindOf names what a text is that is no table, with its article; empty when nothing is recognised.
+// kindOf returns the kind of a text that is not a table, with its article, or "" if it is not recognized.
 func kindOf(sample string) string {
 	trimmed := strings.TrimSpace(sample)
 	media := http.DetectContentType([]byte(sample))
@@ -108,7 +108,7 @@ func isOLE(beginning []byte) bool {
 	return len(beginning) >= 4 && bytes.HasPrefix(oleMagic, beginning[:min(len(beginning), len(oleMagic))])
 }
 
-// oleKinds are names of streams in a compound file, each with what has it.
+// oleKinds are the names of streams in compound files, with the kind of file that has them.
 var oleKinds = []struct{ stream, kind string }{
 	{"EncryptedPackage", "a workbook that is protected by a password"},
 	{"Workbook", "an Excel 97 workbook (.xls)"},
@@ -117,8 +117,7 @@ var oleKinds = []struct{ stream, kind string }{
 	{"__properties_version1.0", "an e-mail that Outlook has saved"},
 }
 
-// describeOLE is the error for a compound file, in which Office kept its documents before .xlsx, and keeps those
-// that have a password.
+// describeOLE returns the error for a compound file: a document of Office from before .xlsx, or one with a password.
 func describeOLE(src io.Reader) error {
 	kind := "an old Office document"
 	const overlap = 64
@@ -147,7 +146,7 @@ func describeOLE(src io.Reader) error {
 	return &FileError{Reason: NoColumn, Detail: "This is " + kind + ". " + advice}
 }
 
-// utf16Name is the name of a stream as a compound file has it.
+// utf16Name returns the name of a stream as it is encoded in a compound file.
 func utf16Name(name string) []byte {
 	b := make([]byte, 0, 2*len(name)+2)
 	for _, c := range []byte(name + "\x00") {
@@ -159,10 +158,10 @@ func utf16Name(name string) []byte {
 // separatorNames are for sentences.
 var separatorNames = map[string]string{",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
-// shownNames is how many columns an answer names.
+// shownNames is how many columns an error names at most.
 const shownNames = 20
 
-// notFound says what was found instead of the missing columns.
+// notFound returns a text about the missing columns and the columns that were found.
 func notFound(header []string, separator string, missing []string) string {
 	var b strings.Builder
 	b.WriteString("The first row must be a header that names the column " + strings.Join(missing, ", ") + ". ")
@@ -190,7 +189,7 @@ func notFound(header []string, separator string, missing []string) string {
 	return b.String()
 }
 
-// wanted says what a file must have.
+// wanted returns a sentence about the required columns.
 func (o *Options) wanted() string {
 	return "The first row must be a header that names the column " + strings.Join(o.Columns[:o.Required], ", ") + "."
 }

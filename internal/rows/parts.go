@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// part reads a part of a workbook as XML, token by token, in bounded memory.
+// part reads the XML of a part of a workbook token by token, in bounded memory.
 type part struct {
 	book    *workbook
 	content io.ReadCloser
 	decoder *xml.Decoder
-	// element is how much of the present token may still be read.
+	// element is how many bytes of the present token may still be read.
 	element int
 	err     error
 }
@@ -35,7 +35,7 @@ func (b *workbook) openPart(name string) (*part, error) {
 	return p, nil
 }
 
-// Read bounds what is unpacked.
+// Read enforces the limits on uncompressed bytes.
 func (p *part) Read(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
@@ -58,7 +58,7 @@ func (p *part) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// token returns the next token; its texts are valid until the next call. io.EOF is the end of the part.
+// token returns the next token, whose bytes are valid until the next call. It returns io.EOF at the end of the part.
 func (p *part) token() (xml.Token, error) {
 	p.element = maxElement
 	t, err := p.decoder.RawToken()
@@ -72,7 +72,7 @@ func (p *part) token() (xml.Token, error) {
 	}
 }
 
-// each calls f with every element of a part that is opened.
+// each calls f for every start element of a part.
 func (b *workbook) each(name string, f func(xml.StartElement) error) error {
 	p, err := b.openPart(name)
 	if err != nil {
@@ -95,7 +95,7 @@ func (b *workbook) each(name string, f func(xml.StartElement) error) error {
 	}
 }
 
-// attribute is the value of an attribute, whatever its namespace.
+// attribute returns the value of an attribute, in any namespace, or "".
 func attribute(e xml.StartElement, name string) string {
 	for _, a := range e.Attr {
 		if a.Name.Local == name {
@@ -105,17 +105,17 @@ func attribute(e xml.StartElement, name string) string {
 	return ""
 }
 
-// relation names another part.
+// relation is a reference to another part.
 type relation struct {
 	id, part string
-	// kind is the last element of the type.
+	// kind is the last element of the type's path.
 	kind string
 }
 
 // maxRelations bounds the parts of a workbook.
 const maxRelations = 10_000
 
-// relations are the parts that a part names, or the whole file for "".
+// relations returns the relations of a part, or of the whole file for "".
 func (b *workbook) relations(of string) (related []relation, err error) {
 	dir, base := path.Split(of)
 	err = b.each(dir+"_rels/"+base+".rels", func(e xml.StartElement) error {
@@ -137,7 +137,7 @@ func (b *workbook) relations(of string) (related []relation, err error) {
 	return related, err
 }
 
-// readWorkbook reads the names of the sheets, and how dates are counted.
+// readWorkbook reads the names of the sheets, and from which year dates are counted.
 func (b *workbook) readWorkbook(main string, related []relation) error {
 	return b.each(main, func(e xml.StartElement) error {
 		switch e.Name.Local {
@@ -160,7 +160,7 @@ func (b *workbook) readWorkbook(main string, related []relation) error {
 	})
 }
 
-// relationID is the attribute r:id of a sheet, which has an attribute sheetId besides.
+// relationID returns the attribute r:id of a sheet.
 func relationID(e xml.StartElement) string {
 	for _, a := range e.Attr {
 		if a.Name.Local == "id" && a.Name.Space != "" {

@@ -1,6 +1,6 @@
-// Package rows reads long lists row by row, in memory that does not grow with them: lines of text, and tables in
-// the formats in which programs write them (CSV in its dialects, .xlsx). A row that cannot be read costs that row
-// alone. It also writes cells of CSV that are safe to open in a spreadsheet.
+// Package rows reads long lists row by row, in bounded memory: lines of text, and tables in CSV (in several dialects) and
+// .xlsx. If a row cannot be read, the rows after it still can. The package also writes cells of CSV that are safe to
+// open in a spreadsheet.
 package rows
 
 import (
@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// MaxRow is how long a row may be, in bytes of UTF-8, its line break not counted.
+// MaxRow is the maximum length of a row in bytes of UTF-8, without its line break.
 const MaxRow = 64 << 10
 
 // Error is why one row cannot be read. The rows after it can.
@@ -18,11 +18,11 @@ type Error string
 func (e Error) Error() string { return string(e) }
 
 const (
-	// ErrQuote is returned for rows of tables alone.
+	// ErrQuote is returned only for rows of tables.
 	ErrQuote Error = "a quote is not closed, or stands within a cell"
-	// ErrLong means more than MaxRow.
+	// ErrLong means that the row is longer than MaxRow.
 	ErrLong Error = "it is longer than 64 KiB"
-	// ErrWide means a filled cell that no column of the header stands for. Which cell is which would be a guess.
+	// ErrWide means that a filled cell has no column in the header. It is unknown which cell belongs to which column.
 	ErrWide Error = "it has more cells than the header"
 )
 
@@ -31,8 +31,8 @@ var errFull = errors.New("the window is full")
 
 var mark = []byte("\ufeff")
 
-// window is the part of a text that is being read. Places in it are counted from its start, so that they stay
-// true while it moves on.
+// window is a buffer with the part of a text that is being read. Positions are relative to its start, so that they stay
+// valid when the buffer moves.
 type window struct {
 	src        io.Reader
 	buf        []byte
@@ -41,15 +41,15 @@ type window struct {
 	marked     bool  // it began with a byte order mark
 	err        error // of src
 	eol        byte  // what ends a line; a \r before \n belongs to the line break
-	lines      int   // lines that were taken
+	lines      int   // lines that were consumed
 }
 
 func newWindow(src io.Reader) window {
 	return window{src: src, buf: make([]byte, MaxRow+len("\r\n")), eol: '\n'}
 }
 
-// line returns the place after the line that begins at from. The line break belongs to the line; the last one
-// may lack it. A byte order mark at the beginning of the text is skipped.
+// line returns the end of the line that begins at from. The line includes its line break, which the last line may lack.
+// line skips a byte order mark at the beginning of the text.
 func (w *window) line(from int) (to int, err error) {
 	for searched := from; ; {
 		if i := bytes.IndexByte(w.buf[w.start+searched:w.end], w.eol); i >= 0 {
@@ -80,16 +80,16 @@ func (w *window) line(from int) (to int, err error) {
 	return to, nil
 }
 
-// text is what stands between two places, until the next call of line.
+// text returns the text between two positions. It is valid until the next call of line.
 func (w *window) text(from, to int) []byte { return w.buf[w.start+from : w.start+to] }
 
-// take moves the start to a place that is the end of a line, and counts the lines up to there.
+// take consumes the given number of lines, which end at to.
 func (w *window) take(to, lines int) {
 	w.start += to
 	w.lines += lines
 }
 
-// takeLine moves the start beyond a line of any length.
+// takeLine consumes a line of any length.
 func (w *window) takeLine() error {
 	w.begun = true
 	w.lines++
@@ -109,10 +109,10 @@ func (w *window) takeLine() error {
 	}
 }
 
-// maxEmptyReads is how often a reader may return nothing at all before it counts as broken.
+// maxEmptyReads is how often a reader may return neither bytes nor an error before fill returns io.ErrNoProgress.
 const maxEmptyReads = 100
 
-// fill reads more. There is room, or else all that is there has been taken.
+// fill reads more. There must be room in the buffer, or all of it must have been consumed.
 func (w *window) fill() {
 	if w.start > 0 && (w.start == w.end || w.end == len(w.buf)) {
 		w.end = copy(w.buf, w.buf[w.start:w.end])
@@ -129,7 +129,7 @@ func (w *window) fill() {
 	w.err = io.ErrNoProgress
 }
 
-// rest is all that was not taken.
+// rest returns a reader of all that was not consumed.
 func (w *window) rest() io.Reader {
 	held := bytes.NewReader(bytes.Clone(w.buf[w.start:w.end]))
 	if w.err != nil {
@@ -138,7 +138,7 @@ func (w *window) rest() io.Reader {
 	return io.MultiReader(held, w.src)
 }
 
-// failing is a reader that has ended with an error.
+// failing is a reader that returns an error.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
@@ -159,14 +159,14 @@ func isBlank(line []byte) bool { return len(bytes.TrimLeft(line, " \t\r\n")) == 
 // Lines reads a text line by line. Make it with NewLines.
 type Lines struct{ window }
 
-// NewLines makes a reader of src. A byte order mark at its beginning is skipped.
+// NewLines returns a reader of the lines of src. It skips a byte order mark at the beginning.
 func NewLines(src io.Reader) *Lines { return &Lines{newWindow(src)} }
 
-// Line is the number in the text, from 1, of the line that Next returned last.
+// Line returns the number, from 1, of the line that Next returned last.
 func (l *Lines) Line() int { return l.lines }
 
-// Next returns the next line that is not blank, without its line break; it is valid until the next call.
-// After an Error it continues with the line after that. io.EOF is the end; other errors are src's.
+// Next returns the next line that is not blank, without its line break. The line is valid until the next call. After an
+// Error, Next continues with the line after it. It returns io.EOF at the end; other errors come from src.
 func (l *Lines) Next() ([]byte, error) {
 	for {
 		to, err := l.line(0)

@@ -12,18 +12,17 @@ import (
 )
 
 const (
-	// stringGroup is how many strings are read at once. The place of a group is held in memory, the strings are not.
+	// stringGroup is how many strings are read at once. Memory holds the position of each group.
 	stringGroup = 32
-	// cachedGroups is how many groups are held. A sheet asks for strings mostly in their order, and again and again
-	// for a few.
+	// cachedGroups is how many groups are cached. A sheet mostly uses strings in their order, and a few of them often.
 	cachedGroups = 256
-	// maxCached bounds what the groups hold in all, in bytes; a group that is larger is read again and again.
+	// maxCached bounds the cache in bytes. A group that is larger is read again for each string.
 	maxCached = 1 << 20
-	// maxString is how much is kept of a string: more than a row can have.
+	// maxString is how many bytes of a string are kept: more than a row can have.
 	maxString = MaxRow + 1
 )
 
-// sharedStrings are the texts of a workbook's cells, in a file.
+// sharedStrings holds the shared strings of a workbook in a file.
 type sharedStrings struct {
 	file   *os.File
 	starts []uint32 // of the groups; the last is the end
@@ -37,7 +36,7 @@ type stringsOfGroup struct {
 	texts []string
 }
 
-// readStrings copies the strings of a workbook to a file, each with its length before it.
+// readStrings copies the strings of a workbook to a file, each after its length.
 func (b *workbook) readStrings(name string) (s *sharedStrings, err error) {
 	p, err := b.openPart(name)
 	if err != nil {
@@ -48,7 +47,7 @@ func (b *workbook) readStrings(name string) (s *sharedStrings, err error) {
 	if s.file, err = temporary(); err != nil {
 		return nil, err
 	}
-	b.strings = s // so that it is closed whatever happens
+	b.strings = s // so that Close closes it after an error too
 	w := bufio.NewWriterSize(s.file, 1<<16)
 	var text richText
 	end := uint32(0)
@@ -70,7 +69,7 @@ func (b *workbook) readStrings(name string) (s *sharedStrings, err error) {
 		s.n++
 		var length [binary.MaxVarintLen32]byte
 		n := binary.PutUvarint(length[:], uint64(len(text.b)))
-		_, _ = w.Write(length[:n]) // Flush returns what went wrong
+		_, _ = w.Write(length[:n]) // Flush returns the error
 		_, _ = w.Write(text.b)
 		end += uint32(n + len(text.b)) //nolint:gosec // no more than maxUnpacked
 		text.b = text.b[:0]
@@ -108,8 +107,8 @@ func (s *sharedStrings) get(n int) (string, error) {
 	return c.texts[n%stringGroup], nil
 }
 
-// richText gathers a text that may be in several runs, without what says how it is pronounced. Of one that is longer
-// than a row can be, the beginning is kept.
+// richText collects a text that may consist of several runs, without phonetic hints. It keeps only the beginning of a text
+// that is longer than a row can be.
 type richText struct {
 	b        []byte
 	in       bool // an element t
@@ -139,7 +138,8 @@ func (r *richText) take(t xml.Token) {
 	}
 }
 
-// unescaped is a text of a workbook, in which _x000D_ stands for a character that XML cannot hold.
+// unescaped returns a text of a workbook with its escapes replaced: _x000D_, for example, stands for a character that XML
+// cannot contain.
 func unescaped(s string) string {
 	if !strings.Contains(s, "_x") {
 		return s

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// maxColumn is how many columns a sheet has.
+// maxColumn is how many columns a sheet has at most.
 const maxColumn = 1 << 14
 
 var escape = regexp.MustCompile(`_x[0-9A-Fa-f]{4}_`)
@@ -19,7 +19,7 @@ var escape = regexp.MustCompile(`_x[0-9A-Fa-f]{4}_`)
 type sheet struct {
 	*part
 	table *Table
-	// number and column are the last ones: rows and cells need not say theirs.
+	// number and column are those of the last row and cell: rows and cells may leave them out.
 	number, column int
 	done           bool
 	cells          []cell // of a row, in their order
@@ -27,7 +27,7 @@ type sheet struct {
 	all            []string
 }
 
-// cell is what a sheet says of a cell.
+// cell is a cell as it is stored in a sheet.
 type cell struct {
 	column int
 	kind   string // the attribute t
@@ -43,13 +43,13 @@ func (b *workbook) openSheet(name string) (*sheet, error) {
 	return &sheet{part: p}, nil
 }
 
-// Close frees the workbook too.
+// Close closes the workbook too.
 func (s *sheet) Close() error {
 	_ = s.content.Close() // it was only read
 	return s.book.Close()
 }
 
-// findHeader takes the first row with a filled cell, and finds the columns.
+// findHeader reads the first row with a filled cell, and finds the columns in it.
 func (s *sheet) findHeader(name string) error {
 	t := s.table
 	var header []string
@@ -117,7 +117,7 @@ func (s *sheet) next(row *Row) error {
 	}
 }
 
-// resolve sets all to the texts of the wanted cells of the row, each at its column.
+// resolve sets s.all to the texts of the wanted cells of the row, each at the index of its column.
 func (s *sheet) resolve(wanted func(column int) bool) error {
 	s.all = s.all[:0]
 	for i := range s.cells {
@@ -140,7 +140,7 @@ func (s *sheet) resolve(wanted func(column int) bool) error {
 	return nil
 }
 
-// textOf is the text of a cell.
+// textOf returns the text of a cell.
 func (s *sheet) textOf(c *cell) (string, error) {
 	switch c.kind {
 	case "s":
@@ -165,7 +165,7 @@ func (s *sheet) textOf(c *cell) (string, error) {
 	}
 }
 
-// record reads the next row that has cells with a value. io.EOF is the end of the cells.
+// record reads the next row that has cells with a value. It returns io.EOF after the last row.
 func (s *sheet) record() error {
 	s.cells = s.cells[:0]
 	if s.done {
@@ -206,7 +206,7 @@ func (s *sheet) record() error {
 	}
 }
 
-// finish reads what follows the cells, at whose end the checksum is. It returns io.EOF.
+// finish reads the rest of the part, so that its checksum is verified. It returns io.EOF.
 func (s *sheet) finish() error {
 	s.element = maxUnpacked
 	if _, err := io.Copy(io.Discard, s.part); err != nil {
@@ -215,7 +215,7 @@ func (s *sheet) finish() error {
 	return io.EOF
 }
 
-// cell reads a cell after its beginning.
+// cell reads the rest of a cell after its start element.
 func (s *sheet) cell(start xml.StartElement) error {
 	s.column++
 	c := cell{}
@@ -228,7 +228,7 @@ func (s *sheet) cell(start xml.StartElement) error {
 		case "t":
 			c.kind = a.Value
 		case "s":
-			c.style, _ = strconv.Atoi(a.Value) // the first one otherwise
+			c.style, _ = strconv.Atoi(a.Value) // 0 if it is invalid
 		}
 	}
 	c.column = s.column
@@ -271,7 +271,7 @@ func (s *sheet) cell(start xml.StartElement) error {
 	}
 }
 
-// columnOf is the column, from 0, of a reference such as AB12.
+// columnOf returns the column, from 0, of a reference such as AB12.
 func columnOf(reference string) (int, bool) {
 	n := 0
 	for i := range len(reference) {

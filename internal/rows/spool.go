@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// temporary makes a file for what does not fit in memory. It has no name where the system lets an open file be
-// without one, so that nothing is left of it whatever ends the process; elsewhere discard removes it.
+// temporary returns a new temporary file. Where the system allows it, the file has no name, so that it disappears with the
+// process. Elsewhere discard removes it.
 func temporary() (*os.File, error) {
 	f, err := os.CreateTemp("", "rescind-list-*")
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// maxStyles bounds what is kept of a workbook's styles. Excel has at most 65,490.
+// maxStyles bounds the styles of a workbook. Excel has at most 65,490.
 const maxStyles = 1 << 17
 
-// notInDates are the parts of a number's format that say nothing about dates: texts, colours, and escapes.
+// notInDates matches the parts of a number format that do not concern dates: texts, colours and escapes.
 var notInDates = regexp.MustCompile(`"[^"]*"|\\.|_.|\*.|\[[^\]]*\]`)
 
 // showsDate reports whether a number with this format is a date, a time or both.
@@ -61,8 +61,8 @@ func (b *workbook) readStyles(name string) (dates []bool, err error) {
 // exactDigits is how many digits a spreadsheet keeps of a number.
 const exactDigits = 1e15
 
-// number is a stored number as a text: an integer in digits, a date as 2025-01-15 10:32:45, without a zone. From 16
-// digits on, where a spreadsheet has rounded what was typed in, it has an exponent.
+// number returns the text of a stored number: an integer in digits, a date as 2025-01-15 10:32:45, without a zone. A number
+// of 16 digits or more has an exponent, because the spreadsheet has rounded it.
 func (b *workbook) number(stored string, isDate bool) string {
 	if !isDate && plainInteger(stored) {
 		return stored
@@ -82,7 +82,7 @@ func (b *workbook) number(stored string, isDate bool) string {
 	}
 }
 
-// plainInteger reports whether s is an integer of so few digits that it can be taken as it is.
+// plainInteger reports whether s is an integer that is short enough to be exact.
 func plainInteger(s string) bool {
 	if s == "" || len(s) >= 15 {
 		return false
@@ -95,8 +95,8 @@ func plainInteger(s string) bool {
 	return true
 }
 
-// date is the moment of a day's number, to the millisecond. Before March 1900, where Excel counts a day that never
-// was, it can be one off.
+// date returns the time for a day number, to the millisecond. Before March 1900 it can be one day off, because Excel counts
+// a day that did not exist.
 func (b *workbook) date(day float64) string {
 	const last = 2958465 // 9999-12-31
 	if day < 0 || day > last+1 {

@@ -15,7 +15,7 @@ type Options struct {
 	Required int
 	// Sheet is the sheet of a workbook to read; empty for the first that has the required columns.
 	Sheet string
-	// All has Row.All set.
+	// All makes Table.Next set Row.All.
 	All bool
 	// MaxWorkbook is how many bytes a workbook may have; 0 for no limit. It is copied to a temporary file first.
 	MaxWorkbook int64
@@ -24,7 +24,7 @@ type Options struct {
 	Yield func()
 }
 
-// Info is what was recognised of a file.
+// Info is what was recognized in a file.
 type Info struct {
 	// Format is csv or xlsx.
 	Format string
@@ -54,13 +54,13 @@ type Row struct {
 	Line int
 	// Cells are in the order of Options.Columns, trimmed; empty where a column is not there, or the row is shorter.
 	Cells []string
-	// All are all cells of the row as they are in the file, with Options.All; with ErrWide too.
+	// All has all cells of the row as they are in the file, if Options.All is true. It is also set with ErrWide.
 	All []string
 }
 
-// Table reads a list in a file that a program has written. Make it with Open, and close it.
+// Table reads a list from a file. Open returns one; the caller must close it.
 type Table struct {
-	// Info is what was recognised.
+	// Info is what was recognized.
 	Info Info
 	// Header has the cells of the header row.
 	Header  []string
@@ -70,15 +70,16 @@ type Table struct {
 	row     Row
 }
 
-// source is one format. Its rows come one after the other.
+// source reads the rows of one format.
 type source interface {
-	// next reads the next record into row, which has Line, Cells and All then. An Error costs that record; row.Line
-	// is set with one too. Records without a filled cell are left out.
+	// next reads the next record into row: Line, Cells and All. It skips records without a filled cell. After an Error,
+	// with which row.Line is set too, it continues with the next record.
 	next(row *Row) error
 	io.Closer
 }
 
-// Open recognises what src holds, and reads it up to the rows. A FileError is why it is no list; others are src's.
+// Open recognizes the format of src and reads it up to the header. It returns a *FileError if src is not a list; other
+// errors come from src.
 func Open(src io.Reader, o Options) (*Table, error) {
 	w := newWindow(src)
 	beginning, err := w.beginning()
@@ -94,11 +95,11 @@ func Open(src io.Reader, o Options) (*Table, error) {
 	return openText(w, beginning, o)
 }
 
-// openText reads the dialect and the header.
+// openText recognizes the dialect and reads the header.
 func openText(w window, beginning []byte, o Options) (*Table, error) {
 	var samples []string
 	encoding := encodingOf(beginning)
-	if encoding != utf8Encoding { // which an image may only look like
+	if encoding != utf8Encoding { // an image may be mistaken for UTF-16
 		samples = append(samples, string(beginning[:min(len(beginning), maxSample)]))
 		w = newWindow(decoded(w.rest(), encoding))
 	}
@@ -132,7 +133,7 @@ func openText(w window, beginning []byte, o Options) (*Table, error) {
 	return t, nil
 }
 
-// find finds the columns in a header. none makes the error for those that are missing.
+// find finds the columns in a header. none returns the error for missing columns.
 func (t *Table) find(header []string, none func(missing []string) *FileError) error {
 	c, twice := findColumns(header, t.options.Columns)
 	t.columns = c
@@ -157,7 +158,7 @@ func (t *Table) find(header []string, none func(missing []string) *FileError) er
 	return nil
 }
 
-// missing are the required columns that are not there.
+// missing returns the names of the required columns that are not in c.
 func (o *Options) missing(c *columns) (names []string) {
 	for i, name := range o.Columns[:o.Required] {
 		if c == nil || c.places[i] < 0 {
@@ -167,9 +168,9 @@ func (o *Options) missing(c *columns) (names []string) {
 	return names
 }
 
-// Next returns the next row. It, but not its strings, changes with the next call. After an Error, with which the
-// row's Number and Line are set, it continues with the row after that. io.EOF is the end. A FileError means that
-// the file is damaged; other errors are those of the reader.
+// Next returns the next row. The row is valid until the next call; its strings remain valid. With an Error, the row's
+// Number and Line are set, and the next call continues with the row after it. Next returns io.EOF at the end. A
+// *FileError means that the file is damaged; other errors come from the reader.
 func (t *Table) Next() (*Row, error) {
 	err := t.source.next(&t.row)
 	if err == nil || errors.As(err, new(Error)) {
@@ -178,7 +179,7 @@ func (t *Table) Next() (*Row, error) {
 	return &t.row, err
 }
 
-// Place names the place of a row for people, as the beginning of a sentence or in the middle of one.
+// Place returns a description of where a row is, for the beginning of a sentence.
 func (t *Table) Place(r *Row) string {
 	if t.Info.Format == FormatXLSX {
 		return "Row " + strconv.Itoa(r.Line) + " of the sheet"
@@ -186,10 +187,10 @@ func (t *Table) Place(r *Row) string {
 	return "Line " + strconv.Itoa(r.Line)
 }
 
-// Has reports whether a known column is there.
+// Has reports whether the file has the known column with this index.
 func (t *Table) Has(column int) bool { return t.columns.places[column] >= 0 }
 
-// Close frees what the table holds. It does not close the reader that it was made of.
+// Close removes temporary files. It does not close the reader that was given to Open.
 func (t *Table) Close() error { return t.source.Close() }
 
 // text is a table in text.

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Why a cell is no number, from Integer.
+// The errors of Integer.
 var (
-	// ErrNoInteger means anything else than an integer in digits.
+	// ErrNoInteger means that the cell is not an integer in digits.
 	ErrNoInteger = errors.New("it is not an integer in digits")
-	// ErrRange means an integer that does not fit into 64 bits.
+	// ErrRange means that the integer does not fit into 64 bits.
 	ErrRange = errors.New("it is out of range")
-	// ErrLostDigits means a number with an exponent, as a spreadsheet writes a long one after it has rounded it.
+	// ErrLostDigits means that the number has an exponent: spreadsheets round long numbers and write them so.
 	ErrLostDigits = errors.New("a spreadsheet has lost its digits: format the column as text and enter it again")
 )
 
 var exponent = regexp.MustCompile(`^[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+$`)
 
-// Integer reads an integer from a cell. Its fraction may be zeros: programs write 318.0 in a column that has empty
-// cells.
+// Integer parses a cell as an integer. A fraction of zeros is allowed, because programs write 318.0 in a column that has
+// empty cells.
 func Integer(cell string) (int64, error) {
 	whole, fraction, broken := strings.Cut(cell, ".")
 	digits := strings.TrimPrefix(whole, "-")
@@ -37,7 +37,7 @@ func Integer(cell string) (int64, error) {
 	return n, nil
 }
 
-// Bool reads a yes or a no from a cell, as programs and people write it. ok is false for anything else.
+// Bool parses 1, true, yes, 0, false or no, in any case. ok is false for any other cell.
 func Bool(cell string) (value, ok bool) {
 	switch {
 	case cell == "1" || strings.EqualFold(cell, "true") || strings.EqualFold(cell, "yes"):

@@ -11,17 +11,16 @@ import (
 	"strings"
 )
 
-// The well-kept libraries for .xlsx were measured and not taken: each reads parts of any size into memory or unpacks
-// all of them to the disk first, and each takes a file that is cut off, or damaged in the middle of a sheet, for a
-// shorter list. Here every part is read as a stream, by archive/zip and encoding/xml, and what cannot be read to its
-// end is an error.
+// The common libraries for .xlsx were measured and not used. Each reads parts of any size into memory or unpacks all of
+// them to the disk first, and each reads a truncated or damaged sheet as a shorter list without an error. This package
+// reads each part as a stream, with archive/zip and encoding/xml, and returns an error if it cannot read it to its end.
 
 const (
-	// maxUnpacked bounds what is unpacked of a workbook in all. A sheet of a million rows has a third of it.
+	// maxUnpacked bounds the uncompressed size of a workbook. A sheet of a million rows has a third of it.
 	maxUnpacked = 512 << 20
 	// maxDirectory bounds the directory of a zip file, which is held in memory.
 	maxDirectory = 1 << 20
-	// maxElement bounds an element of XML without the elements in it, which is held in memory.
+	// maxElement bounds an XML element without its child elements, because it is held in memory.
 	maxElement = 1 << 20
 )
 
@@ -37,13 +36,13 @@ func isZip(beginning []byte) bool { return bytes.HasPrefix(beginning, []byte("PK
 type workbook struct {
 	file *os.File
 	zip  *zip.Reader
-	// left is how much may still be unpacked.
+	// left is how many bytes may still be unpacked.
 	left    int64
 	yield   func() // Options.Yield
 	sheets  []sheetPart
 	strings *sharedStrings
 	dates   []bool // which of the styles show a date
-	// from1904 is for dates that are counted from 1904.
+	// from1904 reports whether dates are counted from 1904.
 	from1904 bool
 }
 
@@ -130,7 +129,7 @@ func (b *workbook) open(size int64) (err error) {
 	return nil
 }
 
-// mainPart is the part with the workbook; empty where the file is no workbook.
+// mainPart returns the name of the part with the workbook, or "" if the file is not a workbook.
 func (b *workbook) mainPart() (string, error) {
 	if b.find("_rels/.rels") == nil {
 		return "", nil
