@@ -15,7 +15,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// The canaries: what must stay where it belongs. Each has a word of its own, so that a finding tells what it is.
+// The canaries are values that must not leak. Each has its own word, so that a finding identifies the value.
 const (
 	canaryName       = "Canaryname Nightingale"
 	canaryAddress    = "canaryaddress@candidate.example"
@@ -25,20 +25,20 @@ const (
 	canaryUpstream   = "canaryupstreamkey"
 	canaryPassword   = "canarypassword"
 	canaryHeader     = "canaryheader"
-	// A caller's own words, which come back to the caller and go nowhere else.
+	// A caller's own values, which only responses to the caller may contain.
 	canaryReference = "canaryreference"
 	canaryLabel     = "canarylabel"
 	canaryColumn    = "canarycolumn" // the name of a column, which a job shows as ignored
 )
 
-// aviary is the services with canaries in everything that they are given, and with ears at everything that they tell.
+// aviary is an API and a worker whose inputs contain canaries, and whose outputs the test records.
 type aviary struct {
 	*production
 	upstreamed client
 	told       map[string]func() string
 }
 
-// tells fails the test if a text has a canary in it.
+// tells fails the test if a text contains a canary.
 func (v *aviary) tells(place, text string) {
 	v.t.Helper()
 	text = strings.ToLower(strings.ToValidUTF8(text, "?"))
@@ -50,7 +50,7 @@ func (v *aviary) tells(place, text string) {
 	}
 }
 
-// ask sends a request and looks at the answer: a caller's own words may be in one that is no error.
+// ask sends a request and checks the response. A response that is not an error may contain the caller's own values.
 func (v *aviary) ask(key, method, path, body string, header ...string) (status int, text string) {
 	v.t.Helper()
 	r, err := http.NewRequestWithContext(v.t.Context(), method, v.url+path, strings.NewReader(body))
@@ -84,7 +84,7 @@ func (v *aviary) ask(key, method, path, body string, header ...string) (status i
 	return res.StatusCode, text
 }
 
-// newAviary starts nothing yet.
+// newAviary prepares the servers and starts no program.
 func newAviary(t *testing.T, database string) *aviary {
 	t.Helper()
 	v := &aviary{production: startProductionOn(t, database), told: map[string]func() string{}}
@@ -127,7 +127,7 @@ func newAviary(t *testing.T, database string) *aviary {
 	return v
 }
 
-// sabotage has the database fail with words that quote the row.
+// sabotage makes the database fail with errors that quote the row.
 func (v *aviary) sabotage() {
 	v.t.Helper()
 	v.query(func(conn *pgx.Conn) error {
@@ -145,8 +145,8 @@ func (v *aviary) sabotage() {
 	})
 }
 
-// TestCanary gives names, addresses and keys to the programs, has them work and fail in every way, and looks for them
-// wherever they have no business to be.
+// TestCanary gives names, addresses and keys to the programs, makes the programs succeed and fail in many ways, and searches
+// logs, metrics, traces, Redis and responses for these values.
 func TestCanary(t *testing.T) {
 	database := testservers.StartPostgres(t)
 	v := newAviary(t, database.URL())
@@ -193,7 +193,7 @@ func TestCanary(t *testing.T) {
 	}
 }
 
-// work is what goes well, and what fails on the way.
+// work sends requests that succeed, and some that fail at the upstream or the mail server.
 func (v *aviary) work() {
 	v.t.Helper()
 	single := func(key string, report int, final string) {
@@ -237,7 +237,7 @@ func (v *aviary) work() {
 		}
 		at := "/jobs/" + job.ID
 		v.ask(v.key, http.MethodPost, at+"/retry", "")
-		if media == "application/json" { // one of its items never ends by itself
+		if media == "application/json" { // one of its items never becomes final
 			v.ask(v.key, http.MethodPost, at+"/cancel", "")
 		}
 		v.ask(v.key, http.MethodGet, at, "", "Prefer", "wait=30")
@@ -250,7 +250,7 @@ func (v *aviary) work() {
 	v.ask(v.key, http.MethodGet, "/revocations", "")
 }
 
-// fail puts a canary into every place that a request of an operation of the document has, and keys into the wrong ones.
+// fail sends requests with a canary in every parameter of every operation, and with keys in wrong places.
 func (v *aviary) fail() {
 	v.t.Helper()
 	var document struct {

@@ -24,18 +24,18 @@ import (
 
 const (
 	idleConnections = 10_000
-	// mostMemory is what a process is given in deploy/kubernetes.
+	// mostMemory is the memory limit of a process in deploy/kubernetes.
 	mostMemory = 512 << 20
 )
 
-// besieged is an API that many attack at once.
+// besieged is an API under several attacks at once.
 type besieged struct {
 	*production
 	address string
 	api     *running
 }
 
-// dial opens a connection that ends with the test.
+// dial opens a connection that the end of the test closes.
 func (b *besieged) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", b.address)
@@ -46,7 +46,7 @@ func (b *besieged) dial(t *testing.T) net.Conn {
 	return conn
 }
 
-// send writes a request as it stands, and gives the answer's status; 0: the connection was closed without any.
+// send writes a request unchanged, and returns the status of the response, or 0 if the connection was closed without one.
 func (b *besieged) send(t *testing.T, request string) int {
 	t.Helper()
 	conn := b.dial(t)
@@ -76,7 +76,7 @@ func closed(t *testing.T, conn net.Conn) {
 	}
 }
 
-// answers fails the test unless the API does its work.
+// answers fails the test unless the API answers requests.
 func (b *besieged) answers(t *testing.T, report int) {
 	t.Helper()
 	c := client{t, b.url, b.key}
@@ -85,7 +85,7 @@ func (b *besieged) answers(t *testing.T, report int) {
 	}
 }
 
-// memory is the most that the API has held so far, in bytes.
+// memory returns the largest memory of the API so far, in bytes.
 func (b *besieged) memory(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.api.cmd.Process.Pid))
@@ -101,7 +101,7 @@ func (b *besieged) memory(t *testing.T) int {
 	return kilobytes << 10
 }
 
-// allowConnections has this process, and what it starts, hold as many files as the test needs.
+// allowConnections raises the limit of open files of this process and its children to what the test needs.
 func allowConnections(t *testing.T) {
 	t.Helper()
 	const need = idleConnections + 2000
@@ -118,7 +118,7 @@ func allowConnections(t *testing.T) {
 	}
 }
 
-// asShipped builds the API without the watch for races, which takes several times the memory.
+// asShipped builds the API without the race detector, which needs several times the memory.
 func asShipped(t *testing.T) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), "api")
@@ -128,7 +128,7 @@ func asShipped(t *testing.T) (program string) {
 	return program
 }
 
-// TestAttacks attacks one API in all these ways at once, and asks it to work meanwhile.
+// TestAttacks runs all attacks on one API at once, and checks that the API still answers other callers.
 func TestAttacks(t *testing.T) {
 	allowConnections(t)
 	p := startProduction(t)
@@ -164,7 +164,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// idle holds connections of which every other has been used once. The others end when no request comes.
+// idle holds connections of which every second one was used once. The server closes the others, because no request comes.
 func (b *besieged) idle(t *testing.T) {
 	conns := make([]net.Conn, idleConnections)
 	var dialing sync.WaitGroup
@@ -172,7 +172,7 @@ func (b *besieged) idle(t *testing.T) {
 		dialing.Go(func() {
 			for i := part; i < len(conns); i += 20 {
 				conn, err := b.connect(i%2 == 0)
-				// On a machine that is slow enough, the server takes a connection for a silent one before it is used.
+				// On a slow machine, the server may close a connection as idle before it is used.
 				for deadline := time.Now().Add(eventually); err != nil && time.Now().Before(deadline); {
 					conn, err = b.connect(i%2 == 0)
 				}
@@ -201,7 +201,7 @@ func (b *besieged) idle(t *testing.T) {
 	}
 }
 
-// connect opens a connection, and has a request answered on it if it is to be used.
+// connect opens a connection, and sends a request on it if it is one to be used.
 func (b *besieged) connect(used bool) (net.Conn, error) {
 	conn, err := net.Dial("tcp", b.address)
 	if err != nil || !used {
@@ -224,7 +224,7 @@ func (b *besieged) slowHeaders(t *testing.T) {
 		conn := b.dial(t)
 		slow.Go(func() {
 			_, err := io.WriteString(conn, "GET /jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-			for ; err == nil; time.Sleep(200 * time.Millisecond) { // a byte now and then, as long as it is taken
+			for ; err == nil; time.Sleep(200 * time.Millisecond) { // a byte now and then, until the server closes the connection
 				_, err = io.WriteString(conn, "x")
 			}
 		})
@@ -236,7 +236,7 @@ func (b *besieged) slowHeaders(t *testing.T) {
 	b.answers(t, 902)
 }
 
-// unread asks for far more than connections hold, and reads nothing of it.
+// unread requests far more data than the buffers of connections hold, and reads none of it.
 func (b *besieged) unread(t *testing.T, job string) {
 	conn := b.dial(t)
 	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
@@ -266,7 +266,7 @@ func (b *besieged) headerFloods(t *testing.T) {
 		"a long address": "GET /" + strings.Repeat("x", 4<<20) + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {
 		for range 20 {
-			// Where more is on its way than was read, the connection can be reset before the answer is there.
+			// If the server closes the connection with unread data, it can be reset before the response arrives.
 			switch status := b.send(t, flood); status {
 			case http.StatusRequestHeaderFieldsTooLarge:
 				refused++
@@ -282,7 +282,7 @@ func (b *besieged) headerFloods(t *testing.T) {
 	b.answers(t, 903)
 }
 
-// bombs are uploads that are small on the way and large when they are unpacked, or deep.
+// bombs uploads bodies that are small when compressed and large when decompressed, or deeply nested.
 func (b *besieged) bombs(t *testing.T) {
 	const size = 32 // in MiB
 	packed := func(begin, one string) string {

@@ -17,7 +17,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// heard is what was told so far.
+// heard is what was recorded so far.
 type heard struct {
 	mu   sync.Mutex
 	said bytes.Buffer
@@ -40,7 +40,7 @@ type traces struct {
 	url string
 }
 
-// collectTraces is a collector of traces that keeps them as they come.
+// collectTraces starts a collector that records traces unchanged.
 func collectTraces(t *testing.T) *traces {
 	t.Helper()
 	c := &traces{}
@@ -55,7 +55,7 @@ func collectTraces(t *testing.T) *traces {
 	return c
 }
 
-// monitorRedis hears every command that a Redis gets from now on, those of scripts included.
+// monitorRedis records every command that Redis receives from now on, including those of scripts.
 func monitorRedis(t *testing.T, redis *testservers.RedisServer) (said func() string) {
 	t.Helper()
 	address := strings.TrimSuffix(strings.TrimPrefix(redis.URL(), "redis://"), "/0")
@@ -76,13 +76,13 @@ func monitorRedis(t *testing.T, redis *testservers.RedisServer) (said func() str
 	return h.text
 }
 
-// The reports whose candidates the mail server refuses for good, and once.
+// The reports whose candidates the mail server refuses permanently, and once.
 const (
 	refusedReport  = 11
 	deferredReport = 12
 )
 
-// talkativeSMTP is a mail server that says in its refusals whom they are about. It gives its address.
+// talkativeSMTP starts a mail server whose refusals contain the recipient, and returns its address.
 func talkativeSMTP(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -123,7 +123,7 @@ func (talkative) Data(r io.Reader) error {
 func (talkative) Reset()        {}
 func (talkative) Logout() error { return nil }
 
-// fetch gives what a GET answers, whatever it is, and holds it to the headers that every answer has.
+// fetch returns the body of a GET with any status, and checks the headers that every response has.
 func fetch(t *testing.T, url string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

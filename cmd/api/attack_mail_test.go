@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// part is one of an email's texts, decoded.
+// part is a decoded text of an email.
 func part(t *testing.T, message *netmail.Message, media string) string {
 	t.Helper()
 	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
@@ -41,7 +41,7 @@ func part(t *testing.T, message *netmail.Message, media string) string {
 	}
 }
 
-// TestHostileWords has names and assessments that attack the email, from the import to the mail server.
+// TestHostileWords imports names and assessments that attack the email, and reads the email at the mail server.
 func TestHostileWords(t *testing.T) {
 	p := startProduction(t)
 	words := []string{
@@ -101,14 +101,14 @@ func TestHostileWords(t *testing.T) {
 			}
 		})
 	}
-	t.Run("an address of two lines is no address", func(t *testing.T) {
+	t.Run("an address of two lines is refused", func(t *testing.T) {
 		out, errs, exit := command(t, p.env, "report_id,candidate_name,candidate_email,assessment_name,sent_at\n"+
 			"90,Eve,\"eve@example.com\r\nBcc: everybody@evil.example\",Go,2026-01-01T00:00:00Z\n", "invites", "import", "--account", "acme", "-")
 		if exit != 1 || strings.Contains(out+errs, "evil") {
 			t.Errorf("exit %d: %s %s", exit, out, errs)
 		}
 	})
-	t.Run("a client's reference is no formula", func(t *testing.T) {
+	t.Run("a client's reference is not a formula in CSV", func(t *testing.T) {
 		formula := `=HYPERLINK("https://evil.example","open")`
 		a := p.must("POST", "/jobs", `{"items":[{"report_id":1,"client_reference":"=HYPERLINK(\"https://evil.example\",\"open\")"}]}`, "")
 		for _, result := range p.results(p.ended(a.str("id")).str("id")) {

@@ -18,14 +18,14 @@ import (
 	"rescind/internal/testservers"
 )
 
-// TestBackup takes a dump under load, goes on, and restores it as the documentation says: beside a Redis that knows
-// more than the database, one that knows less, and one that knows nothing.
+// TestBackup takes a dump under load, continues, and restores the dump as the documentation describes: with a Redis that has
+// more tasks than the database needs, with one that has fewer, and with an empty one.
 func TestBackup(t *testing.T) {
 	for name, before := range map[string]func(*production){
 		"beside a newer Redis": func(*production) {},
 		"beside an older Redis": func(p *production) {
 			p.redis.Kill()
-			p.redis.Start() // with what it had saved
+			p.redis.Start() // with the data on its disk
 		},
 		"beside an empty Redis": func(p *production) { p.inRedis("FLUSHALL") },
 	} {
@@ -49,7 +49,7 @@ func TestBackup(t *testing.T) {
 			var under atomic.Bool
 			var loading sync.WaitGroup
 			under.Store(true)
-			loading.Go(func() { // submissions go on while the dump is taken: it has some of them
+			loading.Go(func() { // submissions continue while the dump is taken, so it contains some of them
 				for report := 401; under.Load() && report <= 600; report++ {
 					if _, err := p.do(http.MethodPost, "/assessments/invite/revoke", revokeBody(report, true), "respond-async"); err != nil {
 						t.Error(err)
@@ -131,7 +131,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// accept submits an invite after the other, and gives the ids.
+// accept submits the invites one after the other, and returns the ids.
 func (p *production) accept(from, to int) (ids []string) {
 	p.t.Helper()
 	for report := from; report <= to; report++ {
@@ -144,7 +144,7 @@ func (p *production) accept(from, to int) (ids []string) {
 	return ids
 }
 
-// stateOf is what is told of revocations.
+// stateOf returns the states of revocations.
 func (p *production) stateOf(ids []string) (states []map[string]any) {
 	p.t.Helper()
 	for _, id := range ids {
@@ -162,7 +162,7 @@ func (p *production) mailsTo() map[string]int {
 	return counts
 }
 
-// spooled gives the recipients of what lies in a directory of emails.
+// spooled returns the recipients of the emails in a directory.
 func spooled(t *testing.T, dir string) (addresses []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
@@ -183,7 +183,7 @@ func spooled(t *testing.T, dir string) (addresses []string) {
 	return addresses
 }
 
-// restore makes a new database of a dump, and has the services work on it from now on.
+// restore creates a database from a dump and makes the services use it.
 func (p *production) restore(dump string) {
 	p.t.Helper()
 	p.database = testservers.Postgres(p.t)

@@ -19,7 +19,7 @@ func shell(t *testing.T, script string) string {
 }
 
 func TestCommands(t *testing.T) {
-	// Both forms of the database, by the flag or the environment that chooses it.
+	// Both databases, each with the flag or the variable that selects it.
 	for name, where := range map[string]func(t *testing.T) (env []string, flag string){
 		"embedded": func(t *testing.T) ([]string, string) { return nil, "--data=" + t.TempDir() },
 		"postgres": func(t *testing.T) ([]string, string) {
@@ -95,7 +95,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("--expires", "key", "create", "--account", "acme", "--expires", "soon")
 	must("", "key", "create", "--account", "acme", "--expires", "720h")
 
-	t.Run("import keeps the good rows and tells the bad ones by number", func(t *testing.T) {
+	t.Run("import keeps the good rows and reports the bad ones by number", func(t *testing.T) {
 		rows := "\ufeff\"sent_at\",report_id,extra,candidate_email,candidate_name,assessment_name\r\n" +
 			"2026-01-01T00:00:00Z,1,,ada@example.com,\"Ada\nLovelace\",Go\r\n" +
 			"2026-01-01T00:00:00Z,0,,ada@example.com,Ada,Go\r\n" +
@@ -124,7 +124,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			t.Errorf("an address is told: %s", stderr)
 		}
 	})
-	t.Run("import takes the files and the times that people have", func(t *testing.T) {
+	t.Run("import reads common formats of files and times", func(t *testing.T) {
 		const names = "Report ID;Candidate Name;candidate-email;Assessment Name;Sent At\r"
 		row := func(id int, sent string) string { return fmt.Sprintf("%d.0;Ada;ada@example.com;Go;%s\r", id, sent) }
 		stdout, _, exit := try(names+row(21, "2026-01-01 10:00:00+00")+row(22, "2026-01-01T10:00:00+0530")+row(23, "2026-01-01 10:00:00.123-05:00")+";;;;\r",

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// serveEmbedded starts a standalone process that is not for show.
+// serveEmbedded starts a standalone process without --demo.
 func serveEmbedded(t *testing.T, dir, addr string, settings ...string) *running {
 	t.Helper()
 	env := append([]string{fmt.Sprintf("ADMIN_ADDR=127.0.0.1:%d", testservers.FreePort(t))}, settings...)
@@ -20,7 +20,7 @@ func serveEmbedded(t *testing.T, dir, addr string, settings ...string) *running 
 }
 
 func TestDemoKey(t *testing.T) {
-	t.Run("opens nothing in a process without --demo, and something again with it", func(t *testing.T) {
+	t.Run("is refused in a process without --demo, and accepted again with it", func(t *testing.T) {
 		dir := t.TempDir()
 		e := startEmbedded(t, dir)
 		if a := e.must(http.MethodGet, "/revocations", "", ""); a.code != 200 {
@@ -41,7 +41,7 @@ func TestDemoKey(t *testing.T) {
 			t.Errorf("with --demo again: %d %v", a.code, a.body)
 		}
 	})
-	t.Run("is not made where others could use it", func(t *testing.T) {
+	t.Run("is not created for an address that other machines can reach", func(t *testing.T) {
 		dir := t.TempDir()
 		for _, settings := range [][]string{
 			{"--addr", "0.0.0.0:0"},
@@ -64,7 +64,7 @@ func TestDemoKey(t *testing.T) {
 	})
 }
 
-// ownAddress is one of this machine that is not on loopback, or else the one of all interfaces.
+// ownAddress returns an address of this machine that is not a loopback address, or the unspecified address.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	addrs, err := net.InterfaceAddrs()

@@ -8,10 +8,10 @@ import (
 	"rescind/internal/testservers"
 )
 
-// secret stands in every URL here, and must not be told by any program.
+// secret is in every URL of this test, and no program may print it.
 const secret = "hunter2"
 
-// verified is the URL of a database for a client that checks the server's certificate.
+// verified returns the URL of a database for a client that checks the server's certificate.
 func verified(database, more string) string {
 	return strings.Replace(strings.Replace(database, "postgres@", "postgres:"+secret+"@", 1), "sslmode=disable", "sslmode=verify-full"+more, 1)
 }
@@ -25,7 +25,7 @@ func TestEncrypted(t *testing.T) {
 	for name, option := range map[string]testservers.SMTPOption{
 		"STARTTLS": testservers.WithSTARTTLS(), "TLS from the first byte": testservers.WithTLS(),
 	} {
-		t.Run("all servers are trusted that the authority in SSL_CERT_FILE vouches for, with mail over "+name, func(t *testing.T) {
+		t.Run("servers with a certificate of the authority in SSL_CERT_FILE are trusted, with mail over "+name, func(t *testing.T) {
 			redis := testservers.StartRedis(t, testservers.RedisTLS(authority), testservers.RedisPassword(secret))
 			mail := testservers.SMTP(t, option, testservers.WithAuthority(authority), testservers.WithAuth("mailer", secret))
 			p := prepareProduction(t, verified(postgres.URL(), ""), redis.URL(), mail, ours)
@@ -41,10 +41,10 @@ func TestEncrypted(t *testing.T) {
 			}
 		})
 	}
-	t.Run("PostgreSQL's authority can stand in its URL instead", func(t *testing.T) {
+	t.Run("PostgreSQL's authority can be in its URL instead", func(t *testing.T) {
 		mustCommand(t, []string{"DATABASE_URL=" + verified(postgres.URL(), "&sslrootcert="+trusted)}, "", "account", "list")
 	})
-	t.Run("a PostgreSQL that cannot prove its name is refused", func(t *testing.T) {
+	t.Run("a PostgreSQL without a valid certificate is refused", func(t *testing.T) {
 		stranger := testservers.StartEncryptedPostgres(t, authority, "db.example")
 		plain := testservers.StartPostgres(t)
 		for what, env := range map[string][]string{
@@ -59,7 +59,7 @@ func TestEncrypted(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a Redis that cannot prove its name is refused, and the log tells why", func(t *testing.T) {
+	t.Run("a Redis without a valid certificate is refused, and the log states the reason", func(t *testing.T) {
 		stranger := testservers.StartRedis(t, testservers.RedisTLS(authority, "redis.example"), testservers.RedisPassword(secret))
 		unknown := testservers.StartRedis(t, testservers.RedisTLS(testservers.NewAuthority()), testservers.RedisPassword(secret))
 		sentinels := testservers.StartWatchedRedis(t, testservers.NewAuthority())
@@ -68,7 +68,7 @@ func TestEncrypted(t *testing.T) {
 		} {
 			p := prepareProduction(t, testservers.Postgres(t), redis, testservers.SMTP(t), ours)
 			api, _ := p.startAPI()
-			until(t, what+": the API is degraded and tells why", func() bool {
+			until(t, what+": the API is degraded and states the reason", func() bool {
 				a := p.must(http.MethodGet, "/readyz", "", "")
 				return a.str("state") == "degraded" && strings.Contains(api.log(), "certificate")
 			})
@@ -77,7 +77,7 @@ func TestEncrypted(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a mail server that cannot prove its name, or hides its encryption, gets neither password nor mail", func(t *testing.T) {
+	t.Run("a mail server without a valid certificate or without TLS receives neither the password nor mail", func(t *testing.T) {
 		signIn := testservers.WithAuth("mailer", secret)
 		for what, mail := range map[string]*testservers.SMTPServer{
 			"another's name": testservers.SMTP(t, testservers.WithSTARTTLS(), testservers.WithAuthority(authority, "mail.example"), signIn),
@@ -95,7 +95,7 @@ func TestEncrypted(t *testing.T) {
 			if what == "STARTTLS hidden" {
 				why = "delivery unreachable: tls"
 			}
-			until(t, what+": the log tells why", func() bool { return strings.Contains(worker.log(), why) })
+			until(t, what+": the log states the reason", func() bool { return strings.Contains(worker.log(), why) })
 			if got := mail.Messages(); len(got) != 0 {
 				t.Errorf("%s: it has got %d emails", what, len(got))
 			}

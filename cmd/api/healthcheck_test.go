@@ -9,11 +9,11 @@ import (
 	"rescind/internal/testservers"
 )
 
-// healthcheck runs a program's as a container does: in the environment of the process that it asks.
+// healthcheck runs the command of a program as a container does: in the environment of the process that it checks.
 func healthcheck(t *testing.T, program, setting string) (stderr string, exit int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, "healthcheck")
-	// A proxy is for other servers.
+	// The health check must not use this proxy.
 	cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "http_proxy=http://127.0.0.1:1", setting}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -37,16 +37,16 @@ func TestHealthcheck(t *testing.T) {
 		}
 	}
 	p.redis.Kill()
-	until(t, "the worker is not ready without Redis, and says so", func() bool {
+	until(t, "the worker is not ready without Redis, and names it", func() bool {
 		stderr, exit := healthcheck(t, programs.worker, "ADMIN_ADDR="+workerAdmin)
 		return exit == 1 && strings.Contains(stderr, `"redis"`)
 	})
 	if stderr, exit := healthcheck(t, programs.api, "ADMIN_ADDR="+apiAdmin); exit != 0 {
-		t.Errorf("the API goes on accepting without Redis: exit %d: %s", exit, stderr)
+		t.Errorf("the API is not ready without Redis: exit %d: %s", exit, stderr)
 	}
 	for _, program := range []string{programs.api, programs.worker} {
 		for _, setting := range []string{
-			"ADMIN_ADDR=" + strings.TrimPrefix(testservers.Redis(t), "redis://"), // speaks something else
+			"ADMIN_ADDR=" + strings.TrimPrefix(testservers.Redis(t), "redis://"), // does not speak HTTP
 			"ADMIN_ADDR=nonsense",
 		} {
 			if stderr, exit := healthcheck(t, program, setting); exit != 1 || stderr == "" {

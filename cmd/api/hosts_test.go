@@ -34,7 +34,8 @@ func askAs(t *testing.T, url, host string, header ...string) (status int, body s
 	return response.StatusCode, string(text)
 }
 
-// TestAllowedHosts sends what a browser sends for a page whose name leads to this machine, to both addresses of a process.
+// TestAllowedHosts sends the headers of a browser that shows a page from a name that resolves to this machine, to both
+// addresses of a process.
 func TestAllowedHosts(t *testing.T) {
 	public, admin := testservers.FreePort(t), testservers.FreePort(t)
 	r := start(t, []string{fmt.Sprintf("ADMIN_ADDR=127.0.0.1:%d", admin), "ALLOWED_HOSTS=rescind.example.com, other.example.com"},
@@ -70,8 +71,8 @@ func TestAllowedHosts(t *testing.T) {
 	})
 }
 
-// TestAllowedHosts_elsewhere holds that what is not on loopback answers by any name: a proxy and a cluster's health
-// checks use names of their own.
+// TestAllowedHosts_elsewhere checks that a listener that is not on loopback accepts every name, because proxies and the
+// health checks of a cluster use their own names.
 func TestAllowedHosts_elsewhere(t *testing.T) {
 	public, admin := testservers.FreePort(t), testservers.FreePort(t)
 	serveEmbedded(t, t.TempDir(), fmt.Sprintf(":%d", public), fmt.Sprintf("ADMIN_ADDR=0.0.0.0:%d", admin))

@@ -40,7 +40,7 @@ func (p *production) results(id string) []map[string]string {
 	return all
 }
 
-// upload sends a CSV of reports from 1 to n as a job, and gives its id.
+// upload uploads reports 1 to n as a CSV job, and returns its id.
 func (p *production) upload(n int, query string) string {
 	p.t.Helper()
 	var body bytes.Buffer
@@ -66,7 +66,7 @@ func (p *production) upload(n int, query string) string {
 	return strings.TrimPrefix(location, "/jobs/")
 }
 
-// recount holds a job's counters against its results.
+// recount compares the counters of a job with its results.
 func (p *production) recount(a answer) {
 	p.t.Helper()
 	counted := make(map[string]int)
@@ -93,7 +93,7 @@ func TestJobs(t *testing.T) {
 		second, _ := p.startWorker()
 		id := p.upload(items+500, "") // the last ones are unknown
 		for i, worker := range []*running{first, second} {
-			until(t, "the job goes on", func() bool {
+			until(t, "the job continues", func() bool {
 				a := p.must(http.MethodGet, "/jobs/"+id, "", "")
 				p.addsUp(a)
 				return count(a, "REVOKED") > i*10_000
@@ -202,13 +202,13 @@ func (p *production) query(do func(*pgx.Conn) error) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer conn.Close(p.t.Context()) //nolint:errcheck // the test has what it wanted
+	defer conn.Close(p.t.Context()) //nolint:errcheck // the test does not need it any more
 	if err := do(conn); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// newSlowBody is a body that begins with text and goes on until the writer is closed.
+// newSlowBody returns a body that begins with text and does not end until the writer is closed.
 func newSlowBody(text string) (*io.PipeReader, *io.PipeWriter) {
 	reader, writer := io.Pipe()
 	go func() { _, _ = io.WriteString(writer, text) }()

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// What a mail server has against the service loses no email, and what it has against one candidate delays no other.
+// A mail server that refuses the service loses no email, and one that refuses a candidate delays no other candidate.
 func TestMailServer(t *testing.T) {
 	mail := testservers.SMTP(t)
 	p := prepareProduction(t, testservers.Postgres(t), testservers.Redis(t), mail, "MAIL_MAX_AGE=3s")
@@ -22,7 +22,7 @@ func TestMailServer(t *testing.T) {
 	attempts := func(a answer) float64 {
 		return a.body["notification"].(map[string]any)["attempts"].(float64)
 	}
-	t.Run("an operator's mistake is waited for, and told", func(t *testing.T) {
+	t.Run("an email waits while an operator's mistake lasts, and the mistake is reported", func(t *testing.T) {
 		for _, text := range []string{"5.7.1 <candidate1@example.com>: Relay access denied", "5.5.2 Helo command rejected"} {
 			tried := make(chan struct{}, 100)
 			mail.Script(func(step testservers.Step, _ int) testservers.Fault {
@@ -64,7 +64,7 @@ func TestMailServer(t *testing.T) {
 			t.Error("no metric names the reason")
 		}
 	})
-	t.Run("one recipient that is always asked to come back delays no other, and fails in the end", func(t *testing.T) {
+	t.Run("a recipient that is always refused temporarily delays no other, and fails in the end", func(t *testing.T) {
 		mail.ScriptRecipient("candidate11@example.com", testservers.Fault{Code: 451, Text: "4.7.1 Greylisting in action, please come back later"})
 		grey := revoke(11)
 		until(t, "it was refused", func() bool { return strings.Contains(worker.log(), `"smtp_status":"4.7.1"`) })
@@ -86,10 +86,10 @@ func TestMailServer(t *testing.T) {
 			t.Errorf("%v", a.body)
 		}
 	})
-	t.Run("a mail server that is away degrades the worker", func(t *testing.T) {
+	t.Run("a mail server that does not answer degrades the worker", func(t *testing.T) {
 		mail.Close()
 		id := revoke(31)
-		until(t, "the worker is degraded and says why", func() bool {
+		until(t, "the worker is degraded and states the reason", func() bool {
 			ready := text(t, "http://"+admin+"/readyz")
 			return strings.Contains(ready, `"state":"degraded"`) && strings.Contains(ready, "connection_refused")
 		})
@@ -99,7 +99,7 @@ func TestMailServer(t *testing.T) {
 	})
 }
 
-// text is the body that a GET answers.
+// text returns the body of the response to a GET.
 func text(t *testing.T, url string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)

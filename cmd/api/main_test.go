@@ -19,7 +19,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// The programs under test are built as they are shipped and run as processes, so that they can be killed.
+// The programs under test run as processes, so that they can be killed.
 var programs struct{ api, worker string }
 
 func TestMain(m *testing.M) {
@@ -50,7 +50,7 @@ func until(t *testing.T, what string, condition func() bool) {
 	t.Fatalf("still not: %s", what)
 }
 
-// running is a program at work.
+// running is a program that has been started.
 type running struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -60,7 +60,7 @@ type running struct {
 	done chan struct{}
 }
 
-// start runs a program with an environment of its own.
+// start starts a program with its own environment. The end of the test kills it.
 func start(t *testing.T, env []string, program string, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, cmd: exec.Command(program, args...), done: make(chan struct{})}
@@ -108,7 +108,7 @@ func (r *running) kill() {
 	<-r.done
 }
 
-// terminate asks the program to end, and gives its exit code.
+// terminate sends SIGTERM to the program and returns its exit code.
 func (r *running) terminate() int {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -136,7 +136,7 @@ func command(t *testing.T, env []string, stdin string, args ...string) (stdout, 
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// mustCommand is command for what has to go well.
+// mustCommand runs a program and fails the test unless it exits with 0.
 func mustCommand(t *testing.T, env []string, stdin string, args ...string) (stdout string) {
 	t.Helper()
 	out, errs, exit := command(t, env, stdin, args...)
@@ -228,7 +228,7 @@ func (c client) settled(id string) answer {
 	return a
 }
 
-// invitesCSV makes n invites from report_id 1.
+// invitesCSV returns a CSV of n invites, from report_id 1.
 func invitesCSV(n int) string {
 	var b bytes.Buffer
 	w := bufio.NewWriter(&b)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPgBouncer(t *testing.T) {
-	// startPooled makes the tables without the pooler, which lends its sessions for a transaction only.
+	// startPooled migrates without the pooler, because a migration needs more than one transaction in a session.
 	startPooled := func(t *testing.T, parameters string) *production {
 		p := startProduction(t)
 		p.env = append(p.env, "DATABASE_URL="+testservers.PgBouncer(t, p.database)+parameters)
@@ -51,7 +51,7 @@ func TestPgBouncer(t *testing.T) {
 			t.Errorf("%d invites are revoked", revoked)
 		}
 	})
-	t.Run("the pool's other users find its sessions as they were", func(t *testing.T) {
+	t.Run("the sessions are unchanged for other users of the pool", func(t *testing.T) {
 		p := startPooled(t, "&default_query_exec_mode=cache_describe")
 		p.startAPI()
 		p.startWorker()
@@ -65,7 +65,7 @@ func TestPgBouncer(t *testing.T) {
 		}
 		p.database = before
 	})
-	t.Run("without the parameter, the log says what to add", func(t *testing.T) {
+	t.Run("without the parameter, the log states what to add", func(t *testing.T) {
 		p := startPooled(t, "")
 		api, _ := p.startAPI()
 		worker, _ := p.startWorker()

@@ -13,19 +13,19 @@ import (
 	"rescind/internal/testservers"
 )
 
-// readiness is what an address says at /readyz.
+// readiness returns the response of an address to /readyz.
 func (p *production) readiness(addr string) answer {
 	p.t.Helper()
 	return client{p.t, "http://" + addr, p.key}.must(http.MethodGet, "/readyz", "", "")
 }
 
-// says reports whether an answer gives a state of the process, and a reason.
+// says reports whether a response has a state of the process and a reason.
 func (a answer) says(code int, state, reason string) bool {
 	return a.code == code && a.str("state") == state && strings.Contains(fmt.Sprint(a.body), reason)
 }
 
 func TestReadiness(t *testing.T) {
-	t.Run("a database that cannot be written to is not ready, and is again as soon as it can", func(t *testing.T) {
+	t.Run("a process is not ready while its database is read-only, and is ready soon after", func(t *testing.T) {
 		database := testservers.StartPostgres(t)
 		p := startProductionOn(t, database.URL())
 		_, apiAdmin := p.startAPI()
@@ -58,7 +58,7 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("%d %v", a.code, a.body)
 		}
 	})
-	t.Run("with a Redis that is a read-only replica the API is degraded and accepts, and no worker is ready", func(t *testing.T) {
+	t.Run("with a read-only Redis the API is degraded and accepts, and no worker is ready", func(t *testing.T) {
 		p := startProduction(t)
 		_, apiAdmin := p.startAPI()
 		_, workerAdmin := p.startWorker()

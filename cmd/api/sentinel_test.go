@@ -13,7 +13,7 @@ import (
 )
 
 func TestSentinel(t *testing.T) {
-	t.Run("a failover under a job and single submissions loses nothing and repeats nothing", func(t *testing.T) {
+	t.Run("a failover during a job and single submissions loses nothing and repeats nothing", func(t *testing.T) {
 		const (
 			items   = 20_000
 			notify  = 300 // items of another job, which want an email
@@ -99,7 +99,7 @@ func TestSentinel(t *testing.T) {
 	})
 }
 
-// reportIDs is a job of n invites.
+// reportIDs returns the body of a job with n invites.
 func reportIDs(first, n int, notify bool) string {
 	all := make([]string, n)
 	for i := range all {

@@ -13,7 +13,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// production is the services on real servers, with one account of 1,000 invites.
+// production is an API and workers on real servers, with one account of 1,000 invites.
 type production struct {
 	client
 	env      []string
@@ -35,8 +35,7 @@ func startProductionOn(t *testing.T, database string) *production {
 	return p
 }
 
-// prepareProduction makes the tables, the account and its key. Settings are added to those that are usual here, or
-// replace them.
+// prepareProduction creates the tables, the account and its key. settings are added to the default ones, or replace them.
 func prepareProduction(t *testing.T, database, redis string, mail *testservers.SMTPServer, settings ...string) *production {
 	t.Helper()
 	p := &production{database: database, mail: mail}
@@ -53,7 +52,7 @@ func prepareProduction(t *testing.T, database, redis string, mail *testservers.S
 	return p
 }
 
-// startAPI starts an API, makes it the client's, and gives it with its operators' address.
+// startAPI starts an API, makes the client use it, and returns it with its operators' address.
 func (p *production) startAPI() (api *running, admin string) {
 	p.t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(p.t))
@@ -72,7 +71,7 @@ func (p *production) startWorker() (worker *running, admin string) {
 	return worker, admin
 }
 
-// status is what a GET answers, 0 without an answer.
+// status returns the status of a GET, or 0 without a response.
 func status(t *testing.T, url string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -240,7 +239,7 @@ func TestServices(t *testing.T) {
 			}
 		}
 	})
-	t.Run("what another transaction blocks is ERROR_REVOKING, told as such, and carried out later", func(t *testing.T) {
+	t.Run("a revocation that another transaction blocks is ERROR_REVOKING, and is carried out later", func(t *testing.T) {
 		p := startProduction(t)
 		p.startAPI()
 		p.startWorker()
@@ -253,7 +252,7 @@ func TestServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Readers pass, so that the submission is accepted; the revocation cannot lock its row.
+		// The lock lets readers pass, so the submission is accepted, but the revocation cannot lock its row.
 		if _, err := tx.Exec(t.Context(), `LOCK TABLE invites IN EXCLUSIVE MODE`); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +269,7 @@ func TestServices(t *testing.T) {
 			t.Errorf("%v", done.body)
 		}
 	})
-	t.Run("told to stop under load, both end well and lose nothing", func(t *testing.T) {
+	t.Run("both stop under load with status 0 and lose nothing", func(t *testing.T) {
 		p := startProduction(t)
 		api, _ := p.startAPI()
 		worker, _ := p.startWorker()

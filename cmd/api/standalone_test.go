@@ -60,7 +60,7 @@ func TestStandalone(t *testing.T) {
 			t.Errorf("emails: %v", files)
 		}
 	})
-	t.Run("killed right after an answer, it goes on where it was", func(t *testing.T) {
+	t.Run("killed right after an answer, it continues after a restart", func(t *testing.T) {
 		dir := t.TempDir()
 		ids := make([]string, 5)
 		for i := range ids {
@@ -85,7 +85,7 @@ func TestStandalone(t *testing.T) {
 			t.Errorf("%d revocations sent %v", len(ids), files)
 		}
 	})
-	t.Run("a second one on the same directory is refused", func(t *testing.T) {
+	t.Run("a second process on the same directory is refused", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		_, stderr, exit := command(t, nil, "", "standalone", "--data", e.dir, "--addr", fmt.Sprintf("127.0.0.1:%d", testservers.FreePort(t)))
 		if exit != 1 || !strings.Contains(stderr, "another standalone process uses "+e.dir) {
@@ -112,7 +112,7 @@ func TestStandalone(t *testing.T) {
 			return a.code == 401 && a.str("code") == "unauthorized"
 		})
 	})
-	t.Run("told to stop, it answers who waits and ends well", func(t *testing.T) {
+	t.Run("on SIGTERM it answers waiting callers and exits with 0", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		sent := e.revoke(318, false, "")
 		if exit := e.terminate(); exit != 0 {
@@ -123,7 +123,7 @@ func TestStandalone(t *testing.T) {
 			t.Errorf("after a restart: %v", a.body)
 		}
 	})
-	t.Run("the lines that it prints work as they stand", func(t *testing.T) {
+	t.Run("the commands that it prints work unchanged", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		until(t, "it has greeted", func() bool { return strings.Contains(e.stdout(), "/docs") })
 		script := filepath.Join(t.TempDir(), "try.sh")

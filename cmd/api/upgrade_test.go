@@ -23,7 +23,7 @@ const nextStep = `
 	INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`
 
 func TestUpgrade(t *testing.T) {
-	t.Run("tables go ahead under load, and the programs of the version before go on and start anew", func(t *testing.T) {
+	t.Run("tables are migrated under load, and the programs of the previous version continue and can restart", func(t *testing.T) {
 		const items, singles = 20_000, 400
 		p := startProduction(t)
 		p.startAPI()
@@ -31,7 +31,7 @@ func TestUpgrade(t *testing.T) {
 		p.manyInvites(1000 + items)
 		job := p.must(http.MethodPost, "/jobs", reportIDs(1001, items, false), "").str("id")
 
-		first := p.client // of the API that runs from the beginning
+		first := p.client // of the first API
 		ids := make([]string, singles)
 		var submitted atomic.Int64
 		var all sync.WaitGroup
@@ -56,9 +56,9 @@ func TestUpgrade(t *testing.T) {
 			})
 		}
 		until(t, "the load is on", func() bool { return submitted.Load() > singles/8 })
-		mustCommand(t, p.env, "", "migrate") // nothing to do, and nobody notices
+		mustCommand(t, p.env, "", "migrate") // must change nothing
 		until(t, "the next version's step is taken", func() bool { return p.take(nextStep) })
-		mustCommand(t, p.env, "", "migrate") // of the version before: it is behind, and harmless
+		mustCommand(t, p.env, "", "migrate") // of the previous version: must do no harm
 		p.startWorker()
 		p.startAPI()
 		all.Wait()
@@ -82,7 +82,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%d emails", got)
 		}
 	})
-	t.Run("on tables of the version before neither service starts, and both say what to do", func(t *testing.T) {
+	t.Run("on tables of the previous version neither service starts, and both print what to do", func(t *testing.T) {
 		p := startProduction(t)
 		if !p.take(`DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`) {
 			t.Fatal("the version is held by others")
@@ -106,7 +106,7 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// take runs statements in one transaction, and tells whether they had their locks in time.
+// take runs statements in one transaction, and reports whether it got their locks in time.
 func (p *production) take(statements string) (taken bool) {
 	p.t.Helper()
 	p.query(func(conn *pgx.Conn) error {

@@ -17,7 +17,7 @@ const (
 	secretsKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 )
 
-// startUpstream is production whose account has its invites at an upstream.
+// startUpstream starts production with an account whose invites are at an upstream.
 func startUpstream(t *testing.T, flags ...string) (*production, *testservers.PlatformServer) {
 	t.Helper()
 	p := startProduction(t)
@@ -41,7 +41,7 @@ func keyFile(t *testing.T, key string) string {
 	return file
 }
 
-// job submits reports from 1 to n as a job, and gives its id.
+// job submits reports 1 to n as a job, and returns its id.
 func (p *production) job(n int) string {
 	p.t.Helper()
 	reports := make([]string, n)
@@ -133,7 +133,7 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%d emails of our own", len(mails))
 		}
 	})
-	t.Run("single submissions: what was in doubt is inferred, and nothing else", func(t *testing.T) {
+	t.Run("single submissions: only outcomes that were in doubt are inferred", func(t *testing.T) {
 		p, platform := startUpstream(t)
 		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Lose: c.ReportID == 70001 && c.Nth == 1, Drop: c.ReportID == 70003 && c.Nth == 1}
@@ -180,7 +180,7 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%d calls were repeated", repeated)
 		}
 	})
-	t.Run("a refused key pauses the account until it is changed, and the listing says so", func(t *testing.T) {
+	t.Run("a refused key pauses the account until it is changed, and account list shows it", func(t *testing.T) {
 		p, platform := startUpstream(t, "--upstream-concurrency", "2")
 		platform.SetKey("another")
 		p.startAPI()
@@ -249,7 +249,7 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("the other: %v", a.body)
 		}
 	})
-	t.Run("cancelled, what waits is not called any more", func(t *testing.T) {
+	t.Run("items of a cancelled job that still wait are not sent to the upstream", func(t *testing.T) {
 		p, platform := startUpstream(t, "--upstream-concurrency", "1", "--upstream-rate", "20")
 		p.startAPI()
 		p.startWorker()
