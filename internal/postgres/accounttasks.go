@@ -146,14 +146,14 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		WHERE (SELECT 1 FROM notifications n
 			WHERE n.account_id = a.account_id AND n.next_check_at <= now() AND ` + dueJobMail + ` LIMIT 1) = 1`).
 		Query(collect(revocation.MailTask))
-	return agenda, s.readOnly(ctx, "look for work", batch)
+	return agenda, s.readOnly(ctx, "find pending work", batch)
 }
 
 // Each of these sub-selects ends at the first row that it finds. EXISTS could be turned into reading all rows.
 const (
-	// chunkLeft tells that job j has a chunk that was not carried out.
+	// chunkLeft reports whether job j has a chunk that was not carried out.
 	chunkLeft = `(SELECT 1 FROM chunks c WHERE c.account_id = j.account_id AND c.job_id = j.id LIMIT 1) = 1`
-	// cancelledLeft tells that job j is being cancelled and has items that wait.
+	// cancelledLeft reports whether job j is being cancelled and has items that wait.
 	cancelledLeft = `j.state = 'CANCELLING' AND (SELECT 1 FROM work_items o
 		WHERE o.account_id = j.account_id AND o.revocation_id BETWEEN j.id AND ` + lastItem + `
 			AND NOT o.claimed AND NOT o.in_doubt LIMIT 1) = 1`

@@ -53,7 +53,7 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 		})
 		return err
 	})
-	return found, s.readOnly(ctx, "look at the backlog", batch)
+	return found, s.readOnly(ctx, "read the backlog", batch)
 }
 
 const (

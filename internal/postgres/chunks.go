@@ -123,7 +123,7 @@ const takenItems = `
 // outcomes.
 //
 // The invites are taken in the order of their keys, as every transaction does. An invite is named by its place
-// and not looked up again: if somebody else has changed it since, it is not there any more, and the item goes on
+// and not looked up again: if somebody else has changed it since, it is not there any more, and the item continues
 // by itself. Minor versions of PostgreSQL from before the end of 2025 take its new place for the old one, so that what
 // was decided is asked for once more. Of items with the same report, the first comes first.
 func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {

@@ -20,20 +20,20 @@ func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
 		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(2, 40) n;
 		BEGIN; LOCK TABLE jobs`)
 	w.must(err)
-	crowding, leave := context.WithCancel(t.Context())
-	var crowd sync.WaitGroup
+	readersing, leave := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
 	for i := range 240 {
-		crowd.Go(func() {
-			for crowding.Err() == nil {
+		readers.Go(func() {
+			for readersing.Err() == nil {
 				switch id := revocation.JobID(uuidv7.New()); i % 4 {
 				case 0:
-					_, _ = w.store.Revocations(crowding, revocation.Filter{Account: "acme", Limit: 10})
+					_, _ = w.store.Revocations(readersing, revocation.Filter{Account: "acme", Limit: 10})
 				case 1:
-					_, _ = w.store.Results(crowding, revocation.ResultFilter{Account: "acme", Job: id, Limit: 10})
+					_, _ = w.store.Results(readersing, revocation.ResultFilter{Account: "acme", Job: id, Limit: 10})
 				case 2:
-					_, _ = w.store.Job(crowding, "acme", id)
+					_, _ = w.store.Job(readersing, "acme", id)
 				default:
-					_, _ = w.store.CancelJob(crowding, "acme", id)
+					_, _ = w.store.CancelJob(readersing, "acme", id)
 				}
 			}
 		})
@@ -51,5 +51,5 @@ func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
 	leave()
 	_, err = w.other.Exec(t.Context(), `ROLLBACK`)
 	w.must(err)
-	crowd.Wait()
+	readers.Wait()
 }

@@ -178,7 +178,7 @@ func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 			jobs[i] = (*uuid)(&ds[i].Job)
 		}
 	}
-	// Those of a job are not sent to the queue one by one: they are due for whoever has a turn.
+	// Those of a job are not sent to the queue one by one: the account's tasks find them.
 	exactly(batch, len(ds), `
 		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, next_check_at)
 		SELECT account_id, id, report_id, job_id, status,

@@ -40,7 +40,7 @@ func submit(ctx context.Context, store *postgres.Store, report int64) error {
 	return accepted[0].Err
 }
 
-// readOnly reports whether the store says that its database cannot be written to.
+// readOnly reports whether the store finds its database read-only.
 func readOnly(ctx context.Context, store *postgres.Store) bool {
 	known, ok := errors.AsType[*revocation.Error](store.Ping(ctx))
 	return ok && known.Code == revocation.CodeUnavailable && strings.Contains(known.Detail, "read-only")

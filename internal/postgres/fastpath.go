@@ -34,7 +34,7 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	})
 	err := s.run(ctx, "carry out", batch)
 	if miscounted(err) {
-		// A row was changed between the look at it and its lock.
+		// A row was changed after it was read and before it was locked.
 		return revocation.BatchResult{}, nil
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	return done, nil
 }
 
-// revokeFast locks the rows as hold does. That requested_by is known says that a row was submitted singly; see
+// revokeFast locks the rows as hold does. requested_by is set only for a single submission; see
 // selectUnderWay. Every change is of a row that is locked; one that finds less than that aborts the transaction, as
 // with exactly.
 const revokeFast = `

@@ -58,7 +58,7 @@ func (s *Store) lookUp(lookups []*lookup) {
 }
 
 // selectRevocation looks in one place after the other, in the order in which most are found. It finds an item in a
-// chunk by its job and its row, which the program tells of its id.
+// chunk by its job and its row, which are parts of its id.
 var selectRevocation = strings.ReplaceAll(`
 	SELECT t.n, r.*
 	FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) WITH ORDINALITY AS t(account_id, id, job_id, row, n)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestStore_Revocation(t *testing.T) {
-	t.Run("each of a crowd gets its own", func(t *testing.T) {
+	t.Run("each concurrent caller gets its own", func(t *testing.T) {
 		w := newWorld(t, 40)
 		_, err := w.store.CarryOut(t.Context(), w.refs[:20], revocation.Decide)
 		w.must(err)

@@ -30,11 +30,11 @@ var files = func() fs.FS {
 	return dir
 }()
 
-// ErrNotMigrated tells that the database lacks tables that this program needs.
+// ErrNotMigrated reports that the database lacks tables that this program needs.
 var ErrNotMigrated = errors.New("the database's tables are not up to date: run the migrate command")
 
 const (
-	// migrationLockTimeout bounds the wait of a step for a table. Whoever comes after waits behind it, those who only
+	// migrationLockTimeout bounds the wait of a step for a table. A transaction that comes later waits behind it, one that only
 	// read too, so it is shorter than what they wait for a lock.
 	migrationLockTimeout = "500ms"
 	// migrationPause lets those pass.
@@ -75,7 +75,7 @@ func migrate(ctx context.Context, url string, files fs.FS) (steps int, err error
 }
 
 // CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is taken for one
-// that is being upgraded: steps only add, or their comments say what has to be ended before them.
+// that is being upgraded: steps only add.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	steps, err := fs.ReadDir(files, ".")
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"rescind/internal/testservers"
 )
 
-// patience is for what would otherwise never come.
-const patience = 30 * time.Second
+// maxWait bounds the wait for what must happen.
+const maxWait = 30 * time.Second
 
 func TestMigrate(t *testing.T) {
-	t.Run("with a table in use, it gives way to others and goes on when the table is free", func(t *testing.T) {
+	t.Run("with a table in use, it gives way to others and continues when the table is free", func(t *testing.T) {
 		url := migrated(t)
 		report, others := connect(t, url), connect(t, url)
 		reading, err := report.Begin(t.Context())
@@ -36,14 +36,14 @@ func TestMigrate(t *testing.T) {
 			migrated <- result{steps, err}
 		}()
 		for range 2 { // it tries more than once
-			for waiting, until := false, time.Now().Add(patience); !waiting; {
+			for waiting, until := false, time.Now().Add(maxWait); !waiting; {
 				must(t, others.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks
 					WHERE relation = 'revocations'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)`).Scan(&waiting))
 				if time.Now().After(until) {
 					t.Fatal("it never waited for the table")
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 			_, err = others.Exec(ctx, `INSERT INTO revocations (account_id, id, report_id, notify, requested_by)
 				VALUES ('acme', gen_random_uuid(), 1, false, gen_random_uuid())`)
 			cancel()

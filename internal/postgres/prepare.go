@@ -52,7 +52,7 @@ func (t *tx) exchange(ctx context.Context, batch *pgx.Batch) error {
 // errParameter stands for the driver's error about a parameter, which quotes the value.
 var errParameter = errors.New("a parameter of a statement does not fit its type")
 
-// isEncodeError tells that a parameter could not be encoded. Its statement was not sent, nor any that follows.
+// isEncodeError reports whether a parameter could not be encoded. Its statement was not sent, nor any that follows.
 func isEncodeError(err error) bool {
 	batch, ok := errors.AsType[pgx.ErrPreprocessingBatch](err)
 	return ok && strings.HasPrefix(batch.Error(), "error preprocessing batch (build)")

@@ -101,7 +101,7 @@ func (r idRange) together(parts []string, limit string) string {
 	return "SELECT * FROM ((" + strings.Join(parts, limited+") UNION ALL (") + limited + ")) AS parts ORDER BY 1 " + r.order + limited
 }
 
-// chunksFor is how many chunks are read where so many rows are. To look for a report in a chunk costs a tenth of
+// chunksFor is how many chunks are read where so many rows are. To search a chunk for a report costs a tenth of
 // reading its items as rows.
 func chunksFor(scan int) int { return max(1, 10*scan/revocation.ChunkSize) }
 

@@ -3,7 +3,7 @@
 //
 // Every statement carries the account of each row it touches, which is the wall between accounts and the
 // way to shard. A few look across accounts on purpose: a key's owner is found by the key's hash, the dispatcher
-// takes what is due whoever it belongs to, and what is not kept any more is deleted everywhere.
+// takes what is due in all accounts, and what is no longer kept is deleted everywhere.
 package postgres
 
 import (

@@ -124,7 +124,7 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 			}
 			facts.Invites[invite] = true
 			if id != nil {
-				// One row of the flush is enough to tell that it is locked.
+				// It is locked if one row of the batch found it locked.
 				under.ID, under.Locked = *id, *locked || facts.UnderWay[invite].Locked
 				facts.UnderWay[invite] = under
 			}

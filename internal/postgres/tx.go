@@ -31,7 +31,7 @@ import (
 // TestStore_Plans holds all statements to it.
 //
 // A process that is stopped in a transaction, or whose machine is gone, would keep the rows that it has locked until it
-// goes on or its connection is found broken, which takes hours: the server ends a session that has been silent for
+// continues or its connection is found broken, which takes hours: the server ends a session that has been silent for
 // longer than any transaction may take.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -162,7 +162,7 @@ func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 	})
 	failpoint.Reach(failpoint.BeforeCommit, t.name)
 	err := t.exchange(ctx, batch)
-	// A backend that is told to end while it commits says that it has, and then that it ends.
+	// A backend that is terminated while it commits reports the commit first, and then its end.
 	if err == nil || committed {
 		t.done = true
 		failpoint.Reach(failpoint.AfterCommit, t.name)
@@ -173,7 +173,7 @@ func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 	if answered || unsent || pgconn.SafeToRetry(err) {
 		return err
 	}
-	// It was sent, and the server did not say what became of it.
+	// It was sent, and the server did not report the outcome.
 	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("commit: %w", err)}
 }
 
@@ -215,14 +215,14 @@ func exactly(batch *pgx.Batch, n int, statement string, args ...any) {
 	exactlyWith(batch, n, "", statement, args...)
 }
 
-// exactlyWith is exactly for a statement that goes on from others, which come first: "name AS (…),".
+// exactlyWith is exactly for a statement that uses the results of others, which come first: "name AS (…),".
 func exactlyWith(batch *pgx.Batch, n int, first, statement string, args ...any) {
 	args = append(args, n)
 	batch.Queue(`WITH `+first+` changed AS (`+statement+` RETURNING 1)
 		SELECT 1 / (count(*) = $`+strconv.Itoa(len(args))+`)::int FROM changed`, args...)
 }
 
-// miscounted tells that exactly aborted the transaction.
+// miscounted reports whether exactly aborted the transaction.
 func miscounted(err error) bool {
 	answer, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && answer.Code == "22012" // division by zero

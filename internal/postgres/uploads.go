@@ -118,7 +118,7 @@ func beginJob(job revocation.NewJob, lease time.Duration) *pgx.Batch {
 	return batch
 }
 
-// boundJob tells what a key that is taken is bound to. A key that was left behind becomes free.
+// boundJob returns the binding of a key that is in use. A key that was left behind becomes free.
 func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool, bound *revocation.Binding, err error) {
 	var found, alive bool
 	var state revocation.JobState

@@ -22,7 +22,7 @@ func preferWritable(config *pgx.ConnConfig, rawURL string) {
 	}
 }
 
-// giveUpUseless closes a connection whose server says that it cannot be written to or is about to end. A session can
+// giveUpUseless closes a connection whose server reports that it cannot be written to or is about to end. A session can
 // stay read-only for its life, whatever becomes of the server. reset is called when the others must be expected to be
 // the same.
 func giveUpUseless(config *pgx.ConnConfig, reset func()) {
@@ -40,7 +40,7 @@ func giveUpUseless(config *pgx.ConnConfig, reset func()) {
 	}
 }
 
-// SQLSTATEs that say what a server cannot do.
+// SQLSTATEs of servers that cannot be used.
 const (
 	readOnlyTransaction = "25006"
 	diskFull            = "53100"

@@ -154,7 +154,7 @@ type CallStore interface {
 	// ExtendCalls renews the lease of calls that no other worker has begun since. It leaves out the rows that another
 	// transaction has locked.
 	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
-	// HoldUpstream has no calls of the account claimed for a while, and says why, unless the account has got
+	// HoldUpstream keeps the account from being called for a while and records the reason, unless the account has got
 	// another key or URL since upstream was read.
 	HoldUpstream(ctx context.Context, upstream Upstream, why Hold, length time.Duration) error
 	// ReleaseUpstream ends a hold, likewise.
@@ -196,7 +196,7 @@ type AccountWork struct {
 
 // PendingWork is what there is to do now.
 type PendingWork struct {
-	// Revocations and Notifications tell that ClaimDue and ClaimDueNotifications have something to take.
+	// Revocations and Notifications report whether ClaimDue and ClaimDueNotifications would find something.
 	Revocations   bool
 	Notifications bool
 	AccountTasks  []AccountWork
@@ -257,9 +257,9 @@ type JanitorStore interface {
 	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)
 }
 
-// BacklogStore tells how much waits.
+// BacklogStore counts what waits.
 type BacklogStore interface {
-	// Backlog looks at all classes. It changes nothing and locks nothing, and takes up to a second where a
+	// Backlog counts all classes. It changes nothing and locks nothing, and takes up to a second where a
 	// million rows wait.
 	Backlog(ctx context.Context) (Backlog, error)
 }

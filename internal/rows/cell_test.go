@@ -68,7 +68,7 @@ func TestAppendCell(t *testing.T) {
 	}
 }
 
-// TestAppendCell_anyText splits what is written at every character at which a spreadsheet may, and looks at each cell
+// TestAppendCell_anyText splits what is written at every character at which a spreadsheet may, and checks each cell
 // as one that trims it does. It also undoes the apostrophes.
 func TestAppendCell_anyText(t *testing.T) {
 	const breaks = ";|\t\n\v\f\r\u0085\u2028\u2029"

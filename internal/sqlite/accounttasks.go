@@ -18,7 +18,7 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		SELECT EXISTS (SELECT 1 FROM work_items WHERE `+dueSingle+`), EXISTS (SELECT 1 FROM notifications WHERE `+dueMail+`)`, now).
 		Scan(&agenda.Revocations, &agenda.Notifications)
 	if err != nil {
-		return revocation.PendingWork{}, fault("look for work", err)
+		return revocation.PendingWork{}, fault("find pending work", err)
 	}
 	scan := func(rows *sql.Rows) (w revocation.AccountWork, err error) {
 		err = rows.Scan(&w.Task, &w.Account)
@@ -27,7 +27,7 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 	for _, statement := range []string{workOnItems, workOnMails} {
 		found, err := query(ctx, s.readers, scan, statement, now)
 		if err != nil {
-			return revocation.PendingWork{}, fault("look for work", err)
+			return revocation.PendingWork{}, fault("find pending work", err)
 		}
 		agenda.AccountTasks = append(agenda.AccountTasks, found...)
 	}

@@ -21,7 +21,7 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 			sql.Named("limit", revocation.MaxBacklog+1), sql.Named("upstream", part.class == revocation.ClassUpstream)).
 			Scan(&count, optionalID{&first})
 		if err != nil {
-			return revocation.Backlog{}, fault("look at the backlog", err)
+			return revocation.Backlog{}, fault("read the backlog", err)
 		}
 		b.Add(part.class, count, first)
 	}
@@ -32,7 +32,7 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 		SELECT upstream_hold, count(*) FROM accounts
 		WHERE upstream_url IS NOT NULL AND upstream_hold <> '' GROUP BY upstream_hold`)
 	if err != nil {
-		return revocation.Backlog{}, fault("look at the backlog", err)
+		return revocation.Backlog{}, fault("read the backlog", err)
 	}
 	for _, h := range held {
 		b.Held[h.why] = h.count

@@ -64,7 +64,7 @@ func (s *Store) takeChunk(
 	return chunk, err
 }
 
-// nextChunk looks at one chunk a job, however many there are. A job that was not served yet comes first.
+// nextChunk reads one chunk of each job, however many there are. A job that was not served yet comes first.
 const nextChunk = `
 	SELECT c.account_id, c.job_id, c.first_row, c.end_row, a.upstream_url IS NOT NULL, a.plan_changed_at
 	FROM jobs AS j INDEXED BY jobs_active

@@ -9,7 +9,7 @@ import (
 )
 
 // While a revocation has a work row, what has come of it stands there; after that, in its own row. A job's item
-// that does not say whether it wants the email leaves that to the job.
+// without a wish of its own uses the default of the job.
 const (
 	shownStatus = `CASE WHEN o.attempt > 0 THEN 'ERROR_REVOKING' ELSE r.status END`
 
@@ -58,7 +58,7 @@ func (s *selection) where(condition string, args ...any) {
 }
 
 // status selects by what is shown. What of it stands in the revocation's own row is told first, so that most
-// rows can be passed over without a look at the others.
+// rows can be skipped without reading the others.
 func (s *selection) status(f revocation.StatusFilter) {
 	if len(f) == 0 {
 		return

@@ -146,7 +146,7 @@ func TestStore_Resume(t *testing.T) {
 			t.Errorf("the sent one is %s", got)
 		}
 	})
-	t.Run("items that somebody had in hand are due, those that wait for their time are not", func(t *testing.T) {
+	t.Run("claimed items are due, and items that wait for their time are not", func(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 2)
 		job := bulk(t, store, 1, 2)

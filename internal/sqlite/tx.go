@@ -49,7 +49,7 @@ func change(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int
 	return result.RowsAffected()
 }
 
-// fault gives err its code, and says what was being done. It is the one place where SQLite's codes are read.
+// fault returns err with its code and the name of the operation. It is the one place where SQLite's codes are read.
 func fault(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -83,7 +83,7 @@ func primaryCode(err error) int {
 	return e.Code() & 0xff
 }
 
-// closed tells whether the store was closed. database/sql keeps that error to itself, so its text has to do.
+// closed reports whether the store was closed. database/sql keeps that error to itself, so its text has to do.
 func closed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == "sql: database is closed" {

@@ -57,7 +57,7 @@ func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocatio
 	return nil, nil
 }
 
-// takeKey gives the job's idempotency key to the job, or says what it is bound to. An upload that has been
+// takeKey binds the idempotency key to the job, or returns its binding. An upload that has been
 // silent for too long loses it.
 func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) (*revocation.Binding, error) {
 	found, err := query(ctx, tx, scanKeyHolder, selectKeyHolder, job.Account, string(job.Route), job.IdempotencyKey)

@@ -127,7 +127,7 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 	})
 }
 
-// HoldUpstream has the account's turn left out for a while, and says why.
+// HoldUpstream implements revocation.CallStore.
 func (s *Store) HoldUpstream(ctx context.Context, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
 	return s.changeUpstream(ctx, "hold upstream", upstream, `upstream_hold = ?4, upstream_held_until = ?5`,
 		string(why), micros(time.Now().Add(length)))

@@ -92,7 +92,7 @@ func query[Row any](ctx context.Context, q querier, scan func(*sql.Rows) (Row, e
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells what there is to tell
+	defer rows.Close() //nolint:errcheck // rows.Err returns the error
 	var all []Row
 	for rows.Next() {
 		row, err := scan(rows)
