@@ -205,7 +205,10 @@ func (f *contractWorld) invalidFor(op *contractOperation, path string) answer {
 // bound returns the problems that need a bound Idempotency-Key or a connection that breaks during a commit.
 func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) answer {
 	t.Helper()
-	key := newID().String()
+	key, failed := newID().String(), f.failed
+	if op.OperationID == "retryJob" && name == "idempotency_mismatch" {
+		failed = f.failedJob(f.unused()).ID.String() // a retry of the other one may not have ended
+	}
 	send := func(second bool) answer {
 		switch {
 		case op.OperationID == "revokeInvite" && second:
@@ -219,7 +222,7 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 		case second:
 			return f.call(op.method, "/jobs/"+f.failedJob(319).ID.String()+"/retry", "", "Idempotency-Key", key)
 		default:
-			return f.call(op.method, "/jobs/"+f.failed+"/retry", "", "Idempotency-Key", key)
+			return f.call(op.method, "/jobs/"+failed+"/retry", "", "Idempotency-Key", key)
 		}
 	}
 	if name == "idempotency_mismatch" {
