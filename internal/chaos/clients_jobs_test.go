@@ -44,7 +44,7 @@ func (c *client) retryJob(<-chan struct{}) {
 	}
 	again := &upload{account: u.account, label: u.label, retryOf: u.id, called: c.now(), refused: true}
 	res, err := c.do(c.r, call{account: u.account, method: http.MethodPost, path: "/jobs/" + u.id + "/retry"})
-	if err == nil && (res.problem() == "job_running" || res.code == http.StatusUnprocessableEntity) {
+	if err == nil && (res.problem() == "job_running" || res.problem() == "retry_running" || res.code == http.StatusUnprocessableEntity) {
 		return
 	}
 	v := c.judge("retry", res, err)

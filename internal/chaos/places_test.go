@@ -158,8 +158,8 @@ var places = []loaded{
 	{at("worker", failpoint.TaskDone, taskJobs), job},
 	// A call to an upstream. Its outcome is recorded in the same way as a failed attempt.
 	{at("worker", failpoint.TaskBegun, taskUpstream), remote},
-	{at("worker", failpoint.BeforeCommit, "claim calls"), remote},
-	{at("worker", failpoint.AfterCommit, "claim calls"), remote},
+	{at("worker", failpoint.BeforeCommit, "begin calls"), remote},
+	{at("worker", failpoint.AfterCommit, "begin calls"), remote},
 	{at("worker", failpoint.BeforeCall, "revoke"), remote},
 	{at("worker", failpoint.AfterCall, "revoke"), remote},
 	{at("worker", failpoint.BeforeCommit, "record a failed attempt"), remote},
