@@ -2,14 +2,15 @@ package postgres
 
 import "context"
 
-// How many of a process's connections what comes from callers can take at once. What is left, eight, is for single
-// submissions, look-ups of single revocations and readiness, which take no more than that together: a service has four
-// flushes under way, maxLookups look-ups, and one check. A worker does none of this, and has all connections.
+// The limits of the connections of a process, 16 in all, that requests of callers use at once. The other eight are for
+// single submissions, look-ups of single revocations and readiness. These use no more than eight together: a service writes
+// four batches of submissions and one of those that wait for a lock, and there are maxLookups look-ups and one check. A
+// worker handles no such requests and may use all connections.
 const (
 	maxReadConns  = 3 // pages, and jobs that are polled or watched
 	maxWriteConns = 3 // uploads, and changes of jobs
 	maxKeyConns   = 2 // API keys
-	maxLookups    = 3 // of what is left: batches of revocations that are polled, or whose end is waited for
+	maxLookups    = 2 // of the other eight: batches of revocations that are polled or waited for
 )
 
 // connLimit bounds the transactions of a kind that have a connection at once.
