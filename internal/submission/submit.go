@@ -107,10 +107,12 @@ func (s *Service) flush(submissions []*pending) {
 	// The context is not a caller's: a caller that leaves, or a stop, must not interrupt the other submissions.
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	s.write(ctx, slices.DeleteFunc(submissions, func(p *pending) bool { return p.taken.Load() }))
+	s.write(ctx, submissions)
 }
 
+// write writes the submissions whose callers are still there, and answers them.
 func (s *Service) write(ctx context.Context, submissions []*pending) {
+	submissions = slices.DeleteFunc(submissions, func(p *pending) bool { return p.taken.Load() })
 	if len(submissions) == 0 {
 		return
 	}
