@@ -26,7 +26,7 @@ func (a *API) admit(x *requestContext, scope revocation.Scope) error {
 	}
 	x.key = key
 	if !key.Allows(scope) {
-		return newProblem(codeMissingScope).withDetail("This needs an API key with the scope " + string(scope) + ".")
+		return newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope " + string(scope) + ".")
 	}
 	h := x.Response().Header()
 	left, ok := a.limits.take(key.ID)

@@ -4,8 +4,6 @@ import (
 	"io"
 	"net/http"
 
-	"rescind/internal/submission"
-
 	"rescind/internal/revocation"
 )
 
@@ -124,7 +122,7 @@ func (j *jobRequest) open(body *upload) (list, error) {
 
 // readItems calls add with each item of a list. It stops at the first error of add and returns it unchanged. Its other
 // errors are problems. It calls yield where it works for long without reading the list.
-func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation.Item) error) (submission.JobValues, error) {
+func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation.Item) error) (revocation.JobValues, error) {
 	switch j.media {
 	case mediaNDJSON:
 		return j.values, readNDJSON(list, add)

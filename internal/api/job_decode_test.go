@@ -10,8 +10,6 @@ import (
 	"testing/iotest"
 	"unicode/utf8"
 
-	"rescind/internal/submission"
-
 	"github.com/google/go-cmp/cmp"
 
 	"rescind/internal/revocation"
@@ -393,13 +391,13 @@ func TestReadJobRequest_fingerprints(t *testing.T) {
 		{media: mediaJSON},
 		{media: mediaCSV},
 		{media: mediaNDJSON},
-		{media: mediaCSV, jobOptions: jobOptions{values: submission.JobValues{Notify: true}}},
-		{media: mediaCSV, jobOptions: jobOptions{values: submission.JobValues{Label: &label}}},
-		{media: mediaCSV, jobOptions: jobOptions{values: submission.JobValues{Label: &other}}},
-		{media: mediaCSV, jobOptions: jobOptions{values: submission.JobValues{Label: &label, Notify: true}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Notify: true}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &other}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label, Notify: true}}},
 		{media: mediaCSV, jobOptions: jobOptions{sheet: label}},
 		{media: mediaCSV, jobOptions: jobOptions{sheet: other}},
-		{media: mediaCSV, jobOptions: jobOptions{values: submission.JobValues{Label: &label}, sheet: label}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label}, sheet: label}},
 		{media: mediaXLSX},
 	} {
 		preface := string(j.preface())

@@ -6,8 +6,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"rescind/internal/submission"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rescind/internal/revocation"
@@ -33,7 +31,7 @@ var (
 
 // readJobDocument reads a job that is one JSON object. It calls add with each item as it arrives, and returns add's
 // errors unchanged.
-func readJobDocument(body io.Reader, add func(revocation.Item) error) (submission.JobValues, error) {
+func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // the next read reports an error again
 		_, _ = start.Discard(len(mark))
@@ -47,17 +45,17 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (submissio
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
-		return submission.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
+		return revocation.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
-		return submission.JobValues{}, invalid(d.values.faults...)
+		return revocation.JobValues{}, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return submission.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
+		return revocation.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
 	case err != nil:
-		return submission.JobValues{}, err
+		return revocation.JobValues{}, err
 	case d.items == 0:
-		return submission.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
+		return revocation.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
-	return submission.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
+	return revocation.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
 }
 
 // documentInput bounds how far a Decoder reads ahead of the values that it has returned. The Decoder holds that in memory.

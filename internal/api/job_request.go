@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"rescind/internal/submission"
+	"rescind/internal/revocation"
 )
 
 const (
@@ -36,7 +36,7 @@ type jobRequest struct {
 
 // jobOptions are the options in the query or in a form's fields. JSON has them in the body.
 type jobOptions struct {
-	values submission.JobValues
+	values revocation.JobValues
 	// sheet is the name of a workbook's sheet. It is empty for the first sheet that has the column report_id.
 	sheet string
 }

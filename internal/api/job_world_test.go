@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"rescind/internal/submission"
-
 	"rescind/internal/revocation"
 )
 
@@ -35,7 +33,7 @@ func (w *world) jobOf(account string, items ...revocation.Item) revocation.Job {
 			w.must(in.Flush(ctx))
 		}
 	}
-	job, err := in.Finalize(ctx, submission.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
+	job, err := in.Finalize(ctx, revocation.JobValues{Label: new("closed positions")}, revocation.Fingerprint{})
 	w.must(err)
 	return job
 }

@@ -67,8 +67,8 @@ func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
 // reads only memory and does not fail, so it gets no problems.
 func describe(op *huma.Operation) {
 	if scope, guarded := scopeOf(op); guarded {
-		addProblems(op, codeUnauthorized, codeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
-		setExample(op, newProblem(codeMissingScope).withDetail("This needs an API key with the scope "+string(scope)+"."))
+		addProblems(op, codeUnauthorized, revocation.CodeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
+		setExample(op, newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope "+string(scope)+"."))
 		for status, response := range op.Responses {
 			if status != "401" && status != "403" {
 				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds. With qu=\"concurrent-requests\", the account's limit: q requests at once."), `"default";q=50;w=1`)

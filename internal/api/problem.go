@@ -14,7 +14,6 @@ import (
 const (
 	codeMalformedJSON    revocation.Code = "malformed_json"
 	codeUnauthorized     revocation.Code = "unauthorized"
-	codeMissingScope     revocation.Code = "missing_scope"
 	codeHostNotAllowed   revocation.Code = "host_not_allowed"
 	codeMethodNotAllowed revocation.Code = "method_not_allowed"
 	codeRequestTimeout   revocation.Code = "request_timeout"
@@ -37,15 +36,15 @@ var unavailable = kind{http.StatusServiceUnavailable, revocation.CodeUnavailable
 
 // kinds maps every code to its HTTP response.
 var kinds = map[revocation.Code]kind{
-	codeMalformedJSON:    {status: http.StatusBadRequest, detail: string(errSyntax)},
-	codeUnauthorized:     {status: http.StatusUnauthorized, detail: "A valid API key is needed in the header apiKey."},
-	codeMissingScope:     {status: http.StatusForbidden, detail: "The API key does not have the scope that this needs."},
-	codeHostNotAllowed:   {status: http.StatusForbidden, detail: "The service accepts requests here only for localhost, IP addresses and the host names in the setting ALLOWED_HOSTS."},
-	codeMethodNotAllowed: {status: http.StatusMethodNotAllowed, detail: "The header Allow names the methods of this address."},
-	codeRequestTimeout:   {status: http.StatusRequestTimeout, detail: "The body did not arrive in time."},
-	codeTooLarge:         {status: http.StatusRequestEntityTooLarge, detail: "The body is too large."},
-	codeUnsupportedMedia: {status: http.StatusUnsupportedMediaType, detail: "The body must be JSON in UTF-8, sent as application/json and without a Content-Encoding."},
-	codeRateLimited:      {status: http.StatusTooManyRequests, detail: "The API key has sent too many requests. The header Retry-After states when to try again."},
+	codeMalformedJSON:           {status: http.StatusBadRequest, detail: string(errSyntax)},
+	codeUnauthorized:            {status: http.StatusUnauthorized, detail: "A valid API key is needed in the header apiKey."},
+	revocation.CodeMissingScope: {status: http.StatusForbidden, detail: "The API key does not have the scope that this needs."},
+	codeHostNotAllowed:          {status: http.StatusForbidden, detail: "The service accepts requests here only for localhost, IP addresses and the host names in the setting ALLOWED_HOSTS."},
+	codeMethodNotAllowed:        {status: http.StatusMethodNotAllowed, detail: "The header Allow names the methods of this address."},
+	codeRequestTimeout:          {status: http.StatusRequestTimeout, detail: "The body did not arrive in time."},
+	codeTooLarge:                {status: http.StatusRequestEntityTooLarge, detail: "The body is too large."},
+	codeUnsupportedMedia:        {status: http.StatusUnsupportedMediaType, detail: "The body must be JSON in UTF-8, sent as application/json and without a Content-Encoding."},
+	codeRateLimited:             {status: http.StatusTooManyRequests, detail: "The API key has sent too many requests. The header Retry-After states when to try again."},
 
 	revocation.CodeNotFound:            {status: http.StatusNotFound, detail: "The resource does not exist."},
 	revocation.CodeInvalid:             {status: http.StatusUnprocessableEntity, detail: "The request has values that are not accepted; errors names each."},
@@ -55,6 +54,12 @@ var kinds = map[revocation.Code]kind{
 	revocation.CodeJobEnded:            {status: http.StatusConflict, detail: "The job has ended."},
 	revocation.CodeJobRunning:          {status: http.StatusConflict, detail: "The job has not ended yet.", retryAfter: 1},
 	revocation.CodeRetryRunning:        {status: http.StatusConflict, detail: "Another retry of the job has not ended yet; job_id names it.", retryAfter: 1},
+	revocation.CodeWrongState:          {status: http.StatusConflict, detail: "The job's state, which state names, does not allow this."},
+	revocation.CodeCountMismatch:       {status: http.StatusConflict, detail: "The count differs from the predicted number, which count names. Look at the preview again before you confirm or approve it."},
+	revocation.CodeSameKey:             {status: http.StatusForbidden, detail: "The key that submitted or confirmed a job cannot approve it. Use another key."},
+	revocation.CodeAlreadyFinal:        {status: http.StatusConflict, detail: "The revocation is final."},
+	revocation.CodeUnderWay:            {status: http.StatusConflict, detail: "The upstream may be revoking the invite now, or has perhaps done so. Poll the revocation.", retryAfter: 1},
+	revocation.CodeNotSupported:        {status: http.StatusUnprocessableEntity, detail: "This account or this item does not support that."},
 	revocation.CodeOutcomeUnknown:      {http.StatusServiceUnavailable, revocation.CodeOutcomeUnknown, "The request may or may not have been accepted. Send it again with the same Idempotency-Key.", 1},
 	revocation.CodeUnavailable:         unavailable,
 	revocation.CodeConnectionLost:      unavailable,
@@ -73,13 +78,15 @@ type fault struct {
 
 // problem is the body of every response that is not a success (RFC 9457).
 type problem struct {
-	Type   string          `json:"type" doc:"Always about:blank. Use code to distinguish problems."`
-	Title  string          `json:"title" doc:"The HTTP status in words."`
-	Status int             `json:"status" doc:"The HTTP status."`
-	Detail string          `json:"detail" doc:"The problem as a sentence for people."`
-	Code   revocation.Code `json:"code" doc:"The kind of problem, for programs. A code never changes its meaning."`
-	JobID  string          `json:"job_id,omitempty" doc:"The retry that runs; for retry_running only."`
-	Errors []fault         `json:"errors,omitempty" doc:"The faults of the request, one entry for each."`
+	Type   string              `json:"type" doc:"Always about:blank. Use code to distinguish problems."`
+	Title  string              `json:"title" doc:"The HTTP status in words."`
+	Status int                 `json:"status" doc:"The HTTP status."`
+	Detail string              `json:"detail" doc:"The problem as a sentence for people."`
+	Code   revocation.Code     `json:"code" doc:"The kind of problem, for programs. A code never changes its meaning."`
+	JobID  string              `json:"job_id,omitempty" doc:"The retry that runs; for retry_running only."`
+	State  revocation.JobState `json:"state,omitempty" doc:"The job's state; for wrong_state and job_ended only."`
+	Count  *int                `json:"count,omitempty" doc:"The number that the preview predicts; for count_mismatch only."`
+	Errors []fault             `json:"errors,omitempty" doc:"The faults of the request, one entry for each."`
 
 	retryAfter int
 	// header holds additional header fields of the response.
@@ -125,8 +132,14 @@ func problemOf(err error) *problem {
 	} else {
 		p = newProblem(revocation.ErrorCode(err))
 	}
-	if e, ok := errors.AsType[*revocation.Error](err); ok && !e.Job.IsZero() {
-		p.JobID = e.Job.String()
+	if e, ok := errors.AsType[*revocation.Error](err); ok {
+		p.State = e.State
+		if !e.Job.IsZero() {
+			p.JobID = e.Job.String()
+		}
+		if e.Code == revocation.CodeCountMismatch {
+			p.Count = &e.Count
+		}
 	}
 	p.cause = err
 	return p

@@ -14,7 +14,7 @@ import (
 func (w *world) upload(from, to int64) revocation.Job {
 	w.t.Helper()
 	job := w.receive(from, to)
-	sealed, err := w.store.FinalizeJob(w.t.Context(), revocation.FinalJob{NewJob: job, Total: int(to-from) + 2, Invalid: 1, Notify: true})
+	sealed, err := w.store.FinalizeJob(w.t.Context(), revocation.FinalJob{NewJob: job, Total: int(to-from) + 2, Invalid: 1, JobValues: revocation.JobValues{Notify: true}})
 	w.must(err)
 	return sealed
 }

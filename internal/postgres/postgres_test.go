@@ -317,7 +317,7 @@ func TestStore_Plans(t *testing.T) {
 			items = append(items, revocation.Item{Row: len(items) + 1, ReportID: report})
 		}
 		w.must(w.store.AddItems(t.Context(), fresh, items, time.Minute))
-		sealed, err := w.store.FinalizeJob(t.Context(), revocation.FinalJob{NewJob: fresh, Total: len(items), Notify: true})
+		sealed, err := w.store.FinalizeJob(t.Context(), revocation.FinalJob{NewJob: fresh, Total: len(items), JobValues: revocation.JobValues{Notify: true}})
 		w.must(err)
 		agenda, err := w.store.PendingWork(t.Context())
 		w.must(err)

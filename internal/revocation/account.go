@@ -20,7 +20,28 @@ type Account struct {
 	PlanChangedAt time.Time
 	// Upstream is nil for an account whose invites are in this service's database.
 	Upstream *Upstream
+	AccountSettings
 }
+
+// AccountSettings determine what an account's requests do.
+type AccountSettings struct {
+	// Hold is the shortest time between a submission, confirmation or approval and the beginning of the work: 0 to MaxHold,
+	// in whole seconds.
+	Hold time.Duration
+	// ConfirmAbove is the number of items above which a job is previewed, and ApproveAbove the number above which it needs
+	// another key's approval; nil for no limit.
+	ConfirmAbove *int
+	ApproveAbove *int
+	// SpareStarted reports whether the invites of candidates who have started are not revoked.
+	SpareStarted bool
+	// MessageLinks reports whether messages for candidates may contain web addresses.
+	MessageLinks bool
+	// SingleEvents reports whether single revocations have events.
+	SingleEvents bool
+}
+
+// MaxHold is the longest hold of an account.
+const MaxHold = 24 * time.Hour
 
 // AccountChange creates an account or changes the fields that are not nil.
 type AccountChange struct {
@@ -31,6 +52,14 @@ type AccountChange struct {
 	PlanChangedAt *time.Time
 	// Upstream changes where the invites are.
 	Upstream *UpstreamChange
+
+	Hold *time.Duration
+	// ConfirmAbove and ApproveAbove remove the limit if they are negative.
+	ConfirmAbove *int
+	ApproveAbove *int
+	SpareStarted *bool
+	MessageLinks *bool
+	SingleEvents *bool
 }
 
 // UpstreamChange gives an account an upstream or changes the fields that are not nil. Any change ends a hold.
@@ -66,14 +95,23 @@ func ValidAccountID(id string) bool {
 type Scope string
 
 const (
-	// ScopeRevoke permits submitting revocations and jobs.
+	// ScopeRevoke permits submitting revocations and jobs, and controlling and retrying them.
 	ScopeRevoke Scope = "revoke"
-	// ScopeRead permits polling, listing and fetching results.
+	// ScopeRead permits polling, listing and fetching results and events.
 	ScopeRead Scope = "read"
+	// ScopeApprove permits reading jobs with their results and events, and approving or cancelling a job that waits for an
+	// approval.
+	ScopeApprove Scope = "approve"
+	// ScopeInvites permits everything that shows or selects candidates.
+	ScopeInvites Scope = "invites"
+	// ScopeWebhooks permits managing webhooks.
+	ScopeWebhooks Scope = "webhooks"
+	// ScopeMail permits reporting bounces.
+	ScopeMail Scope = "mail"
 )
 
 // Scopes lists every Scope.
-var Scopes = []Scope{ScopeRevoke, ScopeRead}
+var Scopes = []Scope{ScopeRevoke, ScopeRead, ScopeApprove, ScopeInvites, ScopeWebhooks, ScopeMail}
 
 // SecretHash is the SHA-256 hash of an API key's secret, which is not stored itself. The secret has 256 random bits, so it
 // cannot be guessed and needs no slow hash.
@@ -92,8 +130,10 @@ func NewSecret() string {
 
 // APIKey is a key of an account, without its secret.
 type APIKey struct {
-	ID        ID
-	Account   string
+	ID      ID
+	Account string
+	// Name is what people see as the actor of an event; the start of the id by default.
+	Name      string
 	Hash      SecretHash
 	Scopes    []Scope
 	ExpiresAt time.Time // zero if it never expires
@@ -116,4 +156,16 @@ type Invite struct {
 	CandidateEmail string
 	AssessmentName string
 	SentAt         time.Time
+	// Progress is how far the candidate has come. Empty leaves it as it is, and means ProgressPending for a new invite.
+	Progress Progress
 }
+
+// Progress is how far a candidate has come with an assessment.
+type Progress string
+
+// The values of Progress, as imports name them.
+const (
+	ProgressPending   Progress = "PENDING"
+	ProgressStarted   Progress = "STARTED"
+	ProgressCompleted Progress = "COMPLETED"
+)

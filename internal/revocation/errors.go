@@ -25,6 +25,20 @@ const (
 	CodeJobRunning Code = "job_running"
 	// CodeRetryRunning: another retry of the job has not ended. The error's Job is its id.
 	CodeRetryRunning Code = "retry_running"
+	// CodeWrongState: the state of the job does not allow the request. The error's State is the job's.
+	CodeWrongState Code = "wrong_state"
+	// CodeCountMismatch: the count of a confirmation or approval is not the predicted one, which is the error's Count.
+	CodeCountMismatch Code = "count_mismatch"
+	// CodeSameKey: the key that submitted or confirmed a job cannot approve it.
+	CodeSameKey Code = "same_key"
+	// CodeMissingScope: the key does not have the scope that the request needs.
+	CodeMissingScope Code = "missing_scope"
+	// CodeAlreadyFinal: the revocation is final.
+	CodeAlreadyFinal Code = "already_final"
+	// CodeUnderWay: an upstream may carry out the revocation at this moment, or has perhaps done so.
+	CodeUnderWay Code = "under_way"
+	// CodeNotSupported: the account or item cannot do that.
+	CodeNotSupported Code = "not_supported"
 	// CodeOutcomeUnknown: the connection to the database broke during a commit. The request may or may not have been
 	// accepted.
 	CodeOutcomeUnknown Code = "outcome_unknown"
@@ -61,6 +75,10 @@ type Error struct {
 	Detail string
 	// Job is the running retry with CodeRetryRunning, and zero with every other code.
 	Job ID
+	// State is the job's state with CodeWrongState and CodeJobEnded; empty if there is none to tell.
+	State JobState
+	// Count is the expected count with CodeCountMismatch.
+	Count int
 	// Err is the cause, for the log; it may be nil.
 	Err error
 }

@@ -14,20 +14,41 @@ type Job struct {
 	Account string
 	// Label is the caller's name for the job; nil if it has none.
 	Label *string
-	State JobState
+	// Reason is why the caller wants it, for other callers, and CandidateMessage plain text for the emails; nil if there
+	// is none.
+	Reason           *string
+	CandidateMessage *string
+	// NotBefore is the time before which the caller wants nothing done; zero if it gave none. DueAt is when the job begins,
+	// which a hold can make later; zero while that is not known.
+	NotBefore time.Time
+	DueAt     time.Time
+	State     JobState
 	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
 	File *File
 	// RetryOf is the job whose failed items this one retries; zero if it is no retry.
 	RetryOf ID
-	// RequestedBy is the API key of the request.
+	// RequestedBy is the API key of the request. The others are those that confirmed, approved and cancelled the job; zero
+	// if nobody did, or not by a key.
 	RequestedBy ID
+	ConfirmedBy ID
+	ApprovedBy  ID
+	CancelledBy ID
 
 	Total int
 	// Retrying counts the items that wait for another attempt.
 	Retrying int
 	Counts   Counts
 	Mails    MailCounts
+	// Preview is nil for a job without a preview.
+	Preview *Preview
 
+	// CountedAt is when the job was accepted, or confirmed if it has a preview; zero before. The limits of the account add
+	// up its jobs by it.
+	CountedAt time.Time
+	// QueuedAt is when the job began, which is when it reached QUEUED; zero before. ExpiresAt is when the job expires in its
+	// present state; zero if it does not.
+	QueuedAt  time.Time
+	ExpiresAt time.Time
 	// StartedAt is when the first attempt on an item began, FinishedAt when the last item became final; zero before.
 	StartedAt  time.Time
 	FinishedAt time.Time
@@ -38,30 +59,6 @@ type Job struct {
 	Since     time.Time
 	SinceDone int
 }
-
-// JobState is the state of a job.
-type JobState string
-
-const (
-	// JobReceiving is set at the first byte of an upload. Callers see neither such a job nor its items.
-	JobReceiving JobState = "RECEIVING"
-	// JobQueued is set when all items are durable.
-	JobQueued JobState = "QUEUED"
-	// JobRunning is set by the first attempt on an item.
-	JobRunning JobState = "RUNNING"
-	// JobCancelling is set by a caller on a job that has not ended. Items that are not carried out yet become CANCELLED.
-	JobCancelling JobState = "CANCELLING"
-	// JobCompleted is set when the last item is final. The job has ended.
-	JobCompleted JobState = "COMPLETED"
-	// JobCancelled is set when the last item of a job that was cancelled is final. The job has ended.
-	JobCancelled JobState = "CANCELLED"
-	// JobDropped is set on an upload that was interrupted, and on a job whose retention has ended. Callers do not see it
-	// any more, and it is deleted in small steps.
-	JobDropped JobState = "DROPPED"
-)
-
-// Ended reports whether all items of the job are final.
-func (j *Job) Ended() bool { return j.State == JobCompleted || j.State == JobCancelled }
 
 // CreatedAt returns when the upload began, in UTC, to the millisecond.
 func (j *Job) CreatedAt() time.Time { return j.ID.Time() }
@@ -100,12 +97,12 @@ func (j *Job) ETA() time.Time {
 
 // Counts counts a job's final items by their status.
 type Counts struct {
-	Revoked, AlreadyRevoked, NotAllowed, NotFound, ErrorRevoking, Invalid, Cancelled int
+	Revoked, AlreadyRevoked, NotAllowed, AlreadyStarted, NotFound, ErrorRevoking, Invalid, Cancelled int
 }
 
 // Sum returns the number of final items.
 func (c *Counts) Sum() int {
-	return c.Revoked + c.AlreadyRevoked + c.NotAllowed + c.NotFound + c.ErrorRevoking + c.Invalid + c.Cancelled
+	return c.Revoked + c.AlreadyRevoked + c.NotAllowed + c.AlreadyStarted + c.NotFound + c.ErrorRevoking + c.Invalid + c.Cancelled
 }
 
 // Of returns the counter of a final status, or nil for any other status.
@@ -117,6 +114,8 @@ func (c *Counts) Of(status Status) *int {
 		return &c.AlreadyRevoked
 	case StatusNotAllowed:
 		return &c.NotAllowed
+	case StatusAlreadyStarted:
+		return &c.AlreadyStarted
 	case StatusNotFound:
 		return &c.NotFound
 	case StatusErrorRevoking:

@@ -1,5 +1,7 @@
 package revocation
 
+import "time"
+
 // JobRoute is the route that an idempotency key of a job was sent to.
 type JobRoute string
 
@@ -27,6 +29,8 @@ type Item struct {
 	// Notify is nil if the job's default applies.
 	Notify          *bool
 	ClientReference *string
+	// Reason is nil if the job's applies.
+	Reason *string
 	// Invalid is why the row cannot be read; empty if it can. If it is not empty, ReportID is 0.
 	Invalid string
 }
@@ -38,26 +42,45 @@ func (i *Item) Size() int {
 	if i.ClientReference != nil {
 		n += len(*i.ClientReference)
 	}
+	if i.Reason != nil {
+		n += len(*i.Reason)
+	}
 	return n
 }
 
 // FinalJob is what is known of a job at the end of its upload.
 type FinalJob struct {
 	NewJob
-	Label *string
-	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
-	File *File
-	// Notify is the default for items whose Notify is nil.
-	Notify  bool
+	JobValues
 	Total   int
 	Invalid int
 	// Fingerprint is what the idempotency key is bound to.
 	Fingerprint Fingerprint
 }
 
+// JobValues are the values of a job as a whole.
+type JobValues struct {
+	// Label, Reason and CandidateMessage are nil if the job has none.
+	Label            *string
+	Reason           *string
+	CandidateMessage *string
+	// NotBefore is the time before which nothing must be done; zero for none. A past time counts as now.
+	NotBefore time.Time
+	// Preview reports whether the job waits for a confirmation of what it would do.
+	Preview bool
+	// PreviewTTL is how long the preview can be confirmed. It is used if the preview is complete at once.
+	PreviewTTL time.Duration
+	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
+	File *File
+	// Notify is the default for items whose Notify is nil.
+	Notify bool
+}
+
 // JobFilter selects jobs of one account, newest first.
 type JobFilter struct {
 	Account string
+	// States is empty for all.
+	States []JobState
 	// Before is the Next of the previous page; zero for the first page.
 	Before ID
 	Limit  int
@@ -70,6 +93,8 @@ type ResultFilter struct {
 	Account  string
 	Job      ID
 	Statuses StatusFilter
+	// Predicted selects by the predicted outcome. Empty selects all.
+	Predicted []Status
 	// After is the row of the previous page's Next; 0 for the first page.
 	After int
 	Limit int

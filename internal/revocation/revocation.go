@@ -14,8 +14,21 @@ type Revocation struct {
 	Notify bool
 	// ClientReference is returned as the caller sent it; nil if there was none.
 	ClientReference *string
+	// Reason is why the caller wants it, for other callers; nil if none was given. An item without a reason of its own has
+	// its job's.
+	Reason *string
+	// CandidateMessage is plain text for the email; nil if there is none. An item has its job's.
+	CandidateMessage *string
+	// NotBefore is the time before which the first request did not want it carried out; zero if it gave none. An item has
+	// its job's.
+	NotBefore time.Time
 	// RequestedBy is the API key of the first request for it.
 	RequestedBy ID
+	// Predicted is the outcome that the preview of its job predicted: a final status or StatusUnknown. It is empty
+	// without a preview, and while the preview is being made.
+	Predicted Status
+	// Unconfirmed reports whether its job has a preview that nobody has confirmed.
+	Unconfirmed bool
 
 	Status Status
 	// Final reports that Status will not change any more. ERROR_REVOKING can be final or not.
@@ -29,7 +42,8 @@ type Revocation struct {
 	Timestamp string
 	// Attempts counts the attempts that have ended.
 	Attempts int
-	// NextAttemptAt is when the next attempt is due; zero if there is none.
+	// NextAttemptAt is when the next attempt is due, or the first one that waits for NotBefore or a hold; zero if there is
+	// none.
 	NextAttemptAt time.Time
 	// LastError is why the last attempt failed; nil unless Status is ERROR_REVOKING.
 	LastError    *Failure
@@ -50,10 +64,16 @@ func (r *Revocation) CreatedAt() time.Time { return r.ID.Time() }
 
 // Message returns the sentence that describes the status.
 func (r *Revocation) Message() string {
-	if r.Status == StatusInvalid {
+	switch {
+	case r.Status == StatusInvalid:
 		return r.Invalid
+	case r.Status == StatusPending && r.Unconfirmed:
+		return messageUnconfirmed
+	case r.Status == StatusCancelled && r.Job.IsZero():
+		return messageSingleCancelled
+	default:
+		return r.Status.Message()
 	}
-	return r.Status.Message()
 }
 
 // HasOutcome reports whether at least one attempt has ended. A submission waits for that.
@@ -82,7 +102,9 @@ type Filter struct {
 	// ReportID and JobID select only if they are not zero.
 	ReportID int64
 	Statuses StatusFilter
-	JobID    ID
+	// Notifications selects by the status of the email, as callers see it. Empty selects all.
+	Notifications []NotificationStatus
+	JobID         ID
 	// CreatedAfter and CreatedBefore are exclusive bounds; zero means no bound.
 	CreatedAfter  time.Time
 	CreatedBefore time.Time

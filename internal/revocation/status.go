@@ -18,9 +18,12 @@ const (
 	// StatusErrorRevoking is set by an attempt that failed. While attempts are left, any outcome can follow. After the
 	// last attempt it is final.
 	StatusErrorRevoking Status = "ERROR_REVOKING"
+	// StatusAlreadyStarted is set by an attempt on an invite whose candidate has started, in an account that spares
+	// started candidates. Final.
+	StatusAlreadyStarted Status = "ALREADY_STARTED"
 	// StatusNotFound is set by an attempt that found no such invite in the account. Final.
 	StatusNotFound Status = "NOT_FOUND"
-	// StatusCancelled is set on an item whose job was cancelled before it was carried out. Final.
+	// StatusCancelled is set on a revocation that was cancelled, or whose job was, before it was carried out. Final.
 	StatusCancelled Status = "CANCELLED"
 	// StatusInvalid is set at the upload of a job on a row that cannot be read. Final.
 	StatusInvalid Status = "INVALID"
@@ -29,7 +32,7 @@ const (
 // Statuses lists every Status, the ones that need not be final first.
 var Statuses = []Status{
 	StatusPending, StatusErrorRevoking, StatusRevoked, StatusNotAllowed,
-	StatusAlreadyRevoked, StatusNotFound, StatusCancelled, StatusInvalid,
+	StatusAlreadyRevoked, StatusAlreadyStarted, StatusNotFound, StatusCancelled, StatusInvalid,
 }
 
 // messages contains the message of each status. The first four are those of the documented endpoint, unchanged. Its
@@ -41,11 +44,18 @@ var messages = map[Status]string{
 	StatusErrorRevoking:  "Unable to Revoke invite now, Please try again later.",
 	StatusPending:        "The revocation is queued.",
 	StatusNotFound:       "No such invite in this account.",
+	StatusAlreadyStarted: "The candidate has already started the assessment.",
 	StatusCancelled:      "The job was cancelled first.",
 }
 
-// Message returns the sentence that describes the status in a response. It is empty for INVALID, whose message depends on
-// the row.
+// The messages that depend on more than the status.
+const (
+	messageUnconfirmed     = "Not confirmed yet."
+	messageSingleCancelled = "The revocation was cancelled first."
+)
+
+// Message returns the sentence that describes the status of a job's item in a response. It is empty for INVALID, whose
+// message depends on the row.
 func (s Status) Message() string { return messages[s] }
 
 // Known reports whether s is one of Statuses.

@@ -3,6 +3,7 @@ package revocation
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"time"
 )
 
 // Submission is a request to revoke one invite. Its values are validated: ReportID is positive, and ClientReference and
@@ -14,7 +15,15 @@ type Submission struct {
 	ReportID        int64
 	Notify          bool
 	ClientReference *string
-	RequestedBy     ID
+	// Reason and CandidateMessage are nil if the request has none.
+	Reason           *string
+	CandidateMessage *string
+	// NotBefore is the time before which nothing must be done, as the caller sent it; zero for none. A past time counts as
+	// now.
+	NotBefore time.Time
+	// Hold is how long after the submission nothing must be done: the account's.
+	Hold        time.Duration
+	RequestedBy ID
 	// IdempotencyKey is empty if the request has none.
 	IdempotencyKey string
 }

@@ -50,7 +50,6 @@ func TestSchema_refusesWhatCannotBe(t *testing.T) {
 		"a hold without its end":                         `UPDATE accounts SET upstream_hold = 'upstream_unavailable'`,
 		"a second single one under way":                  `INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at) VALUES ('acme', 'x', 3, 1, 0, 0)`,
 		"a failed attempt without its reason":            `UPDATE work_items SET attempt = 1, due_at = 1, updated_at = 1`,
-		"a due time without an attempt":                  `UPDATE work_items SET due_at = 1`,
 		"an email of an unknown status":                  `UPDATE notifications SET status = 'LOST'`,
 		"a negative count of claims":                     `UPDATE notifications SET claims = -1`,
 		"a report_id of zero":                            `UPDATE invites SET report_id = 0 WHERE report_id = 1`,

@@ -97,7 +97,7 @@ func (s *Service) RetryJob(ctx context.Context, of revocation.ID, job revocation
 	if err := s.copyFailed(ctx, in, of); err != nil {
 		return revocation.Job{}, whyEnded(ctx, err)
 	}
-	return in.Finalize(ctx, JobValues{Label: failed.Label}, fingerprint)
+	return in.Finalize(ctx, revocation.JobValues{Label: failed.Label}, fingerprint)
 }
 
 // copyFailed adds the items of a job that ended as ERROR_REVOKING.

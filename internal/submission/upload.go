@@ -133,20 +133,10 @@ func (in *JobUpload) settle(ctx context.Context) error {
 	return whyEnded(ctx, err)
 }
 
-// JobValues are the values of a job as a whole.
-type JobValues struct {
-	// Label is nil if the job has none.
-	Label *string
-	// Notify is the default for items whose Notify is nil.
-	Notify bool
-	// File describes the file that the job was uploaded in; nil if it was uploaded in another form.
-	File *revocation.File
-}
-
 // Finalize makes the whole job durable and visible, and has it carried out. The idempotency key is bound to the fingerprint.
 // The error's code is CodeInvalid if the job has no items, and CodeJobEnded if the upload was dropped. Finalize also returns
 // the error of permit.
-func (in *JobUpload) Finalize(ctx context.Context, v JobValues, fingerprint revocation.Fingerprint) (revocation.Job, error) {
+func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, fingerprint revocation.Fingerprint) (revocation.Job, error) {
 	if in.final.Total == 0 {
 		return revocation.Job{}, &revocation.Error{Code: revocation.CodeInvalid, Detail: "The job has no items."}
 	}
@@ -159,7 +149,7 @@ func (in *JobUpload) Finalize(ctx context.Context, v JobValues, fingerprint revo
 	if err := in.end(ctx); err != nil {
 		return revocation.Job{}, err
 	}
-	in.final.Label, in.final.Notify, in.final.File, in.final.Fingerprint = v.Label, v.Notify, v.File, fingerprint
+	in.final.JobValues, in.final.Fingerprint = v, fingerprint
 	job, err := in.service.store.FinalizeJob(ctx, in.final)
 	if err != nil {
 		return revocation.Job{}, whyEnded(ctx, err)

@@ -177,8 +177,8 @@ func (w *World) EnqueueAccountTasks(context.Context, revocation.AccountTask, []s
 func (w *World) Job(n int, notify bool) revocation.Job {
 	w.T.Helper()
 	final := revocation.FinalJob{
-		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.Key, Route: revocation.RouteJobs},
-		Notify: notify, Total: n,
+		NewJob:    revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.Key, Route: revocation.RouteJobs},
+		JobValues: revocation.JobValues{Notify: notify}, Total: n,
 	}
 	items := make([]revocation.Item, n)
 	for i := range items {

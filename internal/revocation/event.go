@@ -1,0 +1,94 @@
+package revocation
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventType is what an event tells of.
+type EventType string
+
+// The types of events. The subject of each is what the first word names.
+const (
+	EventJobCreated           EventType = "job.created"
+	EventJobPreviewed         EventType = "job.previewed"
+	EventJobConfirmed         EventType = "job.confirmed"
+	EventJobApprovalRequested EventType = "job.approval_requested"
+	EventJobApproved          EventType = "job.approved"
+	// EventJobStarted: the job is QUEUED.
+	EventJobStarted         EventType = "job.started"
+	EventJobCancelRequested EventType = "job.cancel_requested"
+	// EventJobFinished: the job is COMPLETED or CANCELLED.
+	EventJobFinished EventType = "job.finished"
+	EventJobExpired  EventType = "job.expired"
+	// EventJobRetried: another job retries the failed items of the job.
+	EventJobRetried          EventType = "job.retried"
+	EventRevocationCancelled EventType = "revocation.cancelled"
+	// EventRevocationFinished is written only for single revocations, in accounts with SingleEvents.
+	EventRevocationFinished EventType = "revocation.finished"
+	EventUpstreamPaused     EventType = "upstream.paused"
+	EventUpstreamResumed    EventType = "upstream.resumed"
+	EventInvitesImported    EventType = "invites.imported"
+	EventAccountChanged     EventType = "account.changed"
+	EventKeyCreated         EventType = "key.created"
+	EventKeyRevoked         EventType = "key.revoked"
+)
+
+// ActorType is the kind of an Actor.
+type ActorType string
+
+const (
+	// ActorKey is an API key.
+	ActorKey ActorType = "key"
+	// ActorOperator is a command on the service's machine.
+	ActorOperator ActorType = "operator"
+	// ActorService is the service itself.
+	ActorService ActorType = "service"
+)
+
+// Actor is who did something.
+type Actor struct {
+	Type ActorType
+	// Key is the API key; zero for the other types.
+	Key ID
+	// Name is the name of the key, OperatorName, or empty. It is read with an event, and not written.
+	Name string
+}
+
+// OperatorName is the name of an actor of type ActorOperator.
+const OperatorName = "cli"
+
+// ByKey returns the actor that an API key is.
+func ByKey(id ID) Actor { return Actor{Type: ActorKey, Key: id} }
+
+// SubjectType is the kind of thing that an event is about.
+type SubjectType string
+
+// The kinds of subjects.
+const (
+	SubjectJob        SubjectType = "job"
+	SubjectRevocation SubjectType = "revocation"
+	SubjectAccount    SubjectType = "account"
+	SubjectKey        SubjectType = "key"
+)
+
+// Subject is the thing that an event is about. The ID is that of the account itself for SubjectAccount.
+type Subject struct {
+	Type SubjectType
+	ID   string
+}
+
+// Event tells of something that happened in an account. Stores write it in the transaction that makes it true. It contains
+// counts, states and ids, and no candidate's name or address, message, reason, label or secret.
+type Event struct {
+	// Number is the event's place among those of its account, from 1 and without gaps, in the order of the commits.
+	Number     int64
+	ID         ID
+	Account    string
+	Type       EventType
+	OccurredAt time.Time
+	Actor      Actor
+	Subject    Subject
+	// Data is a JSON object.
+	Data json.RawMessage
+}

@@ -1,0 +1,76 @@
+package revocation
+
+import (
+	"slices"
+	"time"
+)
+
+// StatusUnknown is the predicted outcome of an item that an upstream will decide about. It is never the status of a
+// revocation.
+const StatusUnknown Status = "UNKNOWN"
+
+// Prediction is a predicted outcome as the stores keep it, in one byte for each item.
+type Prediction byte
+
+const (
+	// PredictedNothing: the item has no prediction.
+	PredictedNothing Prediction = iota
+	PredictedRevoked
+	PredictedAlreadyRevoked
+	PredictedNotAllowed
+	PredictedNotFound
+	PredictedAlreadyStarted
+	// PredictedUnknown: an upstream will decide.
+	PredictedUnknown
+	// PredictedDuplicate: an earlier item of the job is about the same invite and predicted REVOKED, so this one is shown
+	// as ALREADY_REVOKED. It ends like that item unless that one ends as REVOKED.
+	PredictedDuplicate
+)
+
+var predictedStatuses = [...]Status{
+	"", StatusRevoked, StatusAlreadyRevoked, StatusNotAllowed, StatusNotFound, StatusAlreadyStarted, StatusUnknown,
+	StatusAlreadyRevoked,
+}
+
+// Status returns the predicted outcome as callers see it; empty for PredictedNothing.
+func (p Prediction) Status() Status { return predictedStatuses[p] }
+
+// CarriedOut reports whether a confirmed job carries the item out. All others end with their predicted status.
+func (p Prediction) CarriedOut() bool {
+	return p == PredictedNothing || p == PredictedRevoked || p == PredictedUnknown
+}
+
+// PredictionOf returns the prediction for an outcome of Rule, and for StatusNotFound and StatusUnknown.
+func PredictionOf(status Status) Prediction {
+	return Prediction(slices.Index(predictedStatuses[:], status)) //nolint:gosec // a few
+}
+
+// PredictedAs returns the predictions that callers see as one of the statuses.
+func PredictedAs(statuses []Status) []Prediction {
+	var shown []Prediction
+	for p := PredictedRevoked; int(p) < len(predictedStatuses); p++ {
+		if slices.Contains(statuses, p.Status()) {
+			shown = append(shown, p)
+		}
+	}
+	return shown
+}
+
+// Preview is what a job would do. While it is being made, PredictedAt is zero, and the numbers are not meant for callers.
+type Preview struct {
+	// Predicted counts the items by their predicted outcome, INVALID ones too. Unknown counts those that an upstream
+	// decides about.
+	Predicted PredictedCounts
+	// Emails is the most that can be sent; nil if an upstream sends them.
+	Emails *int
+	// PredictedAt is when the preview was complete; zero before.
+	PredictedAt time.Time
+}
+
+// PredictedCounts counts items by their predicted outcome.
+type PredictedCounts struct {
+	Revoked, AlreadyRevoked, NotAllowed, NotFound, AlreadyStarted, Invalid, Unknown int
+}
+
+// Confirmable returns the number that a confirmation must name: how many items can be revoked at most.
+func (c *PredictedCounts) Confirmable() int { return c.Revoked + c.Unknown }
