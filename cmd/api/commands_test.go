@@ -124,6 +124,17 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 			t.Errorf("an address is told: %s", stderr)
 		}
 	})
+	t.Run("import reads how far a candidate has come", func(t *testing.T) {
+		rows := "report_id,candidate_name,candidate_email,assessment_name,sent_at,State\n"
+		for i, state := range []string{"STARTED", "completed", "Pending", "", "secret-state"} {
+			rows += fmt.Sprintf("%d,Ada,ada@example.com,Go,2026-01-01T00:00:00Z,%s\n", 31+i, state)
+		}
+		_, stderr, exit := try(rows, "invites", "import", "--account", "acme", "-")
+		if exit != 1 || !strings.Contains(stderr, "row 5: state: must be PENDING, STARTED or COMPLETED (line 6)") ||
+			!strings.Contains(stderr, "4 invites are written, 1 rows could not be read") || strings.Contains(stderr, "secret-state") {
+			t.Errorf("exit %d: %s", exit, stderr)
+		}
+	})
 	t.Run("import reads common formats of files and times", func(t *testing.T) {
 		const names = "Report ID;Candidate Name;candidate-email;Assessment Name;Sent At\r"
 		row := func(id int, sent string) string { return fmt.Sprintf("%d.0;Ada;ada@example.com;Go;%s\r", id, sent) }

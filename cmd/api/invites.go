@@ -16,7 +16,7 @@ import (
 type invitesImportCommand struct {
 	database
 	Account  string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
-	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name and sent_at, such as 2025-01-15T10:32:45Z; - is standard input."`
+	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally state: PENDING, STARTED or COMPLETED; - is standard input."`
 	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at without a zone, such as Europe/Berlin. Without it, rows with such a time are not imported."`
 	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with these columns."`
 }
@@ -82,7 +82,7 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 	if err := store.UpsertInvites(p.ctx, account, nil); err != nil {
 		return 0, 0, err
 	}
-	table, err := rows.Open(file, rows.Options{Columns: inviteColumns, Required: len(inviteColumns), Sheet: c.Sheet})
+	table, err := rows.Open(file, rows.Options{Columns: inviteColumns, Required: requiredColumns, Sheet: c.Sheet})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -19,8 +19,10 @@ import (
 // maxText is the largest number of characters of a name.
 const maxText = 500
 
-// inviteColumns are the columns of a list of invites, in the order of a row's cells.
-var inviteColumns = []string{"report_id", "candidate_name", "candidate_email", "assessment_name", "sent_at"}
+// inviteColumns are the columns of a list of invites, in the order of a row's cells. The first requiredColumns must be there.
+var inviteColumns = []string{"report_id", "candidate_name", "candidate_email", "assessment_name", "sent_at", "state"}
+
+const requiredColumns = 5
 
 // parseInvite parses a row. Its errors name the column and do not contain the cell, which can be a candidate's data.
 func parseInvite(cells []string, zone *time.Location) (revocation.Invite, error) {
@@ -51,9 +53,23 @@ func parseInvite(cells []string, zone *time.Location) (revocation.Invite, error)
 	if err != nil {
 		return revocation.Invite{}, fmt.Errorf("sent_at: %w", err)
 	}
+	progress, err := parseProgress(cells[5])
+	if err != nil {
+		return revocation.Invite{}, err
+	}
 	return revocation.Invite{
-		ReportID: id, CandidateName: name, CandidateEmail: cells[2], AssessmentName: assessment, SentAt: sent,
+		ReportID: id, CandidateName: name, CandidateEmail: cells[2], AssessmentName: assessment, SentAt: sent, Progress: progress,
 	}, nil
+}
+
+// parseProgress parses a state in any case. An empty cell leaves the state as it is.
+func parseProgress(cell string) (revocation.Progress, error) {
+	switch p := revocation.Progress(strings.ToUpper(cell)); p {
+	case "", revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted:
+		return p, nil
+	default:
+		return "", errors.New("state: must be PENDING, STARTED or COMPLETED")
+	}
 }
 
 // sentAt matches a date, a time, and an optional zone: Z, or an offset with or without minutes and a colon.

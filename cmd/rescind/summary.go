@@ -15,8 +15,8 @@ const shownRows = 5
 
 // outcomes is the order of the outcomes in a summary. Unknown outcomes follow.
 var outcomes = []client.Status{
-	client.StatusRevoked, client.StatusAlreadyRevoked, client.StatusNotAllowed, client.StatusNotFound,
-	client.StatusErrorRevoking, client.StatusInvalid, client.StatusCancelled,
+	client.StatusRevoked, client.StatusAlreadyRevoked, client.StatusNotAllowed, client.StatusAlreadyStarted,
+	client.StatusNotFound, client.StatusErrorRevoking, client.StatusInvalid, client.StatusCancelled,
 }
 
 // conclude prints the state of a job. It returns errOutcome unless all invites of the job are revoked.

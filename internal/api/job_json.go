@@ -25,6 +25,7 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = appendCount(b, `,"counts":{"REVOKED":`, j.Counts.Revoked)
 	b = appendCount(b, `,"ALREADY_REVOKED":`, j.Counts.AlreadyRevoked)
 	b = appendCount(b, `,"NOT_ALLOWED":`, j.Counts.NotAllowed)
+	b = appendCount(b, `,"ALREADY_STARTED":`, j.Counts.AlreadyStarted)
 	b = appendCount(b, `,"NOT_FOUND":`, j.Counts.NotFound)
 	b = appendCount(b, `,"ERROR_REVOKING":`, j.Counts.ErrorRevoking)
 	b = appendCount(b, `,"INVALID":`, j.Counts.Invalid)

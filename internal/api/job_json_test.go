@@ -19,7 +19,7 @@ func TestAppendJob(t *testing.T) {
 			exampleRunning,
 			`{"id":"0197a3c2-8f4e-7b1a-9c3d-5e6f00000000","label":"closed positions","state":"RUNNING","retry_of":null,` +
 				`"total":1000000,"pending":400000,"retrying":12,` +
-				`"counts":{"REVOKED":590000,"ALREADY_REVOKED":0,"NOT_ALLOWED":9000,"NOT_FOUND":888,"ERROR_REVOKING":0,"INVALID":100,"CANCELLED":0},` +
+				`"counts":{"REVOKED":590000,"ALREADY_REVOKED":0,"NOT_ALLOWED":9000,"ALREADY_STARTED":0,"NOT_FOUND":888,"ERROR_REVOKING":0,"INVALID":100,"CANCELLED":0},` +
 				`"notifications":{"PENDING":0,"SENT":0,"FAILED":0,"UNKNOWN":0,"DELEGATED":0},"file":null,` +
 				`"progress":0.5999,"items_per_second":21000,"eta":"2025-06-24T21:06:15.398Z",` +
 				`"requested_by":"01979d10-2f3c-7a4e-8b5d-1c2e3f405162","created_at":"2025-06-24T21:05:26.350Z","started_at":"2025-06-24T21:05:28.350Z","finished_at":null}`,
@@ -27,15 +27,15 @@ func TestAppendJob(t *testing.T) {
 		"every member has its own value": {
 			revocation.Job{
 				ID: revocation.JobID(exampleRevoked.ID), State: revocation.JobCompleted, RetryOf: exampleRevoked.ID, RequestedBy: exampleRevoked.ID,
-				Total: 36, Retrying: 3, Counts: revocation.Counts{Revoked: 1, AlreadyRevoked: 2, NotAllowed: 4, NotFound: 5, ErrorRevoking: 6, Invalid: 7, Cancelled: 8},
+				Total: 50, Retrying: 3, Counts: revocation.Counts{Revoked: 1, AlreadyRevoked: 2, NotAllowed: 4, AlreadyStarted: 14, NotFound: 5, ErrorRevoking: 6, Invalid: 7, Cancelled: 8},
 				Mails:     revocation.MailCounts{Pending: 9, Sent: 10, Failed: 11, Unknown: 12, Delegated: 13},
 				StartedAt: exampleRevoked.CreatedAt(), FinishedAt: exampleRevoked.CreatedAt().Add(4 * time.Second),
 			},
 			`{"id":"0197a3c2-8f4e-7b1a-9c3d-5e6f00000000","label":null,"state":"COMPLETED","retry_of":"0197a3c2-8f4e-7b1a-9c3d-5e6f70819203",` +
-				`"total":36,"pending":0,"retrying":3,` +
-				`"counts":{"REVOKED":1,"ALREADY_REVOKED":2,"NOT_ALLOWED":4,"NOT_FOUND":5,"ERROR_REVOKING":6,"INVALID":7,"CANCELLED":8},` +
+				`"total":50,"pending":0,"retrying":3,` +
+				`"counts":{"REVOKED":1,"ALREADY_REVOKED":2,"NOT_ALLOWED":4,"ALREADY_STARTED":14,"NOT_FOUND":5,"ERROR_REVOKING":6,"INVALID":7,"CANCELLED":8},` +
 				`"notifications":{"PENDING":9,"SENT":10,"FAILED":11,"UNKNOWN":12,"DELEGATED":13},"file":null,` +
-				`"progress":0.9166,"items_per_second":6.5,"eta":null,` +
+				`"progress":0.94,"items_per_second":10,"eta":null,` +
 				`"requested_by":"0197a3c2-8f4e-7b1a-9c3d-5e6f70819203","created_at":"2025-06-24T21:05:26.350Z","started_at":"2025-06-24T21:05:26.350Z","finished_at":"2025-06-24T21:05:30.350Z"}`,
 		},
 	} {

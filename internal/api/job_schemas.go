@@ -50,8 +50,8 @@ func jobSchema() *huma.Schema {
 			"pending":  amount("The items that are not final and have no ended attempt."),
 			"retrying": amount("The items that wait for another attempt."),
 			"counts": countsSchema("The final items, by status.", oneOf(
-				revocation.StatusRevoked, revocation.StatusAlreadyRevoked, revocation.StatusNotAllowed, revocation.StatusNotFound,
-				revocation.StatusErrorRevoking, revocation.StatusInvalid, revocation.StatusCancelled,
+				revocation.StatusRevoked, revocation.StatusAlreadyRevoked, revocation.StatusNotAllowed, revocation.StatusAlreadyStarted,
+				revocation.StatusNotFound, revocation.StatusErrorRevoking, revocation.StatusInvalid, revocation.StatusCancelled,
 			)),
 			"notifications": countsSchema("The emails about REVOKED items, by status. PENDING counts the emails without a final status.", oneOf(
 				revocation.NotificationPending, revocation.NotificationSent, revocation.NotificationFailed,

@@ -106,6 +106,7 @@ const recount = `
 			count(*) FILTER (WHERE status = 'REVOKED') AS revoked,
 			count(*) FILTER (WHERE status = 'ALREADY_REVOKED') AS already_revoked,
 			count(*) FILTER (WHERE status = 'NOT_ALLOWED') AS not_allowed,
+			count(*) FILTER (WHERE status = 'ALREADY_STARTED') AS already_started,
 			count(*) FILTER (WHERE status = 'NOT_FOUND') AS not_found,
 			count(*) FILTER (WHERE status = 'ERROR_REVOKING') AS error_revoking,
 			count(*) FILTER (WHERE status = 'INVALID') AS invalid,
@@ -119,8 +120,10 @@ const recount = `
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS retrying FROM work_items o
 		WHERE o.account_id = j.account_id AND o.revocation_id BETWEEN j.id AND ` + lastItem + ` AND o.job_id = j.id AND o.attempt > 0) AS o
-	WHERE (j.total, j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled, j.retrying)
-		IS DISTINCT FROM (r.total + c.waiting, r.revoked, r.already_revoked, r.not_allowed, r.not_found, r.error_revoking, r.invalid, r.cancelled, o.retrying)
+	WHERE (j.total, j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid,
+			j.cancelled, j.retrying)
+		IS DISTINCT FROM (r.total + c.waiting, r.revoked, r.already_revoked, r.not_allowed, r.already_started, r.not_found,
+			r.error_revoking, r.invalid, r.cancelled, o.retrying)
 		OR j.mails + j.delegated <> r.mails`
 
 // watchJobs recounts the latest jobs.

@@ -72,7 +72,8 @@ BEGIN
     IF OLD.state IN ('COMPLETED', 'CANCELLED') AND NEW.state NOT IN (OLD.state, 'DROPPED')
             OR OLD.state IN ('RUNNING', 'CANCELLING') AND NEW.state IN ('QUEUED', 'RECEIVING')
             OR OLD.state <> 'RECEIVING' AND (NEW.total <> OLD.total OR NEW.revoked < OLD.revoked
-                OR NEW.already_revoked < OLD.already_revoked OR NEW.not_allowed < OLD.not_allowed OR NEW.not_found < OLD.not_found
+                OR NEW.already_revoked < OLD.already_revoked OR NEW.not_allowed < OLD.not_allowed
+                OR NEW.already_started < OLD.already_started OR NEW.not_found < OLD.not_found
                 OR NEW.error_revoking < OLD.error_revoking OR NEW.cancelled < OLD.cancelled OR NEW.mails < OLD.mails) THEN
         INSERT INTO chaos.violations VALUES (format('a job went back from %s to %s', OLD.state, NEW.state), OLD.account_id, OLD.id::text);
     END IF;

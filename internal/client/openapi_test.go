@@ -208,7 +208,8 @@ func TestOpenAPI(t *testing.T) {
 		revoked, job := d.Components.Schemas["Revocation"], d.Components.Schemas["Job"]
 		counted := job.Properties["counts"].Properties
 		for _, s := range []Status{
-			StatusRevoked, StatusAlreadyRevoked, StatusNotAllowed, StatusNotFound, StatusErrorRevoking, StatusInvalid, StatusCancelled,
+			StatusRevoked, StatusAlreadyRevoked, StatusNotAllowed, StatusAlreadyStarted, StatusNotFound,
+			StatusErrorRevoking, StatusInvalid, StatusCancelled,
 		} {
 			if _, ok := counted[string(s)]; !ok || !slices.Contains(revoked.Properties["status"].Enum, any(string(s))) {
 				t.Errorf("there is no %s", s)

@@ -18,6 +18,7 @@ const (
 	StatusRevoked        Status = "REVOKED"
 	StatusAlreadyRevoked Status = "ALREADY_REVOKED"
 	StatusNotAllowed     Status = "NOT_ALLOWED"
+	StatusAlreadyStarted Status = "ALREADY_STARTED"
 	StatusNotFound       Status = "NOT_FOUND"
 	StatusErrorRevoking  Status = "ERROR_REVOKING"
 	StatusInvalid        Status = "INVALID"

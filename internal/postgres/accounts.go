@@ -19,13 +19,26 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
 		planChangedAt = change.PlanChangedAt
 	}
+	var hold *int
+	if change.Hold != nil {
+		hold = new(int(*change.Hold / time.Second))
+	}
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		INSERT INTO accounts AS a (account_id, name, contact, plan_changed_at)
-		VALUES ($1, coalesce($2, ''), coalesce($3, ''), $5)
+		INSERT INTO accounts AS a (account_id, name, contact, plan_changed_at,
+			hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events)
+		VALUES ($1, coalesce($2, ''), coalesce($3, ''), $5,
+			coalesce($6, 0), nullif(greatest($7, -1), -1), nullif(greatest($8, -1), -1),
+			coalesce($9, false), coalesce($10, false), coalesce($11, false))
 		ON CONFLICT (account_id) DO UPDATE SET name = coalesce($2, a.name), contact = coalesce($3, a.contact),
-			plan_changed_at = CASE WHEN $4 THEN $5 ELSE a.plan_changed_at END`,
-		change.ID, change.Name, change.Contact, change.PlanChangedAt != nil, planChangedAt)
+			plan_changed_at = CASE WHEN $4 THEN $5 ELSE a.plan_changed_at END,
+			hold_seconds = coalesce($6, a.hold_seconds),
+			confirm_above = CASE WHEN $7 IS NULL THEN a.confirm_above ELSE excluded.confirm_above END,
+			approve_above = CASE WHEN $8 IS NULL THEN a.approve_above ELSE excluded.approve_above END,
+			spare_started = coalesce($9, a.spare_started), message_links = coalesce($10, a.message_links),
+			single_events = coalesce($11, a.single_events)`,
+		change.ID, change.Name, change.Contact, change.PlanChangedAt != nil, planChangedAt,
+		hold, change.ConfirmAbove, change.ApproveAbove, change.SpareStarted, change.MessageLinks, change.SingleEvents)
 	switch up := change.Upstream; {
 	case up == nil:
 	case up.URL != nil && *up.URL == "":
@@ -51,7 +64,8 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 const (
 	upstreamColumns = `coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
 		upstream_hold, upstream_held_until, coalesce(upstream_held_until > now(), false)`
-	selectAccounts = `SELECT account_id, name, contact, plan_changed_at, ` + upstreamColumns + `
+	selectAccounts = `SELECT account_id, name, contact, plan_changed_at,
+		hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events, ` + upstreamColumns + `
 		FROM accounts ORDER BY account_id`
 )
 
@@ -64,9 +78,11 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	accounts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a revocation.Account, err error) {
 		var changed, held *time.Time
 		var up revocation.Upstream
+		var hold int
 		err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed,
+			&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents,
 			&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held, &up.Held)
-		a.PlanChangedAt = timeOrZero(changed)
+		a.PlanChangedAt, a.Hold = timeOrZero(changed), time.Duration(hold)*time.Second
 		if up.URL != "" {
 			up.Account, up.HeldUntil = a.ID, timeOrZero(held)
 			a.Upstream = &up

@@ -14,6 +14,7 @@ type takenChunk struct {
 	revocation.Chunk
 	upstream      bool
 	planChangedAt *time.Time
+	spareStarted  bool
 }
 
 // CarryOutChunk implements revocation.BulkStore.
@@ -66,7 +67,7 @@ func (s *Store) takeChunk(ctx context.Context, name, account string, cancelling 
 // do besides is looked for here, so that a turn that has nothing but chunks takes no round trips for it.
 func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 	batch.Queue(`
-		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.upstream_url IS NOT NULL,
+		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.spare_started, a.upstream_url IS NOT NULL,
 			coalesce((SELECT 1 FROM jobs
 					WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' LIMIT 1),
 				(SELECT 1 FROM work_items o WHERE o.account_id = $1 AND o.single
@@ -83,7 +84,7 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
 		LIMIT 1`, c.Account, cancelling).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.upstream, &c.MoreWork); err != nil {
+			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.spareStarted, &c.upstream, &c.MoreWork); err != nil {
 				return err
 			}
 			c.Done = revocation.JobCount{Account: c.Account, Job: c.Job}
@@ -133,23 +134,26 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 		timestamp = &t
 	}
 	batch.Queue(takenItems+`, fact AS MATERIALIZED (
-			SELECT item.*, i.place AS invite, i.revoked, i.allowed,
+			SELECT item.*, i.place AS invite, i.revoked, i.spared, i.allowed,
 				row_number() OVER (PARTITION BY item.report_id ORDER BY item.id) AS nth
 			FROM item
 			LEFT JOIN LATERAL (
-				SELECT ctid AS place, revoked_at IS NOT NULL AS revoked,
+				SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, $7 AND state <> 'PENDING' AS spared,
 					$5::timestamptz IS NULL OR sent_at >= $5 AS allowed
 				FROM invites i WHERE i.account_id = $1 AND i.report_id = item.report_id OFFSET 0) AS i ON true
 		), revoked AS (
 			UPDATE invites i SET revoked_at = now(), revoked_by = f.id
 			FROM (
-				SELECT invite, id FROM fact WHERE nth = 1 AND allowed AND NOT revoked ORDER BY report_id OFFSET 0) AS f
+				SELECT invite, id FROM fact WHERE nth = 1 AND allowed AND NOT spared AND NOT revoked
+				ORDER BY report_id OFFSET 0) AS f
 			WHERE i.ctid = f.invite AND i.revoked_at IS NULL AND ($5::timestamptz IS NULL OR i.sent_at >= $5)
+				AND NOT ($7 AND i.state <> 'PENDING')
 			RETURNING i.report_id
 		), outcome AS MATERIALIZED (
 			SELECT id, report_id, notify, client_reference, requested_by, CASE
 				WHEN invite IS NULL THEN 'NOT_FOUND'
 				WHEN revoked THEN 'ALREADY_REVOKED'
+				WHEN spared THEN 'ALREADY_STARTED'
 				WHEN NOT allowed THEN 'NOT_ALLOWED'
 				WHEN report_id NOT IN (SELECT report_id FROM revoked) THEN NULL
 				WHEN nth = 1 THEN 'REVOKED'
@@ -170,7 +174,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 			SELECT $1, id, report_id, $2, false, true, notify, now() FROM outcome WHERE status IS NULL
 		)
 		SELECT coalesce(status, ''), count(*), count(*) FILTER (WHERE notify) FROM outcome GROUP BY status`,
-		append(itemsOf(&c.Chunk), c.planChangedAt, timestamp)...,
+		append(itemsOf(&c.Chunk), c.planChangedAt, timestamp, c.spareStarted)...,
 	).Query(func(rows pgx.Rows) error {
 		var status revocation.Status
 		var n, wished int

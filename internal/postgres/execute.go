@@ -99,8 +99,8 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 
 // plan is what the outcome of an account's revocations depends on.
 type plan struct {
-	changedAt time.Time
-	upstream  bool
+	revocation.AccountState
+	upstream bool
 }
 
 // queueInvites locks the invites that nobody else holds, and reads the accounts' plan changes. It finds the
@@ -108,7 +108,7 @@ type plan struct {
 func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) {
 	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]plan)
 	batch.Queue(`
-		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL
+		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL, i.state <> 'PENDING'
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
 			SELECT o.report_id FROM work_items o
@@ -118,20 +118,21 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 			FOR UPDATE SKIP LOCKED) AS i`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var key revocation.InviteKey
 		var state revocation.InviteState
-		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&key.Account, &key.ReportID, &state.SentAt, &state.Revoked, &state.Started}, func() error {
 			states[key] = state
 			return nil
 		})
 		return err
 	})
 	batch.Queue(`
-		SELECT account_id, plan_changed_at, upstream_url IS NOT NULL FROM accounts
-		WHERE account_id = ANY ($1) AND (plan_changed_at IS NOT NULL OR upstream_url IS NOT NULL)`, slices.Compact(slices.Clone(accounts))).Query(func(rows pgx.Rows) error {
+		SELECT account_id, plan_changed_at, spare_started, upstream_url IS NOT NULL FROM accounts
+		WHERE account_id = ANY ($1) AND (plan_changed_at IS NOT NULL OR spare_started OR upstream_url IS NOT NULL)`, slices.Compact(slices.Clone(accounts))).Query(func(rows pgx.Rows) error {
 		var account string
 		var changed *time.Time
-		var upstream bool
-		_, err := pgx.ForEachRow(rows, []any{&account, &changed, &upstream}, func() error {
-			plans[account] = plan{timeOrZero(changed), upstream}
+		var spare, upstream bool
+		_, err := pgx.ForEachRow(rows, []any{&account, &changed, &spare, &upstream}, func() error {
+			state := revocation.AccountState{PlanChangedAt: timeOrZero(changed), SpareStarted: spare}
+			plans[account] = plan{state, upstream}
 			return nil
 		})
 		return err
@@ -172,7 +173,7 @@ func fillIn(ctx context.Context, tx *tx, held []revocation.LockedRevocation, sta
 	var reports []int64
 	for i := range held {
 		h := &held[i]
-		h.PlanChangedAt, h.Upstream = plans[h.Account].changedAt, plans[h.Account].upstream
+		h.AccountState, h.Upstream = plans[h.Account].AccountState, plans[h.Account].upstream
 		if state, ok := states[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
 			h.Invite = &state
 		} else {

@@ -58,15 +58,17 @@ const revokeFast = `
 			FOR UPDATE SKIP LOCKED) AS o
 	), outcome AS MATERIALIZED (
 		SELECT w.*, i.place AS invite,
-			CASE WHEN i.revoked THEN 'ALREADY_REVOKED' WHEN i.early THEN 'NOT_ALLOWED' ELSE 'REVOKED' END AS status,
-			CASE WHEN i.early AND NOT i.revoked
+			CASE WHEN i.revoked THEN 'ALREADY_REVOKED' WHEN i.spared THEN 'ALREADY_STARTED' WHEN i.early THEN 'NOT_ALLOWED'
+				ELSE 'REVOKED' END AS status,
+			CASE WHEN i.early AND NOT i.revoked AND NOT i.spared
 				THEN to_char(a.plan_changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') END AS timestamp
 		FROM work w
 		CROSS JOIN LATERAL (
-			SELECT plan_changed_at FROM accounts a
+			SELECT plan_changed_at, spare_started FROM accounts a
 			WHERE a.account_id = w.account_id AND a.upstream_url IS NULL OFFSET 0) AS a
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, coalesce(sent_at < a.plan_changed_at, false) AS early
+			SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, coalesce(sent_at < a.plan_changed_at, false) AS early,
+				a.spare_started AND state <> 'PENDING' AS spared
 			FROM invites i WHERE i.account_id = w.account_id AND i.report_id = w.report_id
 			FOR UPDATE SKIP LOCKED) AS i
 	), taken AS (

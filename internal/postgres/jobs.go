@@ -17,7 +17,7 @@ const (
 
 	jobColumns = `
 	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
-		j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
+		j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 		j.mails, m.sent, m.failed, m.unknown, j.delegated,
 		j.started_at, j.finished_at, clock_timestamp(), j.older_sample_at, j.older_sample_done
 	FROM `
@@ -36,7 +36,7 @@ func scanJob(account string, row pgx.Row) (revocation.Job, error) {
 	var mails int
 	var started, finished, since *time.Time
 	err := row.Scan((*uuid)(&j.ID), &j.State, &j.Label, &file, &retryOf, (*uuid)(&j.RequestedBy), &j.Total, &j.Retrying,
-		&j.Counts.Revoked, &j.Counts.AlreadyRevoked, &j.Counts.NotAllowed, &j.Counts.NotFound,
+		&j.Counts.Revoked, &j.Counts.AlreadyRevoked, &j.Counts.NotAllowed, &j.Counts.AlreadyStarted, &j.Counts.NotFound,
 		&j.Counts.ErrorRevoking, &j.Counts.Invalid, &j.Counts.Cancelled,
 		&mails, &j.Mails.Sent, &j.Mails.Failed, &j.Mails.Unknown, &j.Mails.Delegated,
 		&started, &finished, &j.ReadAt, &since, &j.SinceDone)
@@ -150,7 +150,7 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 	for _, c := range counts {
 		batch.Queue(addCount, c.Account, uuid(c.Job), c.Counts.Sum(), c.Retrying,
 			c.Counts.Revoked, c.Counts.AlreadyRevoked, c.Counts.NotAllowed, c.Counts.NotFound,
-			c.Counts.ErrorRevoking, c.Counts.Cancelled, c.Mails, c.Delegated).QueryRow(func(row pgx.Row) error {
+			c.Counts.ErrorRevoking, c.Counts.Cancelled, c.Mails, c.Delegated, c.Counts.AlreadyStarted).QueryRow(func(row pgx.Row) error {
 			var one int
 			var isOver bool
 			if err := row.Scan(&one, &isOver); err != nil {
@@ -165,7 +165,7 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 }
 
 // done is how many items of a job are final after a count of $3 more.
-const done = `(j.revoked + j.already_revoked + j.not_allowed + j.not_found + j.error_revoking + j.invalid + j.cancelled + $3)`
+const done = `(j.revoked + j.already_revoked + j.not_allowed + j.already_started + j.not_found + j.error_revoking + j.invalid + j.cancelled + $3)`
 
 // addCount fails unless it changes one row. A job that is being cancelled was not taken up where items are cancelled
 // alone.
@@ -174,7 +174,7 @@ const addCount = `
 		UPDATE jobs j SET retrying = j.retrying + $4,
 			revoked = j.revoked + $5, already_revoked = j.already_revoked + $6, not_allowed = j.not_allowed + $7,
 			not_found = j.not_found + $8, error_revoking = j.error_revoking + $9, cancelled = j.cancelled + $10,
-			mails = j.mails + $11, delegated = j.delegated + $12,
+			mails = j.mails + $11, delegated = j.delegated + $12, already_started = j.already_started + $13,
 			state = CASE WHEN ` + done + ` < j.total THEN CASE j.state WHEN 'QUEUED' THEN 'RUNNING' ELSE j.state END
 				WHEN j.state = 'CANCELLING' THEN 'CANCELLED' ELSE 'COMPLETED' END,
 			started_at = coalesce(j.started_at, CASE WHEN j.state <> 'CANCELLING' OR $3 > $10 OR $4 > 0 THEN now() END),

@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -160,8 +161,28 @@ type Invite struct {
 	Progress Progress
 }
 
+// MergeInvites returns the invites in the order of their reports, each once. Of several with the same report the last
+// counts, with the Progress of the last one that has a Progress.
+func MergeInvites(invites []Invite) []Invite {
+	invites = slices.Clone(invites)
+	slices.SortStableFunc(invites, func(a, b Invite) int { return cmp.Compare(a.ReportID, b.ReportID) })
+	merged := invites[:0]
+	for _, invite := range invites {
+		if last := len(merged) - 1; last >= 0 && merged[last].ReportID == invite.ReportID {
+			invite.Progress = cmp.Or(invite.Progress, merged[last].Progress)
+			merged[last] = invite
+		} else {
+			merged = append(merged, invite)
+		}
+	}
+	return merged
+}
+
 // Progress is how far a candidate has come with an assessment.
 type Progress string
+
+// Started reports whether the candidate has started or completed the assessment.
+func (p Progress) Started() bool { return p == ProgressStarted || p == ProgressCompleted }
 
 // The values of Progress, as imports name them.
 const (

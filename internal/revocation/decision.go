@@ -34,8 +34,7 @@ type LockedRevocation struct {
 	Invite *InviteState
 	// Contended reports whether another transaction holds the invite locked.
 	Contended bool
-	// PlanChangedAt is when the account's plan last changed; zero if it never did.
-	PlanChangedAt time.Time
+	AccountState
 }
 
 // DecisionKind is what a store must do with the work item of a revocation. The zero value is Postpone, which is safe for
@@ -155,7 +154,7 @@ func Decide(held []LockedRevocation) []Decision {
 		default:
 			state := *h.Invite
 			state.Revoked = state.Revoked || revoked[key]
-			d.Status = Rule(state, h.PlanChangedAt)
+			d.Status = Rule(state, h.AccountState)
 		}
 		switch d.Status {
 		case StatusRevoked:

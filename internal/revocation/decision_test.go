@@ -47,7 +47,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"not allowed, with the time of the plan change in UTC",
-			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, PlanChangedAt: change},
+			LockedRevocation{Ref: ref(1), ReportID: 7, Notify: true, Invite: old, AccountState: AccountState{PlanChangedAt: change}},
 			Decision{Ref: ref(1), ReportID: 7, Status: StatusNotAllowed, Kind: Final, Notify: true, Timestamp: "2025-01-15 08:32:45"},
 		},
 		{

@@ -41,7 +41,7 @@
 //
 // # The states of a revocation
 //
-//	PENDING ──────────▶ REVOKED | NOT_ALLOWED | ALREADY_REVOKED | NOT_FOUND | CANCELLED    (INVALID from the start)
+//	PENDING ──────────▶ REVOKED | NOT_ALLOWED | ALREADY_REVOKED | ALREADY_STARTED | NOT_FOUND | CANCELLED    (INVALID from the start)
 //	   │                   ▲
 //	   ▼                   │
 //	ERROR_REVOKING ────────┘   while its work item exists: another attempt follows

@@ -10,16 +10,28 @@ const TimestampLayout = "2006-01-02 15:04:05"
 type InviteState struct {
 	SentAt  time.Time
 	Revoked bool
+	// Started reports whether the candidate has started or completed the assessment.
+	Started bool
 }
 
-// Rule returns the outcome of a request to revoke an invite. planChangedAt is the account's latest plan change; the zero
-// time means that there was none. The outcome is ALREADY_REVOKED if the invite is revoked, NOT_ALLOWED if it was sent before
-// the plan change, and REVOKED if it was sent at the time of the plan change or later.
-func Rule(invite InviteState, planChangedAt time.Time) Status {
+// AccountState is what Rule needs to know about an account.
+type AccountState struct {
+	// PlanChangedAt is the account's latest plan change; the zero time means that there was none.
+	PlanChangedAt time.Time
+	// SpareStarted reports whether the account spares candidates who have started.
+	SpareStarted bool
+}
+
+// Rule returns the outcome of a request to revoke an invite of an account. The first of these that applies is the outcome:
+// ALREADY_REVOKED if the invite is revoked, ALREADY_STARTED if the candidate has started and the account spares such
+// candidates, NOT_ALLOWED if the invite was sent before the plan change, and REVOKED.
+func Rule(invite InviteState, account AccountState) Status {
 	switch {
 	case invite.Revoked:
 		return StatusAlreadyRevoked
-	case !planChangedAt.IsZero() && invite.SentAt.Before(planChangedAt):
+	case account.SpareStarted && invite.Started:
+		return StatusAlreadyStarted
+	case !account.PlanChangedAt.IsZero() && invite.SentAt.Before(account.PlanChangedAt):
 		return StatusNotAllowed
 	default:
 		return StatusRevoked

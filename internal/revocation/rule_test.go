@@ -9,22 +9,30 @@ import (
 
 func TestRule(t *testing.T) {
 	change := time.Date(2025, 1, 15, 10, 32, 45, 0, time.UTC)
+	changed := AccountState{PlanChangedAt: change}
+	spares := AccountState{PlanChangedAt: change, SpareStarted: true}
 	for _, test := range []struct {
-		name   string
-		invite InviteState
-		change time.Time
-		want   Status
+		name    string
+		invite  InviteState
+		account AccountState
+		want    Status
 	}{
-		{"no plan change", InviteState{SentAt: change.Add(-time.Hour)}, time.Time{}, StatusRevoked},
-		{"sent before", InviteState{SentAt: change.Add(-time.Nanosecond)}, change, StatusNotAllowed},
-		{"sent at the time of the change", InviteState{SentAt: change}, change, StatusRevoked},
-		{"sent at the time of the change, in another zone", InviteState{SentAt: change.In(time.FixedZone("", 3600))}, change, StatusRevoked},
-		{"sent after", InviteState{SentAt: change.Add(time.Nanosecond)}, change, StatusRevoked},
-		{"revoked and sent before", InviteState{SentAt: change.Add(-time.Hour), Revoked: true}, change, StatusAlreadyRevoked},
-		{"revoked and sent after", InviteState{SentAt: change.Add(time.Hour), Revoked: true}, change, StatusAlreadyRevoked},
+		{"no plan change", InviteState{SentAt: change.Add(-time.Hour)}, AccountState{}, StatusRevoked},
+		{"sent before", InviteState{SentAt: change.Add(-time.Nanosecond)}, changed, StatusNotAllowed},
+		{"sent at the time of the change", InviteState{SentAt: change}, changed, StatusRevoked},
+		{"sent at the time of the change, in another zone", InviteState{SentAt: change.In(time.FixedZone("", 3600))}, changed, StatusRevoked},
+		{"sent after", InviteState{SentAt: change.Add(time.Nanosecond)}, changed, StatusRevoked},
+		{"revoked and sent before", InviteState{SentAt: change.Add(-time.Hour), Revoked: true}, changed, StatusAlreadyRevoked},
+		{"revoked and sent after", InviteState{SentAt: change.Add(time.Hour), Revoked: true}, changed, StatusAlreadyRevoked},
+		{"started, and nobody is spared", InviteState{SentAt: change, Started: true}, changed, StatusRevoked},
+		{"started", InviteState{SentAt: change, Started: true}, spares, StatusAlreadyStarted},
+		{"started and sent before", InviteState{Started: true}, spares, StatusAlreadyStarted},
+		{"started and revoked", InviteState{Started: true, Revoked: true}, spares, StatusAlreadyRevoked},
+		{"not started and sent before", InviteState{}, spares, StatusNotAllowed},
+		{"not started and sent after", InviteState{SentAt: change}, spares, StatusRevoked},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := Rule(test.invite, test.change); got != test.want {
+			if got := Rule(test.invite, test.account); got != test.want {
 				t.Errorf("Rule = %s, want %s", got, test.want)
 			}
 		})

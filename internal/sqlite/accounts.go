@@ -16,14 +16,26 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 	if change.PlanChangedAt != nil {
 		planChangedAt = optionalMicros(*change.PlanChangedAt)
 	}
+	var hold *int64
+	if change.Hold != nil {
+		hold = new(int64(*change.Hold / time.Second))
+	}
 	return s.write(ctx, "set account", func(tx *sql.Tx, _ time.Time) error {
 		if err := exec(ctx, tx, `
-			INSERT INTO accounts (account_id, name, contact, plan_changed_at)
-			VALUES (?1, coalesce(?2, ''), coalesce(?3, ''), ?4)
+			INSERT INTO accounts (account_id, name, contact, plan_changed_at,
+			    hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events)
+			VALUES (?1, coalesce(?2, ''), coalesce(?3, ''), ?4,
+			    coalesce(?6, 0), nullif(max(?7, -1), -1), nullif(max(?8, -1), -1), coalesce(?9, 0), coalesce(?10, 0), coalesce(?11, 0))
 			ON CONFLICT (account_id) DO UPDATE
 			SET name = coalesce(?2, name), contact = coalesce(?3, contact),
-			    plan_changed_at = CASE WHEN ?5 THEN ?4 ELSE plan_changed_at END`,
-			change.ID, change.Name, change.Contact, planChangedAt, change.PlanChangedAt != nil); err != nil {
+			    plan_changed_at = CASE WHEN ?5 THEN ?4 ELSE plan_changed_at END,
+			    hold_seconds = coalesce(?6, hold_seconds),
+			    confirm_above = CASE WHEN ?7 IS NULL THEN confirm_above ELSE excluded.confirm_above END,
+			    approve_above = CASE WHEN ?8 IS NULL THEN approve_above ELSE excluded.approve_above END,
+			    spare_started = coalesce(?9, spare_started), message_links = coalesce(?10, message_links),
+			    single_events = coalesce(?11, single_events)`,
+			change.ID, change.Name, change.Contact, planChangedAt, change.PlanChangedAt != nil,
+			hold, change.ConfirmAbove, change.ApproveAbove, change.SpareStarted, change.MessageLinks, change.SingleEvents); err != nil {
 			return err
 		}
 		if change.Upstream == nil {
@@ -38,17 +50,21 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	scan := func(rows *sql.Rows) (a revocation.Account, err error) {
 		var (
 			planChangedAt sql.Null[int64]
+			hold          int64
 			up            revocation.Upstream
 		)
-		err = scanUpstream(rows, &up, &a.Name, &a.Contact, &planChangedAt)
-		a.ID, a.PlanChangedAt = up.Account, moment(planChangedAt)
+		err = scanUpstream(rows, &up, &a.Name, &a.Contact, &planChangedAt,
+			&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents)
+		a.ID, a.PlanChangedAt, a.Hold = up.Account, moment(planChangedAt), time.Duration(hold)*time.Second
 		if up.URL != "" {
 			a.Upstream = &up
 		}
 		return a, err
 	}
 	accounts, err := query(ctx, s.readers, scan, `
-		SELECT `+upstreamColumns+`, name, contact, plan_changed_at FROM accounts ORDER BY account_id`,
+		SELECT `+upstreamColumns+`, name, contact, plan_changed_at,
+		       hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events
+		FROM accounts ORDER BY account_id`,
 		sql.Named("now", micros(time.Now())))
 	return accounts, fault("list accounts", err)
 }

@@ -66,7 +66,7 @@ func (s *Store) takeChunk(
 
 // nextChunk reads one chunk of each job, however many there are. A job that was not served yet comes first.
 const nextChunk = `
-	SELECT c.account_id, c.job_id, c.first_row, c.end_row, a.upstream_url IS NOT NULL, a.plan_changed_at
+	SELECT c.account_id, c.job_id, c.first_row, c.end_row, a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started
 	FROM jobs AS j INDEXED BY jobs_active
 	CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id AND c.first_row = (
 		SELECT min(first_row) FROM chunks WHERE account_id = j.account_id AND job_id = j.id)
@@ -77,14 +77,14 @@ const nextChunk = `
 // takenChunk is a chunk with what counts for all of its items.
 type takenChunk struct {
 	revocation.Chunk
-	upstream      bool
-	planChangedAt time.Time
+	upstream bool
+	account  revocation.AccountState
 }
 
 func scanNextChunk(rows *sql.Rows) (c takenChunk, err error) {
 	var planChangedAt sql.Null[int64]
-	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.upstream, &planChangedAt)
-	c.planChangedAt = moment(planChangedAt)
+	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.upstream, &planChangedAt, &c.account.SpareStarted)
+	c.account.PlanChangedAt = moment(planChangedAt)
 	return c, err
 }
 

@@ -30,7 +30,7 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 		err := tx.QueryRowContext(ctx, addCount,
 			sql.Named("account", count.Account), sql.Named("job", count.Job.String()),
 			sql.Named("revoked", c.Revoked), sql.Named("already_revoked", c.AlreadyRevoked),
-			sql.Named("not_allowed", c.NotAllowed), sql.Named("not_found", c.NotFound),
+			sql.Named("not_allowed", c.NotAllowed), sql.Named("already_started", c.AlreadyStarted), sql.Named("not_found", c.NotFound),
 			sql.Named("error_revoking", c.ErrorRevoking), sql.Named("invalid", c.Invalid),
 			sql.Named("cancelled", c.Cancelled), sql.Named("sum", c.Sum()), sql.Named("retrying", count.Retrying),
 			sql.Named("mails", count.Mails), sql.Named("delegated", count.Delegated),
@@ -55,7 +55,8 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 const addCount = `
 	UPDATE jobs AS j
 	SET revoked = j.revoked + :revoked, already_revoked = j.already_revoked + :already_revoked,
-	    not_allowed = j.not_allowed + :not_allowed, not_found = j.not_found + :not_found,
+	    not_allowed = j.not_allowed + :not_allowed, already_started = j.already_started + :already_started,
+	    not_found = j.not_found + :not_found,
 	    error_revoking = j.error_revoking + :error_revoking, invalid = j.invalid + :invalid,
 	    cancelled = j.cancelled + :cancelled,
 	    retrying = j.retrying + :retrying, mails = j.mails + :mails, delegated = j.delegated + :delegated,
@@ -69,7 +70,7 @@ const addCount = `
 	    older_sample_done = CASE WHEN j.newer_sample_at IS NULL THEN j.invalid WHEN j.newer_sample_at <= :old THEN j.newer_sample_done ELSE j.older_sample_done END,
 	    newer_sample_at = iif(j.newer_sample_at > :old, j.newer_sample_at, :now),
 	    newer_sample_done = iif(j.newer_sample_at > :old, j.newer_sample_done, p.done)
-	FROM (SELECT revoked + already_revoked + not_allowed + not_found + error_revoking + invalid + cancelled + :sum AS done
+	FROM (SELECT revoked + already_revoked + not_allowed + already_started + not_found + error_revoking + invalid + cancelled + :sum AS done
 	      FROM jobs WHERE account_id = :account AND id = :job) AS p
 	WHERE j.account_id = :account AND j.id = :job AND j.state IN ` + activeStates + `
 	RETURNING finished_at IS NOT NULL`

@@ -61,7 +61,8 @@ func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) 
 	return query(ctx, tx, scanHeld, `
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count,
 		       o.job_id, coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt, o.in_doubt,
-		       a.upstream_url IS NOT NULL, a.plan_changed_at, i.sent_at, i.revoked_at IS NOT NULL
+		       a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started, i.sent_at, 
+		       i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0)
 		FROM work_items AS o
 		JOIN accounts AS a ON a.account_id = o.account_id
 		LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
@@ -75,13 +76,14 @@ func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) 
 func scanHeld(rows *sql.Rows) (h revocation.LockedRevocation, err error) {
 	var (
 		planChangedAt, sentAt sql.Null[int64]
-		revoked               bool
+		revoked, started      bool
 	)
 	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount,
-		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &sentAt, &revoked)
+		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &h.SpareStarted,
+		&sentAt, &revoked, &started)
 	h.PlanChangedAt = moment(planChangedAt)
 	if sentAt.Valid {
-		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked}
+		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked, Started: started}
 	}
 	return h, err
 }

@@ -26,18 +26,18 @@ func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChun
 func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.LockedRevocation, error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{
-			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, PlanChangedAt: chunk.planChangedAt,
+			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, AccountState: chunk.account,
 		}
 		var sentAt sql.Null[int64]
-		var revoked bool
-		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &sentAt, &revoked)
+		var revoked, started bool
+		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &sentAt, &revoked, &started)
 		if sentAt.Valid {
-			h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked}
+			h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked, Started: started}
 		}
 		return h, err
 	}
 	return query(ctx, tx, scan, `
-		SELECT r.id, r.report_id, r.notify, i.sent_at, i.revoked_at IS NOT NULL
+		SELECT r.id, r.report_id, r.notify, i.sent_at, i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0)
 		FROM (SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify) AS notify`+pendingOfChunk+`) AS r
 		LEFT JOIN invites AS i ON i.account_id = r.account_id AND i.report_id = r.report_id
 		ORDER BY r.id`, itemsOf(chunk.Chunk)...)

@@ -26,7 +26,7 @@ func endOfItems(job revocation.ID) revocation.ID {
 
 const selectJob = `
 	SELECT j.account_id, j.id, j.label, j.file, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
-	       j.revoked, j.already_revoked, j.not_allowed, j.not_found, j.error_revoking, j.invalid, j.cancelled,
+	       j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
 	       j.started_at, j.finished_at, j.older_sample_at, j.older_sample_done
 	FROM jobs AS j
@@ -81,7 +81,7 @@ func scanJob(rows *sql.Rows) (j revocation.Job, err error) {
 	err = rows.Scan(
 		&j.Account, scannedID{&j.ID}, &j.Label, &file, &j.State, optionalID{&j.RetryOf}, scannedID{&j.RequestedBy},
 		&j.Total, &j.Retrying,
-		&c.Revoked, &c.AlreadyRevoked, &c.NotAllowed, &c.NotFound, &c.ErrorRevoking, &c.Invalid, &c.Cancelled,
+		&c.Revoked, &c.AlreadyRevoked, &c.NotAllowed, &c.AlreadyStarted, &c.NotFound, &c.ErrorRevoking, &c.Invalid, &c.Cancelled,
 		&mails, &m.Sent, &m.Failed, &m.Unknown, &m.Delegated,
 		&startedAt, &finishedAt, &since, &j.SinceDone)
 	m.Pending = mails - m.Sent - m.Failed - m.Unknown

@@ -27,6 +27,32 @@ var accountTests = []test{
 			{revocation.AccountChange{Contact: &empty}, revocation.Account{Name: name, PlanChangedAt: planChange}},
 			{revocation.AccountChange{PlanChangedAt: &time.Time{}}, revocation.Account{Name: name}},
 			{revocation.AccountChange{}, revocation.Account{Name: name}},
+			{
+				revocation.AccountChange{Hold: new(revocation.MaxHold), ConfirmAbove: new(0), ApproveAbove: new(7)},
+				revocation.Account{Name: name, AccountSettings: revocation.AccountSettings{
+					Hold: revocation.MaxHold, ConfirmAbove: new(0), ApproveAbove: new(7),
+				}},
+			},
+			{
+				revocation.AccountChange{Hold: new(time.Second), ConfirmAbove: new(-1), SpareStarted: new(true)},
+				revocation.Account{Name: name, AccountSettings: revocation.AccountSettings{
+					Hold: time.Second, ApproveAbove: new(7), SpareStarted: true,
+				}},
+			},
+			{
+				revocation.AccountChange{ApproveAbove: new(-1), MessageLinks: new(true), SingleEvents: new(true)},
+				revocation.Account{Name: name, AccountSettings: revocation.AccountSettings{
+					Hold: time.Second, SpareStarted: true, MessageLinks: true, SingleEvents: true,
+				}},
+			},
+			{
+				revocation.AccountChange{SpareStarted: new(false), MessageLinks: new(false)},
+				revocation.Account{Name: name, AccountSettings: revocation.AccountSettings{Hold: time.Second, SingleEvents: true}},
+			},
+			{
+				revocation.AccountChange{Hold: new(time.Duration(0)), SingleEvents: new(false)},
+				revocation.Account{Name: name},
+			},
 		} {
 			step.change.ID, step.want.ID = "b", "b"
 			f.must(f.SetAccount(f.Context(), step.change))
@@ -35,6 +61,20 @@ var accountTests = []test{
 			f.equal("accounts", 3, len(accounts))
 			f.equal("account", step.want, accounts[1])
 		}
+	}},
+	{"an account is created with settings", func(f *fixture) {
+		settings := revocation.AccountSettings{
+			Hold: time.Minute, ConfirmAbove: new(5), ApproveAbove: new(6), SpareStarted: true, MessageLinks: true, SingleEvents: true,
+		}
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{
+			ID: "a", Hold: &settings.Hold, ConfirmAbove: settings.ConfirmAbove, ApproveAbove: settings.ApproveAbove,
+			SpareStarted: new(true), MessageLinks: new(true), SingleEvents: new(true),
+		}))
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: "b", ConfirmAbove: new(-1)}))
+		accounts, err := f.Accounts(f.Context())
+		f.must(err)
+		f.equal("with settings", revocation.Account{ID: "a", AccountSettings: settings}, accounts[0])
+		f.equal("without a limit", revocation.Account{ID: "b"}, accounts[2])
 	}},
 	{"settings of an upstream are refused while the account has none", func(f *fixture) {
 		url, none := "https://platform.example", ""
@@ -138,6 +178,30 @@ var accountTests = []test{
 		f.status(refs[1], revocation.StatusRevoked, true)
 		f.status(refs[2], revocation.StatusNotAllowed, true)
 		f.status(refs[3], revocation.StatusRevoked, true)
+	}},
+	{"the state of an invite changes only where it is given", func(f *fixture) {
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, SpareStarted: new(true)}))
+		state := func(report int64, p revocation.Progress) revocation.Invite {
+			return revocation.Invite{ReportID: report, SentAt: sentAt, Progress: p}
+		}
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
+			state(1, revocation.ProgressStarted), state(2, revocation.ProgressCompleted), state(3, revocation.ProgressStarted),
+			state(4, ""), state(50, ""), state(51, revocation.ProgressCompleted),
+		}))
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
+			state(2, ""), state(1, ""), state(3, revocation.ProgressPending), state(5, revocation.ProgressStarted), state(5, ""),
+			state(6, revocation.ProgressStarted), state(6, revocation.ProgressPending), state(51, ""),
+		}))
+		for report, want := range map[int64]revocation.Status{
+			1: revocation.StatusAlreadyStarted, 2: revocation.StatusAlreadyStarted, 3: revoked, 4: revoked,
+			5: revocation.StatusAlreadyStarted, 6: revoked, 50: revoked, 51: revocation.StatusAlreadyStarted,
+		} {
+			ref := f.submitNew(request(report))[0]
+			f.carryOut(ref)
+			if got := f.read(ref).Status; got != want {
+				f.Errorf("invite %d: %s, want %s", report, got, want)
+			}
+		}
 	}},
 	{"of two invites with the same report id, the last is kept", func(f *fixture) {
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{

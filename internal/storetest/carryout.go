@@ -46,6 +46,31 @@ var carryOutTests = []test{
 			Notification: revocation.Notification{Status: revocation.NotificationSkipped},
 		})
 	}},
+	{"a started candidate is spared if the account says so", func(f *fixture) {
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
+			{ReportID: 1, SentAt: sentAt, Progress: revocation.ProgressStarted},
+			{ReportID: 2, SentAt: sentAt, Progress: revocation.ProgressCompleted},
+			{ReportID: 3, SentAt: sentAt},
+			{ReportID: 4, SentAt: sentAt, Progress: revocation.ProgressStarted},
+		}))
+		before := f.submitNew(request(4))[0]
+		f.carryOut(before)
+		f.status(before, revocation.StatusRevoked, true)
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange, SpareStarted: new(true)}))
+		refs := f.submitNew(request(1, withNotify), request(2), request(3), request(4))
+		f.carryOut(refs...)
+		f.final(refs[0], revocation.Revocation{
+			ReportID: 1, Notify: true, Status: revocation.StatusAlreadyStarted, Attempts: 1,
+			Notification: revocation.Notification{Status: revocation.NotificationSkipped},
+		})
+		f.status(refs[1], revocation.StatusAlreadyStarted, true)
+		f.status(refs[2], revocation.StatusNotAllowed, true)
+		f.status(refs[3], revocation.StatusAlreadyRevoked, true)
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &time.Time{}, SpareStarted: new(false)}))
+		after := f.submitNew(request(1))[0]
+		f.carryOut(after)
+		f.status(after, revocation.StatusRevoked, true)
+	}},
 	{"the plan change is compared to the microsecond", func(f *fixture) {
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
@@ -85,7 +110,10 @@ var carryOutTests = []test{
 		f.status(ref, revocation.StatusRevoked, true)
 	}},
 	{"the decision gets all facts in the order of the keys", func(f *fixture) {
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, SpareStarted: new(true)}))
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: zenith, PlanChangedAt: &planChange}))
+		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{{ReportID: 10, SentAt: sentAt, Progress: revocation.ProgressStarted}}))
+		spares := revocation.AccountState{SpareStarted: true}
 		f.carryOut(f.submitNew(request(3))...)
 		refs := f.submitNew(request(3), request(2, ofZenith), request(10), request(1, ofZenith, withNotify), request(2))
 		f.attemptFails(0, refs[2])
@@ -98,11 +126,14 @@ var carryOutTests = []test{
 		}, refs...)
 		unrevoked := &revocation.InviteState{SentAt: sentAt}
 		f.equal("locked", []revocation.LockedRevocation{
-			{Ref: refs[4], ReportID: 2, Invite: unrevoked},
-			{Ref: refs[0], ReportID: 3, Invite: &revocation.InviteState{SentAt: sentAt, Revoked: true}},
-			{Ref: refs[2], ReportID: 10, Invite: unrevoked, DispatchCount: 1},
-			{Ref: refs[3], ReportID: 1, Invite: unrevoked, Notify: true, PlanChangedAt: planChange},
-			{Ref: refs[1], ReportID: 2, Invite: unrevoked, PlanChangedAt: planChange},
+			{Ref: refs[4], ReportID: 2, Invite: unrevoked, AccountState: spares},
+			{Ref: refs[0], ReportID: 3, Invite: &revocation.InviteState{SentAt: sentAt, Revoked: true}, AccountState: spares},
+			{
+				Ref: refs[2], ReportID: 10, DispatchCount: 1, AccountState: spares,
+				Invite: &revocation.InviteState{SentAt: sentAt, Started: true},
+			},
+			{Ref: refs[3], ReportID: 1, Invite: unrevoked, Notify: true, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
+			{Ref: refs[1], ReportID: 2, Invite: unrevoked, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
 		}, seen)
 	}},
 	{"a stale ref does nothing", func(f *fixture) {

@@ -19,7 +19,7 @@ var ruleTests = []test{
 	}},
 }
 
-// checkRule carries out two jobs that name the same invites of various ages, with a plan change before each. It compares
+// checkRule carries out two jobs that name the same invites of various ages and states, and changes the account before each. It compares
 // the outcome of each item with revocation.Rule. The chunk of a job may be spilled.
 func checkRule(t *rapid.T, f *fixture, account string) {
 	ok := func(err error) {
@@ -34,11 +34,12 @@ func checkRule(t *rapid.T, f *fixture, account string) {
 		return planChange.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "steps")) * scale)
 	})
 	ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
+	progress := rapid.SampledFrom([]revocation.Progress{"", revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted})
 	sent := rapid.SliceOfN(moment, 1, 6).Draw(t, "sent")
 	known, states := make([]revocation.Invite, len(sent)), make(map[int64]*revocation.InviteState, len(sent))
 	for i, at := range sent {
-		known[i] = revocation.Invite{ReportID: int64(i + 1), SentAt: at}
-		states[int64(i+1)] = &revocation.InviteState{SentAt: at}
+		known[i] = revocation.Invite{ReportID: int64(i + 1), SentAt: at, Progress: progress.Draw(t, "progress")}
+		states[int64(i+1)] = &revocation.InviteState{SentAt: at, Started: known[i].Progress.Started()}
 	}
 	ok(f.UpsertInvites(f.Context(), account, known))
 	for range 2 {
@@ -46,7 +47,8 @@ func checkRule(t *rapid.T, f *fixture, account string) {
 		if rapid.IntRange(0, 4).Draw(t, "plan") > 0 {
 			changed = moment.Draw(t, "changed")
 		}
-		ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed}))
+		spares := rapid.Bool().Draw(t, "spares")
+		ok(f.SetAccount(f.Context(), revocation.AccountChange{ID: account, PlanChangedAt: &changed, SpareStarted: &spares}))
 		s := newJob(func(s *revocation.FinalJob) { s.Account = account })
 		s.Notify = rapid.Bool().Draw(t, "notify all")
 		var want []revocation.Revocation
@@ -62,7 +64,7 @@ func checkRule(t *rapid.T, f *fixture, account string) {
 				w.Notify = *row.Notify
 			}
 			if state := states[report]; state != nil {
-				w.Status = revocation.Rule(*state, changed)
+				w.Status = revocation.Rule(*state, revocation.AccountState{PlanChangedAt: changed, SpareStarted: spares})
 				state.Revoked = state.Revoked || w.Status == revoked
 			}
 			if w.Status == revocation.StatusNotAllowed {

@@ -35,10 +35,10 @@ var spillTests = []test{
 		}, append(refs, single)...)
 		invite := &revocation.InviteState{SentAt: sentAt}
 		want := []revocation.LockedRevocation{
-			{Ref: rowOf(job, 2), ReportID: 1, DispatchCount: 1, Job: job.ID, Invite: invite, PlanChangedAt: planChange},
-			{Ref: single, ReportID: 1, Invite: invite, PlanChangedAt: planChange},
-			{Ref: rowOf(job, 1), ReportID: 2, DispatchCount: 1, Job: job.ID, Notify: true, Invite: invite, PlanChangedAt: planChange},
-			{Ref: rowOf(job, 3), ReportID: invites + 1, DispatchCount: 1, Job: job.ID, Notify: true, PlanChangedAt: planChange},
+			{Ref: rowOf(job, 2), ReportID: 1, DispatchCount: 1, Job: job.ID, Invite: invite, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
+			{Ref: single, ReportID: 1, Invite: invite, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
+			{Ref: rowOf(job, 1), ReportID: 2, DispatchCount: 1, Job: job.ID, Notify: true, Invite: invite, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
+			{Ref: rowOf(job, 3), ReportID: invites + 1, DispatchCount: 1, Job: job.ID, Notify: true, AccountState: revocation.AccountState{PlanChangedAt: planChange}},
 		}
 		f.equal("held", want, seen)
 		f.equal("pending", 3, f.job(job).Pending())

@@ -20,6 +20,8 @@ type model struct {
 	all     map[revocation.ID]*modelled
 	under   map[int64]revocation.ID // revocations that a submission joins
 	revoked map[int64]bool
+	started map[int64]bool
+	spares  bool
 	keys    map[string]modelledKey
 	jobs    []*modelledJob // in the order of creation
 	jobKeys map[string]*modelledJob
@@ -51,13 +53,15 @@ func newModel(f *fixture, t *rapid.T, account string) *model {
 	m := &model{
 		store: f.Store, f: f, account: account,
 		all: make(map[revocation.ID]*modelled), under: make(map[int64]revocation.ID),
-		revoked: make(map[int64]bool), keys: make(map[string]modelledKey), jobKeys: make(map[string]*modelledJob),
+		revoked: make(map[int64]bool), started: make(map[int64]bool), keys: make(map[string]modelledKey), jobKeys: make(map[string]*modelledJob),
 	}
-	m.must(t, f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
+	m.spares = rapid.Bool().Draw(t, "spares")
+	m.must(t, f.SetAccount(f.Context(), revocation.AccountChange{ID: account, SpareStarted: &m.spares}))
 	known := make([]revocation.Invite, modelReports)
 	for i := range known {
 		known[i] = revocation.Invite{ReportID: int64(i + 1), SentAt: sentAt}
 	}
+	known[0].Progress, m.started[1] = revocation.ProgressStarted, true
 	m.must(t, f.UpsertInvites(f.Context(), account, known))
 	return m
 }
@@ -168,6 +172,8 @@ func (m *model) rule(report int64) revocation.Status {
 		return revocation.StatusNotFound
 	case m.revoked[report]:
 		return revocation.StatusAlreadyRevoked
+	case m.spares && m.started[report]:
+		return revocation.StatusAlreadyStarted
 	default:
 		return revocation.StatusRevoked
 	}

@@ -15,7 +15,7 @@
 //	rescind_flush_size                       histogram: submissions written in one transaction
 //	rescind_jobs_total                       bulk jobs accepted
 //	rescind_job_items_total{status}          their items that became final: revoked, not_allowed, already_revoked,
-//	                                         error_revoking, not_found, cancelled, invalid
+//	                                         already_started, error_revoking, not_found, cancelled, invalid
 //
 //	rescind_batch_size{class}                histogram: revocations or emails that were carried out together: single,
 //	                                         items, upstream, mail
