@@ -137,7 +137,7 @@ func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID)
 }
 
 // queueCounts makes the statements that add to jobs' rows, which come last in a transaction: those rows are
-// the ones that all workers want. ended gets the jobs that end with it.
+// the ones that all workers want. ended gets the jobs that end with it, which get their event.
 func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID) {
 	for _, c := range counts {
 		if c.Unknown > 0 {
@@ -162,6 +162,7 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 			return nil
 		})
 	}
+	queueFinished(batch, counts)
 }
 
 // done is how many items of a job are final after a count of $3 more.

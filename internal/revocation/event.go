@@ -78,8 +78,9 @@ type Subject struct {
 	ID   string
 }
 
-// Event tells of something that happened in an account. Stores write it in the transaction that makes it true. It contains
-// counts, states and ids, and no candidate's name or address, message, reason, label or secret.
+// Event tells of something that happened in an account. Stores write it in the transaction that makes it true, and determine
+// its Number, ID and OccurredAt there. It contains counts, states and ids, and no candidate's name or address, message,
+// reason, label or secret.
 type Event struct {
 	// Number is the event's place among those of its account, from 1 and without gaps, in the order of the commits.
 	Number     int64

@@ -14,7 +14,7 @@ import (
 const markInterval = 5 * time.Second
 
 // addCounts adds to the jobs' counters what a transaction that began at began has done, and gives the jobs that
-// ended with it. It is the last that such a transaction does.
+// ended with it, for which it writes an event. It is the last that such a transaction does.
 func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revocation.JobCount) (ended []revocation.ID, err error) {
 	now := time.Now()
 	for _, count := range counts {
@@ -45,6 +45,9 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 		}
 		if done {
 			ended = append(ended, count.Job)
+			if err := addFinished(ctx, tx, now, count.Account, count.Job); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return ended, nil

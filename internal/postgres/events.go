@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+	"rescind/internal/uuidv7"
+)
+
+// queueEvents makes the statements that write events, which must be the last of their transaction. The number of an event
+// comes from the row of its account, which stays locked until the commit: so the numbers follow the order of the commits,
+// and a transaction that is rolled back leaves no gap. The accounts are locked in the order of their ids. The events of an
+// account are written in the order in which they are given.
+func queueEvents(batch *pgx.Batch, events []revocation.Event) {
+	sorted := slices.SortedStableFunc(slices.Values(events), func(a, b revocation.Event) int {
+		return strings.Compare(a.Account, b.Account)
+	})
+	for len(sorted) > 0 {
+		n := slices.IndexFunc(sorted, func(e revocation.Event) bool { return e.Account != sorted[0].Account })
+		if n < 0 {
+			n = len(sorted)
+		}
+		queueAccountEvents(batch, sorted[:n])
+		sorted = sorted[n:]
+	}
+}
+
+// queueAccountEvents writes events of one account. The time of an event is taken after the account's row is locked, so
+// that it does not decrease from one event to the next.
+func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
+	n := len(events)
+	ids, keys := make([]uuid, n), make([]*uuid, n)
+	types, actors, subjectTypes, subjects, data := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	for i := range events {
+		e := &events[i]
+		ids[i], types[i], actors[i], data[i] = uuid(uuidv7.New()), string(e.Type), string(e.Actor.Type), string(e.Data)
+		subjectTypes[i], subjects[i] = string(e.Subject.Type), e.Subject.ID
+		if e.Actor.Type == revocation.ActorKey {
+			keys[i] = (*uuid)(&e.Actor.Key)
+		}
+	}
+	batch.Queue(`
+		WITH counted AS MATERIALIZED (
+			UPDATE accounts SET event_number = event_number + $2 WHERE account_id = $1 RETURNING event_number - $2 AS before)
+		INSERT INTO events (account_id, number, id, type, actor_type, actor_id, subject_type, subject_id, data)
+		SELECT $1, c.before + t.place, t.id, t.type, t.actor_type, t.actor_id, t.subject_type, t.subject_id, t.data::json
+		FROM counted c CROSS JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[])
+			WITH ORDINALITY AS t(id, type, actor_type, actor_id, subject_type, subject_id, data, place)`,
+		events[0].Account, n, ids, types, actors, keys, subjectTypes, subjects, data)
+}
+
+// queueFinished writes an event for each of the jobs that has ended in this transaction, which has just added to the
+// counters of all of them. Only here is it known whether a job has ended, so the statement also makes the event's data, in
+// the form that revocation.JobEvents gives it.
+func queueFinished(batch *pgx.Batch, counts []revocation.JobCount) {
+	for len(counts) > 0 {
+		account := counts[0].Account
+		var jobs, ids []uuid
+		for len(counts) > 0 && counts[0].Account == account {
+			jobs, ids = append(jobs, uuid(counts[0].Job)), append(ids, uuid(uuidv7.New()))
+			counts = counts[1:]
+		}
+		batch.Queue(writeFinished, account, jobs, ids, string(revocation.EventJobFinished), string(revocation.ActorService),
+			string(revocation.SubjectJob))
+	}
+}
+
+const writeFinished = `
+	WITH ended AS MATERIALIZED (
+		SELECT t.event, j.*
+		FROM unnest($2::uuid[], $3::uuid[]) AS t(id, event)
+		CROSS JOIN LATERAL (
+			SELECT * FROM jobs j WHERE j.account_id = $1 AND j.id = t.id AND j.finished_at IS NOT NULL OFFSET 0) AS j
+	), counted AS MATERIALIZED (
+		UPDATE accounts SET event_number = event_number + (SELECT count(*) FROM ended)
+		WHERE account_id = $1 AND (SELECT count(*) FROM ended) > 0
+		RETURNING event_number - (SELECT count(*) FROM ended) AS before)
+	INSERT INTO events (account_id, number, id, type, actor_type, subject_type, subject_id, data)
+	SELECT $1, c.before + row_number() OVER (), j.event, $4, $5, $6, j.id::text, json_build_object(
+		'state', j.state, 'total', j.total,
+		'counts', json_build_object('REVOKED', j.revoked, 'ALREADY_REVOKED', j.already_revoked,
+			'NOT_ALLOWED', j.not_allowed, 'ALREADY_STARTED', j.already_started, 'NOT_FOUND', j.not_found,
+			'ERROR_REVOKING', j.error_revoking, 'INVALID', j.invalid, 'CANCELLED', j.cancelled),
+		'predicted', CASE WHEN j.predicted_at IS NOT NULL THEN json_build_object('REVOKED', j.predicted_revoked,
+			'ALREADY_REVOKED', j.predicted_already_revoked, 'NOT_ALLOWED', j.predicted_not_allowed,
+			'NOT_FOUND', j.predicted_not_found, 'ALREADY_STARTED', j.predicted_already_started,
+			'INVALID', j.invalid, 'UNKNOWN', j.predicted_unknown) END,
+		'emails', CASE WHEN j.predicted_at IS NOT NULL THEN j.predicted_emails END)
+	FROM counted c CROSS JOIN ended j`
