@@ -17,6 +17,7 @@ type accountSetCommand struct {
 	Name          *string `placeholder:"COMPANY" help:"The company's name, as candidates know it."`
 	Contact       *string `placeholder:"EMAIL" help:"The email address that candidates may write to; empty for none."`
 	PlanChangedAt *string `placeholder:"RFC3339|none" help:"The latest plan change: invites sent before it may not be revoked."`
+	accountSettings
 
 	UpstreamURL         *string  `name:"upstream-url" placeholder:"URL|none" help:"The base URL of the platform that has the account's invites; none: this service's database has them."`
 	UpstreamKeyFile     *string  `name:"upstream-key-file" placeholder:"FILE" help:"A file with the account's API key there; - is standard input. The key is stored encrypted with SECRETS_KEY."`
@@ -52,12 +53,24 @@ func (c *accountSetCommand) Run(p *process) error {
 			change.PlanChangedAt = &at
 		}
 	}
+	if err := c.change(&change); err != nil {
+		return err
+	}
 	up, err := c.upstream(p)
 	if err != nil {
 		return err
 	}
 	change.Upstream = up
-	err = c.withStore(p.ctx, func(s adminStore) error { return s.SetAccount(p.ctx, change) })
+	err = c.withStore(p.ctx, func(s adminStore) error {
+		accounts, err := s.Accounts(p.ctx)
+		if err != nil {
+			return err
+		}
+		if err := checkSpare(accounts, &change); err != nil {
+			return err
+		}
+		return s.SetAccount(p.ctx, change)
+	})
 	if up != nil && revocation.ErrorCode(err) == revocation.CodeInvalid {
 		return errors.New("the account has no upstream: it needs both --upstream-url and --upstream-key-file the first time")
 	}
@@ -79,9 +92,9 @@ func (c *accountListCommand) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.table("ACCOUNT\tNAME\tCONTACT\tPLAN CHANGED AT\tPLATFORM", len(accounts), func(i int) []any {
+		return p.table("ACCOUNT\tNAME\tCONTACT\tPLAN CHANGED AT\tSETTINGS\tPLATFORM", len(accounts), func(i int) []any {
 			a := accounts[i]
-			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), platform(a.Upstream)}
+			return []any{a.ID, a.Name, a.Contact, timeOrDash(a.PlanChangedAt), settingsText(a.AccountSettings), platform(a.Upstream)}
 		})
 	})
 }

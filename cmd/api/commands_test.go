@@ -75,6 +75,27 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("the account has no upstream", "account", "set", "acme", "--upstream-rate", "5")
 	refused("the account has no upstream", "account", "set", "acme", "--upstream-concurrency", "5")
 
+	must("", "account", "set", "acme", "--hold", "1h30m", "--confirm-above", "0", "--approve-above", "1000", "--spare", "started",
+		"--message-links", "on", "--single-events", "on")
+	must("", "account", "set", "acme")
+	if list := must("", "account", "list"); !strings.Contains(list, "hold 1h30m, confirm above 0, approve above 1000, spare started, message links, single events") {
+		t.Errorf("accounts: %s", list)
+	}
+	refused("an upstream does not support; add --spare none", "account", "set", "acme", "--upstream-url", "https://platform.example")
+	must("", "account", "set", "acme", "--hold", "0s", "--confirm-above", "none", "--approve-above", "none", "--spare", "none",
+		"--message-links", "off", "--single-events", "off")
+	if list := must("", "account", "list"); strings.Contains(list, "hold") || strings.Contains(list, "spare") || !strings.Contains(list, "  -  ") {
+		t.Errorf("accounts: %s", list)
+	}
+	for flag, values := range map[string][]string{
+		"hold": {"10", "1.5s", "-1s", "24h1s", "none", ""}, "confirm-above": {"-1", "2147483648", "1.5", "all", ""}, "approve-above": {"-5", "x"},
+		"spare": {"completed", "Started", ""}, "message-links": {"true", "yes"}, "single-events": {"1", ""},
+	} {
+		for _, value := range values {
+			refused("--"+flag+": write ", "account", "set", "acme", "--"+flag+"="+value)
+		}
+	}
+
 	secret := must("", "key", "create", "--account", "acme", "--scopes", "read")
 	if strings.Count(secret, "\n") != 1 || len(strings.TrimSpace(secret)) < 43 {
 		t.Errorf("the secret is not alone on stdout: %q", secret)
@@ -89,7 +110,14 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("no such key", "key", "revoke", "--account", "bolt", id)
 	refused("key ID", "key", "revoke", strings.TrimSpace(secret))
 	refused("no account", "key", "create", "--account", "bolt")
-	refused("--scopes", "key", "create", "--account", "acme", "--scopes", "all")
+	must("", "key", "create", "--account", "acme", "--name", "The importer", "--scopes", "mail,webhooks, invites,approve,read,revoke")
+	if list := must("", "key", "list"); !strings.Contains(list, "  The importer  mail,webhooks,invites,approve,read,revoke  ") ||
+		!strings.Contains(list, "  acme     "+id[:8]+"  ") {
+		t.Errorf("keys: %s", list)
+	}
+	refused("--name: at most 255 characters", "key", "create", "--account", "acme", "--name", strings.Repeat("ä", 256))
+	refused("without control characters", "key", "create", "--account", "acme", "--name", "a\nb")
+	refused("revoke, read, approve, invites, webhooks, mail", "key", "create", "--account", "acme", "--scopes", "all")
 	refused("--scopes", "key", "create", "--account", "acme", "--scopes", "")
 	refused("--expires", "key", "create", "--account", "acme", "--expires", "2020-01-01T00:00:00Z")
 	refused("--expires", "key", "create", "--account", "acme", "--expires", "soon")

@@ -13,24 +13,28 @@ import (
 type keyCreateCommand struct {
 	database
 	Account string   `required:"" placeholder:"ID" help:"The account that the key belongs to."`
-	Scopes  []string `default:"revoke,read" help:"What the key allows: revoke, read or both."`
+	Name    string   `placeholder:"NAME" help:"What people see as the actor of what the key does; by default the first 8 characters of its id."`
+	Scopes  []string `default:"revoke,read" help:"What the key allows: revoke, read, approve, invites, webhooks, mail (default: ${default})."`
 	Expires string   `placeholder:"WHEN" help:"When the key expires: a time like 2027-01-01T00:00:00Z, or a duration from now like 720h. Without it, never."`
 }
 
 // Run prints only the secret on standard output, so that it can be piped.
 func (c *keyCreateCommand) Run(p *process) error {
-	key := revocation.APIKey{ID: uuidv7.New(), Account: c.Account}
+	if !revocation.ValidKeyName(c.Name) {
+		return fmt.Errorf("--name: at most %d characters, without control characters", revocation.MaxKeyName)
+	}
+	key := revocation.APIKey{ID: uuidv7.New(), Account: c.Account, Name: c.Name}
 	for _, scope := range c.Scopes {
 		s := revocation.Scope(strings.TrimSpace(scope))
 		if !slices.Contains(revocation.Scopes, s) {
-			return fmt.Errorf("--scopes: revoke and read are allowed, separated by a comma")
+			return fmt.Errorf("--scopes: write one or more of %s, separated by commas", scopeNames(revocation.Scopes, ", "))
 		}
 		if !key.Allows(s) {
 			key.Scopes = append(key.Scopes, s)
 		}
 	}
 	if len(key.Scopes) == 0 {
-		return fmt.Errorf("--scopes: give revoke, read or both, or leave it out for both")
+		return fmt.Errorf("--scopes: write one or more of %s, or leave it out for revoke,read", scopeNames(revocation.Scopes, ", "))
 	}
 	if c.Expires != "" {
 		at, err := parseExpiry(c.Expires, time.Now())
@@ -51,6 +55,14 @@ func (c *keyCreateCommand) Run(p *process) error {
 	p.say("Key %s is created. Its secret is shown only once:", key.ID)
 	_, err = fmt.Fprintln(p.stdout, secret)
 	return err
+}
+
+func scopeNames(scopes []revocation.Scope, separator string) string {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	return strings.Join(names, separator)
 }
 
 func parseExpiry(s string, now time.Time) (time.Time, error) {
@@ -80,14 +92,10 @@ func (c *keyListCommand) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		return p.table("KEY\tACCOUNT\tSCOPES\tCREATED\tEXPIRES\tREVOKED", len(keys), func(i int) []any {
+		return p.table("KEY\tACCOUNT\tNAME\tSCOPES\tCREATED\tEXPIRES\tREVOKED", len(keys), func(i int) []any {
 			k := keys[i]
-			scopes := make([]string, len(k.Scopes))
-			for j, scope := range k.Scopes {
-				scopes[j] = string(scope)
-			}
 			return []any{
-				k.ID, k.Account, strings.Join(scopes, ","), timeOrDash(k.ID.Time()),
+				k.ID, k.Account, k.ShownName(), scopeNames(k.Scopes, ","), timeOrDash(k.ID.Time()),
 				timeOrDash(k.ExpiresAt), timeOrDash(k.RevokedAt),
 			}
 		})

@@ -103,16 +103,16 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 		expires = &key.ExpiresAt
 	}
 	tag, err := s.pool.Exec(ctx, `
-		INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at)
-		SELECT account_id, $2, $3, $4, $5 FROM accounts WHERE account_id = $1`,
-		key.Account, uuid(key.ID), key.Hash[:], scopes, expires)
+		INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at, name)
+		SELECT account_id, $2, $3, $4, $5, $6 FROM accounts WHERE account_id = $1`,
+		key.Account, uuid(key.ID), key.Hash[:], scopes, expires, key.Name)
 	if err == nil && tag.RowsAffected() == 0 {
 		return errNoAccount
 	}
 	return fault("add a key", err)
 }
 
-const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at FROM api_keys `
+const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at, name FROM api_keys `
 
 // Keys gives the keys of an account, or of all with "", by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
@@ -160,7 +160,7 @@ func scanKey(row pgx.Row) (revocation.APIKey, error) {
 	var hash []byte
 	var scopes []string
 	var expires, revoked *time.Time
-	if err := row.Scan(&key.Account, (*uuid)(&key.ID), &hash, &scopes, &expires, &revoked); err != nil {
+	if err := row.Scan(&key.Account, (*uuid)(&key.ID), &hash, &scopes, &expires, &revoked, &key.Name); err != nil {
 		return revocation.APIKey{}, err
 	}
 	copy(key.Hash[:], hash)

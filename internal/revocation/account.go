@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Account is a customer of the assessment platform: the tenant to which all other data belongs.
@@ -43,6 +45,18 @@ type AccountSettings struct {
 
 // MaxHold is the longest hold of an account.
 const MaxHold = 24 * time.Hour
+
+// FormatHold returns a hold as people write it, such as 10m or 1h30m; 0s for none.
+func FormatHold(hold time.Duration) string {
+	s := hold.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 // AccountChange creates an account or changes the fields that are not nil.
 type AccountChange struct {
@@ -133,13 +147,28 @@ func NewSecret() string {
 type APIKey struct {
 	ID      ID
 	Account string
-	// Name is what people see as the actor of an event; the start of the id by default.
+	// Name is for people to tell keys apart. It may be empty; see ShownName.
 	Name      string
 	Hash      SecretHash
 	Scopes    []Scope
 	ExpiresAt time.Time // zero if it never expires
 	RevokedAt time.Time // zero if it is not revoked
 }
+
+// MaxKeyName bounds the name of a key, in characters.
+const MaxKeyName = 255
+
+// ValidKeyName reports whether a key may have the name: valid UTF-8 of at most MaxKeyName characters, none of which is a
+// control character. It may be empty.
+func ValidKeyName(name string) bool {
+	return utf8.ValidString(name) && utf8.RuneCountInString(name) <= MaxKeyName && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// defaultKeyName is how many characters of a key's id are its name if it has no other.
+const defaultKeyName = 8
+
+// ShownName returns the name that people see: Name, or the first characters of the id if that is empty.
+func (k *APIKey) ShownName() string { return cmp.Or(k.Name, k.ID.String()[:defaultKeyName]) }
 
 // Valid reports whether the key is neither expired nor revoked at the time now.
 func (k *APIKey) Valid(now time.Time) bool {

@@ -92,12 +92,12 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 			return err
 		}
 		return exec(ctx, tx, `
-			INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
-			key.Account, key.ID.String(), key.Hash[:], strings.Join(scopes, " "), optionalMicros(key.ExpiresAt))
+			INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+			key.Account, key.ID.String(), key.Hash[:], strings.Join(scopes, " "), optionalMicros(key.ExpiresAt), key.Name)
 	})
 }
 
-const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at FROM api_keys`
+const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at, name FROM api_keys`
 
 // Keys gives an account's keys, or those of all accounts when account is empty, by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
@@ -125,7 +125,7 @@ func scanKey(row interface{ Scan(...any) error }) (revocation.APIKey, error) {
 		scopes               string
 		expiresAt, revokedAt sql.Null[int64]
 	)
-	if err := row.Scan(&key.Account, scannedID{&key.ID}, &hash, &scopes, &expiresAt, &revokedAt); err != nil {
+	if err := row.Scan(&key.Account, scannedID{&key.ID}, &hash, &scopes, &expiresAt, &revokedAt, &key.Name); err != nil {
 		return revocation.APIKey{}, err
 	}
 	copy(key.Hash[:], hash)

@@ -112,6 +112,7 @@ var accountTests = []test{
 		key := newKey(acme)
 		key.Scopes = []revocation.Scope{revocation.ScopeRead}
 		key.ExpiresAt = planChange
+		key.Name = "Böse's import"
 		f.must(f.AddKey(f.Context(), key))
 		f.must(f.AddKey(f.Context(), newKey(acme)))
 		got, err := f.KeysByHash(f.Context(), []revocation.SecretHash{revocation.HashSecret("another"), key.Hash, key.Hash})
