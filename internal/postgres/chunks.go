@@ -110,12 +110,12 @@ const takenItems = `
 		USING (SELECT notify AS by_default, requested_by FROM jobs
 			WHERE account_id = $1 AND id = $2 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') OFFSET 0) AS j
 		WHERE c.account_id = $1 AND c.job_id = $2 AND c.first_row = $3
-		RETURNING c.report_ids, c.notify, c.client_references, j.by_default, j.requested_by
+		RETURNING c.report_ids, c.notify, c.client_references, c.reasons, j.by_default, j.requested_by
 	), item AS MATERIALIZED (
-		SELECT u.id, u.report_id, coalesce(u.notify, c.by_default) AS notify, u.client_reference, c.requested_by
+		SELECT u.id, u.report_id, coalesce(u.notify, c.by_default) AS notify, u.client_reference, u.reason, c.requested_by
 		FROM chunk c
-		CROSS JOIN LATERAL unnest($4::uuid[], c.report_ids, c.notify, c.client_references)
-			AS u(id, report_id, notify, client_reference)
+		CROSS JOIN LATERAL unnest($4::uuid[], c.report_ids, c.notify, c.client_references, c.reasons)
+			AS u(id, report_id, notify, client_reference, reason)
 		WHERE u.report_id IS NOT NULL
 	)`
 
@@ -150,7 +150,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 				AND NOT ($7 AND i.state <> 'PENDING')
 			RETURNING i.report_id
 		), outcome AS MATERIALIZED (
-			SELECT id, report_id, notify, client_reference, requested_by, CASE
+			SELECT id, report_id, notify, client_reference, reason, requested_by, CASE
 				WHEN invite IS NULL THEN 'NOT_FOUND'
 				WHEN revoked THEN 'ALREADY_REVOKED'
 				WHEN spared THEN 'ALREADY_STARTED'
@@ -160,9 +160,9 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 				ELSE 'ALREADY_REVOKED' END AS status
 			FROM fact
 		), written AS (
-			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id,
 				status, attempts, timestamp, completed_at)
-			SELECT $1, id, report_id, notify, client_reference, requested_by, $2, coalesce(status, 'PENDING'),
+			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2, coalesce(status, 'PENDING'),
 				CASE WHEN status IS NULL THEN 0 ELSE 1 END, CASE status WHEN 'NOT_ALLOWED' THEN $6 END,
 				CASE WHEN status IS NOT NULL THEN now() END
 			FROM outcome
@@ -196,9 +196,9 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 
 func queueCancelChunk(batch *pgx.Batch, c *revocation.Chunk) {
 	batch.Queue(takenItems+`, cancelled AS (
-			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id,
 				status, completed_at)
-			SELECT $1, id, report_id, notify, client_reference, requested_by, $2, 'CANCELLED', now() FROM item)
+			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2, 'CANCELLED', now() FROM item)
 		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&c.Done.Counts.Cancelled)
 	})
@@ -223,8 +223,8 @@ func (s *Store) SpillChunk(ctx context.Context, c revocation.Chunk) error {
 
 func queueSpillChunk(batch *pgx.Batch, c *revocation.Chunk) {
 	batch.Queue(takenItems+`, written AS (
-			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id)
-			SELECT $1, id, report_id, notify, client_reference, requested_by, $2 FROM item
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id)
+			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2 FROM item
 		), spilled AS (
 			INSERT INTO work_items (account_id, revocation_id, report_id, job_id, single, account_scheduled, notify, next_check_at)
 			SELECT $1, id, report_id, $2, false, true, notify, now() FROM item)

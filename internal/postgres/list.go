@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -208,7 +209,7 @@ func (l resultList) rows() (string, []any) {
 	if l.inChunks() {
 		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), "true", ""))
 	}
-	return within.together(parts, limit), s.args
+	return strings.ReplaceAll(within.together(parts, limit), messageOfJob, "NULL::text"), s.args
 }
 
 func (l resultList) bound(last revocation.ID) (string, []any) {

@@ -17,6 +17,8 @@ import (
 const (
 	// ofAccount is what the rows of one account have in common.
 	ofAccount = `= $1`
+	// messageOfJob is the message of an item. Results leave it out, since it is long and the same for all.
+	messageOfJob = `j.candidate_message`
 
 	// selectStored reads the rows with outcomes, and those of items that wait for an attempt. storedColumns and
 	// storedFacts stand before and after where the rows come from.
@@ -27,7 +29,8 @@ const (
 		r.client_reference, r.requested_by, r.job_id,
 		r.status, r.inferred, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
-		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0)
+		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0),
+		coalesce(r.reason, j.reason), coalesce(r.candidate_message, ` + messageOfJob + `), coalesce(r.not_before, j.not_before)
 	FROM `
 	storedFacts = ` AS r
 	LEFT JOIN LATERAL (
@@ -36,7 +39,7 @@ const (
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
 	LEFT JOIN LATERAL (
-		SELECT j.notify, j.state NOT IN ('RECEIVING', 'DROPPED') AS visible
+		SELECT j.notify, j.reason, ` + messageOfJob + `, j.not_before, j.state NOT IN ('RECEIVING', 'DROPPED') AS visible
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
 	WHERE r.account_id ` + ofAccount + ` AND (r.job_id IS NULL OR j.visible)`
 
@@ -45,16 +48,17 @@ const (
 	underWayColumns = `
 	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,
 		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
-		r.due_at, r.updated_at, NULL::timestamptz, '', 0
+		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before
 	FROM (SELECT *, revocation_id AS id `
 
 	// selectInChunk is of an item u of a job j, which has got this id.
 	selectInChunk = `, u.report_id, coalesce(u.notify, j.notify), u.client_reference, j.requested_by, j.id,
-		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0`
+		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0,
+		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before`
 
 	// jobsUnderWay are those whose chunks anybody sees; more conditions follow.
 	jobsUnderWay = `
-		SELECT id, notify, requested_by FROM jobs
+		SELECT id, notify, requested_by, reason, candidate_message, not_before FROM jobs
 		WHERE account_id ` + ofAccount + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING')`
 )
 
@@ -63,17 +67,19 @@ func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revoc
 	r := revocation.Revocation{Account: account}
 	var job *uuid
 	var failure revocation.Failure
-	var due, updated, completed *time.Time
+	var due, updated, completed, notBefore *time.Time
 	var email revocation.NotificationStatus
 	err := row.Scan(append(first, (*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
 		&r.Status, &r.Inferred, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
-		&due, &updated, &completed, &email, &r.Notification.Attempts)...)
+		&due, &updated, &completed, &email, &r.Notification.Attempts,
+		&r.Reason, &r.CandidateMessage, &notBefore)...)
 	if err != nil {
 		return revocation.Revocation{}, err
 	}
 	if job != nil {
 		r.Job = *job
 	}
+	r.NotBefore = timeOrZero(notBefore)
 	r.UpdatedAt = r.ID.Time()
 	switch {
 	case completed != nil:

@@ -202,7 +202,8 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 // is slow has smaller ones.
 func queueChunk(batch *pgx.Batch, job revocation.NewJob, first int, items []revocation.Item) {
 	last := items[len(items)-1].Row
-	reports, wishes, references := make([]*int64, last-first+1), []*bool(nil), []*string(nil)
+	reports, wishes := make([]*int64, last-first+1), []*bool(nil)
+	var references, reasons []*string
 	valid := false
 	for i := range items {
 		item := &items[i]
@@ -220,40 +221,46 @@ func queueChunk(batch *pgx.Batch, job revocation.NewJob, first int, items []revo
 			references = slices.Grow(references, len(reports))[:len(reports)]
 			references[n] = item.ClientReference
 		}
+		if item.Reason != nil {
+			reasons = slices.Grow(reasons, len(reports))[:len(reports)]
+			reasons[n] = item.Reason
+		}
 	}
 	if !valid {
 		return
 	}
 	batch.Queue(`
-		INSERT INTO chunks AS c (account_id, job_id, first_row, end_row, report_ids, notify, client_references)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO chunks AS c (account_id, job_id, first_row, end_row, report_ids, notify, client_references, reasons)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (account_id, job_id, first_row) DO UPDATE SET end_row = excluded.end_row,
 			report_ids = ARRAY (SELECT coalesce(was, new) FROM unnest(c.report_ids, excluded.report_ids) AS t(was, new)),
 			notify = ARRAY (SELECT coalesce(was, new) FROM unnest(c.notify, excluded.notify) AS t(was, new)),
 			client_references = ARRAY (
-				SELECT coalesce(was, new) FROM unnest(c.client_references, excluded.client_references) AS t(was, new))`,
-		job.Account, uuid(job.ID), first, last, reports, wishes, references)
+				SELECT coalesce(was, new) FROM unnest(c.client_references, excluded.client_references) AS t(was, new)),
+			reasons = ARRAY (SELECT coalesce(was, new) FROM unnest(c.reasons, excluded.reasons) AS t(was, new))`,
+		job.Account, uuid(job.ID), first, last, reports, wishes, references, reasons)
 }
 
 func queueInvalid(batch *pgx.Batch, job revocation.NewJob, items []revocation.Item) {
 	var ids []uuid
 	var wishes []*bool
-	var references []*string
-	var reasons []string
+	var references, reasons []*string
+	var faults []string
 	for i := range items {
 		if item := &items[i]; item.Invalid != "" {
 			ids, wishes = append(ids, uuid(job.ID.Item(item.Row))), append(wishes, item.Notify)
-			references, reasons = append(references, item.ClientReference), append(reasons, item.Invalid)
+			references, reasons = append(references, item.ClientReference), append(reasons, item.Reason)
+			faults = append(faults, item.Invalid)
 		}
 	}
 	if len(ids) == 0 {
 		return
 	}
 	batch.Queue(`
-		INSERT INTO revocations (account_id, id, notify, client_reference, requested_by, job_id, status, error_detail, completed_at)
-		SELECT $1, id, notify, client_reference, $2, $3, 'INVALID', reason, now()
-		FROM unnest($4::uuid[], $5::boolean[], $6::text[], $7::text[]) AS t(id, notify, client_reference, reason)`,
-		job.Account, uuid(job.RequestedBy), uuid(job.ID), ids, wishes, references, reasons)
+		INSERT INTO revocations (account_id, id, notify, client_reference, reason, requested_by, job_id, status, error_detail, completed_at)
+		SELECT $1, id, notify, client_reference, reason, $2, $3, 'INVALID', fault, now()
+		FROM unnest($4::uuid[], $5::boolean[], $6::text[], $7::text[], $8::text[]) AS t(id, notify, client_reference, reason, fault)`,
+		job.Account, uuid(job.RequestedBy), uuid(job.ID), ids, wishes, references, reasons, faults)
 }
 
 // FinalizeJob implements revocation.JobStore.

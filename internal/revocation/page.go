@@ -55,16 +55,20 @@ func listed(entry any) (id ID, bytes int) {
 	case *Revocation:
 		id = e.ID
 		bytes += len(e.Invalid)
-		if e.ClientReference != nil {
-			bytes += len(*e.ClientReference)
+		for _, s := range []*string{e.ClientReference, e.Reason, e.CandidateMessage} {
+			if s != nil {
+				bytes += len(*s)
+			}
 		}
 		if e.LastError != nil {
 			bytes += len(e.LastError.Detail)
 		}
 	case *Job:
 		id = e.ID
-		if e.Label != nil {
-			bytes += len(*e.Label)
+		for _, s := range []*string{e.Label, e.Reason, e.CandidateMessage} {
+			if s != nil {
+				bytes += len(*s)
+			}
 		}
 	}
 	return id, bytes

@@ -57,8 +57,8 @@ type JobStore interface {
 	Job(ctx context.Context, account string, id ID) (Job, error)
 	// Jobs returns a page of an account's jobs, newest first.
 	Jobs(ctx context.Context, f JobFilter) (Page[Job], error)
-	// Results returns a page of a job's items, by their rows, INVALID ones too. Of a job that is not visible there are
-	// none.
+	// Results returns a page of a job's items, by their rows, INVALID ones too, without CandidateMessage. Of a job that
+	// is not visible there are none.
 	Results(ctx context.Context, f ResultFilter) (Page[Revocation], error)
 	// CancelJob makes a job CANCELLING and returns it; one that is CANCELLING or CANCELLED already, as it is.
 	// CodeJobEnded when it is COMPLETED, CodeNotFound as Job.

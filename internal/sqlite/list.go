@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 	"time"
 
 	"rescind/internal/revocation"
@@ -161,7 +162,7 @@ func scanID(rows *sql.Rows) (id revocation.ID, err error) {
 func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page revocation.Page[revocation.Revocation], err error) {
 	l := list[revocation.Revocation]{
 		rows:    `SELECT id FROM revocations WHERE account_id = ? AND id > ? AND id < ? ORDER BY id`,
-		entries: selection{selectShown, []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
+		entries: selection{strings.Replace(selectShown, shownMessage, `NULL`, 1), []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
 	}
 	l.entries.where(`EXISTS (SELECT 1 FROM jobs WHERE account_id = ? AND id = ? AND state NOT IN `+hiddenStates+`)`,
 		f.Account, f.Job.String())

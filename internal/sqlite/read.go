@@ -13,12 +13,15 @@ import (
 const (
 	shownStatus = `CASE WHEN o.attempt > 0 THEN 'ERROR_REVOKING' ELSE r.status END`
 
+	shownMessage = `coalesce(r.candidate_message, j.candidate_message)`
+
 	shownColumns = `
 		SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify, 0) OR coalesce(o.notify, 0),
 		       r.client_reference, r.requested_by, r.job_id, r.inferred,
 		       ` + shownStatus + `, r.completed_at IS NOT NULL, coalesce(r.timestamp, ''), coalesce(o.attempt, r.attempts), o.due_at,
 		       coalesce(r.error_code, o.error_code), coalesce(r.error_detail, o.error_detail),
-		       n.status, coalesce(n.attempts, 0), o.updated_at, r.completed_at
+		       n.status, coalesce(n.attempts, 0), o.updated_at, r.completed_at,
+		       coalesce(r.reason, j.reason), ` + shownMessage + `, coalesce(r.not_before, j.not_before)
 		FROM revocations AS r`
 
 	shownJoins = `
@@ -82,6 +85,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 		errorCode, errorDetail      sql.Null[string]
 		notification                sql.Null[string]
 		dueAt, updatedAt, completed sql.Null[int64]
+		notBefore                   sql.Null[int64]
 	)
 	if err := row.Scan(
 		&r.Account, scannedID{&r.ID}, &reportID, &r.Notify,
@@ -89,6 +93,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 		&r.Status, &r.Final, &r.Timestamp, &r.Attempts, &dueAt,
 		&errorCode, &errorDetail,
 		&notification, &r.Notification.Attempts, &updatedAt, &completed,
+		&r.Reason, &r.CandidateMessage, &notBefore,
 	); err != nil {
 		return revocation.Revocation{}, err
 	}
@@ -101,6 +106,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 	}
 	r.Notification.Status = revocation.ShownNotification(
 		r.Notify, r.Final, r.Status, revocation.NotificationStatus(notification.V))
+	r.NotBefore = moment(notBefore)
 	r.NextAttemptAt = moment(dueAt)
 	r.CompletedAt = moment(completed)
 	switch {

@@ -153,6 +153,7 @@ type itemRow struct {
 	ReportID        *int64  `json:"report_id"`
 	Notify          *bool   `json:"notify"`
 	ClientReference *string `json:"client_reference"`
+	Reason          *string `json:"reason"`
 	Status          string  `json:"status"`
 	Invalid         *string `json:"invalid"`
 }
@@ -164,7 +165,7 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 		item := &items[i]
 		rows[i] = itemRow{
 			ID: job.ID.Item(item.Row).String(), ReportID: &item.ReportID, Notify: item.Notify,
-			ClientReference: item.ClientReference, Status: string(revocation.StatusPending),
+			ClientReference: item.ClientReference, Reason: item.Reason, Status: string(revocation.StatusPending),
 		}
 		if item.Invalid != "" {
 			rows[i].ReportID, rows[i].Invalid = nil, &item.Invalid
@@ -176,9 +177,9 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 			return err
 		}
 		return exec(ctx, tx, `
-			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by, job_id,
+			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id,
 			                         status, error_detail, completed_at)
-			SELECT ?1, value ->> 'id', value ->> 'report_id', value ->> 'notify', value ->> 'client_reference', ?2, ?3,
+			SELECT ?1, value ->> 'id', value ->> 'report_id', value ->> 'notify', value ->> 'client_reference', value ->> 'reason', ?2, ?3,
 			       value ->> 'status', value ->> 'invalid', CASE WHEN value ->> 'invalid' IS NOT NULL THEN ?4 END
 			FROM json_each(?5)`,
 			job.Account, job.RequestedBy.String(), job.ID.String(), micros(now), parameter(rows))

@@ -30,6 +30,10 @@ func withItemReference(reference string) func(*revocation.Item) {
 	return func(i *revocation.Item) { i.ClientReference = &reference }
 }
 
+func withItemReason(reason string) func(*revocation.Item) {
+	return func(i *revocation.Item) { i.Reason = &reason }
+}
+
 // items returns valid items with the given report ids and no other values.
 func items(reportIDs ...int64) []revocation.Item {
 	all := make([]revocation.Item, len(reportIDs))

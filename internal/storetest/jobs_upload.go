@@ -138,14 +138,16 @@ var uploadTests = []test{
 	{"values are read as they were written", func(f *fixture) {
 		var all []revocation.Item
 		for _, reference := range []string{"", " ", `"quoted" \u0041`, "é 漢字 🙂", "<&>\u2028\n\t\x7f", "'); DROP TABLE jobs; --", "null", "{}"} {
-			all = append(all, item(1, withItemReference(reference)), revocation.Item{Invalid: "a reason: " + reference})
+			all = append(all, item(1, withItemReference(reference)), revocation.Item{Invalid: "a reason: " + reference, Reason: &reference})
+			all = append(all, item(2, withItemReason(reference)))
 		}
-		label := all[9].Invalid
+		label := all[13].Invalid
 		job := f.bulk(all, func(s *revocation.FinalJob) { s.Label = &label })
 		f.equal("label", &label, f.job(job).Label)
 		for i, r := range f.results(job) {
 			f.equal("reference", all[i].ClientReference, r.ClientReference)
-			f.equal("reason", all[i].Invalid, r.Invalid)
+			f.equal("reason", all[i].Reason, r.Reason)
+			f.equal("fault", all[i].Invalid, r.Invalid)
 			f.equal("message", r.Status == revocation.StatusInvalid, r.Message() == all[i].Invalid)
 		}
 	}},

@@ -33,6 +33,9 @@ func mixed() []revocation.Item {
 		if i%4 == 0 {
 			withItemReference(fmt.Sprint("r", i))(row)
 		}
+		if i%5 == 0 {
+			withItemReason(fmt.Sprint("why ", i))(row)
+		}
 	}
 	return rows
 }
@@ -43,7 +46,7 @@ func pendingItems(job revocation.Job, rows []revocation.Item, byDefault bool) []
 	for i, row := range rows {
 		all[i] = revocation.Revocation{
 			ID: job.ID.Item(i + 1), Account: job.Account, ReportID: row.ReportID, Job: job.ID, Notify: byDefault,
-			ClientReference: row.ClientReference, RequestedBy: apiKey, Status: revocation.StatusPending,
+			ClientReference: row.ClientReference, Reason: row.Reason, RequestedBy: apiKey, Status: revocation.StatusPending,
 		}
 		if row.Notify != nil {
 			all[i].Notify = *row.Notify

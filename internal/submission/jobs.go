@@ -94,14 +94,16 @@ func (s *Service) RetryJob(ctx context.Context, of revocation.ID, job revocation
 	if in.Bound() {
 		return in.Replay(ctx, fingerprint)
 	}
-	if err := s.copyFailed(ctx, in, of); err != nil {
+	if err := s.copyFailed(ctx, in, of, failed.Reason); err != nil {
 		return revocation.Job{}, whyEnded(ctx, err)
 	}
-	return in.Finalize(ctx, revocation.JobValues{Label: failed.Label}, fingerprint)
+	return in.Finalize(ctx, revocation.JobValues{
+		Label: failed.Label, Reason: failed.Reason, CandidateMessage: failed.CandidateMessage,
+	}, fingerprint)
 }
 
-// copyFailed adds the items of a job that ended as ERROR_REVOKING.
-func (s *Service) copyFailed(ctx context.Context, in *JobUpload, of revocation.ID) error {
+// copyFailed adds the items of a job that ended as ERROR_REVOKING. reason is the job's.
+func (s *Service) copyFailed(ctx context.Context, in *JobUpload, of revocation.ID, reason *string) error {
 	f := revocation.ResultFilter{Account: in.job.Account, Job: of, Statuses: revocation.StatusFilter{revocation.StatusErrorRevoking}, Limit: retryPage}
 	for {
 		page, err := s.store.Results(ctx, f)
@@ -110,7 +112,11 @@ func (s *Service) copyFailed(ctx context.Context, in *JobUpload, of revocation.I
 		}
 		for i := range page.Entries {
 			r := &page.Entries[i]
-			full, err := in.Add(revocation.Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference})
+			item := revocation.Item{ReportID: r.ReportID, Notify: &r.Notify, ClientReference: r.ClientReference}
+			if r.Reason != nil && (reason == nil || *r.Reason != *reason) {
+				item.Reason = r.Reason // its own
+			}
+			full, err := in.Add(item)
 			if err == nil && full {
 				err = in.Flush(ctx)
 			}
