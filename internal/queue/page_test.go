@@ -22,11 +22,14 @@ func TestPage(t *testing.T) {
 		mux.Handle("/queues/", queue.Page(r, "/queues"))
 		server := httptest.NewServer(mux)
 		defer server.Close()
-		call := func(method, path string) (status int, header http.Header, body string) {
+		call := func(method, path string, headers ...string) (status int, header http.Header, body string) {
 			t.Helper()
 			request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			for i := 0; i < len(headers); i += 2 {
+				request.Header.Set(headers[i], headers[i+1])
 			}
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
@@ -90,13 +93,28 @@ func TestPage(t *testing.T) {
 			}
 		})
 		t.Run("it changes nothing", func(t *testing.T) {
-			for path, method := range map[string]string{
-				"/queues/api/queues/single:pause":                    http.MethodPost,
-				"/queues/api/queues/single":                          http.MethodDelete,
-				"/queues/api/queues/single/pending_tasks:delete_all": http.MethodDelete,
+			const writes = "/queues/api/queues/single"
+			for _, path := range []string{
+				writes, writes + ":pause", writes + ":resume",
+				writes + "/pending_tasks:delete_all", writes + "/pending_tasks:archive_all", writes + "/pending_tasks:batch_delete",
+				writes + "/pending_tasks/" + ref.ID.String(), writes + "/pending_tasks/" + ref.ID.String() + ":archive",
+				writes + "/active_tasks:cancel_all", "/queues", "/queues/",
 			} {
-				if status, _, body := call(method, path); status != http.StatusMethodNotAllowed {
-					t.Errorf("%s %s: %d %s", method, path, status, body)
+				for _, method := range []string{
+					http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodHead, "BREW",
+				} {
+					status, header, body := call(method, path)
+					if status != http.StatusMethodNotAllowed || header.Get("Allow") != http.MethodGet {
+						t.Errorf("%s %s: %d %v %s", method, path, status, header, body)
+					}
+					for _, override := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+						if status, _, body := call(http.MethodPost, path, override, http.MethodGet); status != http.StatusMethodNotAllowed {
+							t.Errorf("POST %s, %s: GET: %d %s", path, override, status, body)
+						}
+						// A GET stays a GET: what is left of the queue shows that nothing was changed.
+						call(http.MethodGet, path, override, method)
+					}
+					call(http.MethodGet, path+"?_method="+method)
 				}
 			}
 			if n := r.LLen(t.Context(), queue.AsynqKey("single", "pending")).Val(); n != 1 {
