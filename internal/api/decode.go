@@ -6,8 +6,8 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,12 +18,15 @@ type submissionBody struct {
 	reportID int64
 	notify   bool
 	// hasNotify reports whether notify was sent and is not the default.
-	hasNotify       bool
-	clientReference *string
+	hasNotify        bool
+	clientReference  *string
+	reason           *string
+	candidateMessage *string
+	notBefore        time.Time // zero for none
 }
 
 const (
-	// maxText is the largest length of a client reference or a label, in characters.
+	// maxText is the largest length of a client reference, a reason or a label, in characters.
 	maxText = 255
 	// maxFaults is the largest number of faults in one problem.
 	maxFaults = 64
@@ -69,13 +72,24 @@ var jsonReaders = sync.Pool{New: func() any { return new(jsonReader) }}
 // repeated one, and no value that only resembles the right type.
 type decoder struct {
 	body   submissionBody
-	seen   struct{ reportID, notify, clientReference bool }
+	seen   struct{ reportID, notify, clientReference, reason, candidateMessage, notBefore bool }
 	faults []fault
+	// item reports whether the members are those of an item of a job.
+	item bool
 }
 
 // decodeSubmission reads one submission. The error is a syntaxError if text is not exactly one JSON value in UTF-8.
-// With faults, only the client reference of the body may be used.
+// With faults, only the texts of the body may be used; a text with a fault is nil.
 func decodeSubmission(text []byte) (submissionBody, []fault, error) {
+	return decode(text, decoder{})
+}
+
+// decodeItem is decodeSubmission for an item of a job, which has fewer members.
+func decodeItem(text []byte) (submissionBody, []fault, error) {
+	return decode(text, decoder{item: true})
+}
+
+func decode(text []byte, d decoder) (submissionBody, []fault, error) {
 	if !utf8.Valid(text) {
 		return submissionBody{}, nil, errUTF8
 	}
@@ -83,7 +97,6 @@ func decodeSubmission(text []byte) (submissionBody, []fault, error) {
 	defer jsonReaders.Put(r)
 	r.input = *bytes.NewBuffer(text)
 	r.Reset(&r.input, jsonOptions...)
-	var d decoder
 	if err := d.document(&r.Decoder); err != nil {
 		return submissionBody{}, nil, err
 	}
@@ -171,18 +184,30 @@ func (d *decoder) member(text *jsontext.Decoder, name string) error {
 	if err != nil {
 		return syntaxOf(err)
 	}
-	switch name {
-	case "report_id":
+	switch {
+	case name == "report_id":
 		if d.first(&d.seen.reportID, name) {
 			d.reportID(raw)
 		}
-	case "notify_candidate":
+	case name == "notify_candidate":
 		if d.first(&d.seen.notify, name) {
 			d.notify(raw)
 		}
-	case "client_reference":
+	case name == "client_reference":
 		if d.first(&d.seen.clientReference, name) {
 			d.body.clientReference = d.shortText(name, raw)
+		}
+	case name == "reason":
+		if d.first(&d.seen.reason, name) {
+			d.body.reason = d.shortText(name, raw)
+		}
+	case name == "candidate_message" && !d.item:
+		if d.first(&d.seen.candidateMessage, name) {
+			d.body.candidateMessage = d.message(name, raw)
+		}
+	case name == "not_before" && !d.item:
+		if d.first(&d.seen.notBefore, name) {
+			d.notBefore(name, raw)
 		}
 	default:
 		d.fault(shownName(name), "unknown_field", "There is no such member.")
@@ -234,24 +259,6 @@ func (d *decoder) notify(raw []byte) {
 	default:
 		d.fault("notify_candidate", "wrong_type", "notify_candidate must be true or false.")
 	}
-}
-
-// shortText reads a JSON string of at most maxText characters. It returns nil, and adds a fault, for any other value.
-func (d *decoder) shortText(field string, raw []byte) *string {
-	if raw[0] != '"' {
-		d.fault(field, "wrong_type", field+" must be a string.")
-		return nil
-	}
-	unquoted, err := jsontext.AppendUnquote(nil, raw)
-	switch text := string(unquoted); {
-	case err != nil || strings.IndexByte(text, 0) >= 0:
-		d.fault(field, "invalid_characters", field+" must not hold NUL or half of a surrogate pair.")
-	case utf8.RuneCountInString(text) > maxText:
-		d.fault(field, "too_long", field+" must have at most 255 characters.")
-	default:
-		return &text
-	}
-	return nil
 }
 
 // fault adds a fault, unless the decoder has an equal one already.

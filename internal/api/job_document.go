@@ -227,7 +227,7 @@ func (d *jobDocument) item(raw jsontext.Value) revocation.Item {
 		return revocation.Item{Invalid: rowSentence(rows.ErrLong)}
 	}
 	if d.list == listItems {
-		return itemOf(decodeSubmission(raw))
+		return itemOf(decodeItem(raw))
 	}
 	var one decoder
 	one.reportID(raw)

@@ -66,7 +66,7 @@ func FuzzDecodeJobDocument(f *testing.F) {
 			}
 		}
 		for i, raw := range reference.Items {
-			if want := shown(t, itemOf(decodeSubmission(raw))); got.items[i] != want {
+			if want := shown(t, itemOf(decodeItem(raw))); got.items[i] != want {
 				t.Fatalf("%s was read as %q, want %q", raw, got.items[i], want)
 			}
 		}
@@ -104,7 +104,7 @@ func FuzzDecodeNDJSON(f *testing.F) {
 		}
 		var want []string
 		for number, line := range linesOf(body) {
-			item := shown(t, itemOf(decodeSubmission(line)))
+			item := shown(t, itemOf(decodeItem(line)))
 			if len(line) > rows.MaxRow {
 				item = "! The row is longer than 64 KiB. -"
 			}

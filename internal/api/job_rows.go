@@ -27,7 +27,7 @@ func readNDJSON(body io.Reader, add func(revocation.Item) error) error {
 		if ok {
 			item.Invalid = rowSentence(unreadable)
 		} else {
-			item = itemOf(decodeSubmission(line))
+			item = itemOf(decodeItem(line))
 		}
 		if item.Invalid != "" {
 			item.Invalid = "Line " + strconv.Itoa(lines.Line()) + ": " + item.Invalid
@@ -55,9 +55,9 @@ func itemOf(body submissionBody, faults []fault, err error) revocation.Item {
 		return revocation.Item{Invalid: rowSyntax[malformed]}
 	}
 	if len(faults) > 0 {
-		return revocation.Item{ClientReference: body.clientReference, Invalid: sentences(faults)}
+		return revocation.Item{ClientReference: body.clientReference, Reason: body.reason, Invalid: sentences(faults)}
 	}
-	item := revocation.Item{ReportID: body.reportID, ClientReference: body.clientReference}
+	item := revocation.Item{ReportID: body.reportID, ClientReference: body.clientReference, Reason: body.reason}
 	if body.hasNotify {
 		item.Notify = &body.notify
 	}

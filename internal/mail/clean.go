@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"rescind/internal/revocation"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 func clean(s string, limit int) string { return cut(oneLine(s), limit) }
 
 // cleanName is clean for a name. The result has at most maxName characters and no address that mail programs link.
-func cleanName(s string) string { return cut(withoutLinks(oneLine(s)), maxName) }
+func cleanName(s string) string { return cut(revocation.WithoutLinks(oneLine(s)), maxName) }
 
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {

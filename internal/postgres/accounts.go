@@ -112,11 +112,17 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	return fault("add a key", err)
 }
 
-const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at, name FROM api_keys `
+const (
+	keyColumns = `k.account_id, k.id, k.name, k.secret_hash, k.scopes, k.expires_at, k.revoked_at`
+	selectKey  = `SELECT ` + keyColumns + ` FROM api_keys k `
+	// selectCaller also reads the columns of revocation.Caller.
+	selectCaller = `SELECT ` + keyColumns + `, a.hold_seconds, a.message_links, a.upstream_url IS NOT NULL
+		FROM api_keys k JOIN accounts a ON a.account_id = k.account_id `
+)
 
 // Keys gives the keys of an account, or of all with "", by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
-	rows, err := s.pool.Query(ctx, selectKey+`WHERE account_id = $1 OR $1 = '' ORDER BY account_id, id`, account)
+	rows, err := s.pool.Query(ctx, selectKey+`WHERE k.account_id = $1 OR $1 = '' ORDER BY k.account_id, k.id`, account)
 	if err != nil {
 		return nil, fault("list keys", err)
 	}
@@ -135,11 +141,18 @@ func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) 
 	for i := range hashes {
 		bare[i] = hashes[i][:]
 	}
-	rows, err := s.pool.Query(ctx, selectKey+`WHERE secret_hash = ANY($1)`, bare)
+	rows, err := s.pool.Query(ctx, selectCaller+`WHERE k.secret_hash = ANY($1)`, bare)
 	if err != nil {
 		return nil, fault("look up keys", err)
 	}
-	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.APIKey, error) { return scanKey(row) })
+	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.APIKey, error) {
+		var caller revocation.Caller
+		var hold int
+		key, err := scanKey(row, &hold, &caller.MessageLinks, &caller.Upstream)
+		caller.Hold = time.Duration(hold) * time.Second
+		key.Caller = caller
+		return key, err
+	})
 	return keys, fault("look up keys", err)
 }
 
@@ -155,12 +168,14 @@ func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID)
 	return fault("revoke a key", err)
 }
 
-func scanKey(row pgx.Row) (revocation.APIKey, error) {
+// scanKey reads keyColumns, and what follows them into more.
+func scanKey(row pgx.Row, more ...any) (revocation.APIKey, error) {
 	var key revocation.APIKey
 	var hash []byte
 	var scopes []string
 	var expires, revoked *time.Time
-	if err := row.Scan(&key.Account, (*uuid)(&key.ID), &hash, &scopes, &expires, &revoked, &key.Name); err != nil {
+	err := row.Scan(append([]any{&key.Account, (*uuid)(&key.ID), &key.Name, &hash, &scopes, &expires, &revoked}, more...)...)
+	if err != nil {
 		return revocation.APIKey{}, err
 	}
 	copy(key.Hash[:], hash)

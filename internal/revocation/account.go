@@ -153,6 +153,8 @@ type APIKey struct {
 	Scopes    []Scope
 	ExpiresAt time.Time // zero if it never expires
 	RevokedAt time.Time // zero if it is not revoked
+	// Caller is set only if the key was found by its hash.
+	Caller Caller
 }
 
 // MaxKeyName bounds the name of a key, in characters.
@@ -169,6 +171,15 @@ const defaultKeyName = 8
 
 // ShownName returns the name that people see: Name, or the first characters of the id if that is empty.
 func (k *APIKey) ShownName() string { return cmp.Or(k.Name, k.ID.String()[:defaultKeyName]) }
+
+// Caller is what a request with a key depends on, as its account was when the key was found.
+type Caller struct {
+	// Hold and MessageLinks are those of AccountSettings.
+	Hold         time.Duration
+	MessageLinks bool
+	// Upstream reports whether the account's invites are at an upstream.
+	Upstream bool
+}
 
 // Valid reports whether the key is neither expired nor revoked at the time now.
 func (k *APIKey) Valid(now time.Time) bool {

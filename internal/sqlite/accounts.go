@@ -97,13 +97,19 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	})
 }
 
-const selectKey = `SELECT account_id, id, secret_hash, scopes, expires_at, revoked_at, name FROM api_keys`
+const (
+	keyColumns = `k.account_id, k.id, k.name, k.secret_hash, k.scopes, k.expires_at, k.revoked_at`
+	selectKey  = `SELECT ` + keyColumns + ` FROM api_keys AS k`
+	// selectCaller also reads the columns of revocation.Caller.
+	selectCaller = `SELECT ` + keyColumns + `, a.hold_seconds, a.message_links, a.upstream_url IS NOT NULL
+		FROM api_keys AS k JOIN accounts AS a ON a.account_id = k.account_id`
+)
 
 // Keys gives an account's keys, or those of all accounts when account is empty, by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
 	scan := func(rows *sql.Rows) (revocation.APIKey, error) { return scanKey(rows) }
 	keys, err := query(ctx, s.readers, scan, selectKey+`
-		WHERE account_id = ?1 OR ?1 = '' ORDER BY account_id, id`, account)
+		WHERE k.account_id = ?1 OR ?1 = '' ORDER BY k.account_id, k.id`, account)
 	return keys, fault("list keys", err)
 }
 
@@ -113,19 +119,28 @@ func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) 
 	for i := range hashes {
 		hex[i] = fmt.Sprintf("%x", hashes[i][:])
 	}
-	keys, err := query(ctx, s.readers, func(rows *sql.Rows) (revocation.APIKey, error) { return scanKey(rows) },
-		selectKey+` WHERE secret_hash IN (SELECT unhex(value) FROM json_each(?1))`, parameter(hex))
+	scan := func(rows *sql.Rows) (revocation.APIKey, error) {
+		var caller revocation.Caller
+		var hold int
+		key, err := scanKey(rows, &hold, &caller.MessageLinks, &caller.Upstream)
+		caller.Hold = time.Duration(hold) * time.Second
+		key.Caller = caller
+		return key, err
+	}
+	keys, err := query(ctx, s.readers, scan, selectCaller+` WHERE k.secret_hash IN (SELECT unhex(value) FROM json_each(?1))`, parameter(hex))
 	return keys, fault("look up keys", err)
 }
 
-func scanKey(row interface{ Scan(...any) error }) (revocation.APIKey, error) {
+// scanKey reads keyColumns, and what follows them into more.
+func scanKey(row *sql.Rows, more ...any) (revocation.APIKey, error) {
 	var (
 		key                  revocation.APIKey
 		hash                 []byte
 		scopes               string
 		expiresAt, revokedAt sql.Null[int64]
 	)
-	if err := row.Scan(&key.Account, scannedID{&key.ID}, &hash, &scopes, &expiresAt, &revokedAt, &key.Name); err != nil {
+	err := row.Scan(append([]any{&key.Account, scannedID{&key.ID}, &key.Name, &hash, &scopes, &expiresAt, &revokedAt}, more...)...)
+	if err != nil {
 		return revocation.APIKey{}, err
 	}
 	copy(key.Hash[:], hash)
