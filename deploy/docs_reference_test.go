@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"rescind/internal/config"
+	"rescind/internal/revocation"
 )
 
 // rows returns the cells of the table of a document whose first column has the given header.
@@ -147,11 +148,16 @@ func TestDocuments_API(t *testing.T) {
 	}
 	for path, operations := range served.Paths {
 		for method, operation := range operations {
-			scope := "none"
+			var scopes []string
 			for _, needed := range operation.Security {
-				for _, scopes := range needed {
-					scope = strings.Join(scopes, " ")
-				}
+				scopes = append(scopes, needed["apiKey"]...)
+			}
+			scope := strings.Join(scopes, " or ")
+			switch len(scopes) {
+			case 0:
+				scope = "none"
+			case len(revocation.Scopes):
+				scope = "any"
 			}
 			routes = append(routes, strings.ToUpper(method)+" "+path+" "+scope)
 			for status, response := range operation.Responses {
@@ -169,7 +175,7 @@ func TestDocuments_API(t *testing.T) {
 	documented = nil
 	for _, row := range rows(t, text, "route") {
 		for _, route := range names(row) {
-			documented = append(documented, route+" "+strings.Trim(row[1], "`"))
+			documented = append(documented, route+" "+strings.ReplaceAll(row[1], "`", ""))
 		}
 	}
 	same(t, "routes", documented, routes)

@@ -149,23 +149,23 @@ var echoPath = strings.NewReplacer("{", ":", "}", "")
 func (a *API) serve(op *huma.Operation, handle func(*requestContext) error) {
 	describe(op)
 	a.document.AddOperation(op)
+	scopes := scopesOf(op)
 	a.echo.Add(op.Method, echoPath.Replace(op.Path), func(c echo.Context) error {
 		x := c.(*requestContext)
-		if err := a.guard(x, op); err != nil {
+		if err := a.guard(x, op, scopes); err != nil {
 			return err
 		}
 		return handle(x)
 	})
 }
 
-// guard returns an error unless the operation's security allows the request. It also refuses parameters if the operation
+// guard returns an error unless the operation's security, which names the scopes, allows the request. It also refuses parameters if the operation
 // has none. Operations without a key ignore parameters, because monitors add some to avoid caches.
-func (a *API) guard(x *requestContext, op *huma.Operation) error {
-	scope, guarded := scopeOf(op)
-	if !guarded {
+func (a *API) guard(x *requestContext, op *huma.Operation, scopes []revocation.Scope) error {
+	if len(scopes) == 0 {
 		return nil
 	}
-	if err := a.admit(x, scope); err != nil {
+	if err := a.admit(x, scopes); err != nil {
 		return err
 	}
 	if hasQuery(op) {

@@ -3,27 +3,46 @@ package api_test
 import (
 	"net/http"
 	"testing"
+	"time"
+
+	"rescind/internal/revocation"
 )
 
-// TestScopes_everyOperation calls each operation of the document with a key of each scope: one of them alone opens it.
+// TestScopes_everyOperation calls each operation of the document with a key of each scope: the ones that the operation
+// names open it, and no other.
 func TestScopes_everyOperation(t *testing.T) {
 	w := newWorld(t)
+	for _, scope := range revocation.Scopes {
+		w.addKey("acme", onlySecret(scope), time.Time{}, scope)
+	}
 	for _, op := range w.operations() {
 		if !op.guarded() {
 			continue
 		}
-		refused := 0
-		for _, key := range []string{readerSecret, writerSecret} {
-			switch a := w.call(op.method, op.at(newID().String()), "", "apiKey", "", "apiKey", key); a.status {
-			case http.StatusForbidden:
-				refused++
-				a.want(t, http.StatusForbidden, "missing_scope")
-			case http.StatusUnauthorized:
+		for _, scope := range revocation.Scopes {
+			a := w.call(op.method, op.at(newID().String()), "", "apiKey", "", "apiKey", onlySecret(scope))
+			switch {
+			case a.status == http.StatusUnauthorized:
 				t.Errorf("%s: %s", op, a.body)
+			case op.accepts(scope) && a.status == http.StatusForbidden:
+				t.Errorf("%s refuses %s: %s", op, scope, a.body)
+			case !op.accepts(scope):
+				a.want(t, http.StatusForbidden, "missing_scope")
 			}
-		}
-		if refused != 1 {
-			t.Errorf("%s: refused to %d of 2 scopes", op, refused)
 		}
 	}
 }
+
+// TestScopes_approve names the operations that a person who approves jobs can use.
+func TestScopes_approve(t *testing.T) {
+	w := newWorld(t)
+	want := map[string]bool{"GET /jobs": true, "GET /jobs/{id}": true, "GET /jobs/{id}/results": true, "GET /jobs/{id}/events": true}
+	for _, op := range w.operations() {
+		if want[op.String()] && !(op.accepts(revocation.ScopeApprove) && op.accepts(revocation.ScopeRead)) {
+			t.Errorf("%s accepts %v", op, op.Security)
+		}
+	}
+}
+
+// onlySecret is the secret of a key with one scope.
+func onlySecret(scope revocation.Scope) string { return "rescind_a-key-of-acme-with-the-scope-" + string(scope) }

@@ -73,8 +73,7 @@ func docsPage(document *huma.OpenAPI) []byte {
 }
 
 func docsOf(method, path string, op *huma.Operation) docsOperation {
-	scope, _ := scopeOf(op)
-	d := docsOperation{Method: method, Path: path, Operation: op, Scope: string(scope)}
+	d := docsOperation{Method: method, Path: path, Operation: op, Scope: scopeNames(scopesOf(op))}
 	if op.RequestBody != nil {
 		d.Bodies = docsExamples(op.RequestBody.Content)
 	}

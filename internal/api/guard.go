@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -15,8 +16,9 @@ import (
 // every address in it.
 const ipv6Site = 64
 
-// admit returns an error unless the request's key is valid, has the scope and is within its rate limit. It sets x.key.
-func (a *API) admit(x *requestContext, scope revocation.Scope) error {
+// admit returns an error unless the request's key is valid, has one of the scopes and is within its rate limit. It sets
+// x.key.
+func (a *API) admit(x *requestContext, scopes []revocation.Scope) error {
 	key, err := a.identify(x)
 	if err != nil {
 		return err
@@ -25,8 +27,8 @@ func (a *API) admit(x *requestContext, scope revocation.Scope) error {
 		return unauthorized()
 	}
 	x.key = key
-	if !key.Allows(scope) {
-		return newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope " + string(scope) + ".")
+	if !slices.ContainsFunc(scopes, key.Allows) {
+		return missingScope(scopes)
 	}
 	h := x.Response().Header()
 	left, ok := a.limits.take(key.ID)

@@ -113,11 +113,13 @@ func (h *Health) runChecks() readiness {
 // unready is the problem of a process that cannot do its work, with the members that /readyz always has.
 type unready struct {
 	*problem
-	readiness
+	// State takes the place of the problem's, which is a job's.
+	State State        `json:"state"`
+	Parts []partHealth `json:"parts"`
 }
 
 func newUnready(r readiness) unready {
-	return unready{newProblem(revocation.CodeUnavailable).withDetail("A part that is needed does not work."), r}
+	return unready{newProblem(revocation.CodeUnavailable).withDetail("A part that is needed does not work."), r.State, r.Parts}
 }
 
 // answer returns the response to /readyz.

@@ -13,7 +13,7 @@ import (
 func getJobOperation(schemas huma.Registry) *huma.Operation {
 	op := &huma.Operation{
 		OperationID: "getJob", Method: http.MethodGet, Path: "/jobs/{id}",
-		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary:     "Poll a job",
 		Description: "Returns the job in its present state. The response for another account's job is the same 404 as for an unknown one.",
 		Parameters: []*huma.Param{
@@ -34,7 +34,7 @@ func getJobOperation(schemas huma.Registry) *huma.Operation {
 func listJobsOperation(schemas huma.Registry) *huma.Operation {
 	op := &huma.Operation{
 		OperationID: "listJobs", Method: http.MethodGet, Path: "/jobs",
-		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary:     "List jobs",
 		Description: "The account's jobs, newest first, in pages. " + shortPages + " A parameter without a value counts as not given. Each parameter may be given once.",
 		Parameters:  []*huma.Param{limitParam(), cursorParam()},
@@ -58,7 +58,7 @@ func jobResultsOperation(schemas huma.Registry) *huma.Operation {
 	}
 	op := &huma.Operation{
 		OperationID: "getJobResults", Method: http.MethodGet, Path: "/jobs/{id}/results",
-		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary: "Get a job's items",
 		Description: `Returns the items in the order of the input, also while the job runs. Each item appears once, in its state at the time of reading.
 
@@ -99,7 +99,7 @@ In CSV, missing values are empty cells. The service puts an apostrophe before a 
 func jobEventsOperation() *huma.Operation {
 	op := &huma.Operation{
 		OperationID: "getJobEvents", Method: http.MethodGet, Path: "/jobs/{id}/events",
-		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead),
+		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary: "Follow a job",
 		Description: `Server-sent events, each with the job as JSON. The service sends progress at once and about twice a second while the job runs. When the job has ended, it sends done and ends the stream. For a job that has already ended, it sends one progress and one done.
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,32 +44,60 @@ func newDocument() *huma.OpenAPI {
 		Components: &huma.Components{
 			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"apiKey": {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key."},
-				"bearer": {Type: "http", Scheme: "bearer", Description: "The API key in the header Authorization."},
+				keyScheme: {Type: "apiKey", In: "header", Name: "apiKey", Description: "The API key."},
+				"bearer":  {Type: "http", Scheme: "bearer", Description: "The API key in the header Authorization."},
 			},
 		},
 	}
 }
 
-// needs returns an operation's security: a key with the scope, in either header.
-func needs(scope revocation.Scope) []map[string][]string {
-	return []map[string][]string{{"apiKey": {string(scope)}}, {"bearer": {string(scope)}}}
+// needs returns an operation's security: a key with one of the scopes, in either header.
+func needs(scopes ...revocation.Scope) (security []map[string][]string) {
+	for _, scheme := range []string{keyScheme, "bearer"} {
+		for _, scope := range scopes {
+			security = append(security, map[string][]string{scheme: {string(scope)}})
+		}
+	}
+	return security
 }
 
-// scopeOf returns the scope in an operation's security; guarded is false for an operation that needs no key.
-func scopeOf(op *huma.Operation) (scope revocation.Scope, guarded bool) {
-	if len(op.Security) == 0 {
-		return "", false
+// keyScheme is the security scheme of the header apiKey.
+const keyScheme = "apiKey"
+
+// scopesOf returns the scopes in an operation's security, one of which a key must have. There are none for an operation
+// that needs no key.
+func scopesOf(op *huma.Operation) (scopes []revocation.Scope) {
+	for _, either := range op.Security {
+		for _, scope := range either[keyScheme] {
+			scopes = append(scopes, revocation.Scope(scope))
+		}
 	}
-	return revocation.Scope(op.Security[0]["apiKey"][0]), true
+	return scopes
+}
+
+// scopeNames returns the scopes for a sentence, such as "read or approve".
+func scopeNames(scopes []revocation.Scope) string {
+	var names []string
+	for _, scope := range scopes {
+		names = append(names, string(scope))
+	}
+	return strings.Join(names, " or ")
+}
+
+// missingScope returns the problem for a key without any of the scopes.
+func missingScope(scopes []revocation.Scope) *problem {
+	return newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope " + scopeNames(scopes) + ".")
 }
 
 // describe adds what all operations have in common: the problems of the guard, and headers. An operation without a key
 // reads only memory and does not fail, so it gets no problems.
 func describe(op *huma.Operation) {
-	if scope, guarded := scopeOf(op); guarded {
-		addProblems(op, codeUnauthorized, revocation.CodeMissingScope, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
-		setExample(op, newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope "+string(scope)+"."))
+	if scopes := scopesOf(op); len(scopes) > 0 {
+		addProblems(op, codeUnauthorized, codeRateLimited, revocation.CodeInvalid, revocation.CodeUnavailable, revocation.CodeInternal)
+		if len(scopes) < len(revocation.Scopes) { // otherwise every key has one of them
+			addProblems(op, revocation.CodeMissingScope)
+			setExample(op, missingScope(scopes))
+		}
 		for status, response := range op.Responses {
 			if status != "401" && status != "403" {
 				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds. With qu=\"concurrent-requests\", the account's limit: q requests at once."), `"default";q=50;w=1`)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rescind/internal/revocation"
 )
 
 // operation is an operation of the served OpenAPI document, with the members that the tests use.
@@ -22,6 +24,13 @@ func (op operation) String() string { return op.method + " " + op.path }
 
 // guarded reports whether the operation needs a key.
 func (op operation) guarded() bool { return len(op.Security) > 0 }
+
+// accepts reports whether the operation's security names the scope.
+func (op operation) accepts(scope revocation.Scope) bool {
+	return slices.ContainsFunc(op.Security, func(either map[string][]string) bool {
+		return slices.Contains(either["apiKey"], string(scope))
+	})
+}
 
 // at returns the operation's path with this id.
 func (op operation) at(id string) string {
