@@ -30,6 +30,7 @@ var (
 	_ revocation.BulkStore         = (*Store)(nil)
 	_ revocation.CallStore         = (*Store)(nil)
 	_ revocation.JanitorStore      = (*Store)(nil)
+	_ revocation.InviteStore       = (*Store)(nil)
 )
 
 // Store is the database. It is safe for concurrent use.

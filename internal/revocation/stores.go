@@ -244,7 +244,7 @@ const (
 	AboutServer About = "server"
 )
 
-// JanitorStore deletes what is not kept any more, in small steps.
+// JanitorStore deletes what is no longer kept, and completes what an earlier version wrote, in small steps.
 type JanitorStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
@@ -255,6 +255,9 @@ type JanitorStore interface {
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention
 	// by the database's clock: at most limit of each kind. It returns how many; 0 means that nothing is left.
 	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)
+	// FoldInvites makes the invites that were there before the search findable, at most limit of them. It returns how
+	// many; 0 means that nothing is left.
+	FoldInvites(ctx context.Context, limit int) (folded int, err error)
 }
 
 // BacklogStore counts what waits.

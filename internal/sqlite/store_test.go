@@ -213,7 +213,7 @@ func TestOpen(t *testing.T) {
 		if _, err := openRaw(t, path).ExecContext(t.Context(), `
 			DROP TABLE notifications; DROP TABLE idempotency_keys; DROP TABLE work_items; DROP TABLE revocations;
 			DROP TABLE invites; DROP TABLE api_keys; DROP TABLE accounts;
-			DROP TABLE jobs; DROP TABLE chunks; DROP TABLE job_mail_counts; DROP TABLE mail_senders;
+			DROP TABLE jobs; DROP TABLE chunks; DROP TABLE job_mail_counts; DROP TABLE mail_senders; DROP TABLE events;
 			DELETE FROM goose_db_version WHERE version_id > 0`); err != nil {
 			t.Fatal(err)
 		}

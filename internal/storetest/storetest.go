@@ -28,6 +28,7 @@ type Store interface {
 	revocation.CallStore
 	revocation.JanitorStore
 	revocation.BacklogStore
+	revocation.InviteStore
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)
@@ -35,7 +36,6 @@ type Store interface {
 	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
 	RevokeKey(ctx context.Context, account string, id revocation.ID) error
 	KeysByHash(ctx context.Context, hashes []revocation.SecretHash) ([]revocation.APIKey, error)
-	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -87,6 +87,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobConcurrency", tests: jobConcurrencyTests},
 		{name: "JobRule", tests: ruleTests},
 		{name: "JobProperties", tests: jobPropertyTests},
+		{name: "Invites", tests: inviteTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {

@@ -9,7 +9,7 @@ import (
 )
 
 // Janitor deletes what is no longer kept: uploads that were interrupted, and jobs, revocations and idempotency keys whose
-// retention has ended. Any number of Janitors can run at the same time.
+// retention has ended. It also makes invites findable that an earlier version wrote. Any number of Janitors can run at the same time.
 type Janitor struct {
 	store     revocation.JanitorStore
 	retention time.Duration
@@ -28,10 +28,10 @@ const (
 	// sweepInterval is the time between two searches for interrupted uploads, expireInterval between two for what is old.
 	sweepInterval  = 10 * time.Second
 	expireInterval = 10 * time.Minute
-	// deletions bounds one deletion, so that it does not hold locks for long.
-	deletions = 1000
-	// deletionPause is the pause between two deletions, in which the database serves others.
-	deletionPause = 20 * time.Millisecond
+	// stepRows bounds one step, so that it does not hold locks for long.
+	stepRows = 1000
+	// stepPause is the pause between two steps, in which the database serves others.
+	stepPause = 20 * time.Millisecond
 )
 
 // NewJanitor returns a Janitor.
@@ -39,7 +39,7 @@ func NewJanitor(o JanitorOptions) *Janitor {
 	return &Janitor{store: o.Store, retention: o.Retention, log: o.Log}
 }
 
-// Run deletes until ctx ends. Errors are logged, and the work is retried at the next interval.
+// Run works until ctx ends. Errors are logged, and the work is retried at the next interval.
 func (j *Janitor) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
@@ -49,12 +49,15 @@ func (j *Janitor) Run(ctx context.Context) {
 			j.log.Error("drop interrupted uploads: retried later", "error", err)
 		}
 		j.step(ctx, "delete dropped jobs", func(ctx context.Context) (int, error) {
-			return j.store.ClearDropped(ctx, deletions)
+			return j.store.ClearDropped(ctx, stepRows)
+		})
+		j.step(ctx, "make invites findable", func(ctx context.Context) (int, error) {
+			return j.store.FoldInvites(ctx, stepRows)
 		})
 		if j.retention > 0 && time.Since(expired) >= expireInterval {
 			expired = time.Now()
 			j.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
-				return j.store.Expire(ctx, j.retention, deletions)
+				return j.store.Expire(ctx, j.retention, stepRows)
 			})
 		}
 		select {
@@ -65,11 +68,11 @@ func (j *Janitor) Run(ctx context.Context) {
 	}
 }
 
-// step calls deleteSome until nothing is left, and logs the total under name.
-func (j *Janitor) step(ctx context.Context, name string, deleteSome func(context.Context) (int, error)) {
+// step calls doSome until nothing is left, and logs the total under name.
+func (j *Janitor) step(ctx context.Context, name string, doSome func(context.Context) (int, error)) {
 	total := 0
 	for ctx.Err() == nil {
-		n, err := deleteSome(ctx)
+		n, err := doSome(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				j.log.Error(name+": retried later", "error", err)
@@ -81,7 +84,7 @@ func (j *Janitor) step(ctx context.Context, name string, deleteSome func(context
 		}
 		total += n
 		select {
-		case <-time.After(deletionPause):
+		case <-time.After(stepPause):
 		case <-ctx.Done():
 		}
 	}
