@@ -13,6 +13,8 @@ const (
 	maxName = 200
 	// maxAddress is the longest address that SMTP can carry (RFC 5321, section 4.5.3.1.3).
 	maxAddress = 254
+	// maxNote bounds the message to a candidate, in characters.
+	maxNote = 1000
 	// maxSubject leaves room for a name and a sentence around it.
 	maxSubject = maxName + 100
 )
@@ -23,6 +25,16 @@ func clean(s string, limit int) string { return cut(oneLine(s), limit) }
 
 // cleanName is clean for a name. The result has at most maxName characters and no address that mail programs link.
 func cleanName(s string) string { return cut(revocation.WithoutLinks(oneLine(s)), maxName) }
+
+// cleanNote is clean for a text of several lines. It keeps line breaks, and links too: whoever accepted the text has decided
+// about them.
+func cleanNote(s string) note {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = oneLine(line)
+	}
+	return note(strings.TrimSpace(cut(strings.Join(lines, "\n"), maxNote)))
+}
 
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {

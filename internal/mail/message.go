@@ -96,6 +96,7 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 		Assessment: cleanName(email.Assessment),
 		Company:    cleanName(email.Company),
 		Contact:    clean(email.Contact, maxAddress),
+		Message:    cleanNote(email.Message),
 	}
 	// A Reply-To that is not ASCII would require SMTPUTF8 of every server on the way.
 	if contact, err := bareAddress(d.Contact); err == nil && isASCII(contact) {

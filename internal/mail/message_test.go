@@ -116,6 +116,11 @@ func TestMessages_Golden(t *testing.T) {
 		"with_a_desk": {
 			Revocation: testID(1), ToAddress: "ada@candidates.example", Assessment: "Analytical Engines", Contact: "the front desk",
 		},
+		"with_a_message": {
+			Revocation: testID(1), ToName: "Ada Lovelace", ToAddress: "ada@candidates.example", Company: "Acme & Sons",
+			Message: "The position is filled.\r\n\nMore at https://acme.example <b>&amp; \"soon\"</b>\u202e {{.Name}}\n-- ",
+		},
+		"with_a_message_of_nobody": {Revocation: testID(1), ToAddress: "ada@candidates.example", Message: "Sorry."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			msg := compose(t, newMessages(t, ""), email)
@@ -127,6 +132,35 @@ func TestMessages_Golden(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMessages_OwnTemplates shows the message in templates of an operator's own, always as text, or not at all.
+func TestMessages_OwnTemplates(t *testing.T) {
+	email := testEmail(1)
+	email.Message = "<i>Sorry</i>\nGoodbye"
+	for name, test := range map[string]struct{ template, want string }{
+		"as one text":     {"<p>{{.Message}}</p>", "<p>&lt;i&gt;Sorry&lt;/i&gt;\nGoodbye</p>"},
+		"line by line":    {"{{range .Message.Lines}}<p>{{.}}</p>{{end}}.", "<p>&lt;i&gt;Sorry&lt;/i&gt;</p><p>Goodbye</p>."},
+		"in an attribute": {`<p title="{{.Message}}">x</p>`, "<p title=\"&lt;i&gt;Sorry&lt;/i&gt;\nGoodbye\">x</p>"},
+		"without it":      {"<p>Hello</p>", "<p>Hello</p>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, htmlFile), []byte(test.template), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := parse(t, compose(t, newMessages(t, dir), email).data).html; got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+	t.Run("a message that is too long is cut", func(t *testing.T) {
+		email.Message = strings.Repeat("😀", 5000)
+		p := parse(t, compose(t, newMessages(t, ""), email).data)
+		if got := strings.Count(p.text, "😀"); got != maxNote-1 || strings.Count(p.html, "😀") != got {
+			t.Errorf("%d characters are left", got)
+		}
+	})
 }
 
 func TestMessages_Envelope(t *testing.T) {

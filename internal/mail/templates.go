@@ -23,8 +23,8 @@ const (
 	htmlFile    = "revoked.html"
 )
 
-// details are the data of a template. Each field may be empty, is a single line of valid UTF-8 without control characters,
-// and has a bounded length. Mail programs find nothing to link in Name, Assessment and Company.
+// details are the data of a template. Each field may be empty, is valid UTF-8 of a bounded length, and has no control
+// characters. Each is a single line, except for Message. Mail programs find nothing to link in Name, Assessment and Company.
 type details struct {
 	// Name is the candidate's name.
 	Name string
@@ -36,13 +36,22 @@ type details struct {
 	Contact string
 	// ContactAddress is Contact if that is an email address, and empty otherwise.
 	ContactAddress string
+	// Message is what the company wrote to the candidate. Templates show it as text, never as HTML.
+	Message note
 }
+
+// note is a text of one or more lines.
+type note string
+
+// Lines returns the lines, without their line breaks.
+func (n note) Lines() []string { return strings.Split(string(n), "\n") }
 
 // samples are the data with which each template is tested before it is used: all fields, and none.
 var samples = []details{
 	{
 		Name: "Ada Example", Assessment: "Analytical Engines", Company: "Example Ltd",
 		Contact: "people@example.com", ContactAddress: "people@example.com",
+		Message: "The position is filled.\nThank you for your interest.",
 	},
 	{},
 }

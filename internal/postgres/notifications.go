@@ -70,7 +70,8 @@ func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...
 		SELECT c.account_id, c.revocation_id, c.claims, c.attempts + s.cleared::int, s.cleared,
 			coalesce(extract(epoch FROM now() - coalesce(c.deferred_since, CASE WHEN s.cleared THEN c.blamed_at END)), 0)::float8,
 			coalesce(i.candidate_name, ''),
-			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact, c.status
+			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact,
+			coalesce(r.candidate_message, j.candidate_message, ''), c.status
 		FROM claimed c
 		CROSS JOIN LATERAL (
 			SELECT coalesce(c.blamed_at < (SELECT accepted_at FROM mail_senders WHERE sender = $1), false) AS cleared) AS s
@@ -78,13 +79,19 @@ func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...
 		LEFT JOIN LATERAL (
 			SELECT * FROM invites i
 			WHERE i.account_id = c.account_id AND i.report_id = c.report_id OFFSET 0) AS i ON true
+		LEFT JOIN LATERAL (
+			SELECT candidate_message FROM revocations r
+			WHERE r.account_id = c.account_id AND r.id = c.revocation_id OFFSET 0) AS r ON true
+		LEFT JOIN LATERAL (
+			SELECT candidate_message FROM jobs j
+			WHERE j.account_id = c.account_id AND j.id = c.job_id OFFSET 0) AS j ON true
 		ORDER BY c.account_id, c.revocation_id`, append([]any{sender}, args...)...).Query(func(rows pgx.Rows) error {
 		e := revocation.Email{Sender: sender}
 		var deferred float64
 		var status revocation.NotificationStatus
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts, &e.ServerCleared, &deferred,
-			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &status,
+			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message, &status,
 		}, func() error {
 			if status == revocation.NotificationUnknown {
 				unknown++

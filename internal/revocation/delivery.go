@@ -32,6 +32,9 @@ type Email struct {
 	// Company and Contact are the account's.
 	Company string
 	Contact string
+	// Message is what the caller wrote to the candidate, in one or more lines: that of the revocation, or of its job; empty
+	// if there is none.
+	Message string
 }
 
 // Mailer delivers emails to a mail server.

@@ -15,11 +15,13 @@ const (
 		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts, n.deferred_since, n.blamed_at,
 		       (SELECT accepted_at FROM mail_senders WHERE sender = :sender),
 		       coalesce(i.candidate_name, ''), coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''),
-		       a.name, a.contact`
+		       a.name, a.contact, coalesce(r.candidate_message, j.candidate_message, '')`
 
 	emailJoins = `
 		JOIN accounts AS a ON a.account_id = n.account_id
-		LEFT JOIN invites AS i ON i.account_id = n.account_id AND i.report_id = n.report_id`
+		LEFT JOIN invites AS i ON i.account_id = n.account_id AND i.report_id = n.report_id
+		LEFT JOIN revocations AS r ON r.account_id = n.account_id AND r.id = n.revocation_id
+		LEFT JOIN jobs AS j ON j.account_id = n.account_id AND j.id = n.job_id`
 )
 
 // ClaimNotifications claims those of refs that wait to be sent and are not stale.
@@ -57,7 +59,7 @@ func scanEmail(rows *sql.Rows, now time.Time, e *revocation.Email, more ...any) 
 		&e.Account,
 		scannedID{&e.Revocation},
 		&e.Claims, &e.Attempts, &deferredSince, &blamedAt, &acceptedAt,
-		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact,
+		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message,
 	}, more...)...)
 	if blamedAt.Valid && acceptedAt.Valid && blamedAt.V < acceptedAt.V {
 		e.ServerCleared = true
