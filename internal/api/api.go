@@ -30,6 +30,8 @@ import (
 type Options struct {
 	Service *submission.Service
 	Keys    Keys
+	// Accounts answers /account.
+	Accounts Accounts
 	// Health answers /healthz and /readyz.
 	Health *Health
 	// SubmitWait is how long a submission without Prefer waits for its first outcome. 0 turns waiting off.
@@ -73,6 +75,7 @@ const (
 type API struct {
 	service         *submission.Service
 	keyring         *keyring
+	accounts        Accounts
 	limits          *limits[revocation.ID]
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
@@ -94,7 +97,7 @@ type API struct {
 // that wait.
 func New(o Options) *API {
 	a := &API{
-		service: o.Service, keyring: newKeyring(o.Keys), health: o.Health, hosts: o.Hosts,
+		service: o.Service, keyring: newKeyring(o.Keys), accounts: o.Accounts, health: o.Health, hosts: o.Hosts,
 		limits:          newLimits[revocation.ID]("default", o.RateLimit),
 		unknownKeyLimit: newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		reads:           newSlots[string]("reads", accountReads, processReads),
@@ -133,6 +136,7 @@ func New(o Options) *API {
 	a.serve(jobEventsOperation(), within(a.events, a.jobEvents))
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
 	a.serve(retryJobOperation(schemas), within(a.uploads, a.retryJob))
+	a.serve(accountOperation(schemas), within(a.reads, a.getAccount))
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()

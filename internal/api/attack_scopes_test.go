@@ -45,4 +45,6 @@ func TestScopes_approve(t *testing.T) {
 }
 
 // onlySecret is the secret of a key with one scope.
-func onlySecret(scope revocation.Scope) string { return "rescind_a-key-of-acme-with-the-scope-" + string(scope) }
+func onlySecret(scope revocation.Scope) string {
+	return "rescind_a-key-of-acme-with-the-scope-" + string(scope)
+}

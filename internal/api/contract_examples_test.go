@@ -88,6 +88,8 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		return f.outcome(t, op, name)
 	case "listRevocations":
 		return f.call(op.method, op.path+"?report_id="+f.revoked(t), "")
+	case "getAccount":
+		return f.exampleAccount(t, op, name)
 	case "getLiveness":
 		return f.call(op.method, op.path, "")
 	case "getReadiness":
@@ -117,6 +119,34 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 	}
 	t.Fatal("this test cannot produce the example")
 	return answer{}
+}
+
+// exampleAccount makes the account of the example and reads it.
+func (f *contractWorld) exampleAccount(t *testing.T, op *contractOperation, platform string) answer {
+	t.Helper()
+	change := revocation.AccountChange{
+		ID: "example", Name: new("Acme Corp"), Contact: new("jobs@acme.example"), PlanChangedAt: &planChange,
+		Hold: new(10 * time.Minute), ConfirmAbove: new(100), SpareStarted: new(true),
+	}
+	if platform == "upstream" {
+		change = revocation.AccountChange{
+			ID: "example", Name: change.Name, Contact: new(""), PlanChangedAt: &time.Time{},
+			Hold: new(time.Duration(0)), ConfirmAbove: new(-1), SpareStarted: new(false),
+			Upstream: &revocation.UpstreamChange{URL: new("https://platform.example"), SealedKey: []byte("sealed")},
+		}
+	}
+	f.must(f.store.SetAccount(t.Context(), change))
+	if platform == "upstream" {
+		up, err := f.store.Upstream(t.Context(), "example")
+		f.must(err)
+		f.must(f.store.HoldUpstream(t.Context(), *up, revocation.HoldUnauthorized, time.Minute))
+	}
+	secret := revocation.NewSecret()
+	f.must(f.store.AddKey(t.Context(), revocation.APIKey{
+		ID: newID(), Account: "example", Name: "importer", Hash: revocation.HashSecret(secret),
+		Scopes: []revocation.Scope{revocation.ScopeRevoke, revocation.ScopeRead},
+	}))
+	return f.call(op.method, op.path, "", "apiKey", "", "apiKey", secret)
 }
 
 // last removes the cursor from a page, as if it was the last one.

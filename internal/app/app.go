@@ -33,6 +33,7 @@ type Store interface {
 	revocation.JanitorStore
 	revocation.BacklogStore
 	api.Keys
+	api.Accounts
 	// Ping returns nil when the store can be read and written. If the error is a *revocation.Error, its Detail may be
 	// shown to any caller.
 	Ping(ctx context.Context) error

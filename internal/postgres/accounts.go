@@ -65,31 +65,50 @@ const (
 	upstreamColumns = `coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
 		upstream_hold, upstream_held_until, coalesce(upstream_held_until > now(), false)`
 	selectAccounts = `SELECT account_id, name, contact, plan_changed_at,
-		hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events, ` + upstreamColumns + `
-		FROM accounts ORDER BY account_id`
+		hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events, ` + upstreamColumns + ` FROM accounts`
 )
 
 // Accounts gives all accounts by their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
-	rows, err := s.pool.Query(ctx, selectAccounts)
+	rows, err := s.pool.Query(ctx, selectAccounts+` ORDER BY account_id`)
 	if err != nil {
 		return nil, fault("list accounts", err)
 	}
-	accounts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a revocation.Account, err error) {
-		var changed, held *time.Time
-		var up revocation.Upstream
-		var hold int
-		err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed,
-			&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents,
-			&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held, &up.Held)
-		a.PlanChangedAt, a.Hold = timeOrZero(changed), time.Duration(hold)*time.Second
-		if up.URL != "" {
-			up.Account, up.HeldUntil = a.ID, timeOrZero(held)
-			a.Upstream = &up
-		}
-		return a, err
-	})
+	accounts, err := pgx.CollectRows(rows, scanAccount)
 	return accounts, fault("list accounts", err)
+}
+
+// Account implements api.Accounts.
+func (s *Store) Account(ctx context.Context, id string) (revocation.Account, error) {
+	found := []revocation.Account{}
+	batch := &pgx.Batch{}
+	batch.Queue(selectAccounts+` WHERE account_id = $1`, id).Query(func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectRows(rows, scanAccount)
+		return err
+	})
+	err := s.look(ctx, "read an account", committing(batch))
+	if err == nil && len(found) == 0 {
+		err = errNoAccount
+	}
+	if err != nil {
+		return revocation.Account{}, err
+	}
+	return found[0], nil
+}
+
+func scanAccount(row pgx.CollectableRow) (a revocation.Account, err error) {
+	var changed, held *time.Time
+	var up revocation.Upstream
+	var hold int
+	err = row.Scan(&a.ID, &a.Name, &a.Contact, &changed,
+		&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents,
+		&up.URL, &up.SealedKey, &up.Rate, &up.Concurrency, &up.Hold, &held, &up.Held)
+	a.PlanChangedAt, a.Hold = timeOrZero(changed), time.Duration(hold)*time.Second
+	if up.URL != "" {
+		up.Account, up.HeldUntil = a.ID, timeOrZero(held)
+		a.Upstream = &up
+	}
+	return a, err
 }
 
 // AddKey adds an API key; CodeNotFound without its account.

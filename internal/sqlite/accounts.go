@@ -47,26 +47,41 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 
 // Accounts gives all accounts, in the order of their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
-	scan := func(rows *sql.Rows) (a revocation.Account, err error) {
-		var (
-			planChangedAt sql.Null[int64]
-			hold          int64
-			up            revocation.Upstream
-		)
-		err = scanUpstream(rows, &up, &a.Name, &a.Contact, &planChangedAt,
-			&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents)
-		a.ID, a.PlanChangedAt, a.Hold = up.Account, moment(planChangedAt), time.Duration(hold)*time.Second
-		if up.URL != "" {
-			a.Upstream = &up
-		}
-		return a, err
-	}
-	accounts, err := query(ctx, s.readers, scan, `
-		SELECT `+upstreamColumns+`, name, contact, plan_changed_at,
-		       hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events
-		FROM accounts ORDER BY account_id`,
-		sql.Named("now", micros(time.Now())))
+	accounts, err := query(ctx, s.readers, scanAccount, selectAccounts+` ORDER BY account_id`, sql.Named("now", micros(time.Now())))
 	return accounts, fault("list accounts", err)
+}
+
+// Account implements api.Accounts.
+func (s *Store) Account(ctx context.Context, id string) (revocation.Account, error) {
+	found, err := query(ctx, s.readers, scanAccount, selectAccounts+` WHERE account_id = :account`,
+		sql.Named("now", micros(time.Now())), sql.Named("account", id))
+	if err == nil && len(found) == 0 {
+		err = notFound("There is no such account.")
+	}
+	if err != nil {
+		return revocation.Account{}, fault("read an account", err)
+	}
+	return found[0], nil
+}
+
+const selectAccounts = `
+	SELECT ` + upstreamColumns + `, name, contact, plan_changed_at,
+	       hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events
+	FROM accounts`
+
+func scanAccount(rows *sql.Rows) (a revocation.Account, err error) {
+	var (
+		planChangedAt sql.Null[int64]
+		hold          int64
+		up            revocation.Upstream
+	)
+	err = scanUpstream(rows, &up, &a.Name, &a.Contact, &planChangedAt,
+		&hold, &a.ConfirmAbove, &a.ApproveAbove, &a.SpareStarted, &a.MessageLinks, &a.SingleEvents)
+	a.ID, a.PlanChangedAt, a.Hold = up.Account, moment(planChangedAt), time.Duration(hold)*time.Second
+	if up.URL != "" {
+		a.Upstream = &up
+	}
+	return a, err
 }
 
 // requireAccount gives CodeNotFound when there is no such account.

@@ -60,6 +60,9 @@ var accountTests = []test{
 			f.must(err)
 			f.equal("accounts", 3, len(accounts))
 			f.equal("account", step.want, accounts[1])
+			one, err := f.Account(f.Context(), "b")
+			f.must(err)
+			f.equal("the account alone", step.want, one)
 		}
 	}},
 	{"an account is created with settings", func(f *fixture) {
@@ -99,6 +102,17 @@ var accountTests = []test{
 		f.equal("upstream", &revocation.Upstream{Account: acme, URL: url, SealedKey: key, Rate: rate, Concurrency: concurrency}, found)
 		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &none}}))
 		refused()
+	}},
+	{"an account is read by its id", func(f *fixture) {
+		_, err := f.Account(f.Context(), "nobody")
+		f.code(revocation.CodeNotFound, err)
+		url := "https://platform.example"
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: []byte("sealed")}}))
+		accounts, err := f.Accounts(f.Context())
+		f.must(err)
+		one, err := f.Account(f.Context(), acme)
+		f.must(err)
+		f.equal("account", accounts[0], one)
 	}},
 	{"accounts are listed by id", func(f *fixture) {
 		accounts, err := f.Accounts(f.Context())

@@ -32,6 +32,7 @@ type Store interface {
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)
+	Account(ctx context.Context, id string) (revocation.Account, error)
 	AddKey(ctx context.Context, key revocation.APIKey) error
 	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
 	RevokeKey(ctx context.Context, account string, id revocation.ID) error
