@@ -45,7 +45,7 @@ func (a *API) cancelJob(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	job, err := a.service.CancelJob(x.Request().Context(), x.key.Account, id)
+	job, err := a.service.CancelJob(x.Request().Context(), x.key.Account, id, x.key.ID, false)
 	if err != nil {
 		return err
 	}

@@ -385,11 +385,11 @@ func (s *faultyStore) Job(ctx context.Context, account string, id revocation.ID)
 	return job, err
 }
 
-func (s *faultyStore) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
+func (s *faultyStore) ChangeJob(ctx context.Context, account string, id revocation.ID, change revocation.JobChange) (revocation.Job, error) {
 	if err := s.cancels.Load(); err != nil {
 		return revocation.Job{}, err
 	}
-	return s.Store.CancelJob(ctx, account, id)
+	return s.Store.ChangeJob(ctx, account, id, change)
 }
 
 func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {

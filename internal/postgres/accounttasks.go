@@ -146,7 +146,30 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		WHERE (SELECT 1 FROM notifications n
 			WHERE n.account_id = a.account_id AND n.next_check_at <= now() AND ` + dueJobMail + ` LIMIT 1) = 1`).
 		Query(collect(revocation.MailTask))
+	queueDueJobs(batch, &agenda.Jobs)
 	return agenda, s.readOnly(ctx, "find pending work", batch)
+}
+
+// queueDueJobs finds the jobs whose time has come, the longest waiting first.
+func queueDueJobs(batch *pgx.Batch, due *[]revocation.DueJob) {
+	for change, statement := range dueJobs {
+		batch.Queue(statement, revocation.MaxDueJobs).Query(func(rows pgx.Rows) error {
+			job := revocation.DueJob{Change: change}
+			_, err := pgx.ForEachRow(rows, []any{&job.Account, (*uuid)(&job.ID)}, func() error {
+				*due = append(*due, job)
+				return nil
+			})
+			return err
+		})
+	}
+}
+
+var dueJobs = map[revocation.JobChangeKind]string{
+	revocation.ChangeDue: `
+		SELECT account_id, id FROM jobs WHERE state = 'SCHEDULED' AND due_at <= now() ORDER BY due_at LIMIT $1`,
+	revocation.ChangeExpire: `
+		SELECT account_id, id FROM jobs WHERE state IN ('PREVIEWED', 'AWAITING_APPROVAL') AND expires_at <= now()
+		ORDER BY expires_at LIMIT $1`,
 }
 
 // Each of these sub-selects ends at the first row that it finds. EXISTS could be turned into reading all rows.

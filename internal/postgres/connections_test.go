@@ -33,7 +33,7 @@ func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
 				case 2:
 					_, _ = w.store.Job(readersing, "acme", id)
 				default:
-					_, _ = w.store.CancelJob(readersing, "acme", id)
+					_, _ = w.store.ChangeJob(readersing, "acme", id, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.Actor{Type: revocation.ActorService}})
 				}
 			}
 		})

@@ -19,7 +19,11 @@ const (
 	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
 		j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 		j.mails, m.sent, m.failed, m.unknown, j.delegated,
-		j.started_at, j.finished_at, clock_timestamp(), j.older_sample_at, j.older_sample_done
+		j.started_at, j.finished_at, clock_timestamp(), j.older_sample_at, j.older_sample_done,
+		j.reason, j.candidate_message, j.not_before, j.due_at, j.queued_at, j.counted_at, j.expires_at,
+		j.confirmed_by, j.approved_by, j.cancelled_by,
+		j.preview, j.predicted_at, j.predicted_revoked, j.predicted_already_revoked, j.predicted_not_allowed,
+		j.predicted_not_found, j.predicted_already_started, j.predicted_unknown, j.predicted_emails
 	FROM `
 	jobFacts = ` AS j
 	CROSS JOIN LATERAL (
@@ -29,17 +33,34 @@ const (
 	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
 )
 
+// scanJob reads a job as callers see it: one whose time is over is EXPIRED.
 func scanJob(account string, row pgx.Row) (revocation.Job, error) {
+	j, err := scanStoredJob(account, row)
+	if err == nil {
+		j.Expire(j.ReadAt)
+	}
+	return j, err
+}
+
+// scanStoredJob reads a job in its stored state.
+func scanStoredJob(account string, row pgx.Row) (revocation.Job, error) {
 	j := revocation.Job{Account: account}
-	var retryOf *uuid
+	var retryOf, confirmedBy, approvedBy, cancelledBy *uuid
 	var file []byte
 	var mails int
-	var started, finished, since *time.Time
+	var started, finished, since, notBefore, due, queued, counted, expires, predictedAt *time.Time
+	var hasPreview bool
+	var preview revocation.Preview
+	predicted := &preview.Predicted
 	err := row.Scan((*uuid)(&j.ID), &j.State, &j.Label, &file, &retryOf, (*uuid)(&j.RequestedBy), &j.Total, &j.Retrying,
 		&j.Counts.Revoked, &j.Counts.AlreadyRevoked, &j.Counts.NotAllowed, &j.Counts.AlreadyStarted, &j.Counts.NotFound,
 		&j.Counts.ErrorRevoking, &j.Counts.Invalid, &j.Counts.Cancelled,
 		&mails, &j.Mails.Sent, &j.Mails.Failed, &j.Mails.Unknown, &j.Mails.Delegated,
-		&started, &finished, &j.ReadAt, &since, &j.SinceDone)
+		&started, &finished, &j.ReadAt, &since, &j.SinceDone,
+		&j.Reason, &j.CandidateMessage, &notBefore, &due, &queued, &counted, &expires,
+		&confirmedBy, &approvedBy, &cancelledBy,
+		&hasPreview, &predictedAt, &predicted.Revoked, &predicted.AlreadyRevoked, &predicted.NotAllowed,
+		&predicted.NotFound, &predicted.AlreadyStarted, &predicted.Unknown, &preview.Emails)
 	if err != nil {
 		return revocation.Job{}, err
 	}
@@ -48,13 +69,25 @@ func scanJob(account string, row pgx.Row) (revocation.Job, error) {
 			return revocation.Job{}, err
 		}
 	}
-	if retryOf != nil {
-		j.RetryOf = *retryOf
+	j.RetryOf, j.ConfirmedBy = idOrZero(retryOf), idOrZero(confirmedBy)
+	j.ApprovedBy, j.CancelledBy = idOrZero(approvedBy), idOrZero(cancelledBy)
+	if hasPreview {
+		predicted.Invalid, preview.PredictedAt = j.Counts.Invalid, timeOrZero(predictedAt)
+		j.Preview = &preview
 	}
 	j.Mails.Pending = mails - j.Mails.Sent - j.Mails.Failed - j.Mails.Unknown
 	j.ReadAt = j.ReadAt.UTC()
 	j.StartedAt, j.FinishedAt, j.Since = timeOrZero(started), timeOrZero(finished), timeOrZero(since)
+	j.NotBefore, j.DueAt, j.QueuedAt = timeOrZero(notBefore), timeOrZero(due), timeOrZero(queued)
+	j.CountedAt, j.ExpiresAt = timeOrZero(counted), timeOrZero(expires)
 	return j, nil
+}
+
+func idOrZero(id *uuid) revocation.ID {
+	if id == nil {
+		return revocation.ID{}
+	}
+	return *id
 }
 
 var errNoJob = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such job in this account."}
@@ -108,32 +141,6 @@ func (l jobList) bound(last revocation.ID) (string, []any) {
 // lastID is after every other.
 var lastID = revocation.ID{
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-}
-
-// CancelJob implements revocation.JobStore.
-func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID) (job revocation.Job, err error) {
-	var found []revocation.Job
-	batch := &pgx.Batch{}
-	batch.Queue(`
-		UPDATE jobs SET state = 'CANCELLING'
-		WHERE account_id = $1 AND id = $2 AND state IN ('QUEUED', 'RUNNING')`, account, uuid(id))
-	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(func(rows pgx.Rows) (err error) {
-		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
-			return scanJob(account, row)
-		})
-		return err
-	})
-	if err := s.change(ctx, "cancel a job", committing(batch)); err != nil {
-		return revocation.Job{}, err
-	}
-	switch {
-	case len(found) == 0:
-		return revocation.Job{}, errNoJob
-	case found[0].State == revocation.JobCompleted:
-		return revocation.Job{}, &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
-	default:
-		return found[0], nil
-	}
 }
 
 // queueCounts makes the statements that add to jobs' rows, which come last in a transaction: those rows are

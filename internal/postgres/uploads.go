@@ -68,7 +68,8 @@ func onlyRetry(ctx context.Context, tx *tx, job revocation.NewJob) error {
 	})
 	batch.Queue(`
 		SELECT id, coalesce(lease_until > now(), true) FROM jobs
-		WHERE account_id = $1 AND retry_of = $2 AND retry_of IS NOT NULL AND state NOT IN ('COMPLETED', 'CANCELLED', 'DROPPED')`,
+		WHERE account_id = $1 AND retry_of = $2 AND retry_of IS NOT NULL AND state NOT IN ('COMPLETED', 'CANCELLED', 'EXPIRED', 'DROPPED')
+			AND coalesce(expires_at > now(), true)`,
 		job.Account, uuid(job.RetryOf)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id revocation.ID
@@ -269,28 +270,45 @@ func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job 
 	if err != nil {
 		return revocation.Job{}, err
 	}
-	batch := &pgx.Batch{}
-	exactly(batch, 1, `
-		UPDATE jobs SET total = $3::integer, invalid = $4::integer, label = $5, notify = $6, file = $7, lease_until = NULL,
-			state = CASE WHEN $3 = $4 THEN 'COMPLETED' ELSE 'QUEUED' END,
-			finished_at = CASE WHEN $3 = $4 THEN now() END
-		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`,
-		seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file)
-	if seal.IdempotencyKey != "" {
-		exactly(batch, 1, `
-			UPDATE idempotency_keys SET fingerprint = $5, created_at = now()
-			WHERE account_id = $1 AND route = $2 AND key = $3 AND target_id = $4`,
-			seal.Account, string(seal.Route), seal.IdempotencyKey, uuid(seal.ID), seal.Fingerprint[:])
-	}
-	batch.Queue(selectJob+` AND j.id = $2`, seal.Account, uuid(seal.ID)).QueryRow(func(row pgx.Row) error {
-		job, err = scanJob(seal.Account, row)
-		return err
+	err = s.changesJob(ctx, "seal a job", func(ctx context.Context, tx *tx) error {
+		batch := &pgx.Batch{}
+		job = seal.Received("")
+		batch.Queue(`SELECT state FROM jobs WHERE account_id = $1 AND id = $2 FOR NO KEY UPDATE`, seal.Account, uuid(seal.ID)).
+			Query(func(rows pgx.Rows) error {
+				for rows.Next() {
+					if err := rows.Scan(&job.State); err != nil {
+						return err
+					}
+				}
+				return rows.Err()
+			})
+		facts := queueJobFacts(batch, seal.Account)
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		batch = &pgx.Batch{}
+		batch.Queue(`
+			UPDATE jobs SET total = $3, invalid = $4, label = $5, notify = $6, file = $7, reason = $8, candidate_message = $9,
+				not_before = $10
+			WHERE account_id = $1 AND id = $2`,
+			seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file,
+			seal.Reason, seal.CandidateMessage, optionalTime(seal.NotBefore))
+		if _, err := changeJob(ctx, tx, batch, &job, seal.Accept(), *facts); err != nil {
+			return err
+		}
+		if seal.IdempotencyKey != "" {
+			exactly(batch, 1, `
+				UPDATE idempotency_keys SET fingerprint = $5, created_at = now()
+				WHERE account_id = $1 AND route = $2 AND key = $3 AND target_id = $4`,
+				seal.Account, string(seal.Route), seal.IdempotencyKey, uuid(seal.ID), seal.Fingerprint[:])
+		}
+		queueReadJob(batch, &job)
+		return tx.commit(ctx, batch)
 	})
-	err = s.change(ctx, "seal a job", committing(batch))
-	if miscounted(err) {
-		err = errGivenUp
+	if err != nil {
+		return revocation.Job{}, err
 	}
-	return job, err
+	return job, nil
 }
 
 // storedFile is what is stored of a file; nil for none.

@@ -53,6 +53,9 @@ func (j *Job) Waits() bool {
 	return j.State == JobPreviewed || j.State == JobAwaitingApproval || j.State == JobScheduled
 }
 
+// Settled reports whether nothing more happens to the job by itself for now: it has ended, or it waits.
+func (j *Job) Settled() bool { return j.Ended() || j.Waits() }
+
 // Readable returns the number of items that are not INVALID.
 func (j *Job) Readable() int { return j.Total - j.Counts.Invalid }
 
@@ -118,6 +121,11 @@ type RecentItems struct {
 	Unapproved  int
 }
 
+// NeedsRecent reports whether the change depends on JobFacts.Recent in an account with these settings.
+func (k JobChangeKind) NeedsRecent(s AccountSettings) bool {
+	return (k == ChangeAccept || k == ChangeConfirm) && (s.ConfirmAbove != nil || s.ApproveAbove != nil)
+}
+
 // LimitWindow is how long an accepted or confirmed job counts for the limits of its account.
 const LimitWindow = 24 * time.Hour
 
@@ -138,7 +146,7 @@ var changeable = map[JobChangeKind][]JobState{
 // No events mean that the job is unchanged. The error's code is CodeWrongState, CodeCountMismatch, CodeSameKey, CodeJobEnded or
 // CodeMissingScope; the job is unchanged then.
 func (j *Job) Change(c JobChange, f JobFacts) ([]EventType, error) {
-	expired := j.expire(f.Now)
+	expired := j.Expire(f.Now)
 	if c.Kind == ChangeExpire {
 		if !expired {
 			return nil, nil
@@ -279,8 +287,8 @@ func (j *Job) countMismatch() error {
 	}
 }
 
-// expire makes the job EXPIRED if its time is over, as every reader must see it, and reports whether it did.
-func (j *Job) expire(now time.Time) bool {
+// Expire makes the job EXPIRED if its time is over at now, as every reader must see it, and reports whether it did.
+func (j *Job) Expire(now time.Time) bool {
 	if j.ExpiresAt.IsZero() || j.ExpiresAt.After(now) {
 		return false
 	}

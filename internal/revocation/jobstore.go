@@ -58,6 +58,20 @@ type FinalJob struct {
 	Fingerprint Fingerprint
 }
 
+// Received returns the job as it is before ChangeAccept, in the state in which the store has found it.
+func (f *FinalJob) Received(state JobState) Job {
+	return Job{
+		ID: f.ID, Account: f.Account, Label: f.Label, Reason: f.Reason, CandidateMessage: f.CandidateMessage,
+		NotBefore: f.NotBefore, State: state, File: f.File, RetryOf: f.RetryOf, RequestedBy: f.RequestedBy,
+		Total: f.Total, Counts: Counts{Invalid: f.Invalid},
+	}
+}
+
+// Accept returns the change that ends the upload.
+func (f *FinalJob) Accept() JobChange {
+	return JobChange{Kind: ChangeAccept, By: ByKey(f.RequestedBy), WantsPreview: f.Preview, PreviewTTL: f.PreviewTTL}
+}
+
 // JobValues are the values of a job as a whole.
 type JobValues struct {
 	// Label, Reason and CandidateMessage are nil if the job has none.

@@ -47,8 +47,8 @@ type JobStore interface {
 	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
 	// follow on those that are there. CodeJobEnded when it was given up.
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
-	// FinalizeJob makes a received job QUEUED, visible and ready to be carried out, and binds its key, whose age
-	// counts from then on; a job without a valid item is COMPLETED at once. CodeJobEnded when it was given up.
+	// FinalizeJob applies ChangeAccept to a received job, which makes it visible, and binds its key, whose age counts from
+	// then on. The error's code is CodeJobEnded if the upload was given up.
 	FinalizeJob(ctx context.Context, seal FinalJob) (Job, error)
 	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
 	DropJob(ctx context.Context, account string, id ID) error
@@ -60,9 +60,15 @@ type JobStore interface {
 	// Results returns a page of a job's items, by their rows, INVALID ones too, without CandidateMessage. Of a job that
 	// is not visible there are none.
 	Results(ctx context.Context, f ResultFilter) (Page[Revocation], error)
-	// CancelJob makes a job CANCELLING and returns it; one that is CANCELLING or CANCELLED already, as it is.
-	// CodeJobEnded when it is COMPLETED, CodeNotFound as Job.
-	CancelJob(ctx context.Context, account string, id ID) (Job, error)
+	JobChanger
+}
+
+// JobChanger changes the states of jobs.
+type JobChanger interface {
+	// ChangeJob applies change to a job, writes the job and its events in one transaction, and returns the job. Changes of
+	// the same job happen one after the other. The error is one of Job.Change, or its code is CodeNotFound as for
+	// JobStore.Job.
+	ChangeJob(ctx context.Context, account string, id ID, change JobChange) (Job, error)
 }
 
 // ExecutionStore carries batches through one transaction each.
@@ -165,6 +171,7 @@ type CallStore interface {
 
 // DispatchStore finds what has to be enqueued. The database's clock decides what is due.
 type DispatchStore interface {
+	JobChanger
 	// PendingWork looks, and changes nothing: mostly there is nothing to do.
 	PendingWork(ctx context.Context) (PendingWork, error)
 	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
@@ -200,6 +207,18 @@ type PendingWork struct {
 	Revocations   bool
 	Notifications bool
 	AccountTasks  []AccountWork
+	// Jobs are some of the jobs whose time has come, at most MaxDueJobs of each kind.
+	Jobs []DueJob
+}
+
+// MaxDueJobs bounds the jobs of a kind in PendingWork, so that their changes do not delay other work for long.
+const MaxDueJobs = 50
+
+// DueJob is a job that has to be changed now, by ChangeDue or ChangeExpire.
+type DueJob struct {
+	Account string
+	ID      ID
+	Change  JobChangeKind
 }
 
 // NotificationStore keeps the emails' states: PENDING → CLAIMED → COMMITTED → SENT, FAILED or UNKNOWN, and

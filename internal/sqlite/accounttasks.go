@@ -31,7 +31,31 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		}
 		agenda.AccountTasks = append(agenda.AccountTasks, found...)
 	}
+	for change, statement := range dueJobs {
+		found, err := query(ctx, s.readers, scanRowID, statement, now, sql.Named("limit", revocation.MaxDueJobs))
+		if err != nil {
+			return revocation.PendingWork{}, fault("find pending work", err)
+		}
+		for _, ref := range found {
+			agenda.Jobs = append(agenda.Jobs, revocation.DueJob{Account: ref.Account, ID: ref.ID, Change: change})
+		}
+	}
 	return agenda, nil
+}
+
+func scanRowID(rows *sql.Rows) (ref revocation.Ref, err error) {
+	err = rows.Scan(&ref.Account, scannedID{&ref.ID})
+	return ref, err
+}
+
+// dueJobs find the jobs whose time has come, the longest waiting first.
+var dueJobs = map[revocation.JobChangeKind]string{
+	revocation.ChangeDue: `
+		SELECT account_id, id FROM jobs INDEXED BY jobs_scheduled
+		WHERE state = 'SCHEDULED' AND due_at <= :now ORDER BY due_at LIMIT :limit`,
+	revocation.ChangeExpire: `
+		SELECT account_id, id FROM jobs INDEXED BY jobs_expiring
+		WHERE state IN ('PREVIEWED', 'AWAITING_APPROVAL') AND expires_at <= :now ORDER BY expires_at LIMIT :limit`,
 }
 
 const (

@@ -28,7 +28,11 @@ const selectJob = `
 	SELECT j.account_id, j.id, j.label, j.file, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
 	       j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
 	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
-	       j.started_at, j.finished_at, j.older_sample_at, j.older_sample_done
+	       j.started_at, j.finished_at, j.older_sample_at, j.older_sample_done,
+	       j.reason, j.candidate_message, j.not_before, j.due_at, j.queued_at, j.counted_at, j.expires_at,
+	       j.confirmed_by, j.approved_by, j.cancelled_by,
+	       j.preview, j.predicted_at, j.predicted_revoked, j.predicted_already_revoked, j.predicted_not_allowed,
+	       j.predicted_not_found, j.predicted_already_started, j.predicted_unknown, j.predicted_emails
 	FROM jobs AS j
 	LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
 	WHERE j.account_id = ?1 AND j.state NOT IN ` + hiddenStates
@@ -44,7 +48,11 @@ func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revo
 }
 
 func readJob(ctx context.Context, q querier, account string, id revocation.ID) (revocation.Job, error) {
-	found, err := query(ctx, q, scanJob, selectJob+` AND j.id = ?2`, account, id.String())
+	return readJobBy(ctx, q, scanJob, account, id)
+}
+
+func readJobBy(ctx context.Context, q querier, scan func(*sql.Rows) (revocation.Job, error), account string, id revocation.ID) (revocation.Job, error) {
+	found, err := query(ctx, q, scan, selectJob+` AND j.id = ?2`, account, id.String())
 	if err == nil && len(found) == 0 {
 		err = notFound("There is no such job in this account.")
 	}
@@ -71,48 +79,47 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocati
 	return page, err
 }
 
-func scanJob(rows *sql.Rows) (j revocation.Job, err error) {
+// scanJob reads a job as callers see it: one whose time is over is EXPIRED.
+func scanJob(rows *sql.Rows) (revocation.Job, error) {
+	j, err := scanStoredJob(rows)
+	if err == nil {
+		j.Expire(j.ReadAt)
+	}
+	return j, err
+}
+
+// scanStoredJob reads a job in its stored state.
+func scanStoredJob(rows *sql.Rows) (j revocation.Job, err error) {
 	var (
-		mails                        int
-		startedAt, finishedAt, since sql.Null[int64]
+		mails                                            int
+		startedAt, finishedAt, since, predictedAt        sql.Null[int64]
+		notBefore, dueAt, queuedAt, countedAt, expiresAt sql.Null[int64]
+		hasPreview                                       bool
+		preview                                          revocation.Preview
 	)
 	var file []byte
-	c, m := &j.Counts, &j.Mails
+	c, m, p := &j.Counts, &j.Mails, &preview.Predicted
 	err = rows.Scan(
 		&j.Account, scannedID{&j.ID}, &j.Label, &file, &j.State, optionalID{&j.RetryOf}, scannedID{&j.RequestedBy},
 		&j.Total, &j.Retrying,
 		&c.Revoked, &c.AlreadyRevoked, &c.NotAllowed, &c.AlreadyStarted, &c.NotFound, &c.ErrorRevoking, &c.Invalid, &c.Cancelled,
 		&mails, &m.Sent, &m.Failed, &m.Unknown, &m.Delegated,
-		&startedAt, &finishedAt, &since, &j.SinceDone)
+		&startedAt, &finishedAt, &since, &j.SinceDone,
+		&j.Reason, &j.CandidateMessage, &notBefore, &dueAt, &queuedAt, &countedAt, &expiresAt,
+		optionalID{&j.ConfirmedBy}, optionalID{&j.ApprovedBy}, optionalID{&j.CancelledBy},
+		&hasPreview, &predictedAt, &p.Revoked, &p.AlreadyRevoked, &p.NotAllowed,
+		&p.NotFound, &p.AlreadyStarted, &p.Unknown, &preview.Emails)
 	m.Pending = mails - m.Sent - m.Failed - m.Unknown
 	j.StartedAt, j.FinishedAt, j.Since = moment(startedAt), moment(finishedAt), moment(since)
+	j.NotBefore, j.DueAt, j.QueuedAt = moment(notBefore), moment(dueAt), moment(queuedAt)
+	j.CountedAt, j.ExpiresAt = moment(countedAt), moment(expiresAt)
+	if hasPreview {
+		p.Invalid, preview.PredictedAt = c.Invalid, moment(predictedAt)
+		j.Preview = &preview
+	}
 	j.ReadAt = time.Now().UTC().Truncate(time.Microsecond)
 	if err == nil && file != nil {
 		err = json.Unmarshal(file, &j.File)
 	}
 	return j, err
-}
-
-// CancelJob makes a job CANCELLING.
-func (s *Store) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
-	var job revocation.Job
-	err := s.write(ctx, "cancel job", func(tx *sql.Tx, _ time.Time) error {
-		var err error
-		if job, err = readJob(ctx, tx, account, id); err != nil {
-			return err
-		}
-		switch job.State {
-		case revocation.JobCompleted:
-			return &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The job has ended."}
-		case revocation.JobCancelled:
-			return nil
-		}
-		job.State = revocation.JobCancelling
-		return exec(ctx, tx, `
-			UPDATE jobs SET state = 'CANCELLING' WHERE account_id = ?1 AND id = ?2`, account, id.String())
-	})
-	if err != nil {
-		return revocation.Job{}, err
-	}
-	return job, nil
 }

@@ -93,8 +93,9 @@ func onlyRetry(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.Ne
 	}
 	retries, err := query(ctx, tx, scanKeyHolder, `
 		SELECT account_id, '', x'', id, state, coalesce(lease_until, 0) FROM jobs INDEXED BY jobs_retries
-		WHERE account_id = ?1 AND retry_of = ?2 AND state NOT IN ('COMPLETED', 'CANCELLED', 'DROPPED')`,
-		job.Account, job.RetryOf.String())
+		WHERE account_id = ?1 AND retry_of = ?2 AND state NOT IN ('COMPLETED', 'CANCELLED', 'EXPIRED', 'DROPPED')
+		  AND (expires_at IS NULL OR expires_at > ?3)`,
+		job.Account, job.RetryOf.String(), micros(now))
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until ti
 	return err
 }
 
-// FinalizeJob makes a received job QUEUED, or COMPLETED when there is nothing to carry out.
+// FinalizeJob implements revocation.JobStore.
 func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
 	var file any // NULL without one
 	if seal.File != nil {
@@ -215,25 +216,26 @@ func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revo
 	}
 	var job revocation.Job
 	err := s.write(ctx, "seal job", func(tx *sql.Tx, now time.Time) error {
-		state, finishedAt := revocation.JobQueued, (*int64)(nil)
-		if seal.Invalid == seal.Total {
-			state, finishedAt = revocation.JobCompleted, optionalMicros(now)
-		}
 		sealed, err := change(ctx, tx, `
 			UPDATE jobs
-			SET state = ?1, finished_at = ?2, label = ?3, notify = ?4, total = ?5, invalid = ?6, file = ?9, lease_until = NULL
-			WHERE account_id = ?7 AND id = ?8 AND state = 'RECEIVING'`,
-			string(state), finishedAt, seal.Label, seal.Notify, seal.Total, seal.Invalid, seal.Account, seal.ID.String(), file)
+			SET label = ?1, notify = ?2, total = ?3, invalid = ?4, file = ?5, reason = ?6, candidate_message = ?7, not_before = ?8
+			WHERE account_id = ?9 AND id = ?10 AND state = 'RECEIVING'`,
+			seal.Label, seal.Notify, seal.Total, seal.Invalid, file, seal.Reason, seal.CandidateMessage,
+			optionalMicros(seal.NotBefore), seal.Account, seal.ID.String())
 		if err != nil {
 			return err
 		}
 		if sealed == 0 {
 			return errGivenUp
 		}
-		if state == revocation.JobQueued {
+		if seal.Invalid < seal.Total {
 			if err := addChunks(ctx, tx, seal); err != nil {
 				return err
 			}
+		}
+		job = seal.Received(revocation.JobReceiving)
+		if err := changeJob(ctx, tx, now, &job, seal.Accept()); err != nil {
+			return err
 		}
 		if seal.IdempotencyKey != "" {
 			if err := exec(ctx, tx, `

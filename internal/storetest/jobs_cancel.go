@@ -11,7 +11,7 @@ import (
 // cancel cancels a job that has not ended.
 func (f *fixture) cancel(job revocation.Job) {
 	f.Helper()
-	j, err := f.CancelJob(f.Context(), job.Account, job.ID)
+	j, err := cancelJob(f.Context(), f.Store, job.Account, job.ID)
 	f.must(err)
 	f.checkNumbers(&j)
 	f.equal("state", revocation.JobCancelling, j.State)
@@ -215,7 +215,7 @@ var cancelTests = []test{
 		job := f.bulk(items(1))
 		f.end(job)
 		was := f.job(job)
-		_, err := f.CancelJob(f.Context(), job.Account, job.ID)
+		_, err := cancelJob(f.Context(), f.Store, job.Account, job.ID)
 		f.code(revocation.CodeJobEnded, err)
 		f.equalIgnoringTimes("job", was, f.job(job))
 	}},
@@ -224,7 +224,7 @@ var cancelTests = []test{
 		f.cancel(job)
 		f.end(job)
 		was := f.job(job)
-		got, err := f.CancelJob(f.Context(), job.Account, job.ID)
+		got, err := cancelJob(f.Context(), f.Store, job.Account, job.ID)
 		f.must(err)
 		f.equalIgnoringTimes("returned", was, &got)
 		f.equalIgnoringTimes("job", was, f.job(job))
@@ -232,10 +232,10 @@ var cancelTests = []test{
 	{"an unknown job, another account's, or an item is not found", func(f *fixture) {
 		job := f.bulk(items(1))
 		for account, id := range map[string]revocation.ID{acme: revocation.JobID(uuidv7.New()), zenith: job.ID, "nobody": job.ID} {
-			_, err := f.CancelJob(f.Context(), account, id)
+			_, err := cancelJob(f.Context(), f.Store, account, id)
 			f.code(revocation.CodeNotFound, err)
 		}
-		_, err := f.CancelJob(f.Context(), acme, job.ID.Item(1))
+		_, err := cancelJob(f.Context(), f.Store, acme, job.ID.Item(1))
 		f.code(revocation.CodeNotFound, err)
 		f.state(job, revocation.JobQueued)
 	}},

@@ -157,7 +157,7 @@ var jobConcurrencyTests = []test{
 			case 0:
 				return 0, f.follow(ctx, job)
 			case 1:
-				_, err := f.CancelJob(ctx, acme, job.ID)
+				_, err := cancelJob(ctx, f.Store, acme, job.ID)
 				if err != nil && revocation.ErrorCode(err) == revocation.CodeJobEnded {
 					want, err = revocation.JobCompleted, nil // the other workers were faster
 				}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"time"
 
 	"rescind/internal/revocation"
@@ -121,6 +122,11 @@ func (f *fixture) finalize(s revocation.FinalJob) revocation.Job {
 func (f *fixture) bulk(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.Job {
 	f.Helper()
 	return f.finalize(f.upload(items, with...))
+}
+
+// cancelJob requests that a job is cancelled.
+func cancelJob(ctx context.Context, store Store, account string, id revocation.ID) (revocation.Job, error) {
+	return store.ChangeJob(ctx, account, id, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.ByKey(apiKey)})
 }
 
 // rowOf returns the first attempt on an item.

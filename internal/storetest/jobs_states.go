@@ -84,7 +84,7 @@ var jobStateTests = []test{
 		f.equal("a due item", []revocation.AccountWork{jobsOfAcme}, f.accountTasks())
 		f.carryOut(next(rowOf(job, 2)))
 		f.noWork("when the last due item is carried out")
-		_, err := f.CancelJob(f.Context(), acme, job.ID)
+		_, err := cancelJob(f.Context(), f.Store, acme, job.ID)
 		f.must(err)
 		f.equal("an item of a job that is being cancelled", []revocation.AccountWork{jobsOfAcme}, f.accountTasks())
 		f.end(job)

@@ -14,7 +14,7 @@ func (m *model) cancelJob(t *rapid.T) {
 	if j == nil {
 		return
 	}
-	got, err := m.store.CancelJob(m.f.Context(), m.account, j.final.ID)
+	got, err := cancelJob(m.f.Context(), m.store, m.account, j.final.ID)
 	var want revocation.Code
 	switch {
 	case j.stage != revocation.JobQueued:

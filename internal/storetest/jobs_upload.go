@@ -18,7 +18,7 @@ func (f *fixture) checkHidden(s revocation.FinalJob) {
 	ctx := f.Context()
 	_, err := f.Job(ctx, s.Account, s.ID)
 	f.code(revocation.CodeNotFound, err)
-	_, err = f.CancelJob(ctx, s.Account, s.ID)
+	_, err = cancelJob(ctx, f.Store, s.Account, s.ID)
 	f.code(revocation.CodeNotFound, err)
 	f.equal("listed", false, slices.Contains(f.jobList(revocation.JobFilter{Account: s.Account}), s.ID))
 	for _, status := range append(revocation.Statuses, "") {
@@ -185,7 +185,7 @@ var uploadTests = []test{
 		f.recount(job)
 		f.noWork("after it")
 		f.equal("chunk", revocation.Chunk{}, f.chunk(acme))
-		_, err := f.CancelJob(f.Context(), acme, s.ID)
+		_, err := cancelJob(f.Context(), f.Store, acme, s.ID)
 		f.code(revocation.CodeJobEnded, err)
 	}},
 	{"the default of notify is for items that do not set it", func(f *fixture) {

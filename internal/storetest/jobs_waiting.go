@@ -278,7 +278,7 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 				func() error { _, err := f.CarryOutChunk(ctx, acme); return err },
 				func() error { return f.SpillChunk(ctx, chunkOf(job, 2)) },
 				func() error { _, err := f.CarryOutChunk(ctx, acme); return err },
-				func() error { _, err := f.CancelJob(ctx, acme, job.ID); return err },
+				func() error { _, err := cancelJob(ctx, f.Store, acme, job.ID); return err },
 			} {
 				if err := step(); err != nil {
 					return 0, err

@@ -8,18 +8,18 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Job returns a job. With wait, it returns when the job has ended, at the latest after wait. The error's code is CodeNotFound
-// if the account has no such job.
+// Job returns a job. With wait, it returns when the job has ended or waits for a person or a time, at the latest after wait.
+// The error's code is CodeNotFound if the account has no such job.
 func (s *Service) Job(ctx context.Context, account string, id revocation.ID, wait time.Duration) (revocation.Job, error) {
 	job, err := s.store.Job(ctx, account, id)
-	if err != nil || wait <= 0 || job.Ended() {
+	if err != nil || wait <= 0 || job.Settled() {
 		return job, err
 	}
 	watch := s.WatchJob(account, id)
 	defer watch.Close()
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
-	for !job.Ended() {
+	for !job.Settled() {
 		select {
 		case newer, ok := <-watch.Jobs():
 			if !ok {
@@ -52,14 +52,48 @@ func (s *Service) Results(ctx context.Context, f revocation.ResultFilter) (revoc
 }
 
 // CancelJob cancels the items of a job that are not carried out yet, and returns the job, which is CANCELLING until they are
-// final. A job that was cancelled before is returned unchanged. The error's code is CodeJobEnded if the job is COMPLETED,
-// and CodeNotFound if the account has no such job.
-func (s *Service) CancelJob(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
-	job, err := s.store.CancelJob(ctx, account, id)
-	if err == nil {
+// final. A job that was cancelled before is returned unchanged. by is the API key of the request. With onlyApproval, the
+// error's code is CodeMissingScope unless the job waits for an approval. It is CodeJobEnded if the job is COMPLETED or
+// EXPIRED, and CodeNotFound if the account has no such job.
+func (s *Service) CancelJob(ctx context.Context, account string, id, by revocation.ID, onlyApproval bool) (revocation.Job, error) {
+	return s.changeJob(ctx, account, id, revocation.JobChange{
+		Kind: revocation.ChangeCancel, By: revocation.ByKey(by), OnlyApproval: onlyApproval,
+	})
+}
+
+// ConfirmJob confirms the preview of a job, which predicts that count items can be revoked. A job that was confirmed before
+// with the same count is returned unchanged. The error's code is CodeCountMismatch if the preview predicts another number,
+// CodeWrongState if the job is not PREVIEWED, and CodeNotFound if the account has no such job.
+func (s *Service) ConfirmJob(ctx context.Context, account string, id, by revocation.ID, count int) (revocation.Job, error) {
+	return s.changeJob(ctx, account, id, revocation.JobChange{
+		Kind: revocation.ChangeConfirm, By: revocation.ByKey(by), Count: count,
+	})
+}
+
+// ApproveJob approves a job as ConfirmJob confirms it: the job must be AWAITING_APPROVAL. The error's code is also
+// CodeSameKey if the API key by has submitted or confirmed the job.
+func (s *Service) ApproveJob(ctx context.Context, account string, id, by revocation.ID, count int) (revocation.Job, error) {
+	return s.changeJob(ctx, account, id, revocation.JobChange{
+		Kind: revocation.ChangeApprove, By: revocation.ByKey(by), Count: count,
+	})
+}
+
+// StartJob begins a SCHEDULED job now. The error's code is CodeWrongState in every other state, and CodeNotFound if the
+// account has no such job.
+func (s *Service) StartJob(ctx context.Context, account string, id, by revocation.ID) (revocation.Job, error) {
+	return s.changeJob(ctx, account, id, revocation.JobChange{Kind: revocation.ChangeStart, By: revocation.ByKey(by)})
+}
+
+func (s *Service) changeJob(ctx context.Context, account string, id revocation.ID, change revocation.JobChange) (revocation.Job, error) {
+	job, err := s.store.ChangeJob(ctx, account, id, change)
+	if err != nil {
+		return revocation.Job{}, err
+	}
+	if !job.Settled() {
 		s.startJobs(ctx, account)
 	}
-	return job, err
+	s.watches.refresh(id)
+	return job, nil
 }
 
 // retryPage is how many items a retry reads at once.

@@ -133,7 +133,7 @@ func (in *JobUpload) settle(ctx context.Context) error {
 	return whyEnded(ctx, err)
 }
 
-// Finalize makes the whole job durable and visible, and has it carried out. The idempotency key is bound to the fingerprint.
+// Finalize makes the whole job durable and visible, and has it carried out unless it has to wait. The idempotency key is bound to the fingerprint.
 // The error's code is CodeInvalid if the job has no items, and CodeJobEnded if the upload was dropped. Finalize also returns
 // the error of permit.
 func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, fingerprint revocation.Fingerprint) (revocation.Job, error) {
@@ -158,7 +158,9 @@ func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, finge
 	in.service.log.LogAttrs(ctx, slog.LevelInfo, "job accepted", slog.String("account_id", job.Account),
 		slog.String("job_id", job.ID.String()), slog.Int("count", job.Total))
 	in.service.observer.JobAccepted(job)
-	in.service.startJobs(ctx, job.Account)
+	if !job.Settled() {
+		in.service.startJobs(ctx, job.Account)
+	}
 	return job, nil
 }
 

@@ -35,8 +35,8 @@ type JobWatch struct {
 	jobs  chan revocation.Job // of capacity 1: a slow reader receives only the newest state
 }
 
-// Jobs returns a channel that receives the job about twice a second, and as soon as it has ended. The channel is closed after
-// that, and when the job does not exist any more or the service drains.
+// Jobs returns a channel that receives the job about twice a second, and as soon as it has ended or waits for a person or a time.
+// The channel is closed after that, and when the job does not exist any more or the service drains.
 func (w *JobWatch) Jobs() <-chan revocation.Job { return w.jobs }
 
 // Close ends the watch. The channel of Jobs then receives nothing more; it may stay open.
@@ -62,7 +62,7 @@ func (s *Service) WatchJob(account string, id revocation.ID) *JobWatch {
 	return jw
 }
 
-// poll reads a job for all its watchers, until there are none, or the job has ended or does not exist any more.
+// poll reads a job for all its watchers, until there are none, or the job has ended, waits, or does not exist any more.
 func (s *Service) poll(w *watch) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -104,7 +104,7 @@ func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
 	if idle {
 		return false
 	}
-	if deleted || err == nil && job.Ended() {
+	if deleted || err == nil && job.Settled() {
 		ws.end(w)
 		return false
 	}

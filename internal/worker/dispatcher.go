@@ -75,6 +75,10 @@ func (d *Dispatcher) Run(ctx context.Context) {
 
 func (d *Dispatcher) dispatch(ctx context.Context) {
 	pending, err := d.store.PendingWork(ctx)
+	if len(pending.Jobs) > 0 {
+		d.logOnce(ctx, "change jobs whose time has come: retried at the next poll", d.changeJobs(ctx, pending.Jobs))
+		pending, err = d.store.PendingWork(ctx) // with the work of the jobs that have begun
+	}
 	d.logOnce(ctx, "read pending work: retried at the next poll", err)
 	if !pending.Revocations && !pending.Notifications && len(pending.AccountTasks) == 0 || !d.ready(ctx) {
 		return
@@ -86,6 +90,20 @@ func (d *Dispatcher) dispatch(ctx context.Context) {
 	if pending.Notifications {
 		d.logOnce(ctx, "dispatch emails: retried at the next poll", d.notifications(ctx))
 	}
+}
+
+// changeJobs begins the jobs whose time has come, and lets those expire that nobody has confirmed or approved. It needs no
+// queue, so that a job expires while the queue is unavailable.
+func (d *Dispatcher) changeJobs(ctx context.Context, due []revocation.DueJob) (first error) {
+	for _, job := range due {
+		_, err := d.store.ChangeJob(ctx, job.Account, job.ID, revocation.JobChange{
+			Kind: job.Change, By: revocation.Actor{Type: revocation.ActorService},
+		})
+		if revocation.ErrorCode(err) != revocation.CodeNotFound { // it was deleted meanwhile
+			first = cmp.Or(first, err)
+		}
+	}
+	return first
 }
 
 // ready reports whether the queue is available. Claims while it is not would only increase the dispatch counts.
