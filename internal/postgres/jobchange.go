@@ -84,8 +84,8 @@ func queueJobFacts(batch *pgx.Batch, account string) *revocation.JobFacts {
 	return facts
 }
 
-// changeJob applies a change to a job, whose row is locked, and adds the statements that write it to batch, which the caller
-// commits. It reports whether the job has changed. In an account with limits it locks the account's row first, so that of
+// changeJob applies a change to a job, whose row is locked, and adds the statements that write it and its events to batch.
+// The caller must commit batch and add only statements that read. It reports whether the job has changed. In an account with limits it locks the account's row first, so that of
 // two changes that count for a limit the second one sees the first.
 func changeJob(ctx context.Context, tx *tx, batch *pgx.Batch, job *revocation.Job, change revocation.JobChange, facts revocation.JobFacts) (changed bool, err error) {
 	if change.Kind.NeedsRecent(facts.Settings) {
@@ -107,6 +107,7 @@ func changeJob(ctx context.Context, tx *tx, batch *pgx.Batch, job *revocation.Jo
 	if job.QueuedAt.IsZero() && !job.Ended() {
 		queueSamePlatform(batch, job.Account, facts.Upstream)
 	}
+	queueEvents(batch, revocation.JobEvents(job, change.By, events...))
 	return true, nil
 }
 

@@ -293,14 +293,14 @@ func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job 
 			WHERE account_id = $1 AND id = $2`,
 			seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file,
 			seal.Reason, seal.CandidateMessage, optionalTime(seal.NotBefore))
-		if _, err := changeJob(ctx, tx, batch, &job, seal.Accept(), *facts); err != nil {
-			return err
-		}
 		if seal.IdempotencyKey != "" {
 			exactly(batch, 1, `
 				UPDATE idempotency_keys SET fingerprint = $5, created_at = now()
 				WHERE account_id = $1 AND route = $2 AND key = $3 AND target_id = $4`,
 				seal.Account, string(seal.Route), seal.IdempotencyKey, uuid(seal.ID), seal.Fingerprint[:])
+		}
+		if _, err := changeJob(ctx, tx, batch, &job, seal.Accept(), *facts); err != nil {
+			return err
 		}
 		queueReadJob(batch, &job)
 		return tx.commit(ctx, batch)

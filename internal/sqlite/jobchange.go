@@ -33,7 +33,10 @@ func changeJob(ctx context.Context, tx *sql.Tx, now time.Time, job *revocation.J
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	return writeJob(ctx, tx, job, was)
+	if err := writeJob(ctx, tx, job, was); err != nil {
+		return err
+	}
+	return addEvents(ctx, tx, now, revocation.JobEvents(job, c.By, events...)...)
 }
 
 // jobFacts reads what a change of a job depends on.

@@ -56,7 +56,7 @@ func (f *fixture) checkInert(s revocation.FinalJob) {
 
 // ignoreReading ignores the fields that differ between two reads of the same job or item.
 var ignoreReading = []cmp.Option{
-	cmpopts.IgnoreFields(revocation.Job{}, "ReadAt", "Since", "SinceDone", "StartedAt", "FinishedAt"),
+	cmpopts.IgnoreFields(revocation.Job{}, "ReadAt", "Since", "SinceDone", "CountedAt", "QueuedAt", "StartedAt", "FinishedAt"),
 	cmpopts.IgnoreFields(revocation.Revocation{}, "UpdatedAt", "CompletedAt"),
 }
 
