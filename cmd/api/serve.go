@@ -11,6 +11,7 @@ import (
 
 	"rescind/internal/app"
 	"rescind/internal/config"
+	"rescind/internal/mail"
 	"rescind/internal/postgres"
 	"rescind/internal/queue"
 	"rescind/internal/standalone"
@@ -48,6 +49,10 @@ func (c *serveCommand) Run(p *process) (err error) {
 		return fmt.Errorf("REDIS_URL: %w", err)
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	emails, err := mail.NewExamples(settings.MailTemplates)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", settings.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
@@ -60,7 +65,7 @@ func (c *serveCommand) Run(p *process) (err error) {
 	server := app.NewAPI(app.APIOptions{
 		Listener: listener, AllowedHosts: settings.AllowedHosts, TrustedProxies: settings.TrustedProxies,
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
-		JobMaxItems: settings.JobMaxItems, Instruments: instruments, Log: p.log,
+		JobMaxItems: settings.JobMaxItems, Emails: emails, Instruments: instruments, Log: p.log,
 	})
 	running, ctx := errgroup.WithContext(p.ctx)
 	running.Go(func() error { return server.Run(ctx) })

@@ -32,6 +32,8 @@ type Options struct {
 	Keys    Keys
 	// Accounts answers /account.
 	Accounts Accounts
+	// Emails shows the email of a job.
+	Emails Emails
 	// Health answers /healthz and /readyz.
 	Health *Health
 	// SubmitWait is how long a submission without Prefer waits for its first outcome. 0 turns waiting off.
@@ -76,6 +78,7 @@ type API struct {
 	service         *submission.Service
 	keyring         *keyring
 	accounts        Accounts
+	emails          Emails
 	limits          *limits[revocation.ID]
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
@@ -97,7 +100,7 @@ type API struct {
 // that wait.
 func New(o Options) *API {
 	a := &API{
-		service: o.Service, keyring: newKeyring(o.Keys), accounts: o.Accounts, health: o.Health, hosts: o.Hosts,
+		service: o.Service, keyring: newKeyring(o.Keys), accounts: o.Accounts, emails: o.Emails, health: o.Health, hosts: o.Hosts,
 		limits:          newLimits[revocation.ID]("default", o.RateLimit),
 		unknownKeyLimit: newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		reads:           newSlots[string]("reads", accountReads, processReads),
@@ -134,6 +137,7 @@ func New(o Options) *API {
 	a.serve(getJobOperation(schemas), a.waiting(a.getJob))
 	a.serve(jobResultsOperation(schemas), a.jobResults)
 	a.serve(jobEventsOperation(), within(a.events, a.jobEvents))
+	a.serve(jobEmailOperation(schemas), within(a.reads, a.jobEmail))
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
 	a.serve(retryJobOperation(schemas), within(a.uploads, a.retryJob))
 	a.serve(accountOperation(schemas), within(a.reads, a.getAccount))

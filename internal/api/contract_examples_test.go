@@ -65,7 +65,7 @@ var (
 
 // normalized replaces the values in a body that differ between runs.
 func normalized(body string) string {
-	body = anID.ReplaceAllString(body, "ID")
+	body = anID.ReplaceAllString(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(body), "ID")
 	body = strings.ReplaceAll(aTime.ReplaceAllString(body, "TIME"), `"eta":TIME`, "TIME")
 	body = aRow.ReplaceAllString(body, "$1,ID,N,")
 	return aCounter.ReplaceAllStringFunc(body, func(s string) string {
@@ -88,6 +88,8 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		return f.outcome(t, op, name)
 	case "listRevocations":
 		return f.call(op.method, op.path+"?report_id="+f.revoked(t), "")
+	case "getJobEmail":
+		return f.call(op.method, "/jobs/"+f.failed+"/email", "")
 	case "getAccount":
 		return f.exampleAccount(t, op, name)
 	case "getLiveness":
@@ -121,12 +123,25 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 	return answer{}
 }
 
+// emailOfUpstream asks for the email of a job while the account has an upstream.
+func (f *contractWorld) emailOfUpstream(t *testing.T) answer {
+	t.Helper()
+	none, url := "", "https://platform.example"
+	f.must(f.store.SetAccount(t.Context(), revocation.AccountChange{
+		ID: "acme", Upstream: &revocation.UpstreamChange{URL: &url, SealedKey: []byte("sealed")},
+	}))
+	a := f.call(http.MethodGet, "/jobs/"+f.failed+"/email", "")
+	f.must(f.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", Upstream: &revocation.UpstreamChange{URL: &none}}))
+	return a
+}
+
 // exampleAccount makes the account of the example and reads it.
 func (f *contractWorld) exampleAccount(t *testing.T, op *contractOperation, platform string) answer {
 	t.Helper()
 	change := revocation.AccountChange{
 		ID: "example", Name: new("Acme Corp"), Contact: new("jobs@acme.example"), PlanChangedAt: &planChange,
 		Hold: new(10 * time.Minute), ConfirmAbove: new(100), SpareStarted: new(true),
+		Upstream: &revocation.UpstreamChange{URL: new("")},
 	}
 	if platform == "upstream" {
 		change = revocation.AccountChange{
@@ -194,6 +209,8 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 		return f.call(op.method, path, "x", "Content-Type", "", "Content-Type", "text/plain")
 	case "request_timeout":
 		return f.slow(t, op)
+	case "not_supported":
+		return f.emailOfUpstream(t)
 	case "not_found":
 		if op.OperationID == "revokeInvite" {
 			return f.call(op.method, path, `{"report_id":4242}`)

@@ -67,7 +67,7 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 	service.Go(func() { w.service.Run(running) })
 
 	o := api.Options{
-		Service: w.service, Keys: w.faults, Accounts: w.store, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
+		Service: w.service, Keys: w.faults, Accounts: w.store, Emails: sampleEmails{}, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
 		JobMaxItems: 20_000, RateLimit: 1_000_000, Log: log, Hosts: api.HostsOf(new(net.TCPAddr), nil),
 	}
 	w.server = httptest.NewUnstartedServer(nil)

@@ -126,6 +126,10 @@ func (f *faults) checkMail(s Mail) {
 	if s.MailMaxAge <= 0 {
 		f.add("MAIL_MAX_AGE", "not above 0", formDuration)
 	}
+	f.checkTemplates(s.Templates)
+}
+
+func (f *faults) checkTemplates(s Templates) {
 	if s.MailTemplates != "" {
 		if info, err := os.Stat(s.MailTemplates); err != nil || !info.IsDir() {
 			f.add("MAIL_TEMPLATES", "not a directory that can be read", formDir)

@@ -11,6 +11,7 @@ import (
 type API struct {
 	Stores
 	HTTP
+	Templates
 	Admin
 	Hosts
 }
@@ -98,6 +99,11 @@ type Mail struct {
 	MailRate float64 `env:"MAIL_RATE"`
 	// MailMaxAge is how long after the first temporary refusal an email is retried; above 0.
 	MailMaxAge time.Duration `env:"MAIL_MAX_AGE" envDefault:"96h"`
+	Templates
+}
+
+// Templates are the templates of emails: workers send them, and APIs show them.
+type Templates struct {
 	// MailTemplates is a directory with templates that replace the built-in ones; empty means none.
 	MailTemplates string `env:"MAIL_TEMPLATES"`
 }
@@ -149,6 +155,7 @@ func LoadAPI(environ []string) (API, error) {
 	f := parse(&s, environ)
 	f.checkStores(s.Stores)
 	f.checkHTTP(s.HTTP)
+	f.checkTemplates(s.Templates)
 	f.checkAdmin(s.Admin)
 	return s, f.err()
 }

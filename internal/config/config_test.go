@@ -70,7 +70,7 @@ func TestLoadWorker(t *testing.T) {
 		})
 		want := config.Worker{
 			Stores: got.Stores,
-			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailBounce: "bounces@b", MailHelo: "mail.b", MailRate: 0.5, MailMaxAge: 24 * time.Hour, MailTemplates: dir},
+			Mail:   config.Mail{SMTPURL: "file:mail", MailFrom: "a@b", MailBounce: "bounces@b", MailHelo: "mail.b", MailRate: 0.5, MailMaxAge: 24 * time.Hour, Templates: config.Templates{MailTemplates: dir}},
 			Retry:  config.Retry{BackoffBase: time.Minute, BackoffMax: time.Minute, MaxAttempts: 1},
 			Upstream: config.Upstream{
 				UpstreamTimeout: 45 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},

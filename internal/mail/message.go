@@ -91,6 +91,16 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 	if err != nil {
 		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictRefused, Reason: revocation.ReasonAddress}
 	}
+	msg, err := m.build(email.Revocation, to, detailsOf(email))
+	if err != nil {
+		// The templates worked at the start, so one fails for the details of this email. The operator may correct it
+		// before the email is too old.
+		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Reason: revocation.ReasonTemplate}
+	}
+	return msg, nil
+}
+
+func detailsOf(email revocation.Email) details {
 	d := details{
 		Name:       cleanName(email.ToName),
 		Assessment: cleanName(email.Assessment),
@@ -102,43 +112,29 @@ func (m *Messages) compose(email revocation.Email) (message, error) {
 	if contact, err := bareAddress(d.Contact); err == nil && isASCII(contact) {
 		d.ContactAddress = contact
 	}
-	msg, err := m.build(email.Revocation, to, d)
-	if err != nil {
-		// The templates worked at the start, so one fails for the details of this email. The operator may correct it
-		// before the email is too old.
-		return message{}, &revocation.DeliveryError{Verdict: revocation.VerdictDeferred, Reason: revocation.ReasonTemplate}
-	}
-	return msg, nil
+	return d
 }
 
 func (m *Messages) build(id revocation.ID, to string, d details) (message, error) {
-	subject, err := render(m.templates.subject, d)
-	if err != nil {
-		return message{}, err
-	}
-	text, err := render(m.templates.text, d)
-	if err != nil {
-		return message{}, err
-	}
-	html, err := render(m.templates.html, d)
+	content, err := m.templates.render(d)
 	if err != nil {
 		return message{}, err
 	}
 
 	// The hash of the parts is a boundary that no part contains, and the same each time.
-	boundary := sha256.Sum256([]byte(text + html))
+	boundary := sha256.Sum256([]byte(content.Text + content.HTML))
 	msg := gomail.NewMsg(gomail.WithBoundary(hex.EncodeToString(boundary[:])), gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(m.from)
 	msg.ToMailAddress(&netmail.Address{Name: inHeader(d.Name), Address: to})
 	if d.ContactAddress != "" {
 		msg.ReplyToMailAddress(&netmail.Address{Name: inHeader(d.Company), Address: d.ContactAddress})
 	}
-	msg.Subject(inHeader(clean(subject, maxSubject)))
+	msg.Subject(inHeader(content.Subject))
 	msg.SetDateWithValue(m.now())
 	msg.SetMessageIDWithValue(id.String() + "@" + m.domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetBodyString(gomail.TypeTextPlain, text)
-	msg.AddAlternativeString(gomail.TypeTextHTML, html)
+	msg.SetBodyString(gomail.TypeTextPlain, content.Text)
+	msg.AddAlternativeString(gomail.TypeTextHTML, content.HTML)
 
 	var data bytes.Buffer
 	if _, err := msg.WriteTo(&data); err != nil {

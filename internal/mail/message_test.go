@@ -163,6 +163,24 @@ func TestMessages_OwnTemplates(t *testing.T) {
 	})
 }
 
+// TestExamples_Show shows the email that is sent.
+func TestExamples_Show(t *testing.T) {
+	email := testEmail(1)
+	email.Message = "Sorry.\nGoodbye"
+	examples, err := NewExamples("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := examples.Show(email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := parse(t, compose(t, newMessages(t, ""), email).data)
+	if diff := cmp.Diff(revocation.EmailText{Subject: sent.subject(t), Text: sent.text, HTML: sent.html}, shown); diff != "" {
+		t.Errorf("shown (-sent +shown):\n%s", diff)
+	}
+}
+
 func TestMessages_Envelope(t *testing.T) {
 	messages := newMessages(t, "")
 	email := testEmail(1)

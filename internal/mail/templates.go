@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	texttemplate "text/template"
+
+	"rescind/internal/revocation"
 )
 
 //go:embed templates
@@ -62,6 +64,37 @@ type template interface {
 
 type templates struct {
 	subject, text, html template
+}
+
+// render returns the email with the details.
+func (t *templates) render(d details) (email revocation.EmailText, err error) {
+	for _, part := range []struct {
+		template
+		into *string
+	}{{t.subject, &email.Subject}, {t.text, &email.Text}, {t.html, &email.HTML}} {
+		if *part.into, err = render(part.template, d); err != nil {
+			return revocation.EmailText{}, err
+		}
+	}
+	email.Subject = clean(email.Subject, maxSubject)
+	return email, nil
+}
+
+// Examples shows emails without sending them.
+type Examples struct{ templates templates }
+
+// NewExamples returns Examples with the templates that NewMessages would use.
+func NewExamples(templateDir string) (*Examples, error) {
+	t, err := loadTemplates(templateDir)
+	if err != nil {
+		return nil, err
+	}
+	return &Examples{t}, nil
+}
+
+// Show returns what the candidate reads of an email.
+func (x *Examples) Show(email revocation.Email) (revocation.EmailText, error) {
+	return x.templates.render(detailsOf(email))
 }
 
 // loadTemplates reads each file from dir, or the embedded file if dir does not have it. dir may be empty.

@@ -37,6 +37,13 @@ type Email struct {
 	Message string
 }
 
+// EmailText is what a candidate reads of an email.
+type EmailText struct {
+	Subject string
+	Text    string
+	HTML    string
+}
+
 // Mailer delivers emails to a mail server.
 type Mailer interface {
 	// Deliver delivers one message. It calls commit just before the step after which the server may own the message. If

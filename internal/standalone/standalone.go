@@ -78,6 +78,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, mailer.Close()) }()
+	emails, err := mail.NewExamples(o.Settings.MailTemplates)
+	if err != nil {
+		return err
+	}
 	redis := StartRedis()
 	defer func() { err = errors.Join(err, redis.Close()) }()
 
@@ -90,7 +94,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	server := app.NewAPI(app.APIOptions{
 		Listener: o.Listener, AllowedHosts: o.Settings.AllowedHosts, TrustedProxies: o.Settings.TrustedProxies,
 		Store: service, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
-		JobMaxItems: o.Settings.JobMaxItems, Instruments: instruments, Log: o.Log,
+		JobMaxItems: o.Settings.JobMaxItems, Emails: emails, Instruments: instruments, Log: o.Log,
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate, MailMaxAge: o.Settings.MailMaxAge,
