@@ -25,6 +25,7 @@ func (a *API) list(x *requestContext) error {
 		Account:       x.key.Account,
 		ReportID:      q.reportID("report_id"),
 		Statuses:      q.statuses("status"),
+		Notifications: q.notifications("notification"),
 		JobID:         q.id("job_id"),
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
@@ -185,6 +186,25 @@ func (q *query) statuses(name string) (f revocation.StatusFilter) {
 		status := revocation.Status(word)
 		if !status.Known() {
 			q.fault(name, "unknown_value", name+" must be statuses, separated by commas.")
+			return nil
+		}
+		if !slices.Contains(f, status) {
+			f = append(f, status)
+		}
+	}
+	return f
+}
+
+// notifications takes a list of statuses of emails that are separated by commas.
+func (q *query) notifications(name string) (f []revocation.NotificationStatus) {
+	sent := q.take(name)
+	if sent == "" {
+		return nil
+	}
+	for word := range strings.SplitSeq(sent, ",") {
+		status := revocation.NotificationStatus(word)
+		if !slices.Contains(revocation.ShownNotifications, status) {
+			q.fault(name, "unknown_value", name+" must be statuses of emails, separated by commas.")
 			return nil
 		}
 		if !slices.Contains(f, status) {

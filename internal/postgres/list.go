@@ -128,6 +128,8 @@ func (l revocationList) rows() (string, []any) {
 	if len(l.Statuses) > 0 {
 		stored += " AND " + storedIs(l.Statuses, s)
 	}
+	emails := s.emails(l.Notifications)
+	stored += emails(`coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false)`, `n.status`, `r.completed_at IS NOT NULL AND r.status <> 'REVOKED'`)
 	const newestFirst = " ORDER BY 1 DESC"
 	parts := []string{stored + newestFirst}
 	if l.underWay() {
@@ -135,12 +137,12 @@ func (l revocationList) rows() (string, []any) {
 		if report != "" { // there is one at most
 			source = "FROM work_items WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
 		}
-		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+within.rows+newestFirst)
+		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+emails(`r.notify`, `NULL`, `false`)+within.rows+newestFirst)
 	}
 	if l.inChunks() {
-		ofChunks, ofItems := "true", ""
+		ofChunks, ofItems := "true", emails(`coalesce(u.notify, j.notify)`, `NULL`, `false`)
 		if report != "" {
-			ofChunks, ofItems = report+" = ANY (j.report_ids)", " AND u.report_id = "+report
+			ofChunks, ofItems = report+" = ANY (j.report_ids)", ofItems+" AND u.report_id = "+report
 		}
 		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), ofChunks, ofItems))
 	}

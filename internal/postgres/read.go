@@ -90,6 +90,8 @@ func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revoc
 		r.Status = revocation.StatusErrorRevoking
 		r.NextAttemptAt = due.UTC()
 		r.UpdatedAt = updated.UTC()
+	default:
+		r.NextAttemptAt = timeOrZero(due)
 	}
 	switch r.Status {
 	case revocation.StatusErrorRevoking:

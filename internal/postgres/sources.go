@@ -144,3 +144,22 @@ func underWayIs(f revocation.StatusFilter) string {
 		return `false`
 	}
 }
+
+// emails returns a function that makes a condition, which begins with AND: that the email of a revocation has one of the
+// statuses, as revocation.ShownNotification tells it. The function takes expressions for whether an email is requested, for
+// the stored status of the email, and for whether the outcome is final and sends none. The condition is empty for an empty
+// filter.
+func (s *statement) emails(f []revocation.NotificationStatus) func(notify, stored, skipped string) string {
+	if len(f) == 0 {
+		return func(string, string, string) string { return "" }
+	}
+	wanted := make([]string, len(f))
+	for i, status := range f {
+		wanted[i] = string(status)
+	}
+	parameter := s.add(wanted)
+	return func(notify, stored, skipped string) string {
+		return ` AND CASE WHEN ` + stored + ` IN ('CLAIMED', 'COMMITTED') THEN 'PENDING' WHEN ` + stored + ` IS NOT NULL THEN ` + stored + `
+			WHEN NOT (` + notify + `) THEN 'NOT_REQUESTED' WHEN ` + skipped + ` THEN 'SKIPPED' ELSE 'PENDING' END = ANY (` + parameter + `::text[])`
+	}
+}

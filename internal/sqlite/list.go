@@ -105,6 +105,7 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revo
 	}
 	l.entries.where(`r.status <> 'INVALID'`)
 	l.entries.status(f.Statuses)
+	l.entries.emails(f.Notifications)
 	low, high := f.IDRange()
 	if high.IsZero() {
 		high = lastID

@@ -19,6 +19,7 @@ import (
 // Store is the set of all methods of a store.
 type Store interface {
 	revocation.SubmissionStore
+	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
 	revocation.ExecutionStore
@@ -63,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "CarryOut", tests: carryOutTests},
 		{name: "CarryOutFastPath", tests: carryOutTests, fastPath: true},
 		{name: "FastPath", tests: fastPathTests},
+		{name: "Singles", tests: singleTests},
 		{name: "Retry", tests: retryTests},
 		{name: "Notification", tests: notificationTests},
 		{name: "MailAnswers", tests: mailAnswerTests},
