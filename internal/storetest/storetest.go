@@ -202,7 +202,7 @@ func (f *fixture) submitNew(batch ...revocation.Submission) []revocation.Ref {
 	accepted := f.submit(batch...)
 	refs := make([]revocation.Ref, len(batch))
 	for i, s := range batch {
-		f.equal("answer", revocation.Accepted{ID: s.ID, Created: true}, accepted[i])
+		f.equal("answer", revocation.Accepted{ID: s.ID, Created: true, Waits: !s.DueAt(time.Now()).IsZero()}, accepted[i])
 		refs[i] = revocation.Ref{Account: s.Account, ID: s.ID}
 	}
 	if f.Failed() {
