@@ -228,7 +228,7 @@ var singleTests = []test{
 			revocation.NotificationPending:      {refs[2].ID, refs[0].ID},
 			revocation.NotificationNotRequested: {refs[4].ID, refs[1].ID},
 			revocation.NotificationSkipped:      {refs[3].ID},
-			revocation.NotificationSent:         nil,
+			revocation.NotificationSent:         {},
 		} {
 			f.equal(string(status), want, f.list(revocation.Filter{Notifications: []revocation.NotificationStatus{status}}))
 		}
