@@ -74,6 +74,7 @@ func cancelOperation(schemas huma.Registry) *huma.Operation {
 	}
 	changesSingle(op)
 	addProblems(op, revocation.CodeUnderWay)
+	sometimes(op.Responses["409"], "Retry-After") // not for already_final
 	return op
 }
 
