@@ -100,6 +100,8 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		return f.call(op.method, "/jobs/"+f.exampleResults(t)+"/results", "", "Accept", media)
 	case "getJobEvents":
 		return f.firstAndLastEvent(t)
+	case "cancelRevocation", "startRevocation":
+		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.pending(t)), "")
 	case "retryJob":
 		f.queue.hold()
 		return f.call(op.method, "/jobs/"+f.failed+"/retry", "")
@@ -177,7 +179,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	nobody := newID().String()
 	path := strings.ReplaceAll(op.path, "{id}", f.ended)
 	if strings.HasPrefix(path, "/revocations/") {
-		path = "/revocations/" + f.single
+		path = strings.ReplaceAll(op.path, "{id}", f.single)
 	}
 	fails := func(code revocation.Code) answer {
 		f.faults.keys.Store(&revocation.Error{Code: code})
@@ -210,7 +212,17 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "request_timeout":
 		return f.slow(t, op)
 	case "not_supported":
+		switch op.OperationID {
+		case "revokeInvite":
+			return f.call(op.method, op.path, `{"report_id":1,"candidate_message":"x"}`, "apiKey", "", "apiKey", f.onUpstream(t))
+		case "cancelRevocation", "startRevocation":
+			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.invalid), "")
+		}
 		return f.emailOfUpstream(t)
+	case "already_final":
+		return f.call(op.method, path, "")
+	case "under_way":
+		return f.cancelUnderWay(t, op)
 	case "not_found":
 		if op.OperationID == "revokeInvite" {
 			return f.call(op.method, path, `{"report_id":4242}`)
@@ -264,6 +276,8 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 			return f.call(op.method, op.path, `{"report_id":317}`, "Idempotency-Key", key, "Prefer", "wait=0")
 		case op.OperationID == "createJob":
 			return f.call(op.method, op.path, fmt.Sprintf(`{"report_ids":[316],"notify_candidate":%t}`, second), "Idempotency-Key", key)
+		case op.OperationID == "cancelRevocation", op.OperationID == "startRevocation":
+			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.single), "")
 		case op.OperationID == "cancelJob":
 			return f.call(op.method, "/jobs/"+f.running+"/cancel", "")
 		case second:
