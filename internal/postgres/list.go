@@ -91,7 +91,7 @@ func (l revocationList) inChunks() bool {
 func (l revocationList) within(s *statement) idRange {
 	low, high := l.IDRange()
 	from := s.add(uuid(low))
-	r := idRange{order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
+	r := idRange{source: jobsUnderWay, order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
 	if !high.IsZero() {
 		r.rows += " AND id < " + s.add(uuid(high))
 		if l.inChunks() {
@@ -121,7 +121,7 @@ func (l revocationList) rows() (string, []any) {
 	if l.untried() {
 		source = within.untried(scan)
 	}
-	stored := storedColumns + source + storedFacts + " AND r.status <> 'INVALID'"
+	stored := storedColumns + source + storedFacts + " AND r.status <> 'INVALID' AND (r.job_id IS NULL OR j.begun)"
 	if !l.JobID.IsZero() {
 		stored += " AND r.job_id = " + s.add(uuid(l.JobID))
 	}
@@ -189,7 +189,7 @@ func (resultList) falling() bool { return false }
 func (l resultList) inChunks() bool { return l.Statuses.Includes(revocation.StatusPending) }
 
 func (l resultList) within(s *statement) idRange {
-	r := idRange{rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
+	r := idRange{source: jobsWithChunks, rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
 	if l.inChunks() {
 		after := s.add(l.After)
 		r.jobs = " AND id = " + s.add(uuid(l.Job))

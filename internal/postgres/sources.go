@@ -22,6 +22,8 @@ func (s *statement) add(arg any) (parameter string) {
 
 // idRange is where a page begins and where its list ends: conditions on the columns of the sources.
 type idRange struct {
+	// source selects the jobs whose chunks are read: jobsUnderWay or jobsWithChunks.
+	source string
 	// order is that of the list: DESC or empty.
 	order string
 	// rows is about the id of a revocation.
@@ -51,7 +53,7 @@ func (r idRange) waiting(columns string) string {
 func (r idRange) chunked(columns string) string {
 	return `
 		SELECT ` + columns + `
-		FROM (` + jobsUnderWay + r.jobs + ` ORDER BY id ` + r.order + ` OFFSET 0) AS j
+		FROM (` + r.source + r.jobs + ` ORDER BY id ` + r.order + ` OFFSET 0) AS j
 		CROSS JOIN LATERAL (
 			SELECT * FROM chunks c WHERE c.account_id ` + ofAccount + ` AND c.job_id = j.id` + r.chunks + `
 			ORDER BY c.first_row ` + r.order + ` OFFSET 0) AS c`

@@ -282,8 +282,8 @@ const (
 type JanitorStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
-	// ClearDropped deletes at most limit items of jobs that were dropped, or chunks of them where a store keeps them
-	// so, with all that belongs to them, and jobs that have none left. It gives how much it deleted; 0 means that
+	// ClearDropped deletes at most limit items of jobs that were dropped or have expired, or chunks of them where a store keeps them
+	// so, with all that belongs to them, and dropped jobs that have none left. It gives how much it deleted; 0 means that
 	// nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention

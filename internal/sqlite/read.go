@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"rescind/internal/revocation"
 )
@@ -47,7 +48,7 @@ const (
 // Revocation gives one by its id.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
 	found, err := query(ctx, s.readers, scanShown,
-		selectShown+` AND r.id = ? AND coalesce(j.state, '') NOT IN `+hiddenStates, account, id.String())
+		selectShown+` AND r.id = ? AND (r.job_id IS NULL OR `+visibleJob(`?`)+`)`, account, id.String(), micros(time.Now()))
 	if err == nil && len(found) == 0 {
 		err = notFound("There is no such revocation in this account.")
 	}

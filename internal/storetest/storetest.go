@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Bulk", tests: bulkTests},
 		{name: "Spill", tests: spillTests},
 		{name: "JobStates", tests: jobStateTests},
+		{name: "JobChanges", tests: jobChangeTests},
 		{name: "Cancel", tests: cancelTests},
 		{name: "JobMail", tests: jobMailTests},
 		{name: "JobUpstream", tests: jobUpstreamTests},
