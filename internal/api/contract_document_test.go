@@ -239,7 +239,7 @@ func (c *contract) validateTable(body string) error {
 	if err != nil {
 		return err
 	}
-	if got := strings.Join(rows[0], ","); got != "row,id,report_id,client_reference,status,message,timestamp,attempts,notification" {
+	if got := strings.Join(rows[0], ","); got != "row,id,report_id,client_reference,status,message,timestamp,attempts,notification,reason,predicted" {
 		return fmt.Errorf("the header row is %s", got)
 	}
 	for _, row := range rows[1:] {

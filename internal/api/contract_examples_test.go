@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,13 +101,24 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		return f.call(op.method, "/jobs/"+f.exampleResults(t)+"/results", "", "Accept", media)
 	case "getJobEvents":
 		return f.firstAndLastEvent(t)
-	case "cancelRevocation", "startRevocation":
-		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.pending(t)), "")
 	case "retryJob":
 		f.queue.hold()
 		return f.call(op.method, "/jobs/"+f.failed+"/retry", "")
 	case "cancelJob":
 		return f.call(op.method, "/jobs/"+f.runningJob(t)+"/cancel", "")
+	case "confirmJob":
+		f.queue.release()
+		id := f.previewedJob(f.unused())
+		f.queue.hold()
+		return f.change(id, "confirm", f.countBody(id))
+	case "approveJob":
+		f.queue.release()
+		id := f.jobForApproval(f.unused())
+		f.queue.hold()
+		return f.change(id, "approve", f.countBody(id), "apiKey", "", "apiKey", approverSecret)
+	case "startJob":
+		f.queue.hold()
+		return f.change(f.scheduledJob(f.unused()), "start", "")
 	case "createJob":
 		f.queue.hold()
 		return f.call(op.method, op.path, `{"report_ids":[300,301],"label":"closed positions"}`)
@@ -114,6 +126,10 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		f.runningJob(t)
 		return f.call(op.method, op.path+"?limit=1", "").last()
 	case "getJob":
+		if name == "PREVIEWED" {
+			f.queue.release()
+			return f.call(op.method, "/jobs/"+f.previewedJob(f.unused()), "")
+		}
 		id := f.runningJob(t)
 		if name == "COMPLETED" {
 			f.queue.release()
@@ -179,7 +195,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	nobody := newID().String()
 	path := strings.ReplaceAll(op.path, "{id}", f.ended)
 	if strings.HasPrefix(path, "/revocations/") {
-		path = strings.ReplaceAll(op.path, "{id}", f.single)
+		path = "/revocations/" + f.single
 	}
 	fails := func(code revocation.Code) answer {
 		f.faults.keys.Store(&revocation.Error{Code: code})
@@ -190,7 +206,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "unauthorized":
 		return f.call(op.method, path, "", "apiKey", "")
 	case "missing_scope":
-		lesser := map[string]string{"read": writerSecret, "revoke": readerSecret}[op.Security[0]["apiKey"][0]]
+		lesser := map[string]string{"read": writerSecret, "revoke": readerSecret, "approve": readerSecret}[op.Security[0]["apiKey"][0]]
 		return f.call(op.method, path, "", "apiKey", "", "apiKey", lesser)
 	case "unavailable":
 		if len(op.Security) == 0 {
@@ -212,22 +228,34 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "request_timeout":
 		return f.slow(t, op)
 	case "not_supported":
-		switch op.OperationID {
-		case "revokeInvite":
-			return f.call(op.method, op.path, `{"report_id":1,"candidate_message":"x"}`, "apiKey", "", "apiKey", f.onUpstream(t))
-		case "cancelRevocation", "startRevocation":
-			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.invalid), "")
+		if op.OperationID == "createJob" {
+			return f.messageAtUpstream(t, op)
 		}
 		return f.emailOfUpstream(t)
-	case "already_final":
-		return f.call(op.method, path, "")
-	case "under_way":
-		return f.cancelUnderWay(t, op)
 	case "not_found":
 		if op.OperationID == "revokeInvite" {
 			return f.call(op.method, path, `{"report_id":4242}`)
 		}
-		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", nobody), "")
+		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", nobody), `{"count":1}`)
+	case "wrong_state":
+		return f.call(op.method, path, `{"count":1}`)
+	case "count_mismatch", "same_key":
+		f.queue.release()
+		var id string
+		var headers []string
+		if op.OperationID == "confirmJob" {
+			id = f.previewedJob(f.unused())
+		} else {
+			id = f.jobForApproval(f.unused())
+		}
+		count := f.confirmable(id)
+		if name == "count_mismatch" {
+			count++
+		}
+		if name == "count_mismatch" && op.OperationID == "approveJob" {
+			headers = []string{"apiKey", "", "apiKey", approverSecret}
+		}
+		return f.change(id, strings.TrimSuffix(op.OperationID, "Job"), fmt.Sprintf(`{"count":%d}`, count), headers...)
 	case "job_ended":
 		return f.call(op.method, path, "")
 	case "job_running":
@@ -251,6 +279,8 @@ func (f *contractWorld) invalidFor(op *contractOperation, path string) answer {
 	case "revokeInvite":
 		return f.call(op.method, path, `{"report_id":"318"}`)
 	case "createJob":
+		return f.call(op.method, path, `{}`)
+	case "confirmJob", "approveJob":
 		return f.call(op.method, path, `{}`)
 	case "listRevocations":
 		return f.call(op.method, path+"?report_id=x", "")
@@ -276,10 +306,8 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 			return f.call(op.method, op.path, `{"report_id":317}`, "Idempotency-Key", key, "Prefer", "wait=0")
 		case op.OperationID == "createJob":
 			return f.call(op.method, op.path, fmt.Sprintf(`{"report_ids":[316],"notify_candidate":%t}`, second), "Idempotency-Key", key)
-		case op.OperationID == "cancelRevocation", op.OperationID == "startRevocation":
-			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.single), "")
-		case op.OperationID == "cancelJob":
-			return f.call(op.method, "/jobs/"+f.running+"/cancel", "")
+		case slices.Contains([]string{"cancelJob", "confirmJob", "approveJob", "startJob"}, op.OperationID):
+			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.running), `{"count":1}`)
 		case second:
 			return f.call(op.method, "/jobs/"+f.failedJob(319).ID.String()+"/retry", "", "Idempotency-Key", key)
 		default:
@@ -317,4 +345,14 @@ func (f *contractWorld) slow(t *testing.T, op *contractOperation) answer {
 	conn := newWorld(t, readTimeoutOf(200*time.Millisecond)).dial()
 	conn.write("POST " + op.path + " HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	return conn.answer()
+}
+
+// messageAtUpstream submits a job with a message for the candidates of an account on an upstream.
+func (f *contractWorld) messageAtUpstream(t *testing.T, op *contractOperation) answer {
+	f.must(f.store.SetAccount(t.Context(), revocation.AccountChange{ID: "messages", Upstream: &revocation.UpstreamChange{
+		URL: new("https://upstream.example"), SealedKey: []byte("sealed"),
+	}}))
+	key := newID().String()
+	f.addKey("messages", key, time.Time{}, revocation.Scopes...)
+	return f.call(op.method, op.path, `{"report_ids":[1],"candidate_message":"Goodbye."}`, "apiKey", "", "apiKey", key)
 }

@@ -90,8 +90,8 @@ func (f *contractWorld) paths(op *contractOperation) variation {
 	if strings.HasPrefix(op.path, "/revocations/") {
 		ids = append([]string{f.single, f.invalid, f.waiting}, ids...)
 	}
-	if op.OperationID == "startRevocation" { // the others may be cancelled already
-		ids = append([]string{f.later}, ids...)
+	if waiting := map[string]string{"confirmJob": f.confirmed, "approveJob": f.approved, "startJob": f.scheduled}[op.OperationID]; waiting != "" {
+		ids = append([]string{waiting}, ids...)
 	}
 	v := variation{name: "path"}
 	for _, id := range ids {
@@ -165,6 +165,11 @@ func (f *contractWorld) bodies(op *contractOperation) variation {
 	}
 	types := slices.Sorted(maps.Keys(op.RequestBody.Content))
 	var samples []string
+	if op.OperationID == "confirmJob" || op.OperationID == "approveJob" {
+		job := map[string]string{"confirmJob": f.confirmed, "approveJob": f.approved}[op.OperationID]
+		samples = append(samples, f.countBody(job), `{"count":1}`, `{"count":0}`, `{"count":-1}`, `{"count":1.0}`, `{"count":"1"}`, `{"count":1,"count":1}`, `{"count":99999999999999999999}`)
+		add("application/json", samples[0])
+	}
 	for _, media := range types {
 		content := op.RequestBody.Content[media]
 		for _, name := range slices.Sorted(maps.Keys(content.Examples)) {
@@ -172,8 +177,10 @@ func (f *contractWorld) bodies(op *contractOperation) variation {
 			add(media, samples[len(samples)-1])
 		}
 		if content.Example != nil {
-			var text string
-			f.must(json.Unmarshal(content.Example, &text))
+			text := string(content.Example)
+			if strings.HasPrefix(text, `"`) {
+				f.must(json.Unmarshal(content.Example, &text))
+			}
 			samples = append(samples, text)
 			add(media, text)
 		}
@@ -195,8 +202,10 @@ func (f *contractWorld) bodies(op *contractOperation) variation {
 type contractWorld struct {
 	*world
 	ended, failed, running, foreign string // jobs
-	single, invalid, waiting, later string // revocations
-	cursors                         []string
+	// confirmed and approved have a preview.
+	confirmed, approved, scheduled string // jobs
+	single, invalid, waiting       string // revocations
+	cursors                        []string
 
 	used atomic.Int64 // report_ids
 }
@@ -211,11 +220,13 @@ func newContractWorld(w *world) *contractWorld {
 	w.ended(ended)
 	f.ended, f.invalid = ended.ID.String(), ended.ID.Item(4).String()
 	f.single = w.submit(`{"report_id":313,"client_reference":"=1+1","notify_candidate":true}`).str(w.t, "id")
+	f.confirmed = w.confirmedJob(305)
+	f.approved = w.approvedJob(306)
 	w.queue.hold()
+	f.scheduled = w.scheduledJob(307)
 	f.foreign = w.jobOf("other", items(9000)...).ID.String()
 	f.running = w.job(items(314)...).ID.String()
 	f.waiting = w.submit(`{"report_id":315}`, "Prefer", "wait=0").str(w.t, "id")
-	f.later = w.submit(fmt.Sprintf(`{"report_id":314,"not_before":%q}`, time.Now().Add(time.Hour).Format(time.RFC3339))).str(w.t, "id")
 	for _, list := range []string{"/revocations", "/jobs", "/jobs/" + f.ended + "/results"} {
 		f.cursors = append(f.cursors, w.call(http.MethodGet, list+"?limit=1", "").str(w.t, "next_cursor"))
 	}

@@ -15,7 +15,7 @@ const (
 
 // newJob serves POST /jobs.
 func (a *API) newJob(x *requestContext) error {
-	request, err := readJobRequest(x.Request())
+	request, err := readJobRequest(x.Request(), x.key.Caller)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation
 	case mediaNDJSON:
 		return j.values, readNDJSON(list, add)
 	case mediaJSON:
-		return readJobDocument(list, add)
+		return readJobDocument(list, j.caller, add)
 	default:
 		values := j.values
 		var err error

@@ -18,10 +18,14 @@ func newJobOperation(schemas huma.Registry) *huma.Operation {
 
 An item that cannot be read, or is larger than 64 KiB, gets the status INVALID and a message with the reason. The other items are not affected. Rows are numbered from 1 in the order of the input; blank lines, rows without a filled cell and the header row are not counted. The message also names the line of the file or the row of the sheet. A byte order mark at the beginning is skipped. A report_id may appear more than once.
 
+With preview, or if the account has limits that the job exceeds, the service predicts the outcome of each item and carries out none until the job is confirmed. reason and candidate_message never stand in a URL: they are members of JSON and fields of a form.
+
 The service refuses the whole body if it is not JSON (400); if it has no item, no header row or unknown members (422); if it has too many items (413); and if no bytes arrive for 15 seconds, or only white space for 30 seconds (408). It also refuses a compressed body that decompresses to many times the size of its items (413). If a file is not a table with a column report_id, the problem names the format of the file or its columns, cut to 64 characters. The body, compressed and decompressed, is at most 64 KiB plus 2 KiB for each item that a job can have. A value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
 		Parameters: []*huma.Param{
 			optional("notify_candidate", "The default of items that have no notify_candidate. JSON and forms have it in the body instead.", &huma.Schema{Type: "boolean", Default: false}),
 			optional("label", "Returned with the job. JSON and forms have it in the body instead.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
+			optional("not_before", "Nothing is done before this time, at most 90 days ahead; a past time counts as now. JSON and forms have it in the body instead.", &huma.Schema{Type: "string", Format: "date-time"}),
+			optional("preview", "Whether the job is previewed and waits for a confirmation. JSON and forms have it in the body instead.", &huma.Schema{Type: "boolean", Default: false}),
 			optional("sheet", "The name of the workbook's sheet to read. The default is the first sheet with a column report_id. For tables only.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
 			{
 				Name: "Content-Encoding", In: "header", Description: "gzip if the body is compressed.",
@@ -35,8 +39,9 @@ The service refuses the whole body if it is not JSON (400); if it has no item, n
 				mediaJSON: {
 					Schema: named(schemas, "NewJob", newJobSchema(schemas)),
 					Examples: map[string]*huma.Example{
-						"ids":   {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true}`)},
-						"items": {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711"},{"report_id":319}]}`)},
+						"ids":     {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true}`)},
+						"preview": {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true,"preview":true,"reason":"the role is filled","candidate_message":"Thank you for your time.\nThe role is filled."}`)},
+						"items":   {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711","reason":"withdrew"},{"report_id":319}]}`)},
 					},
 				},
 				mediaForm:  {Schema: named(schemas, "NewJobForm", newJobFormSchema())},
@@ -44,12 +49,12 @@ The service refuses the whole body if it is not JSON (400); if it has no item, n
 				mediaBytes: {Schema: bytesOf("A table of text/csv or an .xlsx workbook, recognised by its content.")},
 				mediaExcel: {Schema: bytesOf("The same as application/octet-stream. Some browsers send CSV files with this type.")},
 				mediaCSV: {
-					Schema:  text("A header row, then one item in each row (RFC 4180). The header row must name report_id and may name notify_candidate and client_reference, in any order and case, with spaces, hyphens or underscores. The separator is a comma, semicolon, tab or |; a first line sep= may name it. Lines end with LF, CRLF or CR. The encoding is UTF-8 or UTF-16. Other columns are ignored, and so is space around a cell. notify_candidate is true, false, yes, no, 1 or 0 in any case; empty means the default. A report_id of 318.0 is 318; one with an exponent has lost digits and is INVALID."),
-					Example: "report_id,notify_candidate,client_reference\n318,true,ticket 4711\n319,,\n",
+					Schema:  text("A header row, then one item in each row (RFC 4180). The header row must name report_id and may name notify_candidate, client_reference and reason, in any order and case, with spaces, hyphens or underscores. The separator is a comma, semicolon, tab or |; a first line sep= may name it. Lines end with LF, CRLF or CR. The encoding is UTF-8 or UTF-16. Other columns are ignored, and so is space around a cell. notify_candidate is true, false, yes, no, 1 or 0 in any case; empty means the default. A report_id of 318.0 is 318; one with an exponent has lost digits and is INVALID."),
+					Example: "report_id,notify_candidate,client_reference,reason\n318,true,ticket 4711,withdrew\n319,,,\n",
 				},
 				mediaNDJSON: {
-					Schema:  text("One Submission in each line, in UTF-8."),
-					Example: "{\"report_id\":318,\"notify_candidate\":true,\"client_reference\":\"ticket 4711\"}\n{\"report_id\":319}\n",
+					Schema:  text("One Item in each line, in UTF-8."),
+					Example: "{\"report_id\":318,\"notify_candidate\":true,\"client_reference\":\"ticket 4711\",\"reason\":\"withdrew\"}\n{\"report_id\":319}\n",
 				},
 			},
 		},
@@ -60,8 +65,9 @@ The service refuses the whole body if it is not JSON (400); if it has no item, n
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/jobs/"+exampleQueued.ID.String())
 	addHeader(op.Responses["202"], "Retry-After", text("When to poll, in seconds."), "1")
 	addProblems(op, codeMalformedJSON, codeRequestTimeout, revocation.CodeUploadInProgress, codeTooLarge, codeUnsupportedMedia,
-		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+		revocation.CodeIdempotencyMismatch, revocation.CodeNotSupported, revocation.CodeOutcomeUnknown)
 	setExample(op, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia))
+	setExample(op, problemOf(supportsMessage(revocation.Caller{Upstream: true}, "candidate_message", new(""))))
 	return op
 }
 
@@ -70,29 +76,50 @@ func bytesOf(description string) *huma.Schema {
 	return &huma.Schema{Type: "string", Format: "binary", Description: description}
 }
 
+// jobOptionSchemas returns the schemas of the options that JSON and forms share. Those that are not boolean may be null if
+// nullable is true.
+func jobOptionSchemas(nullable bool) map[string]*huma.Schema {
+	return map[string]*huma.Schema{
+		"notify_candidate":  {Type: "boolean", Default: false, Description: "The default of items that have no notify_candidate."},
+		"preview":           {Type: "boolean", Default: false, Description: "Whether the job is previewed and waits for a confirmation."},
+		"label":             {Type: "string", Nullable: nullable, MaxLength: new(maxText), Description: "Returned with the job. At most 255 characters, without NUL."},
+		"reason":            {Type: "string", Nullable: nullable, MaxLength: new(maxText), Description: "Why the items are revoked. Returned to callers of the API and never mailed. An item's own reason counts instead. At most 255 characters, without NUL."},
+		"candidate_message": {Type: "string", Nullable: nullable, MaxLength: new(maxMessage), Description: "Plain text in the emails to the candidates. At most 1000 characters, without control characters except line breaks, and without web and email addresses unless the operator allows them for the account. Not supported if the account is on an upstream."},
+		"not_before":        {Type: "string", Format: "date-time", Nullable: nullable, Description: "Nothing is done before this time, at most 90 days ahead. A past time counts as now."},
+	}
+}
+
 func newJobFormSchema() *huma.Schema {
+	properties := jobOptionSchemas(false)
+	properties["sheet"] = &huma.Schema{Type: "string", MaxLength: new(maxText), Description: "The name of the workbook's sheet to read."}
+	properties[formFile] = bytesOf("The list, with one of the other types. application/json has the options in its own members. Here a table may also be text/plain or text/tab-separated-values, or have no type.")
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: false, Required: []string{formFile},
 		Description: "A form as a browser sends it. The fields come before the file. An empty field counts as not given.",
+		Properties:  properties,
+	}
+}
+
+func itemSchema() *huma.Schema {
+	s := submissionSchema()
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false, Required: s.Required,
 		Properties: map[string]*huma.Schema{
-			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that have no notify_candidate."},
-			"label":            {Type: "string", MaxLength: new(maxText), Description: "Returned with the job."},
-			"sheet":            {Type: "string", MaxLength: new(maxText), Description: "The name of the workbook's sheet to read."},
-			formFile:           bytesOf("The list, with one of the other types. application/json has the options in its own members. Here a table may also be text/plain or text/tab-separated-values, or have no type."),
+			"report_id": s.Properties["report_id"], "notify_candidate": s.Properties["notify_candidate"],
+			"client_reference": s.Properties["client_reference"],
+			"reason":           {Type: "string", MaxLength: new(maxText), Description: "Why this item is revoked; the default is the job's reason. At most 255 characters, without NUL."},
 		},
 	}
 }
 
 func newJobSchema(schemas huma.Registry) *huma.Schema {
+	properties := jobOptionSchemas(true)
+	properties[listIDs] = &huma.Schema{Type: "array", MinItems: new(1), Items: submissionSchema().Properties["report_id"]}
+	properties[listItems] = &huma.Schema{Type: "array", MinItems: new(1), Items: named(schemas, "Item", itemSchema())}
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: false,
 		Description: "Members may come in any order. A fault in an item makes that item INVALID. It does not refuse the request.",
 		OneOf:       []*huma.Schema{{Required: []string{listIDs}}, {Required: []string{listItems}}},
-		Properties: map[string]*huma.Schema{
-			listIDs:            {Type: "array", MinItems: new(1), Items: submissionSchema().Properties["report_id"]},
-			listItems:          {Type: "array", MinItems: new(1), Items: named(schemas, "Submission", submissionSchema())},
-			"notify_candidate": {Type: "boolean", Default: false, Description: "The default of items that have no notify_candidate."},
-			"label":            {Type: "string", Nullable: true, MaxLength: new(maxText), Description: "Returned with the job. At most 255 characters, without NUL."},
-		},
+		Properties:  properties,
 	}
 }

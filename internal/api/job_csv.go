@@ -8,7 +8,7 @@ import (
 )
 
 // resultColumns is the header row of a job's results as CSV (RFC 4180).
-const resultColumns = "row,id,report_id,client_reference,status,message,timestamp,attempts,notification\r\n"
+const resultColumns = "row,id,report_id,client_reference,status,message,timestamp,attempts,notification,reason,predicted\r\n"
 
 // appendResultRow appends an item as a row of CSV. A missing value is an empty cell. Texts from callers and upstreams are
 // escaped so that a spreadsheet does not run them as formulas.
@@ -36,5 +36,11 @@ func appendResultRow(b []byte, r *revocation.Revocation) []byte {
 	b = strconv.AppendInt(b, int64(r.Attempts), 10)
 	b = append(b, ',')
 	b = append(b, r.Notification.Status...)
+	b = append(b, ',')
+	if r.Reason != nil {
+		b = rows.AppendCell(b, *r.Reason)
+	}
+	b = append(b, ',')
+	b = append(b, r.Predicted...)
 	return append(b, '\r', '\n')
 }

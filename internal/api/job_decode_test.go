@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,7 +111,7 @@ func TestReadJobDocument(t *testing.T) {
 				"! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -", "! It must be a JSON object. -",
 				"! report_id is needed. -", "! (other): There is no such member. z: There is no such member. kept", "! report_id is given more than once. -",
 				"! report_id must be an integer. notify_candidate must be true or false. client_reference must be a string. -",
-				"! client_reference must not hold NUL or half of a surrogate pair. -",
+				"! client_reference must be Unicode text without NUL. -",
 				"! a: There is no such member. b: There is no such member. c: There is no such member. d: There is no such member. There are more faults. -", "5 - -",
 			}},
 		},
@@ -266,8 +267,8 @@ func TestReadTable(t *testing.T) {
 		"references that cannot be kept": {
 			"report_id,client_reference\n1," + long + "\n2,x" + long + "\n3,a\x00b\n4,\xff\n5,\xed\xa0\x80\n",
 			decoded{items: []string{
-				"1 - " + long, "! Line 3: client_reference must have at most 255 characters. -", "! Line 4: client_reference must be UTF-8 without NUL. -",
-				"! Line 5: client_reference must be UTF-8 without NUL. -", "! Line 6: client_reference must be UTF-8 without NUL. -",
+				"1 - " + long, "! Line 3: client_reference must have at most 255 characters. -", "! Line 4: client_reference must be Unicode text without NUL. -",
+				"! Line 5: client_reference must be Unicode text without NUL. -", "! Line 6: client_reference must be Unicode text without NUL. -",
 			}},
 		},
 		"rows of another length": {
@@ -366,7 +367,7 @@ func TestReadItems_returnsErrors(t *testing.T) {
 func TestNewJobOperation_examplesAreTaken(t *testing.T) {
 	content := newTestAPI().document.Paths["/jobs"].Post.RequestBody.Content
 	for media, want := range map[string]map[string]int{
-		mediaJSON: {"ids": 2, "items": 2}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
+		mediaJSON: {"ids": 2, "items": 2, "preview": 2}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
 	} {
 		bodies := map[string]string{}
 		for name, example := range content[media].Examples {
@@ -399,6 +400,13 @@ func TestReadJobRequest_fingerprints(t *testing.T) {
 		{media: mediaCSV, jobOptions: jobOptions{sheet: other}},
 		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Label: &label}, sheet: label}},
 		{media: mediaXLSX},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Preview: true}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{NotBefore: time.UnixMicro(1)}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{NotBefore: time.UnixMicro(2)}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Reason: &label}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Reason: &other}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{CandidateMessage: &label}}},
+		{media: mediaCSV, jobOptions: jobOptions{values: revocation.JobValues{Reason: &label, CandidateMessage: &label}}},
 	} {
 		preface := string(j.preface())
 		if twin, ok := seen[preface]; ok {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,12 +32,12 @@ var (
 
 // readJobDocument reads a job that is one JSON object. It calls add with each item as it arrives, and returns add's
 // errors unchanged.
-func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocation.JobValues, error) {
+func readJobDocument(body io.Reader, caller revocation.Caller, add func(revocation.Item) error) (revocation.JobValues, error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // the next read reports an error again
 		_, _ = start.Discard(len(mark))
 	}
-	d := jobDocument{input: documentInput{src: start, left: -1}, add: add, seen: make(map[string]bool)}
+	d := jobDocument{input: documentInput{src: start, left: -1}, caller: caller, add: add, seen: make(map[string]bool)}
 	d.text = jsontext.NewDecoder(&d.input, jsonOptions...)
 	d.input.text = d.text
 	err := d.read()
@@ -55,7 +56,11 @@ func readJobDocument(body io.Reader, add func(revocation.Item) error) (revocatio
 	case d.items == 0:
 		return revocation.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
-	return revocation.JobValues{Label: d.label, Notify: d.values.body.notify}, nil
+	read := &d.values.body
+	return revocation.JobValues{
+		Label: d.label, Notify: read.notify, NotBefore: read.notBefore, Preview: d.preview,
+		Reason: read.reason, CandidateMessage: read.candidateMessage,
+	}, nil
 }
 
 // documentInput bounds how far a Decoder reads ahead of the values that it has returned. The Decoder holds that in memory.
@@ -97,15 +102,21 @@ const (
 	listItems = "items"
 )
 
+// documentOptions are the members that hold options.
+var documentOptions = []string{"notify_candidate", "label", "not_before", "preview", "reason", "candidate_message"}
+
 // jobDocument reads the members as strictly as those of a submission. A fault of the document refuses the job. A fault of
 // an element makes that element an INVALID item.
 type jobDocument struct {
 	input documentInput
 	text  *jsontext.Decoder
-	add   func(revocation.Item) error
-	// values collects notify_candidate and the faults.
-	values decoder
-	label  *string
+	// caller is the one that the message for the candidates depends on.
+	caller revocation.Caller
+	add    func(revocation.Item) error
+	// values collects the members that a submission has too, and the faults.
+	values  decoder
+	label   *string
+	preview bool
 	// list is the name of the member that holds the items. It is empty before that member is read.
 	list  string
 	items int
@@ -165,7 +176,7 @@ func (d *jobDocument) member(name string) error {
 	isList := name == listIDs || name == listItems
 	var err error
 	switch {
-	case !isList && name != "notify_candidate" && name != "label":
+	case !isList && !slices.Contains(documentOptions, name):
 		err = d.refuse(shownName(name), "unknown_field", "There is no such member.")
 	case d.seen[name]:
 		err = d.refuse(name, "duplicate_field", name+" is given more than once.")
@@ -186,16 +197,47 @@ func (d *jobDocument) member(name string) error {
 
 func (d *jobDocument) scalar(name string) error {
 	raw, err := d.value()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case name == "notify_candidate":
+	}
+	switch name {
+	case "notify_candidate":
 		d.values.notify(raw)
-	case raw.Kind() != jsontext.KindNull: // null means no label
-		d.label = d.values.shortText(name, raw)
+	case "preview":
+		d.preview = raw.Kind() == jsontext.KindTrue
+		if !d.preview && raw.Kind() != jsontext.KindFalse {
+			d.values.fault(name, "wrong_type", name+" must be true or false.")
+		}
+	default:
+		if raw.Kind() != jsontext.KindNull { // which means none
+			err = d.optional(name, raw)
+		}
+	}
+	if err != nil {
+		return err
 	}
 	if len(d.values.faults) > 0 {
 		d.limitRest()
+	}
+	return nil
+}
+
+// optional reads the value of a member that may also be null.
+func (d *jobDocument) optional(name string, raw jsontext.Value) error {
+	read := &d.values.body
+	switch name {
+	case "label":
+		d.label = d.values.shortText(name, raw)
+	case "reason":
+		read.reason = d.values.shortText(name, raw)
+	case "candidate_message":
+		read.candidateMessage = d.values.message(name, raw)
+		for _, f := range checkLinks(d.caller, name, read.candidateMessage) {
+			d.values.fault(f.Field, f.Code, f.Detail)
+		}
+		return supportsMessage(d.caller, name, read.candidateMessage)
+	case "not_before":
+		d.values.notBefore(name, raw)
 	}
 	return nil
 }

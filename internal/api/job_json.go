@@ -15,6 +15,12 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = appendID(b, j.ID)
 	b = append(b, `,"label":`...)
 	b = appendOptional(b, j.Label)
+	b = append(b, `,"reason":`...)
+	b = appendOptional(b, j.Reason)
+	b = append(b, `,"candidate_message":`...)
+	b = appendOptional(b, j.CandidateMessage)
+	b = append(b, `,"not_before":`...)
+	b = appendTime(b, j.NotBefore)
 	b = append(b, `,"state":"`...)
 	b = append(b, j.State...)
 	b = append(b, `","retry_of":`...)
@@ -35,7 +41,10 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = appendCount(b, `,"FAILED":`, j.Mails.Failed)
 	b = appendCount(b, `,"UNKNOWN":`, j.Mails.Unknown)
 	b = appendCount(b, `,"DELEGATED":`, j.Mails.Delegated)
-	b = append(b, `},"file":`...)
+	// BOUNCED and SUPPRESSED are for a later version; callers can rely on all seven.
+	b = append(b, `,"BOUNCED":0,"SUPPRESSED":0},"preview":`...)
+	b = appendPreview(b, j.Preview)
+	b = append(b, `,"file":`...)
 	b = appendFile(b, j.File)
 	b = append(b, `,"progress":`...)
 	b = appendProgress(b, j)
@@ -45,12 +54,43 @@ func appendJob(b []byte, j *revocation.Job) []byte {
 	b = appendTime(b, j.ETA())
 	b = append(b, `,"requested_by":`...)
 	b = appendID(b, j.RequestedBy)
+	b = append(b, `,"confirmed_by":`...)
+	b = appendOptionalID(b, j.ConfirmedBy)
+	b = append(b, `,"approved_by":`...)
+	b = appendOptionalID(b, j.ApprovedBy)
+	b = append(b, `,"cancelled_by":`...)
+	b = appendOptionalID(b, j.CancelledBy)
 	b = append(b, `,"created_at":`...)
 	b = appendTime(b, j.CreatedAt())
 	b = append(b, `,"started_at":`...)
 	b = appendTime(b, j.StartedAt)
 	b = append(b, `,"finished_at":`...)
 	b = appendTime(b, j.FinishedAt)
+	b = append(b, `,"expires_at":`...)
+	b = appendTime(b, j.ExpiresAt)
+	return append(b, '}')
+}
+
+// appendPreview appends what a job would do, or null for a job without a preview and while the preview is being made.
+func appendPreview(b []byte, p *revocation.Preview) []byte {
+	if p == nil || p.PredictedAt.IsZero() {
+		return append(b, "null"...)
+	}
+	b = appendCount(b, `{"predicted":{"REVOKED":`, p.Predicted.Revoked)
+	b = appendCount(b, `,"ALREADY_REVOKED":`, p.Predicted.AlreadyRevoked)
+	b = appendCount(b, `,"NOT_ALLOWED":`, p.Predicted.NotAllowed)
+	b = appendCount(b, `,"NOT_FOUND":`, p.Predicted.NotFound)
+	b = appendCount(b, `,"ALREADY_STARTED":`, p.Predicted.AlreadyStarted)
+	b = appendCount(b, `,"INVALID":`, p.Predicted.Invalid)
+	b = appendCount(b, `,"UNKNOWN":`, p.Predicted.Unknown)
+	b = append(b, `},"emails":`...)
+	if p.Emails == nil {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(*p.Emails), 10)
+	}
+	b = append(b, `,"predicted_at":`...)
+	b = appendTime(b, p.PredictedAt)
 	return append(b, '}')
 }
 
@@ -90,14 +130,20 @@ func appendCount(b []byte, name string, n int) []byte {
 	return strconv.AppendInt(append(b, name...), int64(n), 10)
 }
 
-// appendProgress appends the final part of a job's items, rounded down to four decimals, so that it is 1 only at the end.
-// It divides integers, because a quotient of floats can be slightly too small.
+// appendProgress appends the final part of a job's items, or the predicted part while a preview is being made. It is
+// rounded down to four decimals, so that it is 1 only at the end. It divides integers, because a quotient of floats can be
+// slightly too small.
 func appendProgress(b []byte, j *revocation.Job) []byte {
 	const digits = 10_000
 	if j.Total == 0 {
 		return append(b, '0')
 	}
-	return strconv.AppendFloat(b, float64(j.Counts.Sum()*digits/j.Total)/digits, 'f', -1, 64)
+	part := j.Counts.Sum() * digits / j.Total
+	if j.State == revocation.JobPreviewing && j.Preview != nil {
+		// When all items are predicted, the search for duplicates follows.
+		part = min(j.Preview.Predicted.Sum()*digits/j.Total, digits-1)
+	}
+	return strconv.AppendFloat(b, float64(part)/digits, 'f', -1, 64)
 }
 
 // appendSpeed appends items per second: a whole number, or a number with one decimal if it is below 10.

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,11 +17,11 @@ func getJobOperation(schemas huma.Registry) *huma.Operation {
 		Description: "Returns the job in its present state. The response for another account's job is the same 404 as for an unknown one.",
 		Parameters: []*huma.Param{
 			idParam(),
-			preferParam("wait=N waits up to N seconds, at most 30, until the job has ended. Other preferences are ignored."),
+			preferParam("wait=N waits up to N seconds, at most 30, until the job has ended or waits for a person or a time: PREVIEWED, AWAITING_APPROVAL or SCHEDULED. Other preferences are ignored."),
 			ifNoneMatchParam(),
 		},
 		Responses: map[string]*huma.Response{
-			"200": jobResponse(schemas, "The job in its present state.", exampleRunning, exampleCompleted),
+			"200": jobResponse(schemas, "The job in its present state.", examplePreviewed, exampleRunning, exampleCompleted),
 			"304": {Description: "Nothing has changed."},
 		},
 	}
@@ -37,7 +36,7 @@ func listJobsOperation(schemas huma.Registry) *huma.Operation {
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary:     "List jobs",
 		Description: "The account's jobs, newest first, in pages. " + shortPages + " A parameter without a value counts as not given. Each parameter may be given once.",
-		Parameters:  []*huma.Param{limitParam(), cursorParam()},
+		Parameters:  []*huma.Param{stateFilterParam(), limitParam(), cursorParam()},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
@@ -60,14 +59,14 @@ func jobResultsOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "getJobResults", Method: http.MethodGet, Path: "/jobs/{id}/results",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary: "Get a job's items",
-		Description: `Returns the items in the order of the input, also while the job runs. Each item appears once, in its state at the time of reading.
+		Description: `Returns the items in the order of the input, also while the job runs. Each item appears once, in its state at the time of reading. An EXPIRED job has no items.
 
 Accept selects the format. application/json, the default, is paged. ` + shortPages + ` application/x-ndjson and text/csv are streams of all items, without limit and cursor. If an error or a stop of the service ends a stream early, the service breaks the connection, so that the client can detect an incomplete response and repeat the request. Among media types of equal weight, the service selects the one that is named most exactly, then the one that is named first. If no media type is acceptable, the response is JSON.
 
 In CSV, missing values are empty cells. The service puts an apostrophe before a text that a spreadsheet may run as a formula: a text that starts with =, +, -, @ or a control character, also after white space and quotes. It does the same within a text after a semicolon, a tab, a | and a line break, where some spreadsheets begin a new cell. To restore the text, remove each apostrophe at such a place if the text after it would get one.`,
 		Parameters: []*huma.Param{
 			idParam(),
-			statusFilterParam(),
+			statusFilterParam(), predictedFilterParam(),
 			limitParam(), cursorParam(),
 			optional("bom", "Whether the response begins with a byte order mark, which makes Excel recognise UTF-8. For text/csv only.", &huma.Schema{Type: "boolean", Default: false}),
 		},
@@ -101,7 +100,7 @@ func jobEventsOperation() *huma.Operation {
 		OperationID: "getJobEvents", Method: http.MethodGet, Path: "/jobs/{id}/events",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
 		Summary: "Follow a job",
-		Description: `Server-sent events, each with the job as JSON. The service sends progress at once and about twice a second while the job runs. When the job has ended, it sends done and ends the stream. For a job that has already ended, it sends one progress and one done.
+		Description: `Server-sent events, each with the job as JSON. The service sends progress at once, and about twice a second in PREVIEWING, QUEUED, RUNNING and CANCELLING. When the job has ended, or waits for a person or a time (PREVIEWED, AWAITING_APPROVAL, SCHEDULED), it sends done and ends the stream. For a job that has already ended or waits, it sends one progress and one done.
 
 A stream that ends without done is incomplete, for example after a restart of the service. Open it again. A browser's EventSource does that by itself; close it after done.`,
 		Parameters: []*huma.Param{idParam()},
@@ -115,23 +114,6 @@ A stream that ends without done is incomplete, for example after a restart of th
 	}
 	addHeader(op.Responses["200"], "X-Accel-Buffering", text("Makes proxies forward each event at once."), "no")
 	addProblems(op, revocation.CodeNotFound)
-	return op
-}
-
-func cancelJobOperation(schemas huma.Registry) *huma.Operation {
-	op := &huma.Operation{
-		OperationID: "cancelJob", Method: http.MethodPost, Path: "/jobs/{id}/cancel",
-		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
-		Summary: "Cancel a job",
-		Description: `Items that wait for their first or another attempt become CANCELLED. Attempts that are running complete. An item that an upstream may have revoked already gets its next attempt. Revoked invites stay revoked.
-
-The job is CANCELLING until its last item is final, and then CANCELLED. A repeated request, also after the job is CANCELLED, returns the job in its present state. A COMPLETED job cannot be cancelled (409). The body is ignored.`,
-		Parameters: []*huma.Param{idParam()},
-		Responses: map[string]*huma.Response{
-			"202": jobResponse(schemas, "The job is being cancelled, or was cancelled before.", exampleCancelling),
-		},
-	}
-	addProblems(op, revocation.CodeNotFound, revocation.CodeJobEnded, revocation.CodeOutcomeUnknown)
 	return op
 }
 
@@ -160,62 +142,6 @@ The body is ignored.`,
 	setExample(op, problemOf(&revocation.Error{Code: revocation.CodeRetryRunning, Job: exampleRetry.ID}))
 	op.Responses["422"].Content[mediaProblem].Examples["nothing to retry"] = &huma.Example{Summary: "nothing to retry", Value: nothingToRetry()}
 	return op
-}
-
-// The code that encodes the responses encodes these examples too.
-var (
-	exampleQueued  = exampleJob(func(*revocation.Job) {})
-	exampleRunning = exampleJob(func(j *revocation.Job) {
-		j.State, j.StartedAt = revocation.JobRunning, j.CreatedAt().Add(2*time.Second)
-		j.Retrying = 12
-		j.Counts = revocation.Counts{Revoked: 590_000, NotAllowed: 9000, NotFound: 888, Invalid: 100}
-		j.ReadAt = j.CreatedAt().Add(30 * time.Second)
-		j.Since, j.SinceDone = j.ReadAt.Add(-10*time.Second), 389_988
-	})
-	exampleCompleted = exampleJob(func(j *revocation.Job) {
-		j.State, j.StartedAt = revocation.JobCompleted, j.CreatedAt().Add(2*time.Second)
-		j.FinishedAt = j.StartedAt.Add(48 * time.Second)
-		j.Counts = revocation.Counts{Revoked: 990_000, NotAllowed: 9000, NotFound: 890, ErrorRevoking: 10, Invalid: 100}
-	})
-	exampleCancelling = exampleJob(func(j *revocation.Job) {
-		*j = exampleRunning
-		j.State = revocation.JobCancelling
-	})
-	exampleRetry = exampleJob(func(j *revocation.Job) {
-		j.RetryOf = j.ID
-		j.ID, _ = revocation.ParseID("0197a3c4-1b2c-7d3e-8f40-516200000000")
-		j.Total = 10
-	})
-
-	exampleResults = []revocation.Revocation{
-		exampleResult(1, revocation.StatusRevoked, func(r *revocation.Revocation) {
-			r.ClientReference = new("ticket 4711")
-			r.Notification.Status = revocation.NotificationPending
-		}),
-		exampleResult(2, revocation.StatusNotAllowed, func(r *revocation.Revocation) {
-			r.Timestamp = "2025-01-15 10:32:45"
-		}),
-		exampleResult(3, revocation.StatusInvalid, func(r *revocation.Revocation) {
-			r.Invalid, r.Attempts = "report_id must be an integer.", 0
-		}),
-	}
-)
-
-func exampleJob(change func(*revocation.Job)) revocation.Job {
-	j := revocation.Job{
-		ID: revocation.JobID(exampleRevoked.ID), Label: new("closed positions"), State: revocation.JobQueued,
-		RequestedBy: exampleRevoked.RequestedBy, Total: 1_000_000,
-	}
-	change(&j)
-	return j
-}
-
-func exampleResult(row int, status revocation.Status, change func(*revocation.Revocation)) revocation.Revocation {
-	return exampleRevocation(status, func(r *revocation.Revocation) {
-		r.Job = revocation.JobID(r.ID)
-		r.ID, r.ReportID = r.Job.Item(row), int64(317+row)
-		change(r)
-	})
 }
 
 func jobResponse(schemas huma.Registry, description string, examples ...revocation.Job) *huma.Response {

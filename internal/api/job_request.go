@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"rescind/internal/revocation"
 )
@@ -30,6 +30,8 @@ type jobRequest struct {
 	media    string
 	boundary string // of a form
 	gzipped  bool
+	// caller is the one that the message for the candidates depends on.
+	caller revocation.Caller
 	jobOptions
 	idempotencyKey string
 }
@@ -41,7 +43,8 @@ type jobOptions struct {
 	sheet string
 }
 
-func readJobRequest(r *http.Request) (j jobRequest, err error) {
+func readJobRequest(r *http.Request, caller revocation.Caller) (j jobRequest, err error) {
+	j.caller = caller
 	gzipped, known := isGzipped(r.Header)
 	j.gzipped = gzipped
 	j.media, j.boundary = jobMedia(r.Header["Content-Type"])
@@ -51,6 +54,7 @@ func readJobRequest(r *http.Request) (j jobRequest, err error) {
 	key, faults := idempotencyKeyOf(r.Header)
 	j.idempotencyKey = key
 	q := readQuery(r.URL.RawQuery)
+	q.refuseTexts()
 	if j.media != mediaForm {
 		j.jobOptions = readJobOptions(q, j.media)
 	}
@@ -95,6 +99,7 @@ func readJobOptions(q *query, media string) (o jobOptions) {
 		return o
 	}
 	o.values.Label, o.values.Notify = q.label("label"), q.bool("notify_candidate")
+	o.values.Preview, o.values.NotBefore = q.bool("preview"), q.notBefore("not_before")
 	if slices.Contains(tableMedia, media) {
 		if sheet := q.label("sheet"); sheet != nil {
 			o.sheet = *sheet
@@ -118,6 +123,21 @@ func (j *jobRequest) preface() []byte {
 		b[flags] |= 2
 		b = appendSized(b, j.sheet)
 	}
+	if !j.values.NotBefore.IsZero() {
+		b[flags] |= 4
+		b = binary.BigEndian.AppendUint64(b, uint64(j.values.NotBefore.UnixMicro())) //nolint:gosec // a number for each time
+	}
+	if j.values.Preview {
+		b[flags] |= 8
+	}
+	if j.values.Reason != nil {
+		b[flags] |= 16
+		b = appendSized(b, *j.values.Reason)
+	}
+	if j.values.CandidateMessage != nil {
+		b[flags] |= 32
+		b = appendSized(b, *j.values.CandidateMessage)
+	}
 	return b
 }
 
@@ -136,15 +156,48 @@ func (q *query) bool(name string) bool {
 	return sent == "true"
 }
 
-func (q *query) label(name string) *string {
+func (q *query) label(name string) *string { return q.text(name, checkText) }
+
+// text takes a text. It returns nil if the text is missing or empty.
+func (q *query) text(name string, check func(field, text string) (fault, bool)) *string {
 	sent := q.take(name)
-	switch {
-	case sent == "":
+	if sent == "" {
 		return nil
-	case !utf8.ValidString(sent) || strings.IndexByte(sent, 0) >= 0:
-		q.fault(name, "invalid_characters", name+" must be UTF-8 without NUL.")
-	case utf8.RuneCountInString(sent) > maxText:
-		q.fault(name, "too_long", name+" must have at most 255 characters.")
+	}
+	if f, ok := check(name, sent); !ok {
+		q.fault(f.Field, f.Code, f.Detail)
 	}
 	return &sent
+}
+
+// message takes a message for the candidates.
+func (q *query) message(name string, caller revocation.Caller) *string {
+	sent := q.text(name, checkMessage)
+	for _, f := range checkLinks(caller, name, sent) {
+		q.fault(f.Field, f.Code, f.Detail)
+	}
+	return sent
+}
+
+// notBefore takes a time before which nothing must be done. It returns the zero time if the parameter is missing.
+func (q *query) notBefore(name string) time.Time {
+	sent := q.take(name)
+	if sent == "" {
+		return time.Time{}
+	}
+	t, f, ok := parseNotBefore(name, sent, time.Now())
+	if !ok {
+		q.fault(f.Field, f.Code, f.Detail)
+	}
+	return t
+}
+
+// refuseTexts refuses the options that must not stand in a URL, and takes them out of the query.
+func (q *query) refuseTexts() {
+	for _, name := range []string{"candidate_message", "reason"} {
+		if _, sent := q.values[name]; sent {
+			delete(q.values, name)
+			q.fault(name, "unknown_field", name+" must not stand in a URL, because logs record URLs. Send it in the body: as a member of JSON, or as a field of multipart/form-data with the list as the part file.")
+		}
+	}
 }

@@ -30,7 +30,7 @@ func (a *API) jobResults(x *requestContext) error {
 
 	id, missing := pathID(x.Param("id"))
 	q := readQuery(r.URL.RawQuery)
-	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Statuses: q.statuses("status")}
+	f := revocation.ResultFilter{Account: x.key.Account, Job: id, Statuses: q.statuses("status"), Predicted: q.predictions("predicted")}
 	mark := false
 	switch media {
 	case mediaJSON:
@@ -116,6 +116,11 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 	}
 }
 
+// predictions takes a list of predicted outcomes that are separated by commas.
+func (q *query) predictions(name string) []revocation.Status {
+	return words(q, name, "predicted outcomes", revocation.PredictedStatuses)
+}
+
 // rowCursor takes the cursor of a job's results, which is the id of an item, and returns the row of the item; 0 for none.
 func (q *query) rowCursor(name string, job revocation.ID) (after int) {
 	last := q.cursor(name, cursorResults)
@@ -152,6 +157,14 @@ func appendResult(b []byte, r *revocation.Revocation) []byte {
 	b = strconv.AppendInt(b, int64(r.Attempts), 10)
 	b = append(b, `,"notification":"`...)
 	b = append(b, r.Notification.Status...)
+	b = append(b, `","reason":`...)
+	b = appendOptional(b, r.Reason)
+	b = append(b, `,"predicted":`...)
+	if r.Predicted == "" {
+		return append(b, "null}"...)
+	}
+	b = append(b, '"')
+	b = append(b, r.Predicted...)
 	return append(b, '"', '}')
 }
 

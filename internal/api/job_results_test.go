@@ -39,7 +39,7 @@ func members(t *testing.T, object []byte) (names []string) {
 	return names
 }
 
-var resultNames = []string{"row", "id", "report_id", "client_reference", "status", "message", "timestamp", "attempts", "notification"}
+var resultNames = []string{"row", "id", "report_id", "client_reference", "status", "message", "timestamp", "attempts", "notification", "reason", "predicted"}
 
 func TestJobResults(t *testing.T) {
 	w := newWorld(t)
@@ -185,11 +185,11 @@ func TestJobResults_streams(t *testing.T) {
 		w.must(err)
 		want := [][]string{
 			resultNames,
-			{"1", item(1), "300", `'=ticket, "4711"`, "REVOKED", "Invite Revoked successfully.", "", "1", "PENDING"},
-			{"2", item(2), "1", "", "NOT_ALLOWED", "Invite was sent before the latest plan change", "2025-01-15 10:32:45", "1", "NOT_REQUESTED"},
-			{"3", item(3), "999", "", "NOT_FOUND", "No such invite in this account.", "", "1", "NOT_REQUESTED"},
-			{"4", item(4), "300", "", "ALREADY_REVOKED", "The invite has already been revoked.", "", "1", "NOT_REQUESTED"},
-			{"5", item(5), "", "odd", "INVALID", "report_id must be an integer.", "", "0", "NOT_REQUESTED"},
+			{"1", item(1), "300", `'=ticket, "4711"`, "REVOKED", "Invite Revoked successfully.", "", "1", "PENDING", "", ""},
+			{"2", item(2), "1", "", "NOT_ALLOWED", "Invite was sent before the latest plan change", "2025-01-15 10:32:45", "1", "NOT_REQUESTED", "", ""},
+			{"3", item(3), "999", "", "NOT_FOUND", "No such invite in this account.", "", "1", "NOT_REQUESTED", "", ""},
+			{"4", item(4), "300", "", "ALREADY_REVOKED", "The invite has already been revoked.", "", "1", "NOT_REQUESTED", "", ""},
+			{"5", item(5), "", "odd", "INVALID", "report_id must be an integer.", "", "0", "NOT_REQUESTED", "", ""},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/rows"
 )
 
-// readNDJSON reads one submission from each line that is not blank, and calls add with it. It returns add's errors
+// readNDJSON reads one item from each line that is not blank, and calls add with it. It returns add's errors
 // unchanged.
 func readNDJSON(body io.Reader, add func(revocation.Item) error) error {
 	lines := rows.NewLines(body)

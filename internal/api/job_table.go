@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"rescind/internal/revocation"
 	"rescind/internal/rows"
@@ -18,10 +17,12 @@ const (
 	columnReportID = iota
 	columnNotify
 	columnClientReference
+	columnReason
 )
 
 var jobColumns = []string{
 	columnReportID: "report_id", columnNotify: "notify_candidate", columnClientReference: "client_reference",
+	columnReason: "reason",
 }
 
 // readTable reads a table in any format that package rows recognises, and calls add with each item. It returns add's
@@ -107,7 +108,8 @@ func rowItem(cells []string) revocation.Item {
 		}
 		d.body.notify, d.body.hasNotify = notify, true
 	}
-	d.clientReferenceCell(cells[columnClientReference])
+	d.body.clientReference = d.textCell("client_reference", cells[columnClientReference])
+	d.body.reason = d.textCell("reason", cells[columnReason])
 	return itemOf(d.body, d.faults, nil)
 }
 
@@ -127,15 +129,15 @@ func (d *decoder) reportIDCell(cell string) {
 	}
 }
 
-func (d *decoder) clientReferenceCell(cell string) {
-	switch {
-	case cell == "":
-	case !utf8.ValidString(cell) || strings.IndexByte(cell, 0) >= 0:
-		d.fault("client_reference", "invalid_characters", "client_reference must be UTF-8 without NUL.")
-	case utf8.RuneCountInString(cell) > maxText:
-		d.fault("client_reference", "too_long", "client_reference must have at most 255 characters.")
-	default:
-		reference := strings.Clone(cell) // cell would keep the whole row in memory
-		d.body.clientReference = &reference
+// textCell reads a cell by checkText. It returns nil for an empty cell, and for one with a fault.
+func (d *decoder) textCell(field, cell string) *string {
+	if cell == "" {
+		return nil
 	}
+	if f, ok := checkText(field, cell); !ok {
+		d.fault(f.Field, f.Code, f.Detail)
+		return nil
+	}
+	text := strings.Clone(cell) // cell would keep the whole row in memory
+	return &text
 }

@@ -27,7 +27,10 @@ func (a *API) getJob(x *requestContext) error {
 // listJobs serves GET /jobs.
 func (a *API) listJobs(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
-	f := revocation.JobFilter{Account: x.key.Account, Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs)}
+	f := revocation.JobFilter{
+		Account: x.key.Account, States: words(q, "state", "states", revocation.JobStates),
+		Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs),
+	}
 	if err := q.faults(); err != nil {
 		return err
 	}
@@ -36,20 +39,6 @@ func (a *API) listJobs(x *requestContext) error {
 		return err
 	}
 	x.respond(http.StatusOK, mediaJSON, appendPage(nil, page.Entries, appendJob, cursorAfter(cursorJobs, page.Next)))
-	return nil
-}
-
-// cancelJob serves POST /jobs/{id}/cancel. It ignores the body.
-func (a *API) cancelJob(x *requestContext) error {
-	id, err := pathID(x.Param("id"))
-	if err != nil {
-		return err
-	}
-	job, err := a.service.CancelJob(x.Request().Context(), x.key.Account, id, x.key.ID, false)
-	if err != nil {
-		return err
-	}
-	x.respond(http.StatusAccepted, mediaJSON, appendJob(nil, &job))
 	return nil
 }
 

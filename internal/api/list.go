@@ -25,7 +25,6 @@ func (a *API) list(x *requestContext) error {
 		Account:       x.key.Account,
 		ReportID:      q.reportID("report_id"),
 		Statuses:      q.statuses("status"),
-		Notifications: q.notifications("notification"),
 		JobID:         q.id("job_id"),
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
@@ -177,41 +176,26 @@ func (q *query) limit(name string) int {
 }
 
 // statuses takes a list of statuses that are separated by commas.
-func (q *query) statuses(name string) (f revocation.StatusFilter) {
-	sent := q.take(name)
-	if sent == "" {
-		return nil
-	}
-	for word := range strings.SplitSeq(sent, ",") {
-		status := revocation.Status(word)
-		if !status.Known() {
-			q.fault(name, "unknown_value", name+" must be statuses, separated by commas.")
-			return nil
-		}
-		if !slices.Contains(f, status) {
-			f = append(f, status)
-		}
-	}
-	return f
+func (q *query) statuses(name string) revocation.StatusFilter {
+	return words(q, name, "statuses", revocation.Statuses)
 }
 
-// notifications takes a list of statuses of emails that are separated by commas.
-func (q *query) notifications(name string) (f []revocation.NotificationStatus) {
+// words takes a list of known words that are separated by commas. kind says what they are.
+func words[T ~string](q *query, name, kind string, known []T) (list []T) {
 	sent := q.take(name)
 	if sent == "" {
 		return nil
 	}
 	for word := range strings.SplitSeq(sent, ",") {
-		status := revocation.NotificationStatus(word)
-		if !slices.Contains(revocation.ShownNotifications, status) {
-			q.fault(name, "unknown_value", name+" must be statuses of emails, separated by commas.")
+		switch one := T(word); {
+		case !slices.Contains(known, one):
+			q.fault(name, "unknown_value", name+" must be "+kind+", separated by commas.")
 			return nil
-		}
-		if !slices.Contains(f, status) {
-			f = append(f, status)
+		case !slices.Contains(list, one):
+			list = append(list, one)
 		}
 	}
-	return f
+	return list
 }
 
 func (q *query) id(name string) revocation.ID {

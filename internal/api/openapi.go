@@ -100,10 +100,10 @@ func describe(op *huma.Operation) {
 			setExample(op, missingScope(scopes))
 		}
 		for status, response := range op.Responses {
-			if status != "401" && status != "403" {
+			if status != "401" {
 				addHeader(response, "RateLimit-Policy", text("The key's limit: q requests in w seconds. With qu=\"concurrent-requests\", the account's limit: q requests at once."), `"default";q=50;w=1`)
 				addHeader(response, "RateLimit", text("The rest of that limit: r requests; all are available again in t seconds."), `"default";r=49;t=1`)
-				if status >= "500" { // the service may fail before it knows the key
+				if status == "403" || status >= "500" { // the service may refuse before it takes the request, or fail before it knows the key
 					sometimes(response, "RateLimit-Policy", "RateLimit")
 				}
 			}
@@ -157,6 +157,8 @@ func exampleFault(op *huma.Operation) fault {
 		return fault{"report_id", "wrong_type", "report_id must be an integer."}
 	case "createJob":
 		return fault{listIDs, "required", "report_ids or items is needed."}
+	case "confirmJob", "approveJob":
+		return fault{"count", "required", "count is needed."}
 	case "listJobs", "getJobResults":
 		return fault{"limit", "out_of_range", "limit must be from 1 to 1000."}
 	default:

@@ -22,7 +22,7 @@ const (
 func checkText(field, text string) (f fault, ok bool) {
 	switch {
 	case !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0:
-		return fault{field, "invalid_characters", field + " must not hold NUL or half of a surrogate pair."}, false
+		return fault{field, "invalid_characters", field + " must be Unicode text without NUL."}, false
 	case utf8.RuneCountInString(text) > maxText:
 		return fault{field, "too_long", field + " must have at most 255 characters."}, false
 	}
@@ -35,7 +35,7 @@ func checkMessage(field, text string) (f fault, ok bool) {
 	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' }
 	switch {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, control):
-		return fault{field, "invalid_characters", field + " must not hold control characters except line breaks, or half of a surrogate pair."}, false
+		return fault{field, "invalid_characters", field + " must be Unicode text without control characters except line breaks."}, false
 	case utf8.RuneCountInString(text) > maxMessage:
 		return fault{field, "too_long", field + " must have at most 1000 characters."}, false
 	}

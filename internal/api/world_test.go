@@ -112,6 +112,7 @@ func (w *world) populate() {
 	w.addKey("acme", secret, time.Time{}, revocation.Scopes...)
 	w.addKey("acme", readerSecret, time.Time{}, revocation.ScopeRead)
 	w.addKey("acme", writerSecret, time.Time{}, revocation.ScopeRevoke)
+	w.addKey("acme", approverSecret, time.Time{}, revocation.ScopeApprove)
 	w.addKey("other", otherSecret, time.Time{}, revocation.Scopes...)
 	var invites []revocation.Invite
 	for id := int64(300); id < 400; id++ {
@@ -390,20 +391,6 @@ func (s *faultyStore) ChangeJob(ctx context.Context, account string, id revocati
 		return revocation.Job{}, err
 	}
 	return s.Store.ChangeJob(ctx, account, id, change)
-}
-
-func (s *faultyStore) CancelSingle(ctx context.Context, account string, id revocation.ID, by revocation.Actor) (revocation.Revocation, error) {
-	if err := s.cancels.Load(); err != nil {
-		return revocation.Revocation{}, err
-	}
-	return s.Store.CancelSingle(ctx, account, id, by)
-}
-
-func (s *faultyStore) StartSingle(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	if err := s.cancels.Load(); err != nil {
-		return revocation.Revocation{}, err
-	}
-	return s.Store.StartSingle(ctx, account, id)
 }
 
 func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {

@@ -32,6 +32,12 @@ var predictedStatuses = [...]Status{
 	StatusAlreadyRevoked,
 }
 
+// PredictedStatuses lists the predicted outcomes that callers see. StatusInvalid is that of an item that cannot be read,
+// which has no Prediction.
+var PredictedStatuses = []Status{
+	StatusRevoked, StatusAlreadyRevoked, StatusNotAllowed, StatusNotFound, StatusAlreadyStarted, StatusInvalid, StatusUnknown,
+}
+
 // Status returns the predicted outcome as callers see it; empty for PredictedNothing.
 func (p Prediction) Status() Status { return predictedStatuses[p] }
 
@@ -70,6 +76,11 @@ type Preview struct {
 // PredictedCounts counts items by their predicted outcome.
 type PredictedCounts struct {
 	Revoked, AlreadyRevoked, NotAllowed, NotFound, AlreadyStarted, Invalid, Unknown int
+}
+
+// Sum returns the number of items that were counted.
+func (c *PredictedCounts) Sum() int {
+	return c.Revoked + c.AlreadyRevoked + c.NotAllowed + c.NotFound + c.AlreadyStarted + c.Invalid + c.Unknown
 }
 
 // Confirmable returns the number that a confirmation must name: how many items can be revoked at most.
