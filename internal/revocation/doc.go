@@ -31,10 +31,12 @@
 // it. An item that failed, or whose invite is at an upstream, has a work item, and account tasks carry it out. A job's
 // counters are written in the same transaction as the outcomes that they count, so they add up at every read.
 //
-//	RECEIVING ──▶ QUEUED ──▶ RUNNING ──▶ COMPLETED
-//	    │            │          │
-//	    │            └──────────┴──▶ CANCELLING ──▶ CANCELLED
+//	RECEIVING ──▶ PREVIEWING ──▶ PREVIEWED ──▶ AWAITING_APPROVAL ──▶ SCHEDULED ──▶ QUEUED ──▶ RUNNING ──▶ COMPLETED
+//	    │                            └───────────────┴──▶ EXPIRED   not confirmed or approved in time
 //	    └──▶ DROPPED   the upload was interrupted
+//
+// A job enters the first of these states that applies to it, and leaves out those that do not. From every state after
+// RECEIVING and before the end, a cancel leads to CANCELLING, and that to CANCELLED.
 //
 // A job whose items are all invalid is COMPLETED at once. A job whose retention has ended becomes DROPPED too, and the
 // janitor deletes it.
