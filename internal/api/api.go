@@ -132,6 +132,8 @@ func New(o Options) *API {
 	a.serve(submitOperation(schemas), a.submit)
 	a.serve(getOperation(schemas), a.waiting(a.get))
 	a.serve(listOperation(schemas), within(a.reads, a.list))
+	a.serve(cancelOperation(schemas), a.cancel)
+	a.serve(startOperation(schemas), a.start)
 	a.serve(newJobOperation(schemas), a.newJob)
 	a.serve(listJobsOperation(schemas), within(a.reads, a.listJobs))
 	a.serve(getJobOperation(schemas), a.waiting(a.getJob))

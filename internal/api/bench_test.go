@@ -39,6 +39,7 @@ func BenchmarkAppendRevocation(b *testing.B) {
 // instantStore returns at once, so that the benchmark measures only the API and the batching of submissions.
 type instantStore struct {
 	revocation.ReadStore
+	revocation.SingleStore
 	revocation.JobStore
 }
 

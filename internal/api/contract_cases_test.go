@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"rescind/internal/api"
 	"rescind/internal/revocation"
@@ -29,6 +30,9 @@ func (f *contractWorld) outcome(t *testing.T, op *contractOperation, name string
 		body = `{"report_id":1}`
 	case "ALREADY_REVOKED":
 		f.submit(body).want(t, http.StatusOK, "")
+	case "PENDING, waits":
+		body = fmt.Sprintf(`{"report_id":%d,"notify_candidate":true,"reason":"position filled","candidate_message":"Thank you for your interest.\nThe position has been filled.","not_before":%q}`,
+			f.unused(), time.Now().Add(time.Hour).Format(time.RFC3339))
 	case "PENDING":
 		f.queue.hold()
 		prefer = "wait=0"
@@ -110,4 +114,41 @@ func (f *contractWorld) readinessWithout(part string, op *contractOperation) ans
 	}
 	w := newWorld(f.t, func(o *api.Options, _ *httptest.Server) { o.Health = api.NewHealth(checks...) })
 	return w.call(op.method, op.path, "")
+}
+
+// pending returns the id of a revocation that no worker takes up until the queue is released.
+func (f *contractWorld) pending(t *testing.T) string {
+	t.Helper()
+	f.queue.hold()
+	return f.submit(fmt.Sprintf(`{"report_id":%d}`, f.unused()), "Prefer", "wait=0").str(t, "id")
+}
+
+// onUpstream returns the secret of a new key, whose account is on an upstream.
+func (f *contractWorld) onUpstream(t *testing.T) (secret string) {
+	t.Helper()
+	f.must(f.store.SetAccount(t.Context(), revocation.AccountChange{
+		ID: "on-upstream", Upstream: &revocation.UpstreamChange{URL: new("https://platform.example"), SealedKey: []byte("sealed")},
+	}))
+	secret = revocation.NewSecret()
+	f.must(f.store.AddKey(t.Context(), revocation.APIKey{
+		ID: newID(), Account: "on-upstream", Hash: revocation.HashSecret(secret), Scopes: revocation.Scopes,
+	}))
+	return secret
+}
+
+// cancelUnderWay cancels a revocation that an upstream may be carrying out.
+func (f *contractWorld) cancelUnderWay(t *testing.T, op *contractOperation) answer {
+	t.Helper()
+	f.queue.hold()
+	secret := f.onUpstream(t)
+	id := f.call(http.MethodPost, "/assessments/invite/revoke", `{"report_id":1}`, "apiKey", "", "apiKey", secret, "Prefer", "wait=0").str(t, "id")
+	parsed, _ := revocation.ParseID(id)
+	_, err := f.store.CarryOut(t.Context(), []revocation.Ref{{Account: "on-upstream", ID: parsed}}, revocation.Decide)
+	f.must(err)
+	calls, err := f.store.BeginCalls(t.Context(), "on-upstream", 1, 1, time.Minute)
+	f.must(err)
+	if len(calls) != 1 {
+		t.Fatalf("%d calls", len(calls))
+	}
+	return f.call(op.method, strings.ReplaceAll(op.path, "{id}", id), "", "apiKey", "", "apiKey", secret)
 }

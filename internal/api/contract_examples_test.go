@@ -101,6 +101,8 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		return f.call(op.method, "/jobs/"+f.exampleResults(t)+"/results", "", "Accept", media)
 	case "getJobEvents":
 		return f.firstAndLastEvent(t)
+	case "cancelRevocation", "startRevocation":
+		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.pending(t)), "")
 	case "retryJob":
 		f.queue.hold()
 		return f.call(op.method, "/jobs/"+f.failed+"/retry", "")
@@ -195,7 +197,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	nobody := newID().String()
 	path := strings.ReplaceAll(op.path, "{id}", f.ended)
 	if strings.HasPrefix(path, "/revocations/") {
-		path = "/revocations/" + f.single
+		path = strings.ReplaceAll(op.path, "{id}", f.single)
 	}
 	fails := func(code revocation.Code) answer {
 		f.faults.keys.Store(&revocation.Error{Code: code})
@@ -228,10 +230,19 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "request_timeout":
 		return f.slow(t, op)
 	case "not_supported":
-		if op.OperationID == "createJob" {
+		switch op.OperationID {
+		case "revokeInvite":
+			return f.call(op.method, op.path, `{"report_id":1,"candidate_message":"x"}`, "apiKey", "", "apiKey", f.onUpstream(t))
+		case "createJob":
 			return f.messageAtUpstream(t, op)
+		case "cancelRevocation", "startRevocation":
+			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.invalid), "")
 		}
 		return f.emailOfUpstream(t)
+	case "already_final":
+		return f.call(op.method, path, "")
+	case "under_way":
+		return f.cancelUnderWay(t, op)
 	case "not_found":
 		if op.OperationID == "revokeInvite" {
 			return f.call(op.method, path, `{"report_id":4242}`)
@@ -308,6 +319,8 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 			return f.call(op.method, op.path, fmt.Sprintf(`{"report_ids":[316],"notify_candidate":%t}`, second), "Idempotency-Key", key)
 		case slices.Contains([]string{"cancelJob", "confirmJob", "approveJob", "startJob"}, op.OperationID):
 			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.running), `{"count":1}`)
+		case op.OperationID == "cancelRevocation", op.OperationID == "startRevocation":
+			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.single), "")
 		case second:
 			return f.call(op.method, "/jobs/"+f.failedJob(319).ID.String()+"/retry", "", "Idempotency-Key", key)
 		default:

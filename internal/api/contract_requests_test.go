@@ -93,6 +93,9 @@ func (f *contractWorld) paths(op *contractOperation) variation {
 	if waiting := map[string]string{"confirmJob": f.confirmed, "approveJob": f.approved, "startJob": f.scheduled}[op.OperationID]; waiting != "" {
 		ids = append([]string{waiting}, ids...)
 	}
+	if op.OperationID == "startRevocation" { // the others may be cancelled already
+		ids = append([]string{f.later}, ids...)
+	}
 	v := variation{name: "path"}
 	for _, id := range ids {
 		v.choices = append(v.choices, func(r *contractRequest) { r.path = strings.ReplaceAll(op.path, "{id}", id) })
@@ -203,9 +206,9 @@ type contractWorld struct {
 	*world
 	ended, failed, running, foreign string // jobs
 	// confirmed and approved have a preview.
-	confirmed, approved, scheduled string // jobs
-	single, invalid, waiting       string // revocations
-	cursors                        []string
+	confirmed, approved, scheduled  string // jobs
+	single, invalid, waiting, later string // revocations
+	cursors                         []string
 
 	used atomic.Int64 // report_ids
 }
@@ -227,6 +230,7 @@ func newContractWorld(w *world) *contractWorld {
 	f.foreign = w.jobOf("other", items(9000)...).ID.String()
 	f.running = w.job(items(314)...).ID.String()
 	f.waiting = w.submit(`{"report_id":315}`, "Prefer", "wait=0").str(w.t, "id")
+	f.later = w.submit(fmt.Sprintf(`{"report_id":314,"not_before":%q}`, time.Now().Add(time.Hour).Format(time.RFC3339))).str(w.t, "id")
 	for _, list := range []string{"/revocations", "/jobs", "/jobs/" + f.ended + "/results"} {
 		f.cursors = append(f.cursors, w.call(http.MethodGet, list+"?limit=1", "").str(w.t, "next_cursor"))
 	}

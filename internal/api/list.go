@@ -25,6 +25,7 @@ func (a *API) list(x *requestContext) error {
 		Account:       x.key.Account,
 		ReportID:      q.reportID("report_id"),
 		Statuses:      q.statuses("status"),
+		Notifications: q.notifications("notification"),
 		JobID:         q.id("job_id"),
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
@@ -196,6 +197,11 @@ func words[T ~string](q *query, name, kind string, known []T) (list []T) {
 		}
 	}
 	return list
+}
+
+// notifications takes a list of statuses of emails that are separated by commas.
+func (q *query) notifications(name string) []revocation.NotificationStatus {
+	return words(q, name, "statuses of emails", revocation.ShownNotifications)
 }
 
 func (q *query) id(name string) revocation.ID {

@@ -114,7 +114,7 @@ func TestOpenAPI(t *testing.T) {
 		if diff := cmp.Diff(want, slices.Sorted(mapKeys(op.Responses))); diff != "" {
 			t.Errorf("statuses (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{"idempotency_mismatch", "invalid"}, slices.Sorted(mapKeys(op.Responses["422"].Content[mediaProblem].Examples))); diff != "" {
+		if diff := cmp.Diff([]string{"idempotency_mismatch", "invalid", "not_supported"}, slices.Sorted(mapKeys(op.Responses["422"].Content[mediaProblem].Examples))); diff != "" {
 			t.Error(diff)
 		}
 		for status, header := range map[string]string{"202": "Location", "401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After", "200": "RateLimit"} {
@@ -134,7 +134,7 @@ func TestOpenAPI(t *testing.T) {
 		for _, p := range document.Paths["/revocations"]["get"].Parameters {
 			names = append(names, p.Name)
 		}
-		if diff := cmp.Diff([]string{"report_id", "status", "job_id", "created_after", "created_before", "limit", "cursor"}, names); diff != "" {
+		if diff := cmp.Diff([]string{"report_id", "status", "notification", "job_id", "created_after", "created_before", "limit", "cursor"}, names); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"time"
@@ -20,7 +21,9 @@ func submitOperation(schemas huma.Registry) *huma.Operation {
 
 Without Prefer the service waits for the outcome of the first attempt (up to 2 s, unless the operator changed that). The response is 200 if the outcome is final, and 202 if it is not: PENDING, or ERROR_REVOKING with more attempts to come. Then poll the address in Location.
 
-Submitting a report_id whose revocation is not final returns the same revocation. The candidate gets an email if any of the requests asked for one. After a final outcome, a new revocation starts.
+Submitting a report_id whose revocation is not final returns the same revocation. The candidate gets an email if any of the requests asked for one, and the earliest not_before counts. The reason, candidate_message and client_reference of the first request stay. After a final outcome, a new revocation starts.
+
+With not_before, or if the account has a hold, the revocation waits: the response is 202 at once, and next_attempt_at is when it is carried out. Until then it can be cancelled (POST /revocations/{id}/cancel) or started (POST /revocations/{id}/start).
 
 Members are checked strictly: each may appear once, with its exact name and type, and unknown members are refused. A report_id consists of digits only: 318.0 and "318" are refused. A byte order mark before the JSON is skipped.`,
 		Parameters: []*huma.Param{
@@ -34,6 +37,7 @@ Members are checked strictly: each may appear once, with its exact name and type
 				Examples: map[string]*huma.Example{
 					"silently":  {Value: json.RawMessage(`{"report_id":318}`)},
 					"with mail": {Value: json.RawMessage(`{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711"}`)},
+					"later":     {Value: json.RawMessage(`{"report_id":318,"notify_candidate":true,"reason":"position filled","candidate_message":"Thank you for your interest.\nThe position has been filled.","not_before":"2026-01-01T08:00:00+01:00"}`)},
 				},
 			}},
 		},
@@ -42,12 +46,60 @@ Members are checked strictly: each may appear once, with its exact name and type
 			"202": revocationResponse(schemas, "The request is durable. The outcome is not final yet.", examplePending, exampleFailing),
 		},
 	}
+	op.Responses["202"].Content[mediaJSON].Examples["PENDING, waits"] = &huma.Example{
+		Summary: "PENDING until not_before", Value: json.RawMessage(appendRevocation(nil, &exampleWaiting)),
+	}
 	addHeader(op.Responses["202"], "Location", text("Where to poll."), "/revocations/0197a3c2-8f4e-7b1a-9c3d-5e6f70819203")
 	addHeader(op.Responses["202"], "Retry-After", text("Whole seconds until the next attempt is due, at least 1."), "1")
 	addProblems(op, codeMalformedJSON, revocation.CodeNotFound, codeRequestTimeout, codeTooLarge, codeUnsupportedMedia,
-		revocation.CodeIdempotencyMismatch, revocation.CodeOutcomeUnknown)
+		revocation.CodeIdempotencyMismatch, revocation.CodeNotSupported, revocation.CodeOutcomeUnknown)
 	setExample(op, noSuchInvite())
+	message := "a message"
+	if unsupported, ok := errors.AsType[*problem](supportsMessage(revocation.Caller{Upstream: true}, "candidate_message", &message)); ok {
+		setExample(op, unsupported)
+	}
 	return op
+}
+
+func cancelOperation(schemas huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: "cancelRevocation", Method: http.MethodPost, Path: "/revocations/{id}/cancel",
+		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRevoke),
+		Summary:     "Cancel a revocation",
+		Description: "Ends a revocation that is not final as CANCELLED, for everyone who submitted it. It may wait for not_before, for a hold or for another attempt. If it is being carried out at the same time, exactly one of the two happens. A repeated request returns the cancelled revocation. An item of a job cannot be cancelled on its own (422 not_supported). The body is ignored.",
+		Parameters:  []*huma.Param{idParam()},
+		Responses: map[string]*huma.Response{
+			"200": revocationResponse(schemas, "The revocation is cancelled.", exampleCancelled),
+		},
+	}
+	changesSingle(op)
+	addProblems(op, revocation.CodeUnderWay)
+	sometimes(op.Responses["409"], "Retry-After") // not for already_final
+	return op
+}
+
+func startOperation(schemas huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: "startRevocation", Method: http.MethodPost, Path: "/revocations/{id}/start",
+		Tags: []string{"revocations"}, Security: needs(revocation.ScopeRevoke),
+		Summary:     "Start a revocation that waits",
+		Description: "Makes a revocation due now that waits for not_before or for the account's hold. If it waits for neither, nothing changes. An item of a job cannot be started on its own (422 not_supported). The body is ignored.",
+		Parameters:  []*huma.Param{idParam()},
+		Responses: map[string]*huma.Response{
+			"202": revocationResponse(schemas, "The revocation in its present state.", examplePending),
+		},
+	}
+	changesSingle(op)
+	return op
+}
+
+// changesSingle adds the problems that cancelling and starting have in common, and removes the preferences.
+func changesSingle(op *huma.Operation) {
+	for _, response := range op.Responses {
+		response.Headers = nil
+	}
+	addProblems(op, revocation.CodeNotFound, revocation.CodeAlreadyFinal, revocation.CodeNotSupported, revocation.CodeOutcomeUnknown)
+	setExample(op, itemOfJob())
 }
 
 func getOperation(schemas huma.Registry) *huma.Operation {
@@ -79,7 +131,7 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 		Description: "The account's revocations, newest first, in pages. " + shortPages + " A parameter without a value counts as not given. Each parameter may be given once.",
 		Parameters: []*huma.Param{
 			optional("report_id", "Only revocations of this invite.", &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)}),
-			statusFilterParam(),
+			statusFilterParam(), notificationFilterParam(),
 			optional("job_id", "Only revocations of this job.", &huma.Schema{Type: "string", Format: "uuid"}),
 			optional("created_after", "Only revocations that were created after this time.", &huma.Schema{Type: "string", Format: "date-time"}),
 			optional("created_before", "Only revocations that were created before this time.", &huma.Schema{Type: "string", Format: "date-time"}),
@@ -163,6 +215,12 @@ func predictedFilterParam() *huma.Param {
 	return p
 }
 
+func notificationFilterParam() *huma.Param {
+	p := optional("notification", "Only revocations whose email has one of these statuses now. Separate them by commas.", &huma.Schema{Type: "array", Items: notificationStatusSchema()})
+	p.Style, p.Explode = "form", new(false)
+	return p
+}
+
 func limitParam() *huma.Param {
 	return optional("limit", "The largest number of entries in a page. "+shortPages, &huma.Schema{
 		Type: "integer", Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit,
@@ -221,7 +279,15 @@ var (
 	examplePending        = exampleRevocation(revocation.StatusPending, func(r *revocation.Revocation) {
 		r.Final, r.Attempts, r.UpdatedAt, r.CompletedAt = false, 0, r.CreatedAt(), time.Time{}
 	})
-	exampleFailing = exampleRevocation(revocation.StatusErrorRevoking, func(r *revocation.Revocation) {
+	exampleWaiting = exampleRevocation(revocation.StatusPending, func(r *revocation.Revocation) {
+		reason, message := "position filled", "Thank you for your interest.\nThe position has been filled."
+		r.Final, r.Attempts, r.UpdatedAt, r.CompletedAt = false, 0, r.CreatedAt(), time.Time{}
+		r.Notify, r.Notification.Status = true, revocation.NotificationPending
+		r.Reason, r.CandidateMessage, r.NotBefore = &reason, &message, r.CreatedAt().Add(time.Hour).Truncate(time.Hour)
+		r.NextAttemptAt = r.NotBefore
+	})
+	exampleCancelled = exampleRevocation(revocation.StatusCancelled, func(r *revocation.Revocation) { r.Attempts = 0 })
+	exampleFailing   = exampleRevocation(revocation.StatusErrorRevoking, func(r *revocation.Revocation) {
 		r.Final, r.CompletedAt = false, time.Time{}
 		r.NextAttemptAt = r.CreatedAt().Add(2 * time.Second)
 		r.LastError = &revocation.Failure{Code: revocation.CodeLockTimeout, Detail: "The invite's data was locked by another transaction for too long."}

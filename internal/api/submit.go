@@ -50,8 +50,12 @@ func (a *API) submit(x *requestContext) error {
 	if err != nil {
 		return newProblem(codeMalformedJSON).withDetail(err.Error())
 	}
-	if faults = append(faults, wrong...); len(faults) > 0 {
+	faults = append(append(faults, wrong...), checkLinks(x.key.Caller, "candidate_message", body.candidateMessage)...)
+	if len(faults) > 0 {
 		return invalid(faults...)
+	}
+	if err := supportsMessage(x.key.Caller, "candidate_message", body.candidateMessage); err != nil {
+		return err
 	}
 
 	prefer := parsePrefer(r.Header["Prefer"])
@@ -74,6 +78,7 @@ func (a *API) submit(x *requestContext) error {
 	revoked, err := a.service.Submit(r.Context(), revocation.Submission{
 		Account: x.key.Account, RequestedBy: x.key.ID,
 		ReportID: body.reportID, Notify: body.notify, ClientReference: body.clientReference,
+		Reason: body.reason, CandidateMessage: body.candidateMessage, NotBefore: body.notBefore, Hold: x.key.Caller.Hold,
 		IdempotencyKey: idempotencyKey,
 	}, wait)
 	if err != nil {

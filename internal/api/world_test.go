@@ -393,6 +393,20 @@ func (s *faultyStore) ChangeJob(ctx context.Context, account string, id revocati
 	return s.Store.ChangeJob(ctx, account, id, change)
 }
 
+func (s *faultyStore) CancelSingle(ctx context.Context, account string, id revocation.ID, by revocation.Actor) (revocation.Revocation, error) {
+	if err := s.cancels.Load(); err != nil {
+		return revocation.Revocation{}, err
+	}
+	return s.Store.CancelSingle(ctx, account, id, by)
+}
+
+func (s *faultyStore) StartSingle(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
+	if err := s.cancels.Load(); err != nil {
+		return revocation.Revocation{}, err
+	}
+	return s.Store.StartSingle(ctx, account, id)
+}
+
 func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
 	if before := s.beforeResults.Load(); before != nil {
 		(*before)(f)

@@ -56,7 +56,7 @@ func NewAPI(o APIOptions) *API {
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
 	service := submission.NewService(submission.ServiceOptions{
 		Store: traceWrites(o.Instruments.tracing, o.Store), Queue: traceQueue(o.Instruments.tracing, client), NewID: uuidv7.New, Log: o.Log,
-		Observer: o.Instruments.observer,
+		Outcomes: client, Observer: o.Instruments.observer,
 	})
 	return &API{
 		listener: o.Listener, service: service, client: client, health: health, log: o.Log,

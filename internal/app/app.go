@@ -23,6 +23,7 @@ import (
 // Store is the set of store methods that the services call.
 type Store interface {
 	revocation.SubmissionStore
+	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
 	revocation.ExecutionStore

@@ -13,7 +13,8 @@ import (
 
 var errNoAccount = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such account."}
 
-// SetAccount creates an account or changes what change names. CodeInvalid for an upstream without a URL or a key.
+// SetAccount creates an account or changes what change names. A change of the platform cancels the jobs of the account that
+// have not begun. CodeInvalid for an upstream without a URL or a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *time.Time
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
@@ -54,7 +55,7 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 				upstream_hold = '', upstream_held_until = NULL
 			WHERE account_id = $1`, change.ID, up.URL, up.SealedKey, up.Rate, up.Concurrency)
 	}
-	err := s.run(ctx, "set an account", batch)
+	err := s.changeAccount(ctx, change, batch)
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.ConstraintName == "accounts_upstream_check" {
 		return &revocation.Error{Code: revocation.CodeInvalid, Detail: "An upstream needs a URL and a key.", Err: err}
 	}

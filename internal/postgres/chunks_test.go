@@ -84,7 +84,10 @@ func TestStore_ChunkPlans(t *testing.T) {
 		t.Helper()
 		for n, end := range []func(job revocation.Job){
 			func(revocation.Job) {},
-			func(job revocation.Job) { _, err := w.store.ChangeJob(t.Context(), "acme", job.ID, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.Actor{Type: revocation.ActorService}}); w.must(err) },
+			func(job revocation.Job) {
+				_, err := w.store.ChangeJob(t.Context(), "acme", job.ID, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.Actor{Type: revocation.ActorService}})
+				w.must(err)
+			},
 			func(job revocation.Job) {
 				w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: job.ID, First: 1, Last: job.Total}))
 			},

@@ -103,11 +103,11 @@ func queueSingles(batch *pgx.Batch, ds []revocation.Decision) {
 				SELECT ctid AS place FROM work_items o
 				WHERE o.account_id = t.account_id AND o.revocation_id = t.id OFFSET 0) AS held
 			WHERE o.ctid = held.place
-			RETURNING t.*, o.report_id, o.client_reference, o.requested_by),`, `
+			RETURNING t.*, o.report_id, o.client_reference, o.requested_by, o.reason, o.candidate_message, o.not_before),`, `
 		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
-			status, attempts, inferred, timestamp, error_code, error_detail, completed_at)
+			reason, candidate_message, not_before, status, attempts, inferred, timestamp, error_code, error_detail, completed_at)
 		SELECT account_id, id, report_id, notify, client_reference, requested_by,
-			status, attempts, inferred, timestamp, code, detail, now() FROM ended`, outcomes(ds)...)
+			reason, candidate_message, not_before, status, attempts, inferred, timestamp, code, detail, now() FROM ended`, outcomes(ds)...)
 }
 
 func queueItems(batch *pgx.Batch, ds []revocation.Decision) {

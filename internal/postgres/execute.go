@@ -79,7 +79,7 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
 			SELECT * FROM work_items o
-			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt AND `+notWaiting+`
 			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var h revocation.LockedRevocation
 		var job *uuid
@@ -153,7 +153,7 @@ func busyWork(ctx context.Context, tx *tx, held []revocation.LockedRevocation, a
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
 			SELECT * FROM work_items o
-			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt OFFSET 0) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
+			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt AND `+notWaiting+` OFFSET 0) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var ref revocation.Ref
 		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
 			if !seen[ref] {

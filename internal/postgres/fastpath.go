@@ -51,10 +51,11 @@ const revokeFast = `
 		SELECT o.*
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
 		CROSS JOIN LATERAL (
-			SELECT ctid AS place, account_id, revocation_id AS id, attempt, report_id, notify, client_reference, requested_by
+			SELECT ctid AS place, account_id, revocation_id AS id, attempt, report_id, notify, client_reference, requested_by,
+				reason, candidate_message, not_before
 			FROM work_items o
 			WHERE o.account_id = t.account_id AND o.revocation_id = t.id AND o.attempt = t.attempt
-				AND o.requested_by IS NOT NULL AND NOT o.in_doubt
+				AND o.requested_by IS NOT NULL AND NOT o.in_doubt AND ` + notWaiting + `
 			FOR UPDATE SKIP LOCKED) AS o
 	), outcome AS MATERIALIZED (
 		SELECT w.*, i.place AS invite,
@@ -79,9 +80,9 @@ const revokeFast = `
 		DELETE FROM work_items w USING (SELECT place FROM outcome OFFSET 0) AS o WHERE w.ctid = o.place RETURNING 1
 	), written AS (
 		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
-			status, attempts, timestamp, completed_at)
+			reason, candidate_message, not_before, status, attempts, timestamp, completed_at)
 		SELECT account_id, id, report_id, notify, client_reference, requested_by,
-			status, attempt + 1, timestamp, now() FROM outcome
+			reason, candidate_message, not_before, status, attempt + 1, timestamp, now() FROM outcome
 	), mailed AS (
 		INSERT INTO notifications (account_id, revocation_id, report_id, next_check_at)
 		SELECT account_id, id, report_id, now() + make_interval(secs => $4) FROM outcome

@@ -31,18 +31,27 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 	err = s.tx(ctx, "delete dropped jobs", func(ctx context.Context, tx *tx) error {
 		var account string
 		var job revocation.ID
+		dropped := false
 		batch := &pgx.Batch{}
-		batch.Queue(`
-			SELECT account_id, id FROM jobs
-			WHERE state IN ('RECEIVING', 'DROPPED') AND state = 'DROPPED'
-			ORDER BY account_id, id LIMIT 1 FOR UPDATE SKIP LOCKED`).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				if err := rows.Scan(&account, (*uuid)(&job)); err != nil {
-					return err
+		for _, found := range []struct {
+			dropped bool
+			where   string
+		}{
+			{false, `state = 'EXPIRED' AND NOT items_deleted`},
+			{true, `state IN ('RECEIVING', 'DROPPED') AND state = 'DROPPED'`},
+		} {
+			batch.Queue(`
+				SELECT account_id, id FROM jobs WHERE ` + found.where + `
+				ORDER BY account_id, id LIMIT 1 FOR UPDATE SKIP LOCKED`).Query(func(rows pgx.Rows) error {
+				for rows.Next() {
+					dropped = found.dropped
+					if err := rows.Scan(&account, (*uuid)(&job)); err != nil {
+						return err
+					}
 				}
-			}
-			return rows.Err()
-		})
+				return rows.Err()
+			})
+		}
 		if err := tx.send(ctx, batch); err != nil || job.IsZero() {
 			return err
 		}
@@ -71,7 +80,11 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 		deleted = chunks + items
 		batch = &pgx.Batch{}
 		if chunks < min(limit, clearedChunks) && deleted < limit {
-			queueDeleteJob(batch, account, job)
+			if dropped {
+				queueDeleteJob(batch, account, job)
+			} else {
+				batch.Queue(`UPDATE jobs SET items_deleted = true WHERE account_id = $1 AND id = $2`, account, uuid(job))
+			}
 			deleted++
 		}
 		return tx.commit(ctx, batch)
@@ -152,7 +165,7 @@ func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
 	batch.Queue(`
 		UPDATE jobs SET state = 'DROPPED' WHERE ctid = ANY (ARRAY (
 			SELECT j.ctid FROM jobs j
-			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < $1 AND j.mails <= (
+			WHERE j.state IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND j.finished_at < $1 AND j.mails <= (
 				SELECT coalesce(sum(m.sent + m.failed + m.unknown), 0) FROM job_mail_counts m
 				WHERE m.account_id = j.account_id AND m.job_id = j.id)
 			LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {

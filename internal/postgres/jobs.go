@@ -127,8 +127,16 @@ func (jobList) falling() bool { return true }
 const olderJobs = ` FROM jobs WHERE account_id = $1 AND id < $2 ORDER BY id DESC`
 
 func (l jobList) rows() (string, []any) {
-	return jobColumns + `(SELECT *` + olderJobs + ` LIMIT $3)` + jobFacts + ` ORDER BY 1 DESC LIMIT $4`,
-		[]any{l.Account, uuid(l.Before), l.Scan, l.Limit + 1}
+	args, inState := []any{l.Account, uuid(l.Before), l.Scan, l.Limit + 1}, ""
+	if len(l.States) > 0 {
+		states := make([]string, len(l.States))
+		for i, state := range l.States {
+			states[i] = string(state)
+		}
+		args = append(args, states)
+		inState = ` AND CASE WHEN j.expires_at <= clock_timestamp() THEN 'EXPIRED' ELSE j.state END = ANY ($5::text[])`
+	}
+	return jobColumns + `(SELECT *` + olderJobs + ` LIMIT $3)` + jobFacts + inState + ` ORDER BY 1 DESC LIMIT $4`, args
 }
 
 func (l jobList) bound(last revocation.ID) (string, []any) {

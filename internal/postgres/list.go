@@ -91,7 +91,7 @@ func (l revocationList) inChunks() bool {
 func (l revocationList) within(s *statement) idRange {
 	low, high := l.IDRange()
 	from := s.add(uuid(low))
-	r := idRange{order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
+	r := idRange{source: jobsUnderWay, order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
 	if !high.IsZero() {
 		r.rows += " AND id < " + s.add(uuid(high))
 		if l.inChunks() {
@@ -121,13 +121,15 @@ func (l revocationList) rows() (string, []any) {
 	if l.untried() {
 		source = within.untried(scan)
 	}
-	stored := storedColumns + source + storedFacts + " AND r.status <> 'INVALID'"
+	stored := storedColumns + source + storedFacts + " AND r.status <> 'INVALID' AND (r.job_id IS NULL OR j.begun)"
 	if !l.JobID.IsZero() {
 		stored += " AND r.job_id = " + s.add(uuid(l.JobID))
 	}
 	if len(l.Statuses) > 0 {
 		stored += " AND " + storedIs(l.Statuses, s)
 	}
+	emails := s.emails(l.Notifications)
+	stored += emails(`coalesce(r.notify, j.notify, false) OR coalesce(o.notify, false)`, `n.status`, `r.completed_at IS NOT NULL AND r.status <> 'REVOKED'`)
 	const newestFirst = " ORDER BY 1 DESC"
 	parts := []string{stored + newestFirst}
 	if l.underWay() {
@@ -135,12 +137,12 @@ func (l revocationList) rows() (string, []any) {
 		if report != "" { // there is one at most
 			source = "FROM work_items WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
 		}
-		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+within.rows+newestFirst)
+		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+emails(`r.notify`, `NULL`, `false`)+within.rows+newestFirst)
 	}
 	if l.inChunks() {
-		ofChunks, ofItems := "true", ""
+		ofChunks, ofItems := "true", emails(`coalesce(u.notify, j.notify)`, `NULL`, `false`)
 		if report != "" {
-			ofChunks, ofItems = report+" = ANY (j.report_ids)", " AND u.report_id = "+report
+			ofChunks, ofItems = report+" = ANY (j.report_ids)", ofItems+" AND u.report_id = "+report
 		}
 		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), ofChunks, ofItems))
 	}
@@ -187,7 +189,7 @@ func (resultList) falling() bool { return false }
 func (l resultList) inChunks() bool { return l.Statuses.Includes(revocation.StatusPending) }
 
 func (l resultList) within(s *statement) idRange {
-	r := idRange{rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
+	r := idRange{source: jobsWithChunks, rows: " AND id > " + s.add(uuid(l.Job.Item(l.After))) + " AND id <= " + s.add(uuid(l.Job.Item(revocation.MaxJobItems)))}
 	if l.inChunks() {
 		after := s.add(l.After)
 		r.jobs = " AND id = " + s.add(uuid(l.Job))

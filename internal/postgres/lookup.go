@@ -65,7 +65,7 @@ var selectRevocation = strings.ReplaceAll(`
 	CROSS JOIN LATERAL (`+selectStored+` AND r.id = t.id
 		UNION ALL `+selectUnderWay+` AND revocation_id = t.id OFFSET 0) AS r
 		UNION ALL SELECT t.id`+selectInChunk+`
-		FROM (`+jobsUnderWay+` AND id = t.job_id OFFSET 0) AS j
+		FROM (`+jobsWithChunks+` AND id = t.job_id OFFSET 0) AS j
 		CROSS JOIN LATERAL (
 			SELECT report_ids[t.row - first_row + 1] AS report_id, notify[t.row - first_row + 1] AS notify,
 				client_references[t.row - first_row + 1] AS client_reference, reasons[t.row - first_row + 1] AS reason

@@ -255,6 +255,36 @@ func TestStore_Faults(t *testing.T) {
 
 // The planner is held to the keys: statements that were planned while the tables were empty, and not again
 // since, still touch a few pages for each row when the tables are large.
+// waitingJobs runs the statements about jobs that wait, in an account with limits.
+func waitingJobs(t *testing.T, w *world) {
+	limit, none := 1_000_000, -1
+	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", ConfirmAbove: &limit, ApproveAbove: &limit}))
+	for _, kind := range []revocation.JobChangeKind{revocation.ChangeStart, revocation.ChangeCancel} {
+		held := revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
+		_, err := w.store.BeginJob(t.Context(), held, time.Minute)
+		w.must(err)
+		w.must(w.store.AddItems(t.Context(), held, []revocation.Item{{Row: 1, ReportID: 1}}, time.Minute))
+		_, err = w.store.FinalizeJob(t.Context(), revocation.FinalJob{
+			NewJob: held, Total: 1, JobValues: revocation.JobValues{NotBefore: time.Now().Add(time.Hour)},
+		})
+		w.must(err)
+		_, err = w.store.ChangeJob(t.Context(), "acme", held.ID, revocation.JobChange{Kind: kind, By: revocation.ByKey(uuidv7.New())})
+		w.must(err)
+		_, err = w.store.Jobs(t.Context(), revocation.JobFilter{Account: "acme", Limit: 10, Scan: 10, States: []revocation.JobState{revocation.JobScheduled}})
+		w.must(err)
+		// Nothing of it is to be left for the rest of the test.
+		_, err = w.store.ChangeJob(t.Context(), "acme", held.ID, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.ByKey(uuidv7.New())})
+		w.must(err)
+		_, err = w.store.CancelChunk(t.Context(), "acme")
+		w.must(err)
+	}
+	_, err := w.store.PendingWork(t.Context())
+	w.must(err)
+	_, err = w.store.ClearDropped(t.Context(), 10)
+	w.must(err)
+	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", ConfirmAbove: &none, ApproveAbove: &none}))
+}
+
 func TestStore_Plans(t *testing.T) {
 	w := newWorld(t, 1)
 	all := func(from, to int64) {
@@ -350,6 +380,7 @@ func TestStore_Plans(t *testing.T) {
 		w.must(w.store.RenewUpload(t.Context(), retry, 0))
 		_, err = w.store.BoundJob(t.Context(), retry)
 		w.must(err)
+		waitingJobs(t, w)
 	}
 	_, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
 	w.must(err)
@@ -367,6 +398,20 @@ func TestStore_Plans(t *testing.T) {
 		ALTER TABLE work_items SET (autovacuum_enabled = false);
 		ALTER TABLE notifications SET (autovacuum_enabled = false);
 		ALTER TABLE idempotency_keys SET (autovacuum_enabled = false);
+		ALTER TABLE jobs SET (autovacuum_enabled = false);
+		INSERT INTO accounts (account_id, name, contact) VALUES ('other', '', '');
+		INSERT INTO jobs (account_id, id, state, requested_by, route, total, revoked, queued_at, counted_at, finished_at)
+			SELECT 'acme', overlay(gen_random_uuid()::text PLACING '00000000' FROM 29)::uuid, 'COMPLETED', gen_random_uuid(), 'jobs',
+				1, 1, now() - interval '2 days', now() - interval '2 days', now() - interval '2 days'
+			FROM generate_series(1, 50000);
+		INSERT INTO jobs (account_id, id, state, requested_by, route, total, due_at, counted_at)
+			SELECT 'other', overlay(gen_random_uuid()::text PLACING '00000000' FROM 29)::uuid, 'SCHEDULED', gen_random_uuid(), 'jobs',
+				1, now() + interval '1 day', now()
+			FROM generate_series(1, 50000);
+		INSERT INTO jobs (account_id, id, state, requested_by, route, total, expires_at, preview)
+			SELECT 'other', overlay(gen_random_uuid()::text PLACING '00000000' FROM 29)::uuid, 'PREVIEWED', gen_random_uuid(), 'jobs',
+				1, now() + interval '1 day', true
+			FROM generate_series(1, 50000);
 		INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(41, 100000) n;
 		INSERT INTO revocations SELECT 'acme', gen_random_uuid(), n, true, NULL, gen_random_uuid() FROM generate_series(41, 100000) n;
 		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, requested_by, next_check_at)
@@ -384,9 +429,9 @@ func TestStore_Plans(t *testing.T) {
 	all(31, 40)
 	job(31, 40)
 	w.must(w.store.Close())
-	for table, blocks := range w.touched(5, `
+	for table, blocks := range w.touched(6, `
 		SELECT relname, heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables
-		WHERE relname IN ('invites', 'revocations', 'work_items', 'notifications', 'idempotency_keys') AND idx_blks_hit > 0`) {
+		WHERE relname IN ('invites', 'revocations', 'work_items', 'notifications', 'idempotency_keys', 'jobs') AND idx_blks_hit > 0`) {
 		if perRow := blocks / 10; perRow > 600 { // reading the table once would be many times that
 			t.Errorf("%s: %d pages were touched for each of 10 rows among 100,000", table, perRow)
 		}

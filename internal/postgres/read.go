@@ -39,7 +39,8 @@ const (
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
 	LEFT JOIN LATERAL (
-		SELECT j.notify, j.reason, ` + messageOfJob + `, j.not_before, j.state NOT IN ('RECEIVING', 'DROPPED') AS visible
+		SELECT j.notify, j.reason, ` + messageOfJob + `, j.not_before, j.queued_at IS NOT NULL AS begun,
+			j.state NOT IN ('RECEIVING', 'DROPPED', 'EXPIRED') AND coalesce(j.expires_at > clock_timestamp(), true) AS visible
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
 	WHERE r.account_id ` + ofAccount + ` AND (r.job_id IS NULL OR j.visible)`
 
@@ -56,10 +57,15 @@ const (
 		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0,
 		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before`
 
-	// jobsUnderWay are those whose chunks anybody sees; more conditions follow.
-	jobsUnderWay = `
+	// jobsWithChunks are those whose items in chunks callers may see; more conditions follow. jobsUnderWay are those of them
+	// that have begun.
+	jobsWithChunks = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING', 'PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED')
+			AND coalesce(expires_at > clock_timestamp(), true)`
+	jobsUnderWay = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND queued_at IS NOT NULL`
+
+	chunksOfJob = `
 		SELECT id, notify, requested_by, reason, candidate_message, not_before FROM jobs
-		WHERE account_id ` + ofAccount + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING')`
+		WHERE account_id ` + ofAccount + ``
 )
 
 // scanRevocation reads a row whose columns are those above, after as many others as first takes.
@@ -90,6 +96,8 @@ func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revoc
 		r.Status = revocation.StatusErrorRevoking
 		r.NextAttemptAt = due.UTC()
 		r.UpdatedAt = updated.UTC()
+	default:
+		r.NextAttemptAt = timeOrZero(due)
 	}
 	switch r.Status {
 	case revocation.StatusErrorRevoking:

@@ -22,6 +22,8 @@ func (s *statement) add(arg any) (parameter string) {
 
 // idRange is where a page begins and where its list ends: conditions on the columns of the sources.
 type idRange struct {
+	// source selects the jobs whose chunks are read: jobsUnderWay or jobsWithChunks.
+	source string
 	// order is that of the list: DESC or empty.
 	order string
 	// rows is about the id of a revocation.
@@ -51,7 +53,7 @@ func (r idRange) waiting(columns string) string {
 func (r idRange) chunked(columns string) string {
 	return `
 		SELECT ` + columns + `
-		FROM (` + jobsUnderWay + r.jobs + ` ORDER BY id ` + r.order + ` OFFSET 0) AS j
+		FROM (` + r.source + r.jobs + ` ORDER BY id ` + r.order + ` OFFSET 0) AS j
 		CROSS JOIN LATERAL (
 			SELECT * FROM chunks c WHERE c.account_id ` + ofAccount + ` AND c.job_id = j.id` + r.chunks + `
 			ORDER BY c.first_row ` + r.order + ` OFFSET 0) AS c`
@@ -142,5 +144,24 @@ func underWayIs(f revocation.StatusFilter) string {
 		return `r.attempt > 0`
 	default:
 		return `false`
+	}
+}
+
+// emails returns a function that makes a condition, which begins with AND: that the email of a revocation has one of the
+// statuses, as revocation.ShownNotification tells it. The function takes expressions for whether an email is requested, for
+// the stored status of the email, and for whether the outcome is final and sends none. The condition is empty for an empty
+// filter.
+func (s *statement) emails(f []revocation.NotificationStatus) func(notify, stored, skipped string) string {
+	if len(f) == 0 {
+		return func(string, string, string) string { return "" }
+	}
+	wanted := make([]string, len(f))
+	for i, status := range f {
+		wanted[i] = string(status)
+	}
+	parameter := s.add(wanted)
+	return func(notify, stored, skipped string) string {
+		return ` AND CASE WHEN ` + stored + ` IN ('CLAIMED', 'COMMITTED') THEN 'PENDING' WHEN ` + stored + ` IS NOT NULL THEN ` + stored + `
+			WHEN NOT (` + notify + `) THEN 'NOT_REQUESTED' WHEN ` + skipped + ` THEN 'SKIPPED' ELSE 'PENDING' END = ANY (` + parameter + `::text[])`
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 var (
 	_ revocation.SubmissionStore   = (*Store)(nil)
+	_ revocation.SingleStore       = (*Store)(nil)
 	_ revocation.ReadStore         = (*Store)(nil)
 	_ revocation.JobStore          = (*Store)(nil)
 	_ revocation.ExecutionStore    = (*Store)(nil)

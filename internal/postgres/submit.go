@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +39,7 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 				}
 			}
 			plan = revocation.PlanFlush(flush, facts)
-			return tx.commit(ctx, writePlan(plan))
+			return tx.commit(ctx, writePlan(&plan))
 		})
 		switch code := revocation.ErrorCode(err); {
 		case err == nil:
@@ -64,8 +65,8 @@ const known = `
 	SELECT FROM accounts a WHERE a.account_id = t.account_id AND a.upstream_url IS NOT NULL
 	LIMIT 1`
 
-// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work rows whose wish
-// for an email may change, unless they are locked already.
+// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work rows that may change,
+// in their wish for an email or in when they are due, unless they are locked already.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
@@ -103,15 +104,16 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 	}
 	batch.Queue(`
 		SELECT t.account_id, t.report_id, o.revocation_id, coalesce(o.notify, false),
-			t.notify AND NOT o.notify AND held.place IS NULL
+			coalesce(o.waits, false), o.changes AND held.place IS NULL
 		FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS t(account_id, report_id, notify)
 		CROSS JOIN LATERAL (`+known+`) AS i
 		LEFT JOIN LATERAL (
-			SELECT o.revocation_id, o.notify FROM work_items o
+			SELECT o.revocation_id, o.notify, o.waits, t.notify AND NOT o.notify OR o.waits AS changes
+			FROM (SELECT *, attempt = 0 AND coalesce(due_at > now(), false) AS waits FROM work_items) AS o
 			WHERE o.account_id = t.account_id AND o.report_id = t.report_id AND o.single OFFSET 0) AS o ON true
 		LEFT JOIN LATERAL (
 			SELECT h.ctid AS place FROM work_items h
-			WHERE h.account_id = t.account_id AND h.revocation_id = o.revocation_id AND t.notify AND NOT o.notify
+			WHERE h.account_id = t.account_id AND h.revocation_id = o.revocation_id AND o.changes
 			FOR UPDATE SKIP LOCKED) AS held ON true`,
 		accounts, reports, notify).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -119,7 +121,7 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 			var under revocation.UnderWay
 			var id *uuid
 			var locked *bool
-			if err := rows.Scan(&invite.Account, &invite.ReportID, &id, &under.Notify, &locked); err != nil {
+			if err := rows.Scan(&invite.Account, &invite.ReportID, &id, &under.Notify, &under.Waits, &locked); err != nil {
 				return err
 			}
 			facts.Invites[invite] = true
@@ -136,7 +138,7 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 
 // writePlan makes the statements that write a plan. They fail when a row that the plan counts on is not as it
 // was. All flushes take their rows in the same order, so they wait for each other but never in a circle.
-func writePlan(plan revocation.FlushPlan) *pgx.Batch {
+func writePlan(plan *revocation.FlushPlan) *pgx.Batch {
 	batch := &pgx.Batch{}
 	if n := len(plan.EnableNotify); n > 0 {
 		// An upstream that may have been called already was told what to do about the email.
@@ -153,8 +155,14 @@ func writePlan(plan revocation.FlushPlan) *pgx.Batch {
 				FOR UPDATE) AS held
 			WHERE o.ctid = held.place`, accounts, ids)
 	}
-	if len(plan.Insert) > 0 {
+	switch {
+	case slices.ContainsFunc(plan.Insert, func(s revocation.Submission) bool { return s.Extended() }):
+		queueInsertExtended(batch, plan)
+	case len(plan.Insert) > 0:
 		queueInsert(batch, plan.Insert)
+	}
+	if len(plan.Hasten) > 0 {
+		queueHasten(batch, plan.Hasten)
 	}
 	if n := len(plan.Bind); n > 0 {
 		accounts, keys := make([]string, n), make([]string, n)

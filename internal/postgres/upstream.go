@@ -35,8 +35,9 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH singles AS MATERIALIZED (
-			SELECT ctid AS place, in_doubt, false AS cancelled FROM work_items
+			SELECT ctid AS place, in_doubt, false AS cancelled FROM work_items o
 			WHERE account_id = $1 AND single = true AND next_check_at <= now() AND account_scheduled AND dispatch_count >= 0
+				AND `+notWaiting+`
 			ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED
 		), items AS MATERIALIZED (
 			SELECT ctid AS place, in_doubt, NOT in_doubt AND coalesce((

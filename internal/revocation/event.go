@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -92,4 +93,12 @@ type Event struct {
 	Subject    Subject
 	// Data is a JSON object.
 	Data json.RawMessage
+}
+
+// CancelledEvent returns the event of a single revocation that was cancelled.
+func CancelledEvent(account string, id ID, report int64, by Actor) Event {
+	return Event{
+		Account: account, Type: EventRevocationCancelled, Actor: by, Subject: Subject{Type: SubjectRevocation, ID: id.String()},
+		Data: fmt.Appendf(nil, `{"report_id":%d}`, report),
+	}
 }

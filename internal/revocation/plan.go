@@ -32,8 +32,10 @@ type Binding struct {
 type UnderWay struct {
 	ID     ID
 	Notify bool
-	// Locked reports that another transaction has locked the revocation, so Notify cannot be changed now. A store may
-	// leave it false if no submission of the flush changes Notify.
+	// Waits reports that the revocation waits for its NotBefore or a hold.
+	Waits bool
+	// Locked reports that another transaction has locked the revocation, so it cannot be changed now. A store may leave
+	// it false if no submission of the flush changes the revocation.
 	Locked bool
 }
 
@@ -57,6 +59,9 @@ type FlushPlan struct {
 	// EnableNotify contains the revocations under way whose Notify must be set, in the order of their invites' keys. If
 	// one of them has become final since it was read, the plan must not be carried out.
 	EnableNotify []EnableNotify
+	// Hasten contains the submissions that joined a revocation which waits, with the ID of that revocation. After the new
+	// revocations are inserted, it becomes due at the earliest of its own time and the times of these submissions.
+	Hasten []Submission
 	// Bind contains the idempotency keys to bind, in the order of the keys. If one of them has been bound since the facts
 	// were read, the plan must not be carried out.
 	Bind []Binding
@@ -101,18 +106,25 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 		under, joined := facts.UnderWay[invite]
 		at, again := created[invite]
 		switch {
-		case joined && under.Locked && s.Notify && !under.Notify:
+		case joined && under.Locked && (s.Notify && !under.Notify || under.Waits):
 			plan.Accepted[i].Err = errLocked
 			continue
 		case joined:
 			plan.Accepted[i].ID = under.ID
+			if under.Waits {
+				plan.hasten(s, under.ID)
+			}
 			if s.Notify && !under.Notify && !notified[invite] {
 				notified[invite] = true
 				plan.EnableNotify = append(plan.EnableNotify, EnableNotify{invite, under.ID})
 			}
 		case again:
-			plan.Accepted[i].ID = plan.Insert[at].ID
-			plan.Insert[at].Notify = plan.Insert[at].Notify || s.Notify
+			first := &plan.Insert[at]
+			plan.Accepted[i].ID = first.ID
+			if !first.NotBefore.IsZero() || first.Hold > 0 {
+				plan.hasten(s, first.ID)
+			}
+			first.Notify = first.Notify || s.Notify
 		default:
 			plan.Accepted[i] = Accepted{ID: s.ID, Created: true}
 			created[invite] = len(plan.Insert)
@@ -127,11 +139,28 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	slices.SortFunc(plan.Insert, func(a, b Submission) int {
 		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
 	})
+	slices.SortStableFunc(plan.Hasten, func(a, b Submission) int {
+		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
+	})
 	slices.SortFunc(plan.EnableNotify, func(a, b EnableNotify) int { return a.Compare(b.InviteKey) })
 	slices.SortFunc(plan.Bind, func(a, b Binding) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Key, b.Key))
 	})
 	return plan
+}
+
+func (p *FlushPlan) hasten(s *Submission, id ID) {
+	joining := *s
+	joining.ID = id
+	p.Hasten = append(p.Hasten, joining)
+}
+
+// MarkWaiting sets Waits in the answers to the submissions that created the revocations with these ids.
+func (p *FlushPlan) MarkWaiting(waiting map[ID]bool) {
+	for i := range p.Accepted {
+		a := &p.Accepted[i]
+		a.Waits = a.Created && waiting[a.ID]
+	}
 }
 
 // ErrIdempotencyMismatch is the error for a request whose idempotency key is bound to other values.

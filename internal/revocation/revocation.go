@@ -76,6 +76,19 @@ func (r *Revocation) Message() string {
 	}
 }
 
+// SingleChanged returns the error of a request to cancel or start the revocation, which was read after the request was
+// carried out. A final revocation must have the status that the request gives; empty for none.
+func (r *Revocation) SingleChanged(status Status) error {
+	switch {
+	case !r.Job.IsZero():
+		return &Error{Code: CodeNotSupported}
+	case r.Final && r.Status != status:
+		return &Error{Code: CodeAlreadyFinal}
+	default:
+		return nil
+	}
+}
+
 // HasOutcome reports whether at least one attempt has ended. A submission waits for that.
 func (r *Revocation) HasOutcome() bool { return r.Status != StatusPending }
 

@@ -90,6 +90,12 @@ const (
 	NotificationDelegated NotificationStatus = "DELEGATED"
 )
 
+// ShownNotifications lists the statuses that callers see.
+var ShownNotifications = []NotificationStatus{
+	NotificationNotRequested, NotificationPending, NotificationSent, NotificationFailed, NotificationUnknown,
+	NotificationSkipped, NotificationDelegated,
+}
+
 // StatusFilter selects revocations by their status. An empty StatusFilter selects all.
 type StatusFilter []Status
 

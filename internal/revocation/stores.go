@@ -13,14 +13,29 @@ type SubmissionStore interface {
 	//   - a known idempotency key gives its revocation again, or CodeIdempotencyMismatch;
 	//   - an unknown invite gives CodeNotFound;
 	//   - a revocation of the invite that was submitted singly and is not final is joined, and the email is
-	//     sent if either asked for it;
+	//     sent if either asked for it. If it waits for its first attempt, the earlier time counts;
 	//   - otherwise a new one is made under the submission's ID, and its work row with it.
-	// What is accepted binds its idempotency key.
+	// What is accepted binds its idempotency key. What has a time before which nothing must be done is due then, by the
+	// database's clock, and no other method of the store takes it up earlier.
 	//
 	// What another transaction has locked must not delay the other submissions: Submit answers CodeLockTimeout within
 	// moments, for the submissions that need it, or for the flush where it cannot tell them apart. A submission that
 	// changes nothing of the revocation that it joins needs no lock of it.
 	Submit(ctx context.Context, flush []Submission) ([]Accepted, error)
+}
+
+// SingleStore cancels and starts single revocations.
+//
+// Of an id that the account does not have, the error's code is CodeNotFound; of an item of a job, CodeNotSupported. While
+// another transaction has locked the revocation it is CodeLockTimeout, and the caller may try again.
+type SingleStore interface {
+	// CancelSingle makes a revocation CANCELLED that is not final, writes the event, and returns the revocation. It changes
+	// nothing if the revocation is CANCELLED already. The error's code is CodeAlreadyFinal if it ended otherwise, and
+	// CodeUnderWay while it is in doubt.
+	CancelSingle(ctx context.Context, account string, id ID, by Actor) (Revocation, error)
+	// StartSingle makes a revocation that waits for its NotBefore or a hold due now, and returns it. It changes nothing if
+	// the revocation waits for neither. The error's code is CodeAlreadyFinal if it is final.
+	StartSingle(ctx context.Context, account string, id ID) (Revocation, error)
 }
 
 // ReadStore reads revocations back.
@@ -267,8 +282,8 @@ const (
 type JanitorStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
-	// ClearDropped deletes at most limit items of jobs that were dropped, or chunks of them where a store keeps them
-	// so, with all that belongs to them, and jobs that have none left. It gives how much it deleted; 0 means that
+	// ClearDropped deletes at most limit items of jobs that were dropped or have expired, or chunks of them where a store keeps them
+	// so, with all that belongs to them, and dropped jobs that have none left. It gives how much it deleted; 0 means that
 	// nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention

@@ -10,7 +10,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// SetAccount creates an account or changes what is not nil of it. CodeInvalid for an upstream without a URL or a key.
+// SetAccount creates an account or changes what is not nil of it. A change of the platform cancels the jobs of the account
+// that have not begun. CodeInvalid for an upstream without a URL or a key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *int64
 	if change.PlanChangedAt != nil {
@@ -20,7 +21,7 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 	if change.Hold != nil {
 		hold = new(int64(*change.Hold / time.Second))
 	}
-	return s.write(ctx, "set account", func(tx *sql.Tx, _ time.Time) error {
+	return s.write(ctx, "set account", func(tx *sql.Tx, now time.Time) error {
 		if err := exec(ctx, tx, `
 			INSERT INTO accounts (account_id, name, contact, plan_changed_at,
 			    hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events)
@@ -41,8 +42,33 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 		if change.Upstream == nil {
 			return nil
 		}
-		return setUpstream(ctx, tx, change.ID, *change.Upstream)
+		return changePlatform(ctx, tx, now, change.ID, *change.Upstream)
 	})
+}
+
+// changePlatform is setUpstream, and cancels the jobs that have not begun if the account's platform changes.
+func changePlatform(ctx context.Context, tx *sql.Tx, now time.Time, account string, up revocation.UpstreamChange) error {
+	var upstream bool
+	if err := tx.QueryRowContext(ctx, `SELECT upstream_url IS NOT NULL FROM accounts WHERE account_id = ?1`, account).
+		Scan(&upstream); err != nil {
+		return err
+	}
+	if err := setUpstream(ctx, tx, account, up); err != nil || up.URL == nil || upstream == (*up.URL != "") {
+		return err
+	}
+	waiting, err := query(ctx, tx, scanStoredJob, selectJob+` AND j.`+waitingJob, account)
+	if err != nil {
+		return err
+	}
+	for i := range waiting {
+		err := changeJob(ctx, tx, now, &waiting[i], revocation.JobChange{
+			Kind: revocation.ChangeCancel, By: revocation.Actor{Type: revocation.ActorService},
+		})
+		if err != nil && revocation.ErrorCode(err) != revocation.CodeJobEnded { // its time is over, and it expires
+			return err
+		}
+	}
+	return nil
 }
 
 // Accounts gives all accounts, in the order of their ids.

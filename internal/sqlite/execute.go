@@ -30,7 +30,7 @@ func (s *Store) attempt(
 ) (revocation.BatchResult, error) {
 	var done revocation.BatchResult
 	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
-		held, err := hold(ctx, tx, refs, invites)
+		held, err := hold(ctx, tx, now, refs, invites)
 		if err != nil || len(held) == 0 {
 			return err
 		}
@@ -53,7 +53,7 @@ type refRow struct {
 }
 
 // hold reads the facts about the refs that are not stale, in the order of their invites' keys.
-func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) ([]revocation.LockedRevocation, error) {
+func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) ([]revocation.LockedRevocation, error) {
 	rows := make([]refRow, len(refs))
 	for i, ref := range refs {
 		rows[i] = refRow{keyOf(ref.Account, ref.ID), ref.Attempt}
@@ -66,11 +66,12 @@ func hold(ctx context.Context, tx *sql.Tx, refs []revocation.Ref, invites bool) 
 		FROM work_items AS o
 		JOIN accounts AS a ON a.account_id = o.account_id
 		LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
-		LEFT JOIN invites AS i ON ?1 AND i.account_id = o.account_id AND i.report_id = o.report_id
+		LEFT JOIN invites AS i ON :invites AND i.account_id = o.account_id AND i.report_id = o.report_id
 		WHERE (o.account_id, o.revocation_id, o.attempt) IN
-		      (SELECT value ->> 'account', value ->> 'id', value ->> 'attempt' FROM json_each(?2))
+		      (SELECT value ->> 'account', value ->> 'id', value ->> 'attempt' FROM json_each(:refs))
+		  AND `+notWaiting+`
 		ORDER BY o.account_id, o.report_id, o.revocation_id`,
-		invites, parameter(rows))
+		sql.Named("invites", invites), sql.Named("refs", parameter(rows)), sql.Named("now", micros(now)))
 }
 
 func scanHeld(rows *sql.Rows) (h revocation.LockedRevocation, err error) {

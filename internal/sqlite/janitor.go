@@ -45,17 +45,25 @@ func scanRowKey(rows *sql.Rows) (k rowKey, err error) {
 	return k, err
 }
 
-// ClearDropped deletes what jobs that were dropped have left, one job after the other.
+// ClearDropped deletes what jobs that were dropped or have expired have left, one job after the other.
 func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
 	err = s.write(ctx, "clear dropped jobs", func(tx *sql.Tx, _ time.Time) error {
 		for deleted < limit {
-			dropped, err := query(ctx, tx, scanRowKey, `
+			found, err := query(ctx, tx, scanRowKey, `
 				SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
 				WHERE state IN `+hiddenStates+` AND state = 'DROPPED' LIMIT 1`)
-			if err != nil || len(dropped) == 0 {
+			if err != nil {
 				return err
 			}
-			n, err := clearJob(ctx, tx, dropped[0], limit-deleted)
+			whole := len(found) > 0
+			if !whole {
+				found, err = query(ctx, tx, scanRowKey, `
+					SELECT account_id, id FROM jobs INDEXED BY jobs_expired WHERE state = 'EXPIRED' AND NOT items_deleted LIMIT 1`)
+			}
+			if err != nil || len(found) == 0 {
+				return err
+			}
+			n, err := clearJob(ctx, tx, found[0], whole, limit-deleted)
 			if err != nil {
 				return err
 			}
@@ -69,8 +77,9 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 	return deleted, nil
 }
 
-// clearJob deletes at most limit items of a job, and the job itself with the last of them.
-func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted int, err error) {
+// clearJob deletes at most limit items of a job. With the last of them it deletes the whole job, or notes that its items are
+// deleted.
+func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, whole bool, limit int) (deleted int, err error) {
 	var last sql.Null[string]
 	if err := tx.QueryRowContext(ctx, `
 		SELECT max(id), count(*) FROM (
@@ -91,19 +100,28 @@ func clearJob(ctx context.Context, tx *sql.Tx, job rowKey, limit int) (deleted i
 	if deleted == limit {
 		return deleted, nil
 	}
-	if err := freeKey(ctx, tx, job.Account, job.ID); err != nil {
-		return 0, err
-	}
-	for _, statement := range []string{
-		`DELETE FROM job_mail_counts WHERE account_id = ?1 AND job_id = ?2`,
+	rest := []string{
 		`DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2`,
-		`DELETE FROM jobs WHERE account_id = ?1 AND id = ?2`,
-	} {
+		`UPDATE jobs SET items_deleted = 1 WHERE account_id = ?1 AND id = ?2`,
+	}
+	if whole {
+		if err := freeKey(ctx, tx, job.Account, job.ID); err != nil {
+			return 0, err
+		}
+		rest = deleteJob
+	}
+	for _, statement := range rest {
 		if err := exec(ctx, tx, statement, job.Account, job.ID); err != nil {
 			return 0, err
 		}
 	}
 	return deleted + 1, nil
+}
+
+var deleteJob = []string{
+	`DELETE FROM job_mail_counts WHERE account_id = ?1 AND job_id = ?2`,
+	`DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2`,
+	`DELETE FROM jobs WHERE account_id = ?1 AND id = ?2`,
 }
 
 // Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention. A
@@ -146,7 +164,7 @@ const (
 		UPDATE jobs SET state = 'DROPPED' WHERE (account_id, id) IN (
 			SELECT j.account_id, j.id FROM jobs AS j
 			LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
-			WHERE j.state IN ('COMPLETED', 'CANCELLED') AND j.finished_at < ?1
+			WHERE j.state IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND j.finished_at < ?1
 			  AND j.mails = coalesce(t.sent + t.failed + t.unknown, 0)
 			LIMIT ?2)`
 

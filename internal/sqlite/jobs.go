@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"rescind/internal/revocation"
@@ -16,6 +17,11 @@ const (
 	hiddenStates = `('RECEIVING', 'DROPPED')`
 	activeStates = `('QUEUED', 'RUNNING', 'CANCELLING')`
 )
+
+// visibleJob is the condition that callers may see the items of the job j at :now.
+func visibleJob(now string) string {
+	return `j.state NOT IN ('RECEIVING', 'DROPPED', 'EXPIRED') AND (j.expires_at IS NULL OR j.expires_at > ` + now + `)`
+}
 
 // endOfItems is above the ids of all items of a job, since their rows are numbered in 31 bits; the job's own id
 // is below them.
@@ -35,7 +41,7 @@ const selectJob = `
 	       j.predicted_not_found, j.predicted_already_started, j.predicted_unknown, j.predicted_emails
 	FROM jobs AS j
 	LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
-	WHERE j.account_id = ?1 AND j.state NOT IN ` + hiddenStates
+	WHERE j.account_id = ? AND j.state NOT IN ` + hiddenStates
 
 // Job gives one by its id.
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
@@ -52,7 +58,7 @@ func readJob(ctx context.Context, q querier, account string, id revocation.ID) (
 }
 
 func readJobBy(ctx context.Context, q querier, scan func(*sql.Rows) (revocation.Job, error), account string, id revocation.ID) (revocation.Job, error) {
-	found, err := query(ctx, q, scan, selectJob+` AND j.id = ?2`, account, id.String())
+	found, err := query(ctx, q, scan, selectJob+` AND j.id = ?`, account, id.String())
 	if err == nil && len(found) == 0 {
 		err = notFound("There is no such job in this account.")
 	}
@@ -67,6 +73,13 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocati
 	l := list[revocation.Job]{
 		rows:    `SELECT id FROM jobs WHERE account_id = ? AND id < ? ORDER BY id DESC`,
 		falling: true, entries: selection{selectJob, []any{f.Account}}, id: `j.id`, scan: scanJob, limit: f.Limit,
+	}
+	if len(f.States) > 0 {
+		args := []any{micros(time.Now())}
+		for _, state := range f.States {
+			args = append(args, string(state))
+		}
+		l.entries.where(`iif(j.expires_at <= ?, 'EXPIRED', j.state) IN (?`+strings.Repeat(`, ?`, len(f.States)-1)+`)`, args...)
 	}
 	before := "g" // above all ids
 	if !f.Before.IsZero() {

@@ -103,8 +103,9 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revo
 		l.entries = selection{selectShownOfReport, []any{f.Account, f.ReportID}}
 		args = append(args, f.ReportID)
 	}
-	l.entries.where(`r.status <> 'INVALID'`)
+	l.entries.where(`r.status <> 'INVALID' AND (r.job_id IS NULL OR j.queued_at IS NOT NULL)`)
 	l.entries.status(f.Statuses)
+	l.entries.emails(f.Notifications)
 	low, high := f.IDRange()
 	if high.IsZero() {
 		high = lastID
@@ -139,12 +140,21 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revo
 	return page, err
 }
 
-// nextGap splits a range at the newest hidden job in it: into the ids above its items, and those below.
+// newestJob selects the newest job whose items are not listed, of those in an index.
+func newestJob(index, condition string) string {
+	return `SELECT id FROM (
+		SELECT id FROM jobs INDEXED BY ` + index + `
+		WHERE account_id = ?1 AND ` + condition + ` AND id < ?2 ORDER BY id DESC LIMIT 1)`
+}
+
+// nextGap splits a range at the newest job in it that is hidden or has not begun: into the ids above its items, and those below.
 func nextGap(ctx context.Context, tx *sql.Tx, account string, within idRange) (gap, rest idRange, err error) {
 	hidden, err := query(ctx, tx, scanID, `
-		SELECT id FROM jobs INDEXED BY jobs_hidden
-		WHERE account_id = ?1 AND state IN `+hiddenStates+` AND id < ?2 ORDER BY id DESC LIMIT 1`,
-		account, within.high.String())
+		SELECT max(id) AS id FROM (`+
+		newestJob(`jobs_hidden`, `state IN `+hiddenStates)+` UNION ALL `+
+		newestJob(`jobs_waiting`, waitingJob)+` UNION ALL `+
+		newestJob(`jobs_expired`, `state = 'EXPIRED' AND NOT items_deleted`)+`)
+		HAVING id IS NOT NULL`, account, within.high.String())
 	gap = within
 	for _, job := range hidden { // of which there is one at most
 		gap = within.and(idRange{endOfItems(job), lastID})
@@ -164,8 +174,8 @@ func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page re
 		rows:    `SELECT id FROM revocations WHERE account_id = ? AND id > ? AND id < ? ORDER BY id`,
 		entries: selection{strings.Replace(selectShown, shownMessage, `NULL`, 1), []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
 	}
-	l.entries.where(`EXISTS (SELECT 1 FROM jobs WHERE account_id = ? AND id = ? AND state NOT IN `+hiddenStates+`)`,
-		f.Account, f.Job.String())
+	l.entries.where(`EXISTS (SELECT 1 FROM jobs AS j WHERE j.account_id = ? AND j.id = ? AND `+visibleJob(`?`)+`)`,
+		f.Account, f.Job.String(), micros(time.Now()))
 	l.entries.status(f.Statuses)
 	err = s.look(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"rescind/internal/revocation"
 )
@@ -15,8 +16,16 @@ const (
 
 	shownMessage = `coalesce(r.candidate_message, j.candidate_message)`
 
+	shownNotify = `(coalesce(r.notify, j.notify, 0) OR coalesce(o.notify, 0))`
+
+	// shownEmail is what revocation.ShownNotification returns.
+	shownEmail = `
+		CASE WHEN n.status IN ('CLAIMED', 'COMMITTED') THEN 'PENDING' WHEN n.status IS NOT NULL THEN n.status
+		     WHEN NOT ` + shownNotify + ` THEN 'NOT_REQUESTED'
+		     WHEN r.completed_at IS NOT NULL AND r.status <> 'REVOKED' THEN 'SKIPPED' ELSE 'PENDING' END`
+
 	shownColumns = `
-		SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify, 0) OR coalesce(o.notify, 0),
+		SELECT r.account_id, r.id, r.report_id, ` + shownNotify + `,
 		       r.client_reference, r.requested_by, r.job_id, r.inferred,
 		       ` + shownStatus + `, r.completed_at IS NOT NULL, coalesce(r.timestamp, ''), coalesce(o.attempt, r.attempts), o.due_at,
 		       coalesce(r.error_code, o.error_code), coalesce(r.error_detail, o.error_detail),
@@ -39,7 +48,7 @@ const (
 // Revocation gives one by its id.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
 	found, err := query(ctx, s.readers, scanShown,
-		selectShown+` AND r.id = ? AND coalesce(j.state, '') NOT IN `+hiddenStates, account, id.String())
+		selectShown+` AND r.id = ? AND (r.job_id IS NULL OR `+visibleJob(`?`)+`)`, account, id.String(), micros(time.Now()))
 	if err == nil && len(found) == 0 {
 		err = notFound("There is no such revocation in this account.")
 	}
@@ -76,6 +85,18 @@ func (s *selection) status(f revocation.StatusFilter) {
 		return
 	}
 	s.where(`r.status`+in, args...)
+}
+
+// emails selects by the status of the email.
+func (s *selection) emails(f []revocation.NotificationStatus) {
+	if len(f) == 0 {
+		return
+	}
+	args := make([]any, len(f))
+	for i, status := range f {
+		args[i] = string(status)
+	}
+	s.where(shownEmail+` IN (?`+strings.Repeat(`, ?`, len(f)-1)+`)`, args...)
 }
 
 func scanShown(row *sql.Rows) (revocation.Revocation, error) {

@@ -40,6 +40,7 @@ type Store struct {
 
 var (
 	_ revocation.SubmissionStore   = (*Store)(nil)
+	_ revocation.SingleStore       = (*Store)(nil)
 	_ revocation.ReadStore         = (*Store)(nil)
 	_ revocation.JobStore          = (*Store)(nil)
 	_ revocation.ExecutionStore    = (*Store)(nil)

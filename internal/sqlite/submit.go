@@ -16,12 +16,12 @@ const routeRevoke = "revoke"
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	var plan revocation.FlushPlan
 	err := s.write(ctx, "submit", func(tx *sql.Tx, now time.Time) error {
-		facts, err := flushFacts(ctx, tx, flush)
+		facts, err := flushFacts(ctx, tx, now, flush)
 		if err != nil {
 			return err
 		}
 		plan = revocation.PlanFlush(flush, facts)
-		return writePlan(ctx, tx, now, plan)
+		return writePlan(ctx, tx, now, &plan)
 	})
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ type inviteRow struct {
 
 // flushFacts reads what is bound, known and under way. It stays true until the transaction ends, since
 // there is no other writer.
-func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
+func flushFacts(ctx context.Context, tx *sql.Tx, now time.Time, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
 		Invites:  make(map[revocation.InviteKey]bool, len(flush)),
@@ -71,13 +71,13 @@ func flushFacts(ctx context.Context, tx *sql.Tx, flush []revocation.Submission) 
 	}
 	// An upstream alone knows its invites.
 	known, err := query(ctx, tx, scanKnownInvite, `
-		SELECT a.account_id, p.value ->> 'report_id', o.revocation_id, coalesce(o.notify, 0)
+		SELECT a.account_id, p.value ->> 'report_id', o.revocation_id, coalesce(o.notify, 0), coalesce(o.attempt = 0 AND o.due_at > ?2, 0)
 		FROM json_each(?1) AS p
 		CROSS JOIN accounts AS a ON a.account_id = p.value ->> 'account'
 		LEFT JOIN invites AS i ON i.account_id = a.account_id AND i.report_id = p.value ->> 'report_id'
 		LEFT JOIN work_items AS o ON o.account_id = a.account_id AND o.report_id = p.value ->> 'report_id' AND o.single
 		WHERE i.report_id IS NOT NULL OR a.upstream_url IS NOT NULL`,
-		parameter(invites))
+		parameter(invites), micros(now))
 	if err != nil {
 		return facts, err
 	}
@@ -103,7 +103,7 @@ type knownInvite struct {
 }
 
 func scanKnownInvite(rows *sql.Rows) (k knownInvite, err error) {
-	err = rows.Scan(&k.invite.Account, &k.invite.ReportID, optionalID{&k.underWay.ID}, &k.underWay.Notify)
+	err = rows.Scan(&k.invite.Account, &k.invite.ReportID, optionalID{&k.underWay.ID}, &k.underWay.Notify, &k.underWay.Waits)
 	return k, err
 }
 
@@ -113,6 +113,15 @@ type newRow struct {
 	Notify          bool    `json:"notify"`
 	ClientReference *string `json:"client_reference"`
 	RequestedBy     string  `json:"requested_by"`
+	extendedRow
+}
+
+// extendedRow has the values that few submissions have.
+type extendedRow struct {
+	Reason           *string `json:"reason,omitempty"`
+	CandidateMessage *string `json:"candidate_message,omitempty"`
+	NotBefore        *int64  `json:"not_before,omitempty"`
+	DueAt            *int64  `json:"due_at,omitempty"`
 }
 
 type bindingRow struct {
@@ -121,9 +130,14 @@ type bindingRow struct {
 	Target      string `json:"target"`
 }
 
-func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan revocation.FlushPlan) error {
+func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.FlushPlan) error {
 	if len(plan.Insert) > 0 {
-		if err := insert(ctx, tx, now, plan.Insert); err != nil {
+		if err := insert(ctx, tx, now, plan); err != nil {
+			return err
+		}
+	}
+	if len(plan.Hasten) > 0 {
+		if err := hasten(ctx, tx, now, plan.Hasten); err != nil {
 			return err
 		}
 	}
@@ -153,25 +167,36 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan revocation.F
 		routeRevoke, micros(now), parameter(bindings))
 }
 
-// insert adds the revocations and their work rows. Until its task counts as lost, a work row needs no look.
-func insert(ctx context.Context, tx *sql.Tx, now time.Time, submissions []revocation.Submission) error {
-	rows := make([]newRow, len(submissions))
-	for i, s := range submissions {
+// insert adds the revocations and their work rows, and marks those that wait in the plan. Until it is due, or its task
+// counts as lost, a work row needs no look.
+func insert(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.FlushPlan) error {
+	rows := make([]newRow, len(plan.Insert))
+	waiting := make(map[revocation.ID]bool)
+	for i, s := range plan.Insert {
+		due := s.DueAt(now)
 		rows[i] = newRow{
 			rowKey: keyOf(s.Account, s.ID), ReportID: s.ReportID, Notify: s.Notify,
 			ClientReference: s.ClientReference, RequestedBy: s.RequestedBy.String(),
+			extendedRow: extendedRow{s.Reason, s.CandidateMessage, optionalMicros(s.NotBefore), optionalMicros(due)},
+		}
+		if !due.IsZero() {
+			waiting[s.ID] = true
 		}
 	}
+	plan.MarkWaiting(waiting)
 	added := parameter(rows)
 	if err := exec(ctx, tx, `
-		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by)
+		INSERT INTO revocations (account_id, id, report_id, notify, client_reference, requested_by,
+		       reason, candidate_message, not_before)
 		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'notify',
-		       value ->> 'client_reference', value ->> 'requested_by'
+		       value ->> 'client_reference', value ->> 'requested_by',
+		       value ->> 'reason', value ->> 'candidate_message', value ->> 'not_before'
 		FROM json_each(?1)`, added); err != nil {
 		return err
 	}
 	return exec(ctx, tx, `
-		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at)
-		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', 1, value ->> 'notify', ?1
+		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, due_at, next_check_at)
+		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', 1, value ->> 'notify',
+		       value ->> 'due_at', coalesce(value ->> 'due_at', ?1)
 		FROM json_each(?2)`, micros(now.Add(revocation.VisibilityTimeout(0))), added)
 }

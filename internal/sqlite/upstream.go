@@ -71,8 +71,10 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt
 				FROM work_items AS o INDEXED BY work_items_account_due
 				LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
-				WHERE o.account_id = ?1 AND o.single = ?2 AND o.account_scheduled AND o.next_check_at <= ?3
-				ORDER BY o.next_check_at LIMIT ?4`, account, single, micros(now), most)
+				WHERE o.account_id = :account AND o.single = :single AND o.account_scheduled AND o.next_check_at <= :now
+				  AND `+notWaiting+`
+				ORDER BY o.next_check_at LIMIT :most`,
+				sql.Named("account", account), sql.Named("single", single), sql.Named("now", micros(now)), sql.Named("most", most))
 			if err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ import (
 // Store is the set of all methods of a store.
 type Store interface {
 	revocation.SubmissionStore
+	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
 	revocation.ExecutionStore
@@ -63,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "CarryOut", tests: carryOutTests},
 		{name: "CarryOutFastPath", tests: carryOutTests, fastPath: true},
 		{name: "FastPath", tests: fastPathTests},
+		{name: "Singles", tests: singleTests},
 		{name: "Retry", tests: retryTests},
 		{name: "Notification", tests: notificationTests},
 		{name: "MailAnswers", tests: mailAnswerTests},
@@ -78,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Bulk", tests: bulkTests},
 		{name: "Spill", tests: spillTests},
 		{name: "JobStates", tests: jobStateTests},
+		{name: "JobChanges", tests: jobChangeTests},
 		{name: "Cancel", tests: cancelTests},
 		{name: "JobMail", tests: jobMailTests},
 		{name: "JobUpstream", tests: jobUpstreamTests},
@@ -200,7 +203,7 @@ func (f *fixture) submitNew(batch ...revocation.Submission) []revocation.Ref {
 	accepted := f.submit(batch...)
 	refs := make([]revocation.Ref, len(batch))
 	for i, s := range batch {
-		f.equal("answer", revocation.Accepted{ID: s.ID, Created: true}, accepted[i])
+		f.equal("answer", revocation.Accepted{ID: s.ID, Created: true, Waits: !s.DueAt(time.Now()).IsZero()}, accepted[i])
 		refs[i] = revocation.Ref{Account: s.Account, ID: s.ID}
 	}
 	if f.Failed() {

@@ -15,6 +15,7 @@ import (
 // ServiceStore contains the methods of a store that a Service uses.
 type ServiceStore interface {
 	revocation.SubmissionStore
+	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
 }
@@ -24,6 +25,7 @@ type ServiceStore interface {
 type Service struct {
 	store    ServiceStore
 	queue    revocation.Queue
+	outcomes revocation.Outcomes
 	newID    func() revocation.ID
 	log      *slog.Logger
 	observer Observer
@@ -40,13 +42,15 @@ type Service struct {
 
 var errStopped = errors.New("the service has stopped")
 
-// ServiceOptions are the dependencies of a Service. All are required but Observer.
+// ServiceOptions are the dependencies of a Service. All are required but Outcomes and Observer. Without Outcomes, a cancel
+// wakes only the requests of this process that wait.
 type ServiceOptions struct {
 	Store ServiceStore
 	Queue revocation.Queue
 	// NewID returns UUIDs of version 7 that increase within a process.
 	NewID    func() revocation.ID
 	Log      *slog.Logger
+	Outcomes revocation.Outcomes
 	Observer Observer
 }
 
@@ -65,7 +69,7 @@ func NewService(o ServiceOptions) *Service {
 	}
 	drained := make(chan struct{})
 	s := &Service{
-		store: o.Store, queue: o.Queue, newID: o.NewID, log: o.Log, observer: o.Observer,
+		store: o.Store, queue: o.Queue, outcomes: o.Outcomes, newID: o.NewID, log: o.Log, observer: o.Observer,
 		locked:      newLocked(),
 		tasks:       make(chan task, waitingTasks),
 		accountWork: make(chan accountWork, waitingAccountWork),

@@ -58,7 +58,8 @@ type flushed struct {
 }
 
 // Submit accepts a request to revoke an invite. If it returns no error, the revocation is durable and will be carried out.
-// With wait, Submit waits at most that long for the end of the first attempt. It returns the revocation in its present
+// With wait, Submit waits at most that long for the end of the first attempt, unless that has to wait for not_before or a
+// hold. It returns the revocation in its present
 // state. The end of ctx does not withdraw a revocation that was accepted.
 //
 // The error's code is CodeNotFound if the account has no such invite, CodeIdempotencyMismatch if the idempotency key is
@@ -83,7 +84,7 @@ func (s *Service) Submit(ctx context.Context, submission revocation.Submission, 
 	if err := cmp.Or(f.err, f.accepted.Err); err != nil {
 		return revocation.Revocation{}, err
 	}
-	if f.accepted.Created {
+	if f.accepted.Created && !f.accepted.Waits {
 		r := submission.Pending()
 		if wait <= 0 {
 			return r, nil
@@ -95,7 +96,7 @@ func (s *Service) Submit(ctx context.Context, submission revocation.Submission, 
 		// The request was accepted, but its revocation cannot be read now.
 		return revocation.Revocation{}, &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: err}
 	}
-	if wait <= 0 || r.HasOutcome() {
+	if wait <= 0 || r.HasOutcome() || r.NextAttemptAt.After(time.Now()) {
 		return r, nil
 	}
 	return s.await(ctx, f.waiter, wait, &r, (*revocation.Revocation).HasOutcome)
@@ -154,7 +155,7 @@ func (s *Service) answer(ctx context.Context, submissions []*pending, accepted [
 	created := make([]revocation.Ref, 0, len(submissions))
 	for i, p := range submissions {
 		a := accepted[i]
-		if a.Created {
+		if a.Created && !a.Waits {
 			created = append(created, revocation.Ref{Account: p.submission.Account, ID: a.ID})
 		}
 		p.answer(flushed{accepted: a}, s.waiters)

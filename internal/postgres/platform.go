@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"rescind/internal/revocation"
+)
+
+const (
+	// platformTries and platformPause bound how long a change of an account's platform waits for changes of the account's
+	// jobs.
+	platformTries = 50
+	platformPause = 50 * time.Millisecond
+)
+
+// errJobLocked reports that another transaction changes a job that has not begun.
+var errJobLocked = &revocation.Error{Code: revocation.CodeLockTimeout, Err: errors.New("a job of the account is locked")}
+
+// changeAccount runs the statements of batch, which change an account. If they change its platform, it cancels the jobs of
+// the account that have not begun, in the same transaction.
+func (s *Store) changeAccount(ctx context.Context, change revocation.AccountChange, batch *pgx.Batch) (err error) {
+	if change.Upstream == nil || change.Upstream.URL == nil {
+		return s.run(ctx, "set an account", batch)
+	}
+	for range platformTries {
+		err = s.tx(ctx, "set an account", func(ctx context.Context, tx *tx) error {
+			events, err := cancelWaiting(ctx, tx, change.ID, *change.Upstream.URL != "")
+			if err != nil {
+				return err
+			}
+			all := &pgx.Batch{}
+			all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
+			queueEvents(all, events)
+			return tx.commit(ctx, all)
+		})
+		if !errors.Is(err, errJobLocked) {
+			break
+		}
+		select {
+		case <-time.After(platformPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
+}
+
+// cancelWaiting cancels the account's jobs that have not begun, unless the account is on that platform already. It locks
+// the account's row first, which no other transaction does before it locks a job. So it must not wait for a job: its error
+// is errJobLocked then.
+func cancelWaiting(ctx context.Context, tx *tx, account string, upstream bool) (events []revocation.Event, err error) {
+	const waiting = ` FROM jobs WHERE account_id = $1 AND state IN ('PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED')`
+	locked, all := 0, 0
+	var jobs []revocation.Job
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE`, account)
+	facts := queueJobFacts(batch, account)
+	batch.Queue(`SELECT id`+waiting+` ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`, account).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			locked++
+		}
+		return rows.Err()
+	})
+	batch.Queue(`SELECT count(*)`+waiting, account).QueryRow(func(row pgx.Row) error { return row.Scan(&all) })
+	batch.Queue(selectJob+` AND j.state IN ('PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED') ORDER BY j.id`, account).
+		Query(func(rows pgx.Rows) (err error) {
+			jobs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
+				return scanStoredJob(account, row)
+			})
+			return err
+		})
+	if err := tx.send(ctx, batch); err != nil {
+		return nil, err
+	}
+	if facts.Now.IsZero() || facts.Upstream == upstream {
+		return nil, nil // a new account, or the same platform
+	}
+	if locked < all {
+		return nil, errJobLocked
+	}
+	by := revocation.Actor{Type: revocation.ActorService}
+	batch = &pgx.Batch{}
+	for i := range jobs {
+		job := &jobs[i]
+		was := job.State
+		types, err := job.Change(revocation.JobChange{Kind: revocation.ChangeCancel, By: by}, *facts)
+		if err != nil {
+			continue // its time is over, and it expires
+		}
+		queueJob(batch, job, was)
+		events = append(events, revocation.JobEvents(job, by, types...)...)
+	}
+	return events, tx.send(ctx, batch)
+}
