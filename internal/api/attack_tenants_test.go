@@ -39,7 +39,7 @@ type tenantsWorld struct {
 
 // namelessParameters are the parameters that do not name a resource of an account.
 var namelessParameters = []string{
-	"query status", "query state", "query predicted", "query not_before", "query preview", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
+	"query status", "query notification", "query state", "query predicted", "query not_before", "query preview", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
 	"header Prefer", "header If-None-Match", "header Content-Encoding",
 }
 
