@@ -120,7 +120,7 @@ func (o *observer) fill() {
 	}
 	for _, status := range []revocation.NotificationStatus{
 		revocation.NotificationPending, revocation.NotificationSent, revocation.NotificationFailed,
-		revocation.NotificationUnknown, revocation.NotificationDelegated,
+		revocation.NotificationUnknown, revocation.NotificationSkipped, revocation.NotificationDelegated,
 	} {
 		o.notifications.WithLabelValues(label(status))
 	}

@@ -41,12 +41,15 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 				assessment_id, language, name_folded, email_folded, assessment_folded)
 			SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
 				$9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) AS t
-			ON CONFLICT (account_id, report_id) DO UPDATE SET candidate_name = excluded.candidate_name,
-				candidate_email = excluded.candidate_email, assessment_name = excluded.assessment_name,
-				sent_at = excluded.sent_at,
+			ON CONFLICT (account_id, report_id) DO UPDATE SET
+				candidate_name = CASE WHEN i.forgotten_at IS NULL THEN excluded.candidate_name ELSE '' END,
+				candidate_email = CASE WHEN i.forgotten_at IS NULL THEN excluded.candidate_email ELSE '' END,
+				assessment_name = excluded.assessment_name, sent_at = excluded.sent_at,
 				state = CASE WHEN excluded.report_id IN (SELECT unnest($8::bigint[])) THEN i.state ELSE excluded.state END,
 				assessment_id = coalesce(excluded.assessment_id, i.assessment_id), language = coalesce(excluded.language, i.language),
-				name_folded = excluded.name_folded, email_folded = excluded.email_folded, assessment_folded = excluded.assessment_folded`,
+				name_folded = CASE WHEN i.forgotten_at IS NULL THEN excluded.name_folded ELSE '' END,
+				email_folded = CASE WHEN i.forgotten_at IS NULL THEN excluded.email_folded ELSE '' END,
+				assessment_folded = excluded.assessment_folded`,
 			account, reports, names, emails, assessments, sent, states, keep, ids, languages,
 			folded(names), folded(emails), folded(assessments))
 		return tx.commit(ctx, batch)

@@ -166,7 +166,7 @@ func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
 		UPDATE jobs SET state = 'DROPPED' WHERE ctid = ANY (ARRAY (
 			SELECT j.ctid FROM jobs j
 			WHERE j.state IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND j.finished_at < $1 AND j.mails <= (
-				SELECT coalesce(sum(m.sent + m.failed + m.unknown), 0) FROM job_mail_counts m
+				SELECT coalesce(sum(m.sent + m.failed + m.unknown + m.skipped), 0) FROM job_mail_counts m
 				WHERE m.account_id = j.account_id AND m.job_id = j.id)
 			LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit).Exec(func(tag pgconn.CommandTag) error {
 		*expired += int(tag.RowsAffected())

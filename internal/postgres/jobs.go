@@ -18,7 +18,7 @@ const (
 	jobColumns = `
 	SELECT j.id, j.state, j.label, j.file, j.retry_of, j.requested_by, j.total, j.retrying,
 		j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
-		j.mails, m.sent, m.failed, m.unknown, j.delegated,
+		j.mails - m.skipped, m.sent, m.failed, m.unknown, j.delegated,
 		j.started_at, j.finished_at, clock_timestamp(), j.older_sample_at, j.older_sample_done,
 		j.reason, j.candidate_message, j.not_before, j.due_at, j.queued_at, j.counted_at, j.expires_at,
 		j.confirmed_by, j.approved_by, j.cancelled_by,
@@ -28,7 +28,7 @@ const (
 	jobFacts = ` AS j
 	CROSS JOIN LATERAL (
 		SELECT coalesce(sum(m.sent), 0) AS sent, coalesce(sum(m.failed), 0) AS failed,
-			coalesce(sum(m.unknown), 0) AS unknown
+			coalesce(sum(m.unknown), 0) AS unknown, coalesce(sum(m.skipped), 0) AS skipped
 		FROM job_mail_counts m WHERE m.account_id = j.account_id AND m.job_id = j.id) AS m
 	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
 )

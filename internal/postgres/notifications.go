@@ -71,7 +71,7 @@ func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...
 			coalesce(extract(epoch FROM now() - coalesce(c.deferred_since, CASE WHEN s.cleared THEN c.blamed_at END)), 0)::float8,
 			coalesce(i.candidate_name, ''),
 			coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''), a.name, a.contact,
-			coalesce(r.candidate_message, j.candidate_message, ''), c.status
+			coalesce(r.candidate_message, j.candidate_message, ''), i.forgotten_at IS NOT NULL, c.status
 		FROM claimed c
 		CROSS JOIN LATERAL (
 			SELECT coalesce(c.blamed_at < (SELECT accepted_at FROM mail_senders WHERE sender = $1), false) AS cleared) AS s
@@ -91,7 +91,7 @@ func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...
 		var status revocation.NotificationStatus
 		_, err := pgx.ForEachRow(rows, []any{
 			&e.Account, (*uuid)(&e.Revocation), &e.Claims, &e.Attempts, &e.ServerCleared, &deferred,
-			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message, &status,
+			&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message, &e.Forgotten, &status,
 		}, func() error {
 			if status == revocation.NotificationUnknown {
 				unknown++
@@ -134,11 +134,12 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 				blamed_at = CASE WHEN $9 = 'server' THEN now() WHEN $9 = '' AND NOT $8 THEN blamed_at END
 			WHERE account_id = $1 AND revocation_id = $2 AND claims = $3 AND status IN ('CLAIMED', 'COMMITTED')
 			RETURNING job_id, status)
-		INSERT INTO job_mail_counts AS m (account_id, job_id, slot, sent, failed, unknown)
-		SELECT $1, job_id, $7, (status = 'SENT')::int, (status = 'FAILED')::int, (status = 'UNKNOWN')::int
+		INSERT INTO job_mail_counts AS m (account_id, job_id, slot, sent, failed, unknown, skipped)
+		SELECT $1, job_id, $7, (status = 'SENT')::int, (status = 'FAILED')::int, (status = 'UNKNOWN')::int, (status = 'SKIPPED')::int
 		FROM settled WHERE job_id IS NOT NULL AND status <> 'PENDING'
 		ON CONFLICT (account_id, job_id, slot) DO UPDATE SET
-			sent = m.sent + excluded.sent, failed = m.failed + excluded.failed, unknown = m.unknown + excluded.unknown`,
+			sent = m.sent + excluded.sent, failed = m.failed + excluded.failed, unknown = m.unknown + excluded.unknown,
+			skipped = m.skipped + excluded.skipped`,
 		email.Account, uuid(email.Revocation), email.Claims, settled.Status, settled.Attempts, settled.Delay.Seconds(),
 		email.Revocation[len(email.Revocation)-1]%mailCountSlots, email.ServerCleared, settled.About)
 	switch {

@@ -24,6 +24,8 @@ type Email struct {
 	// include it.
 	ServerCleared bool
 
+	// Forgotten reports that the candidate's name and address were erased. The email must not be sent.
+	Forgotten bool
 	// ToName and ToAddress are the candidate's. ToAddress is empty if the invite does not exist any more.
 	ToName    string
 	ToAddress string

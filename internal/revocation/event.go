@@ -30,6 +30,7 @@ const (
 	EventUpstreamPaused     EventType = "upstream.paused"
 	EventUpstreamResumed    EventType = "upstream.resumed"
 	EventInvitesImported    EventType = "invites.imported"
+	EventInvitesForgotten   EventType = "invites.forgotten"
 	EventAccountChanged     EventType = "account.changed"
 	EventKeyCreated         EventType = "key.created"
 	EventKeyRevoked         EventType = "key.revoked"

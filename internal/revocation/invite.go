@@ -125,6 +125,14 @@ type InviteStore interface {
 	// with the same report the last counts. The error's code is CodeNotFound without the account, and CodeNotSupported if
 	// its invites are at an upstream.
 	UpsertInvites(ctx context.Context, account string, invites []Invite) error
+	// Forget erases the name and the address of an invite's candidate, and makes its emails that are not sent yet SKIPPED.
+	// The invite and its revocations stay, and an import leaves the erased values empty from then on. It does nothing if the
+	// candidate is forgotten already. The error's code is CodeNotFound if the account has no such invite, and
+	// CodeNotSupported if its invites are at an upstream.
+	Forget(ctx context.Context, account string, reportID int64, by Actor) error
+	// ForgetAddress does so for at most limit invites with the address, compared without case, and returns how many; 0
+	// means that none is left.
+	ForgetAddress(ctx context.Context, account, address string, limit int, by Actor) (forgotten int, err error)
 	// Invites returns a page of the invites that f selects. The error's code is CodeNotSupported if they are at an upstream.
 	Invites(ctx context.Context, f InviteFilter) (InvitePage, error)
 	// Invite returns one. The error's code is CodeNotFound if the account has no such invite, and CodeNotSupported if its

@@ -286,6 +286,9 @@ type JanitorStore interface {
 	// so, with all that belongs to them, and dropped jobs that have none left. It gives how much it deleted; 0 means that
 	// nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
+	// ForgetOld forgets the candidates of at most limit invites, of all accounts, that were sent longer ago than age by the
+	// database's clock; see InviteStore.Forget. It returns how many; 0 means that none is left.
+	ForgetOld(ctx context.Context, age time.Duration, limit int) (forgotten int, err error)
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention
 	// by the database's clock: at most limit of each kind. It returns how many; 0 means that nothing is left.
 	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)

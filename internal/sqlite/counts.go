@@ -78,14 +78,15 @@ const addCount = `
 	WHERE j.account_id = :account AND j.id = :job AND j.state IN ` + activeStates + `
 	RETURNING finished_at IS NOT NULL`
 
-// addMailCount counts an email of a job that was settled: as SENT, FAILED or UNKNOWN.
+// addMailCount counts an email of a job that was settled: as SENT, FAILED, UNKNOWN or SKIPPED.
 func addMailCount(ctx context.Context, tx *sql.Tx, account, job string, status revocation.NotificationStatus) error {
 	return exec(ctx, tx, `
-		INSERT INTO job_mail_counts (account_id, job_id, slot, sent, failed, unknown)
-		VALUES (?1, ?2, 0, ?3 = 'SENT', ?3 = 'FAILED', ?3 = 'UNKNOWN')`+addToMailCount,
+		INSERT INTO job_mail_counts (account_id, job_id, slot, sent, failed, unknown, skipped)
+		VALUES (?1, ?2, 0, ?3 = 'SENT', ?3 = 'FAILED', ?3 = 'UNKNOWN', ?3 = 'SKIPPED')`+addToMailCount,
 		account, job, string(status))
 }
 
 const addToMailCount = `
 	ON CONFLICT (account_id, job_id, slot) DO UPDATE
-	SET sent = sent + excluded.sent, failed = failed + excluded.failed, unknown = unknown + excluded.unknown`
+	SET sent = sent + excluded.sent, failed = failed + excluded.failed, unknown = unknown + excluded.unknown,
+	    skipped = skipped + excluded.skipped`

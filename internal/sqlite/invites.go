@@ -63,10 +63,12 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 				LEFT JOIN invites AS i ON i.account_id = ?1 AND i.report_id = value ->> 'report_id'
 				WHERE true
 				ON CONFLICT (account_id, report_id) DO UPDATE
-				SET candidate_name = excluded.candidate_name, candidate_email = excluded.candidate_email,
+				SET candidate_name = iif(invites.forgotten_at IS NULL, excluded.candidate_name, ''),
+				    candidate_email = iif(invites.forgotten_at IS NULL, excluded.candidate_email, ''),
 				    assessment_name = excluded.assessment_name, sent_at = excluded.sent_at, state = excluded.state,
 				    assessment_id = excluded.assessment_id, language = excluded.language,
-				    name_folded = excluded.name_folded, email_folded = excluded.email_folded, assessment_folded = excluded.assessment_folded`,
+				    name_folded = iif(invites.forgotten_at IS NULL, excluded.name_folded, ''),
+				    email_folded = iif(invites.forgotten_at IS NULL, excluded.email_folded, ''), assessment_folded = excluded.assessment_folded`,
 				account, parameter(rows)); err != nil {
 				return err
 			}

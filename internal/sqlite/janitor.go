@@ -165,7 +165,7 @@ const (
 			SELECT j.account_id, j.id FROM jobs AS j
 			LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
 			WHERE j.state IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND j.finished_at < ?1
-			  AND j.mails = coalesce(t.sent + t.failed + t.unknown, 0)
+			  AND j.mails = coalesce(t.sent + t.failed + t.unknown + t.skipped, 0)
 			LIMIT ?2)`
 
 	// Between the jobs' items, which can be many: gap is from the start or a job's end up to the next job.

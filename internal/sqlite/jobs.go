@@ -33,7 +33,7 @@ func endOfItems(job revocation.ID) revocation.ID {
 const selectJob = `
 	SELECT j.account_id, j.id, j.label, j.file, j.state, j.retry_of, j.requested_by, j.total, j.retrying,
 	       j.revoked, j.already_revoked, j.not_allowed, j.already_started, j.not_found, j.error_revoking, j.invalid, j.cancelled,
-	       j.mails, coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
+	       j.mails - coalesce(t.skipped, 0), coalesce(t.sent, 0), coalesce(t.failed, 0), coalesce(t.unknown, 0), j.delegated,
 	       j.started_at, j.finished_at, j.older_sample_at, j.older_sample_done,
 	       j.reason, j.candidate_message, j.not_before, j.due_at, j.queued_at, j.counted_at, j.expires_at,
 	       j.confirmed_by, j.approved_by, j.cancelled_by,

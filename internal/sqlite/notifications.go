@@ -15,7 +15,7 @@ const (
 		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts, n.deferred_since, n.blamed_at,
 		       (SELECT accepted_at FROM mail_senders WHERE sender = :sender),
 		       coalesce(i.candidate_name, ''), coalesce(i.candidate_email, ''), coalesce(i.assessment_name, ''),
-		       a.name, a.contact, coalesce(r.candidate_message, j.candidate_message, '')`
+		       a.name, a.contact, coalesce(r.candidate_message, j.candidate_message, ''), i.forgotten_at IS NOT NULL`
 
 	emailJoins = `
 		JOIN accounts AS a ON a.account_id = n.account_id
@@ -59,7 +59,7 @@ func scanEmail(rows *sql.Rows, now time.Time, e *revocation.Email, more ...any) 
 		&e.Account,
 		scannedID{&e.Revocation},
 		&e.Claims, &e.Attempts, &deferredSince, &blamedAt, &acceptedAt,
-		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message,
+		&e.ToName, &e.ToAddress, &e.Assessment, &e.Company, &e.Contact, &e.Message, &e.Forgotten,
 	}, more...)...)
 	if blamedAt.Valid && acceptedAt.Valid && blamedAt.V < acceptedAt.V {
 		e.ServerCleared = true

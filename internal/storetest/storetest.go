@@ -91,6 +91,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobConcurrency", tests: jobConcurrencyTests},
 		{name: "JobRule", tests: ruleTests},
 		{name: "JobProperties", tests: jobPropertyTests},
+		{name: "Forget", tests: forgetTests},
 		{name: "Invites", tests: inviteTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 type Janitor struct {
 	store     revocation.JanitorStore
 	retention time.Duration
+	inviteAge time.Duration
 	log       *slog.Logger
 }
 
@@ -21,6 +22,8 @@ type JanitorOptions struct {
 	Store revocation.JanitorStore
 	// Retention is how long jobs and revocations are kept after their end; 0 means forever.
 	Retention time.Duration
+	// InviteAge is how long after an invite was sent its candidate is forgotten; 0 means never.
+	InviteAge time.Duration
 	Log       *slog.Logger
 }
 
@@ -36,7 +39,7 @@ const (
 
 // NewJanitor returns a Janitor.
 func NewJanitor(o JanitorOptions) *Janitor {
-	return &Janitor{store: o.Store, retention: o.Retention, log: o.Log}
+	return &Janitor{store: o.Store, retention: o.Retention, inviteAge: o.InviteAge, log: o.Log}
 }
 
 // Run works until ctx ends. Errors are logged, and the work is retried at the next interval.
@@ -54,17 +57,29 @@ func (j *Janitor) Run(ctx context.Context) {
 		j.step(ctx, "make invites findable", func(ctx context.Context) (int, error) {
 			return j.store.FoldInvites(ctx, stepRows)
 		})
-		if j.retention > 0 && time.Since(expired) >= expireInterval {
+		if time.Since(expired) >= expireInterval {
 			expired = time.Now()
-			j.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
-				return j.store.Expire(ctx, j.retention, stepRows)
-			})
+			j.deleteOld(ctx)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// deleteOld deletes what is older than it is kept.
+func (j *Janitor) deleteOld(ctx context.Context) {
+	if j.retention > 0 {
+		j.step(ctx, "delete what is old", func(ctx context.Context) (int, error) {
+			return j.store.Expire(ctx, j.retention, stepRows)
+		})
+	}
+	if j.inviteAge > 0 {
+		j.step(ctx, "forget candidates", func(ctx context.Context) (int, error) {
+			return j.store.ForgetOld(ctx, j.inviteAge, stepRows)
+		})
 	}
 }
 

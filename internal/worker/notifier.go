@@ -186,6 +186,9 @@ func (n *Notifier) attempt(ctx, sending context.Context, claimed time.Time, emai
 // send delivers one email and returns how it must be settled. held is false if the claim was lost: the email must not be
 // settled then.
 func (n *Notifier) send(ctx context.Context, claimed time.Time, email revocation.Email) (s revocation.Settlement, held bool) {
+	if email.Forgotten {
+		return revocation.Settlement{Status: revocation.NotificationSkipped, Attempts: email.Attempts}, true
+	}
 	if email.ToAddress == "" {
 		return revocation.Settlement{Status: revocation.NotificationFailed, Attempts: email.Attempts}, true
 	}
