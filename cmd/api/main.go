@@ -33,6 +33,7 @@ type commands struct {
 	} `cmd:"" help:"Manage API keys."`
 	Invites struct {
 		Import invitesImportCommand `cmd:"" help:"Add or update invites from a CSV file or an .xlsx workbook."`
+		Forget invitesForgetCommand `cmd:"" help:"Erase a candidate's name and address from all invites to an address. Emails that are not sent yet are not sent. The invites and their revocations stay."`
 	} `cmd:"" help:"Manage invites."`
 }
 

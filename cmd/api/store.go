@@ -21,6 +21,8 @@ type adminStore interface {
 	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
 	RevokeKey(ctx context.Context, account string, id revocation.ID) error
 	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
+	ForgetAddress(ctx context.Context, account, address string, limit int, by revocation.Actor) (forgotten int, err error)
+	FoldInvites(ctx context.Context, limit int) (done int, err error)
 	Close() error
 }
 

@@ -25,11 +25,10 @@ type WorkerOptions struct {
 	// MailRate is the number of messages per second that all workers together may send; 0 means no limit.
 	MailRate float64
 	// MailMaxAge is how long after the first temporary refusal an email is retried.
-	MailMaxAge time.Duration
-	Retry      config.Retry
-	Upstream   config.Upstream
-	// Retention is how long final revocations and ended jobs are kept; 0 means forever.
-	Retention   time.Duration
+	MailMaxAge  time.Duration
+	Retry       config.Retry
+	Upstream    config.Upstream
+	Retention   config.Retention
 	Instruments *Instruments
 	Log         *slog.Logger
 }
@@ -93,7 +92,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
 		}),
 		janitor: worker.NewJanitor(worker.JanitorOptions{
-			Store: o.Store, Retention: o.Retention, Log: o.Log,
+			Store: o.Store, Retention: o.Retention.RetentionPeriod(), InviteAge: o.Retention.InviteAge(), Log: o.Log,
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),
 	}, nil

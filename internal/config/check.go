@@ -163,8 +163,13 @@ const (
 )
 
 func (f *faults) checkRetention(s Retention) {
-	if s.RetentionDays < 0 || s.RetentionDays > maxRetentionDays {
-		f.add("RETENTION_DAYS", "not from 0 to 36500", formInt)
+	f.checkDays("RETENTION_DAYS", s.RetentionDays)
+	f.checkDays("INVITE_DAYS", s.InviteDays)
+}
+
+func (f *faults) checkDays(name string, days int) {
+	if days < 0 || days > maxRetentionDays {
+		f.add(name, "not from 0 to 36500", formInt)
 	}
 }
 

@@ -137,16 +137,21 @@ type Secrets struct {
 	SecretsKeyOld string `env:"SECRETS_KEY_OLD"`
 }
 
-// Retention is how long final revocations and ended jobs are kept.
+// Retention is how long data is kept.
 type Retention struct {
 	// RetentionDays is from 0 to 36500; 0 means forever.
 	RetentionDays int `env:"RETENTION_DAYS" envDefault:"90"`
+	// InviteDays is from 0 to 36500; 0 means forever.
+	InviteDays int `env:"INVITE_DAYS" envDefault:"0"`
 }
 
-// RetentionPeriod returns RetentionDays as a duration; 0 means forever.
-func (r Retention) RetentionPeriod() time.Duration {
-	return time.Duration(r.RetentionDays) * 24 * time.Hour
-}
+// RetentionPeriod returns how long final revocations and ended jobs are kept; 0 means forever.
+func (r Retention) RetentionPeriod() time.Duration { return days(r.RetentionDays) }
+
+// InviteAge returns how long after an invite was sent its candidate's name and address are kept; 0 means forever.
+func (r Retention) InviteAge() time.Duration { return days(r.InviteDays) }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // LoadAPI reads the settings of an API process from environ, which has the form of os.Environ. Its error lists all faults,
 // one on each line, and contains none of the values.

@@ -202,6 +202,8 @@ func TestOneFault(t *testing.T) {
 		"JOB_MAX_ITEMS: not from 1 to 2147483647; " + writeInt:            {"0", "-1", "2147483648"},
 		"RETENTION_DAYS: not a whole number; " + writeInt:                 {"1.5", "forever"},
 		"RETENTION_DAYS: not from 0 to 36500; " + writeInt:                {"-1", "36501"},
+		"INVITE_DAYS: not a whole number; " + writeInt:                    {"1.5", "forever"},
+		"INVITE_DAYS: not from 0 to 36500; " + writeInt:                   {"-1", "36501"},
 		"UPSTREAM_TIMEOUT: not above 0 and at most 45s; " + writeDuration: {"0", "-1s", "46s"},
 
 		"SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32": {

@@ -93,7 +93,7 @@ func submit(t testing.TB, store *sqlite.Store, first, n int) []revocation.Ref {
 func begin(t testing.TB, store *sqlite.Store) revocation.FinalJob {
 	t.Helper()
 	seal := revocation.FinalJob{JobValues: revocation.JobValues{Notify: true}}
-	seal.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
+	seal.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: uuidv7.New(), Route: revocation.RouteJobs}
 	if _, err := store.BeginJob(t.Context(), seal.NewJob, time.Hour); err != nil {
 		t.Fatal(err)
 	}

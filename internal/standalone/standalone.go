@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate, MailMaxAge: o.Settings.MailMaxAge,
-		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.RetentionPeriod(),
+		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.Retention,
 		Instruments: instruments, Log: o.Log,
 	})
 	if err != nil {
