@@ -68,6 +68,9 @@ const (
 	// A request that waits takes some tens of KiB too.
 	accountWaits = 256
 	processWaits = 2048
+	// A request that waits for an event can hold a page of events and its response, at most a megabyte.
+	accountEventWaits = 16
+	processEventWaits = 64
 	// An upload, or the copy of a job's items for a retry, takes at most 3 MiB.
 	accountUploads = 16
 	processUploads = 48
@@ -82,7 +85,7 @@ type API struct {
 	limits          *limits[revocation.ID]
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
-	reads, streams, events, waits, uploads *slots[string]
+	reads, streams, events, waits, eventWaits, uploads *slots[string]
 	// parsing has an element for each turn that an upload holds.
 	parsing     chan struct{}
 	health      *Health
@@ -107,6 +110,7 @@ func New(o Options) *API {
 		streams:         newSlots[string]("streams", accountStreams, processStreams),
 		events:          newSlots[string]("events", accountEvents, processEvents),
 		waits:           newSlots[string]("waits", accountWaits, processWaits),
+		eventWaits:      newSlots[string]("event-waits", accountEventWaits, processEventWaits),
 		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
 		parsing:         make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
@@ -146,6 +150,7 @@ func New(o Options) *API {
 	a.serve(cancelJobOperation(schemas), a.cancelJob)
 	a.serve(retryJobOperation(schemas), within(a.uploads, a.retryJob))
 	a.serve(accountOperation(schemas), within(a.reads, a.getAccount))
+	a.serve(listEventsOperation(schemas), a.listEvents)
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()

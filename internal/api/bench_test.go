@@ -41,6 +41,7 @@ type instantStore struct {
 	revocation.ReadStore
 	revocation.SingleStore
 	revocation.JobStore
+	revocation.EventStore
 }
 
 func (instantStore) Submit(_ context.Context, batch []revocation.Submission) ([]revocation.Accepted, error) {

@@ -67,6 +67,7 @@ const (
 	cursorRevocations cursorKind = iota + 1
 	cursorJobs
 	cursorResults
+	cursorEvents
 )
 
 // cursors encodes the kind of a cursor, and the id after which the page begins, for a URL. It is strict, so that each

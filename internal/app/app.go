@@ -26,6 +26,7 @@ type Store interface {
 	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
+	revocation.EventStore
 	revocation.ExecutionStore
 	revocation.DispatchStore
 	revocation.NotificationStore

@@ -28,8 +28,12 @@ func queueEvents(batch *pgx.Batch, events []revocation.Event) {
 	}
 }
 
-// queueAccountEvents writes events of one account. The time of an event is taken after the account's row is locked, so
-// that it does not decrease from one event to the next.
+// occurredAt is the time of an event whose account has the number c.before. It is taken after the account's row is locked,
+// and never before the time of the event before, so that a time is a place among the events too.
+const occurredAt = `greatest(clock_timestamp(), (
+		SELECT occurred_at FROM events e WHERE e.account_id = $1 AND e.number = c.before))`
+
+// queueAccountEvents writes events of one account.
 func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
 	n := len(events)
 	ids, keys := make([]uuid, n), make([]*uuid, n)
@@ -45,8 +49,8 @@ func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
 	batch.Queue(`
 		WITH counted AS MATERIALIZED (
 			UPDATE accounts SET event_number = event_number + $2 WHERE account_id = $1 RETURNING event_number - $2 AS before)
-		INSERT INTO events (account_id, number, id, type, actor_type, actor_id, subject_type, subject_id, data)
-		SELECT $1, c.before + t.place, t.id, t.type, t.actor_type, t.actor_id, t.subject_type, t.subject_id, t.data::json
+		INSERT INTO events (account_id, number, id, type, occurred_at, actor_type, actor_id, subject_type, subject_id, data)
+		SELECT $1, c.before + t.place, t.id, t.type, `+occurredAt+`, t.actor_type, t.actor_id, t.subject_type, t.subject_id, t.data::json
 		FROM counted c CROSS JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[])
 			WITH ORDINALITY AS t(id, type, actor_type, actor_id, subject_type, subject_id, data, place)`,
 		events[0].Account, n, ids, types, actors, keys, subjectTypes, subjects, data)
@@ -78,8 +82,8 @@ const writeFinished = `
 		UPDATE accounts SET event_number = event_number + (SELECT count(*) FROM ended)
 		WHERE account_id = $1 AND (SELECT count(*) FROM ended) > 0
 		RETURNING event_number - (SELECT count(*) FROM ended) AS before)
-	INSERT INTO events (account_id, number, id, type, actor_type, subject_type, subject_id, data)
-	SELECT $1, c.before + row_number() OVER (), j.event, $4, $5, $6, j.id::text, json_build_object(
+	INSERT INTO events (account_id, number, id, type, occurred_at, actor_type, subject_type, subject_id, data)
+	SELECT $1, c.before + row_number() OVER (), j.event, $4, ` + occurredAt + `, $5, $6, j.id::text, json_build_object(
 		'state', j.state, 'total', j.total,
 		'counts', json_build_object('REVOKED', j.revoked, 'ALREADY_REVOKED', j.already_revoked,
 			'NOT_ALLOWED', j.not_allowed, 'ALREADY_STARTED', j.already_started, 'NOT_FOUND', j.not_found,

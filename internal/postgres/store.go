@@ -32,6 +32,7 @@ var (
 	_ revocation.CallStore         = (*Store)(nil)
 	_ revocation.JanitorStore      = (*Store)(nil)
 	_ revocation.InviteStore       = (*Store)(nil)
+	_ revocation.EventStore        = (*Store)(nil)
 )
 
 // Store is the database. It is safe for concurrent use.

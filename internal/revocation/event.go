@@ -36,6 +36,14 @@ const (
 	EventKeyRevoked         EventType = "key.revoked"
 )
 
+// EventTypes lists every EventType.
+var EventTypes = []EventType{
+	EventJobCreated, EventJobPreviewed, EventJobConfirmed, EventJobApprovalRequested, EventJobApproved, EventJobStarted,
+	EventJobCancelRequested, EventJobFinished, EventJobExpired, EventJobRetried, EventRevocationCancelled,
+	EventRevocationFinished, EventUpstreamPaused, EventUpstreamResumed, EventInvitesImported, EventAccountChanged,
+	EventKeyCreated, EventKeyRevoked,
+}
+
 // ActorType is the kind of an Actor.
 type ActorType string
 
@@ -102,4 +110,36 @@ func CancelledEvent(account string, id ID, report int64, by Actor) Event {
 		Account: account, Type: EventRevocationCancelled, Actor: by, Subject: Subject{Type: SubjectRevocation, ID: id.String()},
 		Data: fmt.Appendf(nil, `{"report_id":%d}`, report),
 	}
+}
+
+// EventCursor is a place among the events of an account: after the event with the Number and the ID. The zero EventCursor
+// is before the first event.
+type EventCursor struct {
+	Number int64
+	ID     ID
+}
+
+// EventFilter selects events of an account.
+type EventFilter struct {
+	Account string
+	// Types are the types that are wanted; empty for all.
+	Types []EventType
+	// Subject is the ID of the subject; empty for all.
+	Subject string
+	// From excludes events that occurred before it, unless it is zero.
+	From time.Time
+	// After is the cursor after which the page begins; nil for the oldest event that is kept. Latest puts it after the
+	// newest event instead.
+	After  *EventCursor
+	Latest bool
+	// Limit is the largest number of events in a page, at least 1.
+	Limit int
+}
+
+// EventPage is a part of the events of an account, oldest first. It has fewer events than requested only if there are no
+// more at the time of the read. Next is where the next page begins: after the last event of a full page, and otherwise after
+// the newest event of the account, whether or not the filter selects that.
+type EventPage struct {
+	Events []Event
+	Next   EventCursor
 }

@@ -46,6 +46,15 @@ type ReadStore interface {
 	Revocations(ctx context.Context, f Filter) (Page[Revocation], error)
 }
 
+// EventStore reads events.
+type EventStore interface {
+	// Events returns a page of an account's events. The error's code is CodeInvalid if the database does not have the event
+	// that f.After names, or has deleted events after it.
+	Events(ctx context.Context, f EventFilter) (EventPage, error)
+	// EventNumbers returns the number of the newest event of each account, 0 for an account without events.
+	EventNumbers(ctx context.Context, accounts []string) (map[string]int64, error)
+}
+
 // JobStore keeps jobs.
 type JobStore interface {
 	// BeginJob makes a job that nobody sees, for an upload that is given up after lease without a sign of
@@ -295,6 +304,10 @@ type JanitorStore interface {
 	// FoldInvites makes the invites that were there before the search findable, at most limit of them. It returns how
 	// many; 0 means that nothing is left.
 	FoldInvites(ctx context.Context, limit int) (folded int, err error)
+	// ExpireEvents deletes at most limit events that are older than retention by the database's clock, the oldest of an
+	// account first. It keeps the newest event of each account, so that a cursor after that stays valid. It returns how
+	// many it deleted; 0 means that nothing is left.
+	ExpireEvents(ctx context.Context, retention time.Duration, limit int) (deleted int, err error)
 }
 
 // BacklogStore counts what waits.

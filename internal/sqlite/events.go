@@ -9,7 +9,8 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// addEvents writes events with the time now. The file has one writer, so the numbers follow the order of the commits.
+// addEvents writes events with the time now, or the time of the event before if that is later, so that a time is a place among
+// the events too. The file has one writer, so the numbers follow the order of the commits.
 func addEvents(ctx context.Context, tx *sql.Tx, now time.Time, events ...revocation.Event) error {
 	for i := range events {
 		e := &events[i]
@@ -22,7 +23,8 @@ func addEvents(ctx context.Context, tx *sql.Tx, now time.Time, events ...revocat
 		}
 		err = exec(ctx, tx, `
 			INSERT INTO events (account_id, number, id, type, occurred_at, actor_type, actor_id, subject_type, subject_id, data)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+			VALUES (?1, ?2, ?3, ?4, max(?5, coalesce((
+				SELECT occurred_at FROM events WHERE account_id = ?1 AND number = ?2 - 1), 0)), ?6, ?7, ?8, ?9, ?10)`,
 			e.Account, number, uuidv7.New().String(), string(e.Type), micros(now), string(e.Actor.Type),
 			optionalText(e.Actor.Key), string(e.Subject.Type), e.Subject.ID, string(e.Data))
 		if err != nil {

@@ -51,6 +51,7 @@ var (
 	_ revocation.CallStore         = (*Store)(nil)
 	_ revocation.JanitorStore      = (*Store)(nil)
 	_ revocation.InviteStore       = (*Store)(nil)
+	_ revocation.EventStore        = (*Store)(nil)
 )
 
 // Open opens the file at path, creates it when it is absent, and brings its tables up to date. Its directory

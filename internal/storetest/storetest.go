@@ -30,6 +30,7 @@ type Store interface {
 	revocation.JanitorStore
 	revocation.BacklogStore
 	revocation.InviteStore
+	revocation.EventStore
 
 	SetAccount(ctx context.Context, change revocation.AccountChange) error
 	Accounts(ctx context.Context) ([]revocation.Account, error)

@@ -18,6 +18,7 @@ type ServiceStore interface {
 	revocation.SingleStore
 	revocation.ReadStore
 	revocation.JobStore
+	revocation.EventStore
 }
 
 // Service accepts revocations and jobs and returns their state. Use NewService to create one, and call Run for as long as
@@ -36,6 +37,7 @@ type Service struct {
 	accountWork chan accountWork
 	waiters     *waiters
 	watches     *watches
+	feeds       *feeds
 	drain       func() // closes drained, once
 	drained     chan struct{}
 }
@@ -75,6 +77,7 @@ func NewService(o ServiceOptions) *Service {
 		accountWork: make(chan accountWork, waitingAccountWork),
 		waiters:     newWaiters(),
 		watches:     &watches{jobs: make(map[revocation.ID]*watch)},
+		feeds:       &feeds{accounts: make(map[string]map[*feed]struct{})},
 		drain:       sync.OnceFunc(func() { close(drained) }),
 		drained:     drained,
 	}

@@ -121,7 +121,8 @@ CREATE TABLE events (
 
 CREATE INDEX events_type ON events (account_id, type, number) WHERE number > 0;
 CREATE INDEX events_subject ON events (account_id, subject_id, number) WHERE number > 0;
-CREATE INDEX events_age ON events (account_id, occurred_at) WHERE number > 0;
+CREATE INDEX events_subject_type ON events (account_id, subject_id, type, number) WHERE number > 0;
+CREATE INDEX events_age ON events (account_id, occurred_at, number) WHERE number > 0;
 
 -- +goose Down
 

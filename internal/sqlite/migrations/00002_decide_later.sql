@@ -199,7 +199,8 @@ CREATE TABLE events (
 
 CREATE INDEX events_type ON events (account_id, type, number);
 CREATE INDEX events_subject ON events (account_id, subject_id, number);
-CREATE INDEX events_age ON events (account_id, occurred_at);
+CREATE INDEX events_subject_type ON events (account_id, subject_id, type, number);
+CREATE INDEX events_age ON events (account_id, occurred_at, number);
 
 -- +goose Down
 

@@ -1,0 +1,95 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"rescind/internal/revocation"
+)
+
+func listEventsOperation(schemas huma.Registry) *huma.Operation {
+	types := optional("type", "Only events of these types. Separate them by commas.", &huma.Schema{
+		Type: "array", Items: &huma.Schema{Type: "string", Enum: oneOf(revocation.EventTypes...)},
+	})
+	types.Style, types.Explode = "form", new(false)
+	op := &huma.Operation{
+		OperationID: "listEvents", Method: http.MethodGet, Path: "/events",
+		Tags: []string{"events"}, Security: needs(revocation.ScopeRead),
+		Summary: "List events",
+		Description: `What happened in the account and who did it, oldest first. An event is stored together with the change that it tells of, and appears within a second of it. It contains ids, states and numbers, and no candidate's name or address, message, reason, label or key.
+
+To read all events once, begin without a cursor, and send each response's next_cursor with the next request. next_cursor is never null. A page has fewer events than limit only if there are no more now; then wait, with Prefer, or ask again later. Events appear in the order of the cursor: none is skipped and none is repeated, whatever filters a request has. The filters may change from page to page.
+
+If the database does not have the event that a cursor names, because an older backup was restored or because events are deleted after some time, the response is 422 and names the cursor. Then continue with after and the time of the last event that you have; that event is returned again if it is there.
+
+The data of an event of a job is the job's state and numbers after the change. For job.created of a retry it also has retry_of. For job.retried it has job_id, the new job.`,
+		Parameters: []*huma.Param{
+			types,
+			optional("subject", "Only events about the subject with this id: a job, a revocation, a key or the account.", &huma.Schema{Type: "string"}),
+			optional("after", "Only events that occurred at this time or later.", &huma.Schema{Type: "string", Format: "date-time"}),
+			optional("limit", "The largest number of events in a page.", &huma.Schema{
+				Type: "integer", Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit,
+			}),
+			optional("cursor", "The next_cursor of the previous page, or latest to begin after the newest event. It is valid with any filter and limit.", &huma.Schema{Type: "string"}),
+			preferParam("wait=N waits up to N seconds, at most 30, until there is an event. Other preferences are ignored."),
+		},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "A page.",
+			Content: map[string]*huma.MediaType{mediaJSON: {
+				Schema: named(schemas, "EventPage", &huma.Schema{
+					Type: "object", Required: []string{"data", "next_cursor"},
+					Properties: map[string]*huma.Schema{
+						"data":        {Type: "array", Items: named(schemas, "Event", eventSchema())},
+						"next_cursor": text("Where the next page begins. Never null."),
+					},
+				}),
+				Example: json.RawMessage(appendPage(nil, exampleEvents, appendAccountEvent, eventCursor(revocation.EventCursor{Number: 2, ID: exampleEvents[1].ID}))),
+			}},
+		}},
+	}
+	addPreferences(op.Responses["200"])
+	addProblems(op)
+	return op
+}
+
+func eventSchema() *huma.Schema {
+	part := func(types []any, id, name *huma.Schema) *huma.Schema {
+		s := &huma.Schema{Type: "object", Required: []string{"type", "id"}, Properties: map[string]*huma.Schema{
+			"type": {Type: "string", Enum: types}, "id": id,
+		}}
+		if name != nil {
+			s.Required, s.Properties["name"] = append(s.Required, "name"), name
+		}
+		return s
+	}
+	return &huma.Schema{
+		Type: "object", Required: []string{"id", "type", "occurred_at", "actor", "subject", "data"},
+		Properties: map[string]*huma.Schema{
+			"id":          {Type: "string", Format: "uuid"},
+			"type":        {Type: "string", Description: "What happened. Later versions may add types."},
+			"occurred_at": {Type: "string", Format: "date-time", Description: "It does not decrease from one event to the next."},
+			"actor": part(oneOf(revocation.ActorKey, revocation.ActorOperator, revocation.ActorService),
+				&huma.Schema{Type: "string", Format: "uuid", Nullable: true, Description: "The id of the API key; null for other actors."},
+				&huma.Schema{Type: "string", Nullable: true, Description: "The name of the key, or cli for a command; null for the service."}),
+			"subject": part(oneOf(revocation.SubjectJob, revocation.SubjectRevocation, revocation.SubjectAccount, revocation.SubjectKey),
+				text("The id of the job, revocation, account or key."), nil),
+			"data": {Type: "object", AdditionalProperties: true, Description: "What the type adds."},
+		},
+	}
+}
+
+// The code that writes and encodes events makes these examples too.
+var exampleEvents = func() []revocation.Event {
+	by := revocation.ByKey(exampleRevoked.RequestedBy)
+	by.Name = "recruiting"
+	all := append(revocation.JobEvents(&exampleQueued, by, revocation.EventJobCreated),
+		revocation.JobEvents(&exampleCompleted, by, revocation.EventJobFinished)...)
+	for i := range all {
+		all[i].ID, all[i].OccurredAt = exampleRevoked.ID, exampleQueued.CreatedAt().Add(time.Duration(i)*50*time.Second)
+		all[i].ID[15] += byte(i + 1)
+	}
+	return all
+}()
