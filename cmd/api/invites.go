@@ -101,7 +101,11 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 	for {
 		row, err := table.Next()
 		if errors.Is(err, io.EOF) {
-			return written, bad, flush()
+			counts := revocation.Import{Written: written + len(batch), Bad: bad}
+			if err := store.FinishImport(p.ctx, account, batch, counts); err != nil {
+				return written, bad, err
+			}
+			return counts.Written, bad, nil
 		}
 		_, unreadable := errors.AsType[rows.Error](err)
 		if err != nil && !unreadable {

@@ -23,6 +23,7 @@ type adminStore interface {
 	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
 	ForgetAddress(ctx context.Context, account, address string, limit int, by revocation.Actor) (forgotten int, err error)
 	FoldInvites(ctx context.Context, limit int) (done int, err error)
+	FinishImport(ctx context.Context, account string, invites []revocation.Invite, counts revocation.Import) error
 	Close() error
 }
 

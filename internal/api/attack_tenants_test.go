@@ -183,11 +183,15 @@ func (w *tenantsWorld) attackPath(t *testing.T, op operation) {
 func (w *tenantsWorld) attackQuery(t *testing.T, op operation, parameter string) {
 	unknown := map[string]string{"report_id": "4711", "job_id": newID().String()}[parameter]
 	path := op.at(w.otherIDs["jobs"]) + "?" + parameter + "="
-	foreign := w.attack(http.MethodGet, path+w.acmeQuery[parameter])
+	var headers []string
+	if op.path == "/events" { // it waits for an event, whatever the filter is
+		headers = []string{"Prefer", "wait=1"}
+	}
+	foreign := w.attack(http.MethodGet, path+w.acmeQuery[parameter], headers...)
 	if foreign.status != http.StatusOK {
 		t.Errorf("%s: %d %s", parameter, foreign.status, foreign.body)
 	}
-	requireSame(t, foreign, w.attack(http.MethodGet, path+unknown))
+	requireSame(t, foreign, w.attack(http.MethodGet, path+unknown, headers...))
 }
 
 // attackCursor sends a cursor of another account's list. The service may refuse it, but must not return acme's ids.

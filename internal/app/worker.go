@@ -92,7 +92,8 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			Store: o.Store, Queue: client, Log: o.Log, Observer: o.Instruments.observer,
 		}),
 		janitor: worker.NewJanitor(worker.JanitorOptions{
-			Store: o.Store, Retention: o.Retention.RetentionPeriod(), InviteAge: o.Retention.InviteAge(), Log: o.Log,
+			Store: o.Store, Retention: o.Retention.RetentionPeriod(), InviteAge: o.Retention.InviteAge(),
+			Audit: o.Retention.AuditPeriod(), Log: o.Log,
 		}),
 		health: api.NewHealth(databaseCheck(o.Store), redisCheck(client, true), mailCheck(o.Mailer)),
 	}, nil

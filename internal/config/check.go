@@ -165,6 +165,7 @@ const (
 func (f *faults) checkRetention(s Retention) {
 	f.checkDays("RETENTION_DAYS", s.RetentionDays)
 	f.checkDays("INVITE_DAYS", s.InviteDays)
+	f.checkDays("AUDIT_DAYS", s.AuditDays)
 }
 
 func (f *faults) checkDays(name string, days int) {

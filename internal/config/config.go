@@ -143,6 +143,8 @@ type Retention struct {
 	RetentionDays int `env:"RETENTION_DAYS" envDefault:"90"`
 	// InviteDays is from 0 to 36500; 0 means forever.
 	InviteDays int `env:"INVITE_DAYS" envDefault:"0"`
+	// AuditDays is from 0 to 36500; 0 means forever.
+	AuditDays int `env:"AUDIT_DAYS" envDefault:"400"`
 }
 
 // RetentionPeriod returns how long final revocations and ended jobs are kept; 0 means forever.
@@ -150,6 +152,9 @@ func (r Retention) RetentionPeriod() time.Duration { return days(r.RetentionDays
 
 // InviteAge returns how long after an invite was sent its candidate's name and address are kept; 0 means forever.
 func (r Retention) InviteAge() time.Duration { return days(r.InviteDays) }
+
+// AuditPeriod returns how long events are kept; 0 means forever.
+func (r Retention) AuditPeriod() time.Duration { return days(r.AuditDays) }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 

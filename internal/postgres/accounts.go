@@ -69,6 +69,13 @@ const (
 		hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events, ` + upstreamColumns + ` FROM accounts`
 )
 
+func queueAccount(batch *pgx.Batch, account, lock string, found *[]revocation.Account) {
+	batch.Queue(selectAccounts+` WHERE account_id = $1`+lock, account).Query(func(rows pgx.Rows) (err error) {
+		*found, err = pgx.CollectRows(rows, scanAccount)
+		return err
+	})
+}
+
 // Accounts gives all accounts by their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	rows, err := s.pool.Query(ctx, selectAccounts+` ORDER BY account_id`)
@@ -83,10 +90,7 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 func (s *Store) Account(ctx context.Context, id string) (revocation.Account, error) {
 	found := []revocation.Account{}
 	batch := &pgx.Batch{}
-	batch.Queue(selectAccounts+` WHERE account_id = $1`, id).Query(func(rows pgx.Rows) (err error) {
-		found, err = pgx.CollectRows(rows, scanAccount)
-		return err
-	})
+	queueAccount(batch, id, "", &found)
 	err := s.look(ctx, "read an account", committing(batch))
 	if err == nil && len(found) == 0 {
 		err = errNoAccount
@@ -122,14 +126,23 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	if !key.ExpiresAt.IsZero() {
 		expires = &key.ExpiresAt
 	}
-	tag, err := s.pool.Exec(ctx, `
+	there := false
+	batch := &pgx.Batch{}
+	batch.Queue(`
 		INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at, name)
 		SELECT account_id, $2, $3, $4, $5, $6 FROM accounts WHERE account_id = $1`,
-		key.Account, uuid(key.ID), key.Hash[:], scopes, expires, key.Name)
-	if err == nil && tag.RowsAffected() == 0 {
+		key.Account, uuid(key.ID), key.Hash[:], scopes, expires, key.Name).Exec(func(tag pgconn.CommandTag) error {
+		there = tag.RowsAffected() > 0
+		return nil
+	})
+	queueEvents(batch, []revocation.Event{revocation.KeyCreated(&key)}) // none without the account
+	if err := s.run(ctx, "add a key", batch); err != nil {
+		return err
+	}
+	if !there {
 		return errNoAccount
 	}
-	return fault("add a key", err)
+	return nil
 }
 
 const (
@@ -179,13 +192,29 @@ func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) 
 // RevokeKey ends a key; one that is revoked already keeps its time. CodeNotFound when the account has none
 // such.
 func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID) error {
-	tag, err := s.pool.Exec(ctx, `
-		UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE account_id = $1 AND id = $2`,
-		account, uuid(id))
-	if err == nil && tag.RowsAffected() == 0 {
-		return &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such key in this account."}
-	}
-	return fault("revoke a key", err)
+	return s.tx(ctx, "revoke a key", func(ctx context.Context, tx *tx) error {
+		var revoked, there bool
+		batch := &pgx.Batch{}
+		batch.Queue(`
+			UPDATE api_keys SET revoked_at = now() WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL`,
+			account, uuid(id)).Exec(func(tag pgconn.CommandTag) error {
+			revoked = tag.RowsAffected() > 0
+			return nil
+		})
+		batch.Queue(`SELECT EXISTS (SELECT FROM api_keys WHERE account_id = $1 AND id = $2)`, account, uuid(id)).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&there) })
+		if err := tx.send(ctx, batch); err != nil {
+			return err
+		}
+		if !there {
+			return &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such key in this account."}
+		}
+		batch = &pgx.Batch{}
+		if revoked {
+			queueEvents(batch, []revocation.Event{revocation.KeyRevoked(account, id)})
+		}
+		return tx.commit(ctx, batch)
+	})
 }
 
 // scanKey reads keyColumns, and what follows them into more.

@@ -47,7 +47,7 @@ func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pg
 			part.queue(batch, part.rows)
 		}
 	}
-	queueCounts(batch, revocation.CountDecisions(decisions), ended)
+	queueCounts(batch, revocation.CountDecisions(decisions), ended, revocation.FinishedSingles(decisions)...)
 	return batch
 }
 

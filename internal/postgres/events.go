@@ -1,8 +1,8 @@
 package postgres
 
 import (
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,17 +15,18 @@ import (
 // and a transaction that is rolled back leaves no gap. The accounts are locked in the order of their ids. The events of an
 // account are written in the order in which they are given.
 func queueEvents(batch *pgx.Batch, events []revocation.Event) {
-	sorted := slices.SortedStableFunc(slices.Values(events), func(a, b revocation.Event) int {
-		return strings.Compare(a.Account, b.Account)
-	})
-	for len(sorted) > 0 {
-		n := slices.IndexFunc(sorted, func(e revocation.Event) bool { return e.Account != sorted[0].Account })
-		if n < 0 {
-			n = len(sorted)
-		}
-		queueAccountEvents(batch, sorted[:n])
-		sorted = sorted[n:]
+	byAccount := groupEvents(events)
+	for _, account := range slices.Sorted(maps.Keys(byAccount)) {
+		queueAccountEvents(batch, byAccount[account], "")
 	}
+}
+
+func groupEvents(events []revocation.Event) map[string][]revocation.Event {
+	groups := make(map[string][]revocation.Event)
+	for _, e := range events {
+		groups[e.Account] = append(groups[e.Account], e)
+	}
+	return groups
 }
 
 // occurredAt is the time of an event whose account has the number c.before. It is taken after the account's row is locked,
@@ -33,8 +34,8 @@ func queueEvents(batch *pgx.Batch, events []revocation.Event) {
 const occurredAt = `greatest(clock_timestamp(), (
 		SELECT occurred_at FROM events e WHERE e.account_id = $1 AND e.number = c.before))`
 
-// queueAccountEvents writes events of one account.
-func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
+// queueAccountEvents writes events of one account, if the account meets the condition.
+func queueAccountEvents(batch *pgx.Batch, events []revocation.Event, condition string) {
 	n := len(events)
 	ids, keys := make([]uuid, n), make([]*uuid, n)
 	types, actors, subjectTypes, subjects, data := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
@@ -48,7 +49,8 @@ func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
 	}
 	batch.Queue(`
 		WITH counted AS MATERIALIZED (
-			UPDATE accounts SET event_number = event_number + $2 WHERE account_id = $1 RETURNING event_number - $2 AS before)
+			UPDATE accounts SET event_number = event_number + $2 WHERE account_id = $1`+condition+`
+			RETURNING event_number - $2 AS before)
 		INSERT INTO events (account_id, number, id, type, occurred_at, actor_type, actor_id, subject_type, subject_id, data)
 		SELECT $1, c.before + t.place, t.id, t.type, `+occurredAt+`, t.actor_type, t.actor_id, t.subject_type, t.subject_id, t.data::json
 		FROM counted c CROSS JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[])
@@ -58,17 +60,25 @@ func queueAccountEvents(batch *pgx.Batch, events []revocation.Event) {
 
 // queueFinished writes an event for each of the jobs that has ended in this transaction, which has just added to the
 // counters of all of them. Only here is it known whether a job has ended, so the statement also makes the event's data, in
-// the form that revocation.JobEvents gives it.
-func queueFinished(batch *pgx.Batch, counts []revocation.JobCount) {
-	for len(counts) > 0 {
-		account := counts[0].Account
-		var jobs, ids []uuid
-		for len(counts) > 0 && counts[0].Account == account {
-			jobs, ids = append(jobs, uuid(counts[0].Job)), append(ids, uuid(uuidv7.New()))
-			counts = counts[1:]
+// the form that revocation.JobEvents gives it. It also writes the events singles of accounts that have such events.
+func queueFinished(batch *pgx.Batch, counts []revocation.JobCount, singles []revocation.Event) {
+	type jobs struct{ ids, events []uuid }
+	ended := make(map[string]jobs)
+	for _, c := range counts {
+		j := ended[c.Account]
+		ended[c.Account] = jobs{append(j.ids, uuid(c.Job)), append(j.events, uuid(uuidv7.New()))}
+	}
+	finished := groupEvents(singles)
+	accounts := slices.AppendSeq(slices.Collect(maps.Keys(ended)), maps.Keys(finished))
+	slices.Sort(accounts)
+	for _, account := range slices.Compact(accounts) {
+		if j := ended[account]; len(j.ids) > 0 {
+			batch.Queue(writeFinished, account, j.ids, j.events, string(revocation.EventJobFinished),
+				string(revocation.ActorService), string(revocation.SubjectJob))
 		}
-		batch.Queue(writeFinished, account, jobs, ids, string(revocation.EventJobFinished), string(revocation.ActorService),
-			string(revocation.SubjectJob))
+		if len(finished[account]) > 0 {
+			queueAccountEvents(batch, finished[account], " AND single_events")
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // to the same outcomes.
 //
 // It passes over what another transaction holds, and whatever is not ordinary: an invite that is gone, an account on an
-// upstream, an item of a job, a call that is in doubt. An invite has one single revocation under way at most, so that
+// upstream or with events for single revocations, an item of a job, a call that is in doubt. An invite has one single revocation under way at most, so that
 // no two rows here are about the same.
 func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	accounts, ids, attempts := refColumns(slices.Compact(sortedRefs(refs))) // a task can name a row twice
@@ -66,7 +66,7 @@ const revokeFast = `
 		FROM work w
 		CROSS JOIN LATERAL (
 			SELECT plan_changed_at, spare_started FROM accounts a
-			WHERE a.account_id = w.account_id AND a.upstream_url IS NULL OFFSET 0) AS a
+			WHERE a.account_id = w.account_id AND a.upstream_url IS NULL AND NOT a.single_events OFFSET 0) AS a
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, coalesce(sent_at < a.plan_changed_at, false) AS early,
 				a.spare_started AND state <> 'PENDING' AS spared

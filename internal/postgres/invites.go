@@ -16,6 +16,15 @@ var errUpstream = &revocation.Error{Code: revocation.CodeNotSupported, Detail: "
 
 // UpsertInvites implements revocation.InviteStore.
 func (s *Store) UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error {
+	return s.writeInvites(ctx, account, invites)
+}
+
+// FinishImport implements revocation.InviteStore.
+func (s *Store) FinishImport(ctx context.Context, account string, invites []revocation.Invite, counts revocation.Import) error {
+	return s.writeInvites(ctx, account, invites, revocation.InvitesImported(account, counts))
+}
+
+func (s *Store) writeInvites(ctx context.Context, account string, invites []revocation.Invite, events ...revocation.Event) error {
 	invites = revocation.MergeInvites(invites) // in the order in which every transaction locks them
 	n := len(invites)
 	reports, sent := make([]int64, n), make([]time.Time, n)
@@ -52,6 +61,7 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 				assessment_folded = excluded.assessment_folded`,
 			account, reports, names, emails, assessments, sent, states, keep, ids, languages,
 			folded(names), folded(emails), folded(assessments))
+		queueEvents(batch, events)
 		return tx.commit(ctx, batch)
 	})
 }

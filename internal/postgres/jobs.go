@@ -153,7 +153,8 @@ var lastID = revocation.ID{
 
 // queueCounts makes the statements that add to jobs' rows, which come last in a transaction: those rows are
 // the ones that all workers want. ended gets the jobs that end with it, which get their event.
-func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID) {
+// singles are the events of single revocations, for accounts that have such events.
+func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID, singles ...revocation.Event) {
 	for _, c := range counts {
 		if c.Unknown > 0 {
 			batch.Queue(`
@@ -177,7 +178,7 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 			return nil
 		})
 	}
-	queueFinished(batch, counts)
+	queueFinished(batch, counts, singles)
 }
 
 // done is how many items of a job are final after a count of $3 more.

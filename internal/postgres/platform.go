@@ -23,20 +23,8 @@ var errJobLocked = &revocation.Error{Code: revocation.CodeLockTimeout, Err: erro
 // changeAccount runs the statements of batch, which change an account. If they change its platform, it cancels the jobs of
 // the account that have not begun, in the same transaction.
 func (s *Store) changeAccount(ctx context.Context, change revocation.AccountChange, batch *pgx.Batch) (err error) {
-	if change.Upstream == nil || change.Upstream.URL == nil {
-		return s.run(ctx, "set an account", batch)
-	}
 	for range platformTries {
-		err = s.tx(ctx, "set an account", func(ctx context.Context, tx *tx) error {
-			events, err := cancelWaiting(ctx, tx, change.ID, *change.Upstream.URL != "")
-			if err != nil {
-				return err
-			}
-			all := &pgx.Batch{}
-			all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
-			queueEvents(all, events)
-			return tx.commit(ctx, all)
-		})
+		err = s.tx(ctx, "set an account", func(ctx context.Context, tx *tx) error { return setAccount(ctx, tx, change, batch) })
 		if !errors.Is(err, errJobLocked) {
 			break
 		}
@@ -47,6 +35,34 @@ func (s *Store) changeAccount(ctx context.Context, change revocation.AccountChan
 		}
 	}
 	return err
+}
+
+func setAccount(ctx context.Context, tx *tx, change revocation.AccountChange, batch *pgx.Batch) (err error) {
+	var before, after []revocation.Account
+	first := &pgx.Batch{}
+	queueAccount(first, change.ID, ` FOR NO KEY UPDATE`, &before)
+	if err := tx.send(ctx, first); err != nil {
+		return err
+	}
+	var cancelled []revocation.Event
+	if change.Upstream != nil && change.Upstream.URL != nil {
+		if cancelled, err = cancelWaiting(ctx, tx, change.ID, *change.Upstream.URL != ""); err != nil {
+			return err
+		}
+	}
+	all := &pgx.Batch{}
+	all.QueuedQueries = append(all.QueuedQueries, batch.QueuedQueries...)
+	queueAccount(all, change.ID, "", &after)
+	if err := tx.send(ctx, all); err != nil {
+		return err
+	}
+	var was *revocation.Account
+	if len(before) > 0 {
+		was = &before[0]
+	}
+	last := &pgx.Batch{}
+	queueEvents(last, append(revocation.AccountEvents(was, &after[0]), cancelled...))
+	return tx.commit(ctx, last)
 }
 
 // cancelWaiting cancels the account's jobs that have not begun, unless the account is on that platform already. It locks

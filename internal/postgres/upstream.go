@@ -93,24 +93,48 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 
 // HoldUpstream implements revocation.CallStore.
 func (s *Store) HoldUpstream(ctx context.Context, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
-	return s.changeUpstream(ctx, "hold an upstream", upstream,
-		`upstream_hold = $4, upstream_held_until = now() + make_interval(secs => $5)`, string(why), length.Seconds())
+	return s.changeHold(ctx, "hold an upstream", upstream, why, length)
 }
 
 // ReleaseUpstream implements revocation.CallStore.
 func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstream) error {
-	return s.changeUpstream(ctx, "release an upstream", upstream, `upstream_hold = '', upstream_held_until = NULL`)
+	return s.changeHold(ctx, "release an upstream", upstream, "", 0)
+}
+
+// changeHold puts an upstream that is still as it was read on hold, or ends its hold if why is empty. A hold that is made
+// longer has no event of its own.
+func (s *Store) changeHold(ctx context.Context, name string, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
+	return s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
+		var before []revocation.Hold
+		batch := &pgx.Batch{}
+		batch.Queue(`
+			SELECT upstream_hold FROM accounts WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3 FOR UPDATE`,
+			upstream.Account, upstream.URL, upstream.SealedKey).Query(func(rows pgx.Rows) (err error) {
+			before, err = pgx.CollectRows(rows, pgx.RowTo[revocation.Hold])
+			return err
+		})
+		if err := tx.send(ctx, batch); err != nil || len(before) == 0 {
+			return err
+		}
+		batch = &pgx.Batch{}
+		batch.Queue(`
+			UPDATE accounts SET upstream_hold = $2,
+				upstream_held_until = CASE WHEN $2 <> '' THEN now() + make_interval(secs => $3) END
+			WHERE account_id = $1`, upstream.Account, string(why), length.Seconds())
+		switch {
+		case before[0] == "" && why != "":
+			queueEvents(batch, []revocation.Event{revocation.UpstreamPaused(upstream.Account, why)})
+		case before[0] != "" && why == "":
+			queueEvents(batch, []revocation.Event{revocation.UpstreamResumed(upstream.Account, revocation.Actor{Type: revocation.ActorService})})
+		}
+		return tx.commit(ctx, batch)
+	})
 }
 
 // ResealUpstream implements revocation.CallStore.
 func (s *Store) ResealUpstream(ctx context.Context, upstream revocation.Upstream, sealed []byte) error {
-	return s.changeUpstream(ctx, "reseal an upstream", upstream, `upstream_key = $4`, sealed)
-}
-
-// changeUpstream changes an upstream that is still as it was read.
-func (s *Store) changeUpstream(ctx context.Context, name string, upstream revocation.Upstream, set string, args ...any) error {
 	batch := &pgx.Batch{}
-	batch.Queue(`UPDATE accounts SET `+set+` WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3`,
-		append([]any{upstream.Account, upstream.URL, upstream.SealedKey}, args...)...)
-	return s.run(ctx, name, batch)
+	batch.Queue(`UPDATE accounts SET upstream_key = $4 WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3`,
+		upstream.Account, upstream.URL, upstream.SealedKey, sealed)
+	return s.run(ctx, "reseal an upstream", batch)
 }

@@ -133,6 +133,8 @@ type InviteStore interface {
 	// ForgetAddress does so for at most limit invites with the address, compared without case, and returns how many; 0
 	// means that none is left.
 	ForgetAddress(ctx context.Context, account, address string, limit int, by Actor) (forgotten int, err error)
+	// FinishImport is UpsertInvites for the last invites of an import, whose event it writes in the same transaction.
+	FinishImport(ctx context.Context, account string, invites []Invite, counts Import) error
 	// Invites returns a page of the invites that f selects. The error's code is CodeNotSupported if they are at an upstream.
 	Invites(ctx context.Context, f InviteFilter) (InvitePage, error)
 	// Invite returns one. The error's code is CodeNotFound if the account has no such invite, and CodeNotSupported if its

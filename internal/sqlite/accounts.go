@@ -22,6 +22,10 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 		hold = new(int64(*change.Hold / time.Second))
 	}
 	return s.write(ctx, "set account", func(tx *sql.Tx, now time.Time) error {
+		before, err := readAccount(ctx, tx, change.ID)
+		if err != nil {
+			return err
+		}
 		if err := exec(ctx, tx, `
 			INSERT INTO accounts (account_id, name, contact, plan_changed_at,
 			    hold_seconds, confirm_above, approve_above, spare_started, message_links, single_events)
@@ -39,10 +43,20 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 			hold, change.ConfirmAbove, change.ApproveAbove, change.SpareStarted, change.MessageLinks, change.SingleEvents); err != nil {
 			return err
 		}
-		if change.Upstream == nil {
-			return nil
+		if change.Upstream != nil {
+			if err := changePlatform(ctx, tx, now, change.ID, *change.Upstream); err != nil {
+				return err
+			}
 		}
-		return changePlatform(ctx, tx, now, change.ID, *change.Upstream)
+		after, err := readAccount(ctx, tx, change.ID)
+		if err != nil {
+			return err
+		}
+		var was *revocation.Account
+		if len(before) > 0 {
+			was = &before[0]
+		}
+		return addEvents(ctx, tx, now, revocation.AccountEvents(was, &after[0])...)
 	})
 }
 
@@ -79,8 +93,7 @@ func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 
 // Account implements api.Accounts.
 func (s *Store) Account(ctx context.Context, id string) (revocation.Account, error) {
-	found, err := query(ctx, s.readers, scanAccount, selectAccounts+` WHERE account_id = :account`,
-		sql.Named("now", micros(time.Now())), sql.Named("account", id))
+	found, err := readAccount(ctx, s.readers, id)
 	if err == nil && len(found) == 0 {
 		err = notFound("There is no such account.")
 	}
@@ -88,6 +101,12 @@ func (s *Store) Account(ctx context.Context, id string) (revocation.Account, err
 		return revocation.Account{}, fault("read an account", err)
 	}
 	return found[0], nil
+}
+
+// readAccount returns the account, or none if it does not exist.
+func readAccount(ctx context.Context, q querier, id string) ([]revocation.Account, error) {
+	return query(ctx, q, scanAccount, selectAccounts+` WHERE account_id = :account`,
+		sql.Named("now", micros(time.Now())), sql.Named("account", id))
 }
 
 const selectAccounts = `
@@ -128,13 +147,16 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	for i, scope := range key.Scopes {
 		scopes[i] = string(scope)
 	}
-	return s.write(ctx, "add key", func(tx *sql.Tx, _ time.Time) error {
+	return s.write(ctx, "add key", func(tx *sql.Tx, now time.Time) error {
 		if err := requireAccount(ctx, tx, key.Account); err != nil {
 			return err
 		}
-		return exec(ctx, tx, `
+		if err := exec(ctx, tx, `
 			INSERT INTO api_keys (account_id, id, secret_hash, scopes, expires_at, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
-			key.Account, key.ID.String(), key.Hash[:], strings.Join(scopes, " "), optionalMicros(key.ExpiresAt), key.Name)
+			key.Account, key.ID.String(), key.Hash[:], strings.Join(scopes, " "), optionalMicros(key.ExpiresAt), key.Name); err != nil {
+			return err
+		}
+		return addEvents(ctx, tx, now, revocation.KeyCreated(&key))
 	})
 }
 
@@ -196,11 +218,22 @@ func scanKey(row *sql.Rows, more ...any) (revocation.APIKey, error) {
 func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID) error {
 	return s.write(ctx, "revoke key", func(tx *sql.Tx, now time.Time) error {
 		changed, err := change(ctx, tx, `
-			UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?1) WHERE account_id = ?2 AND id = ?3`,
+			UPDATE api_keys SET revoked_at = ?1 WHERE account_id = ?2 AND id = ?3 AND revoked_at IS NULL`,
 			micros(now), account, id.String())
-		if err == nil && changed == 0 {
+		if err != nil {
+			return err
+		}
+		if changed > 0 {
+			return addEvents(ctx, tx, now, revocation.KeyRevoked(account, id))
+		}
+		var there bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM api_keys WHERE account_id = ?1 AND id = ?2)`,
+			account, id.String()).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
 			return notFound("There is no such key in this account.")
 		}
-		return err
+		return nil
 	})
 }

@@ -30,7 +30,7 @@ func (s *Store) attempt(
 ) (revocation.BatchResult, error) {
 	var done revocation.BatchResult
 	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
-		held, err := hold(ctx, tx, now, refs, invites)
+		held, withEvents, err := hold(ctx, tx, now, refs, invites)
 		if err != nil || len(held) == 0 {
 			return err
 		}
@@ -38,8 +38,16 @@ func (s *Store) attempt(
 		if err := writeDecisions(ctx, tx, now, done.Decisions); err != nil {
 			return err
 		}
-		done.Ended, err = addCounts(ctx, tx, now, revocation.CountDecisions(done.Decisions))
-		return err
+		if done.Ended, err = addCounts(ctx, tx, now, revocation.CountDecisions(done.Decisions)); err != nil {
+			return err
+		}
+		var finished []revocation.Event
+		for _, d := range done.Decisions {
+			if withEvents[d.Account] {
+				finished = append(finished, revocation.FinishedSingles([]revocation.Decision{d})...)
+			}
+		}
+		return addEvents(ctx, tx, now, finished...)
 	})
 	if err != nil {
 		return revocation.BatchResult{}, err
@@ -52,17 +60,27 @@ type refRow struct {
 	Attempt int `json:"attempt"`
 }
 
-// hold reads the facts about the refs that are not stale, in the order of their invites' keys.
-func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) ([]revocation.LockedRevocation, error) {
+// hold reads the facts about the refs that are not stale, in the order of their invites' keys. withEvents has the accounts
+// whose single revocations have events.
+func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) (held []revocation.LockedRevocation, withEvents map[string]bool, err error) {
 	rows := make([]refRow, len(refs))
 	for i, ref := range refs {
 		rows[i] = refRow{keyOf(ref.Account, ref.ID), ref.Attempt}
 	}
-	return query(ctx, tx, scanHeld, `
+	withEvents = make(map[string]bool)
+	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
+		var singleEvents bool
+		h, err := scanHeld(rows, &singleEvents)
+		if singleEvents {
+			withEvents[h.Account] = true
+		}
+		return h, err
+	}
+	held, err = query(ctx, tx, scan, `
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count,
 		       o.job_id, coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt, o.in_doubt,
 		       a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started, i.sent_at, 
-		       i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0)
+		       i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0), a.single_events
 		FROM work_items AS o
 		JOIN accounts AS a ON a.account_id = o.account_id
 		LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
@@ -72,16 +90,17 @@ func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref,
 		  AND `+notWaiting+`
 		ORDER BY o.account_id, o.report_id, o.revocation_id`,
 		sql.Named("invites", invites), sql.Named("refs", parameter(rows)), sql.Named("now", micros(now)))
+	return held, withEvents, err
 }
 
-func scanHeld(rows *sql.Rows) (h revocation.LockedRevocation, err error) {
+func scanHeld(rows *sql.Rows, singleEvents *bool) (h revocation.LockedRevocation, err error) {
 	var (
 		planChangedAt, sentAt sql.Null[int64]
 		revoked, started      bool
 	)
 	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount,
 		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &h.SpareStarted,
-		&sentAt, &revoked, &started)
+		&sentAt, &revoked, &started, singleEvents)
 	h.PlanChangedAt = moment(planChangedAt)
 	if sentAt.Valid {
 		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked, Started: started}

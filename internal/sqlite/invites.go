@@ -39,7 +39,16 @@ func fold(name, email, assessment string) foldedTexts {
 
 // UpsertInvites implements revocation.InviteStore.
 func (s *Store) UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error {
-	return s.write(ctx, "upsert invites", func(tx *sql.Tx, _ time.Time) error {
+	return s.writeInvites(ctx, account, invites)
+}
+
+// FinishImport implements revocation.InviteStore.
+func (s *Store) FinishImport(ctx context.Context, account string, invites []revocation.Invite, counts revocation.Import) error {
+	return s.writeInvites(ctx, account, invites, revocation.InvitesImported(account, counts))
+}
+
+func (s *Store) writeInvites(ctx context.Context, account string, invites []revocation.Invite, events ...revocation.Event) error {
+	return s.write(ctx, "upsert invites", func(tx *sql.Tx, now time.Time) error {
 		if _, err := inviteAccount(ctx, tx, account); err != nil {
 			return err
 		}
@@ -73,7 +82,7 @@ func (s *Store) UpsertInvites(ctx context.Context, account string, invites []rev
 				return err
 			}
 		}
-		return nil
+		return addEvents(ctx, tx, now, events...)
 	})
 }
 

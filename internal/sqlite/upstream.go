@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"rescind/internal/revocation"
@@ -131,24 +132,47 @@ func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease 
 
 // HoldUpstream implements revocation.CallStore.
 func (s *Store) HoldUpstream(ctx context.Context, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
-	return s.changeUpstream(ctx, "hold upstream", upstream, `upstream_hold = ?4, upstream_held_until = ?5`,
-		string(why), micros(time.Now().Add(length)))
+	return s.changeHold(ctx, "hold upstream", upstream, why, length)
 }
 
 // ReleaseUpstream ends a hold.
 func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstream) error {
-	return s.changeUpstream(ctx, "release upstream", upstream, `upstream_hold = '', upstream_held_until = NULL`)
+	return s.changeHold(ctx, "release upstream", upstream, "", 0)
+}
+
+// changeHold puts an upstream that is still as it was read on hold, or ends its hold if why is empty. A hold that is made
+// longer has no event of its own.
+func (s *Store) changeHold(ctx context.Context, doing string, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
+	return s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
+		var before revocation.Hold
+		err := tx.QueryRowContext(ctx, `
+			SELECT upstream_hold FROM accounts WHERE account_id = ?1 AND upstream_url = ?2 AND upstream_key = ?3`,
+			upstream.Account, upstream.URL, upstream.SealedKey).Scan(&before)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := exec(ctx, tx, `
+			UPDATE accounts SET upstream_hold = ?2, upstream_held_until = CASE WHEN ?2 <> '' THEN ?3 END WHERE account_id = ?1`,
+			upstream.Account, string(why), micros(now.Add(length))); err != nil {
+			return err
+		}
+		switch {
+		case before == "" && why != "":
+			return addEvents(ctx, tx, now, revocation.UpstreamPaused(upstream.Account, why))
+		case before != "" && why == "":
+			return addEvents(ctx, tx, now, revocation.UpstreamResumed(upstream.Account, revocation.Actor{Type: revocation.ActorService}))
+		}
+		return nil
+	})
 }
 
 // ResealUpstream replaces the encrypted key.
 func (s *Store) ResealUpstream(ctx context.Context, upstream revocation.Upstream, sealed []byte) error {
-	return s.changeUpstream(ctx, "reseal upstream", upstream, `upstream_key = ?4`, sealed)
-}
-
-// changeUpstream changes an upstream that is still as it was read.
-func (s *Store) changeUpstream(ctx context.Context, doing string, upstream revocation.Upstream, set string, args ...any) error {
-	return s.write(ctx, doing, func(tx *sql.Tx, _ time.Time) error {
-		return exec(ctx, tx, `UPDATE accounts SET `+set+` WHERE account_id = ?1 AND upstream_url = ?2 AND upstream_key = ?3`,
-			append([]any{upstream.Account, upstream.URL, upstream.SealedKey}, args...)...)
+	return s.write(ctx, "reseal upstream", func(tx *sql.Tx, _ time.Time) error {
+		return exec(ctx, tx, `UPDATE accounts SET upstream_key = ?4 WHERE account_id = ?1 AND upstream_url = ?2 AND upstream_key = ?3`,
+			upstream.Account, upstream.URL, upstream.SealedKey, sealed)
 	})
 }

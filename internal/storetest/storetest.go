@@ -71,6 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "MailAnswers", tests: mailAnswerTests},
 		{name: "Dispatch", tests: dispatchTests},
 		{name: "Accounts", tests: accountTests},
+		{name: "Events", tests: eventTests},
+		{name: "EventsFastPath", tests: eventTests, fastPath: true},
 		{name: "Concurrency", tests: concurrencyTests},
 		{name: "ConcurrencyFastPath", tests: concurrencyTests, fastPath: true},
 		{name: "Properties", tests: propertyTests},

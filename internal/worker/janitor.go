@@ -8,12 +8,14 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Janitor deletes what is no longer kept: uploads that were interrupted, and jobs, revocations and idempotency keys whose
-// retention has ended. It also makes invites findable that an earlier version wrote. Any number of Janitors can run at the same time.
+// Janitor deletes what is no longer kept: uploads that were interrupted, and jobs, revocations, idempotency keys and events
+// whose retention has ended. It also makes invites findable that an earlier version wrote. Any number of Janitors can run at
+// the same time.
 type Janitor struct {
 	store     revocation.JanitorStore
 	retention time.Duration
 	inviteAge time.Duration
+	audit     time.Duration
 	log       *slog.Logger
 }
 
@@ -24,7 +26,9 @@ type JanitorOptions struct {
 	Retention time.Duration
 	// InviteAge is how long after an invite was sent its candidate is forgotten; 0 means never.
 	InviteAge time.Duration
-	Log       *slog.Logger
+	// Audit is how long events are kept; 0 means forever.
+	Audit time.Duration
+	Log   *slog.Logger
 }
 
 const (
@@ -39,7 +43,7 @@ const (
 
 // NewJanitor returns a Janitor.
 func NewJanitor(o JanitorOptions) *Janitor {
-	return &Janitor{store: o.Store, retention: o.Retention, inviteAge: o.InviteAge, log: o.Log}
+	return &Janitor{store: o.Store, retention: o.Retention, inviteAge: o.InviteAge, audit: o.Audit, log: o.Log}
 }
 
 // Run works until ctx ends. Errors are logged, and the work is retried at the next interval.
@@ -79,6 +83,11 @@ func (j *Janitor) deleteOld(ctx context.Context) {
 	if j.inviteAge > 0 {
 		j.step(ctx, "forget candidates", func(ctx context.Context) (int, error) {
 			return j.store.ForgetOld(ctx, j.inviteAge, stepRows)
+		})
+	}
+	if j.audit > 0 {
+		j.step(ctx, "delete old events", func(ctx context.Context) (int, error) {
+			return j.store.ExpireEvents(ctx, j.audit, stepRows)
 		})
 	}
 }
