@@ -3,6 +3,7 @@ package testservers
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -115,4 +116,17 @@ func (s *PostgresServer) Restart() {
 	s.t.Helper()
 	s.Kill()
 	s.Start()
+}
+
+// PostgresProgram returns the path of a program that comes with the server, such as pg_dump.
+func PostgresProgram(t testing.TB, name string) string {
+	t.Helper()
+	initdb, err := find("initdb")
+	if err == nil {
+		initdb, err = filepath.EvalSymlinks(initdb)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(filepath.Dir(initdb), name)
 }
