@@ -39,7 +39,8 @@ type tenantsWorld struct {
 
 // namelessParameters are the parameters that do not name a resource of an account.
 var namelessParameters = []string{
-	"query status", "query notification", "query state", "query predicted", "query not_before", "query preview", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
+	"query status", "query type", "query after",
+	"query notification", "query state", "query predicted", "query not_before", "query preview", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
 	"header Prefer", "header If-None-Match", "header Content-Encoding",
 }
 
@@ -60,7 +61,7 @@ func newTenantsWorld(t *testing.T) *tenantsWorld {
 		world:     w,
 		acmeIDs:   map[string][]string{"revocations": {single, item}, "jobs": {queued, failed.ID.String()}},
 		otherIDs:  map[string]string{"jobs": w.jobOf("other", items(9000)...).ID.String()},
-		acmeQuery: map[string]string{"report_id": "318", "job_id": failed.ID.String()},
+		acmeQuery: map[string]string{"report_id": "318", "job_id": failed.ID.String(), "subject": failed.ID.String()},
 	}
 }
 
@@ -181,7 +182,7 @@ func (w *tenantsWorld) attackPath(t *testing.T, op operation) {
 }
 
 func (w *tenantsWorld) attackQuery(t *testing.T, op operation, parameter string) {
-	unknown := map[string]string{"report_id": "4711", "job_id": newID().String()}[parameter]
+	unknown := map[string]string{"report_id": "4711", "job_id": newID().String(), "subject": newID().String()}[parameter]
 	path := op.at(w.otherIDs["jobs"]) + "?" + parameter + "="
 	var headers []string
 	if op.path == "/events" { // it waits for an event, whatever the filter is

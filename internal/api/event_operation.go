@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -46,7 +45,7 @@ The data of an event of a job is the job's state and numbers after the change. F
 						"next_cursor": text("Where the next page begins. Never null."),
 					},
 				}),
-				Example: json.RawMessage(appendPage(nil, exampleEvents, appendAccountEvent, eventCursor(revocation.EventCursor{Number: 2, ID: exampleEvents[1].ID}))),
+				Example: json.RawMessage(appendPage(nil, []revocation.Event{exampleEvent}, appendAccountEvent, eventCursor(revocation.EventCursor{Number: 1, ID: exampleEvent.ID}))),
 			}},
 		}},
 	}
@@ -81,15 +80,9 @@ func eventSchema() *huma.Schema {
 	}
 }
 
-// The code that writes and encodes events makes these examples too.
-var exampleEvents = func() []revocation.Event {
-	by := revocation.ByKey(exampleRevoked.RequestedBy)
-	by.Name = "recruiting"
-	all := append(revocation.JobEvents(&exampleQueued, by, revocation.EventJobCreated),
-		revocation.JobEvents(&exampleCompleted, by, revocation.EventJobFinished)...)
-	for i := range all {
-		all[i].ID, all[i].OccurredAt = exampleRevoked.ID, exampleQueued.CreatedAt().Add(time.Duration(i)*50*time.Second)
-		all[i].ID[15] += byte(i + 1)
-	}
-	return all
+// The code that writes and encodes events makes this example too.
+var exampleEvent = func() revocation.Event {
+	e := revocation.InvitesImported("acme", revocation.Import{Written: 990, Bad: 10})
+	e.Number, e.ID, e.OccurredAt, e.Actor.Name = 1, exampleRevoked.ID, exampleRevoked.CreatedAt(), revocation.OperatorName
+	return e
 }()

@@ -39,6 +39,7 @@ func newDocument() *huma.OpenAPI {
 		Tags: []*huma.Tag{
 			{Name: "revocations", Description: "Submit, poll and list."},
 			{Name: "jobs", Description: "Many revocations under one id."},
+			{Name: "events", Description: "What happened, and who did it."},
 			{Name: "account", Description: "The account and the key of a request."},
 			{Name: "service", Description: "Health and documentation. These operations need no key."},
 		},
