@@ -65,7 +65,7 @@ func (c *serveCommand) Run(p *process) (err error) {
 	server := app.NewAPI(app.APIOptions{
 		Listener: listener, AllowedHosts: settings.AllowedHosts, TrustedProxies: settings.TrustedProxies,
 		Store: store, Redis: redis, SubmitWait: settings.SubmitWait, RateLimit: settings.RateLimit,
-		JobMaxItems: settings.JobMaxItems, Emails: emails, Instruments: instruments, Log: p.log,
+		JobMaxItems: settings.JobMaxItems, Emails: emails, PreviewTTL: settings.PreviewTTL, Instruments: instruments, Log: p.log,
 	})
 	running, ctx := errgroup.WithContext(p.ctx)
 	running.Go(func() error { return server.Run(ctx) })

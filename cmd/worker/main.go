@@ -132,7 +132,7 @@ func (workCommand) Run(ctx context.Context, stderr io.Writer) (err error) {
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis, Mailer: mailer, MailRate: settings.MailRate,
 		MailMaxAge: settings.MailMaxAge, Retry: settings.Retry,
-		Upstream: settings.Upstream, Retention: settings.Retention, Instruments: instruments, Log: log,
+		Upstream: settings.Upstream, PreviewTTL: settings.PreviewTTL, Retention: settings.Retention, Instruments: instruments, Log: log,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,9 @@ type APIOptions struct {
 	// JobMaxItems is the largest number of items that a job may have.
 	JobMaxItems int
 	// Emails shows the emails that candidates get.
-	Emails      api.Emails
+	Emails api.Emails
+	// PreviewTTL is how long a preview can be confirmed.
+	PreviewTTL  time.Duration
 	Instruments *Instruments
 	Log         *slog.Logger
 }
@@ -56,7 +58,7 @@ func NewAPI(o APIOptions) *API {
 	health := api.NewHealth(databaseCheck(o.Store), redisCheck(client, false))
 	service := submission.NewService(submission.ServiceOptions{
 		Store: traceWrites(o.Instruments.tracing, o.Store), Queue: traceQueue(o.Instruments.tracing, client), NewID: uuidv7.New, Log: o.Log,
-		Outcomes: client, Observer: o.Instruments.observer,
+		Outcomes: client, Observer: o.Instruments.observer, PreviewTTL: o.PreviewTTL,
 	})
 	return &API{
 		listener: o.Listener, service: service, client: client, health: health, log: o.Log,

@@ -25,9 +25,11 @@ type WorkerOptions struct {
 	// MailRate is the number of messages per second that all workers together may send; 0 means no limit.
 	MailRate float64
 	// MailMaxAge is how long after the first temporary refusal an email is retried.
-	MailMaxAge  time.Duration
-	Retry       config.Retry
-	Upstream    config.Upstream
+	MailMaxAge time.Duration
+	Retry      config.Retry
+	Upstream   config.Upstream
+	// PreviewTTL is how long a preview can be confirmed.
+	PreviewTTL  time.Duration
 	Retention   config.Retention
 	Instruments *Instruments
 	Log         *slog.Logger
@@ -51,7 +53,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	client := queue.NewClient(o.Redis)
 	policy := revocation.RetryPolicy{Base: o.Retry.BackoffBase, Max: o.Retry.BackoffMax, MaxAttempts: o.Retry.MaxAttempts}
 	executor := worker.NewExecutor(worker.ExecutorOptions{
-		Store: o.Store, Queue: client, Outcomes: client, Policy: policy,
+		Store: o.Store, Queue: client, Outcomes: client, Policy: policy, PreviewTTL: o.PreviewTTL,
 		OthersWait: client.Yield(revocation.JobsTask), Log: o.Log, Observer: o.Instruments.observer,
 	})
 	upstreamRunner := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{

@@ -174,6 +174,12 @@ func (f *faults) checkDays(name string, days int) {
 	}
 }
 
+func (f *faults) checkPreviews(s Previews) {
+	if s.PreviewTTL <= 0 || s.PreviewTTL > MaxPreviewTTL {
+		f.add("PREVIEW_TTL", "not above 0 and at most 2160h", formDuration)
+	}
+}
+
 func (f *faults) checkUpstream(s Upstream) {
 	if s.UpstreamTimeout <= 0 || s.UpstreamTimeout > MaxUpstreamTimeout {
 		f.add("UPSTREAM_TIMEOUT", "not above 0 and at most 45s", formDuration)

@@ -12,6 +12,7 @@ type API struct {
 	Stores
 	HTTP
 	Templates
+	Previews
 	Admin
 	Hosts
 }
@@ -22,6 +23,7 @@ type Worker struct {
 	Mail
 	Retry
 	Upstream
+	Previews
 	Retention
 	Admin
 	Hosts
@@ -34,6 +36,7 @@ type Standalone struct {
 	Mail
 	Retry
 	Upstream
+	Previews
 	Retention
 	Admin
 	Hosts
@@ -137,6 +140,15 @@ type Secrets struct {
 	SecretsKeyOld string `env:"SECRETS_KEY_OLD"`
 }
 
+// Previews are the settings of what jobs would do.
+type Previews struct {
+	// PreviewTTL is how long a preview can be confirmed; above 0, at most MaxPreviewTTL.
+	PreviewTTL time.Duration `env:"PREVIEW_TTL" envDefault:"1h"`
+}
+
+// MaxPreviewTTL is the longest PREVIEW_TTL.
+const MaxPreviewTTL = 90 * 24 * time.Hour
+
 // Retention is how long data is kept.
 type Retention struct {
 	// RetentionDays is from 0 to 36500; 0 means forever.
@@ -166,6 +178,7 @@ func LoadAPI(environ []string) (API, error) {
 	f.checkStores(s.Stores)
 	f.checkHTTP(s.HTTP)
 	f.checkTemplates(s.Templates)
+	f.checkPreviews(s.Previews)
 	f.checkAdmin(s.Admin)
 	return s, f.err()
 }
@@ -180,6 +193,7 @@ func LoadWorker(environ []string) (Worker, error) {
 	f.checkMail(s.Mail)
 	f.checkRetry(s.Retry)
 	f.checkUpstream(s.Upstream)
+	f.checkPreviews(s.Previews)
 	f.checkRetention(s.Retention)
 	f.checkAdmin(s.Admin)
 	return s, f.err()
@@ -195,6 +209,7 @@ func LoadStandalone(environ []string) (Standalone, error) {
 	f.checkMail(s.Mail)
 	f.checkRetry(s.Retry)
 	f.checkUpstream(s.Upstream)
+	f.checkPreviews(s.Previews)
 	f.checkRetention(s.Retention)
 	f.checkAdmin(s.Admin)
 	return s, f.err()

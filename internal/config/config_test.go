@@ -28,7 +28,7 @@ func TestLoadAPI(t *testing.T) {
 				DatabaseURL: "postgres://rescind:hunter2@db:5432/rescind",
 				RedisURL:    "rediss://default:hunter2@redis:6379/0",
 			},
-			HTTP:  config.HTTP{HTTPAddr: ":8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
+			HTTP: config.HTTP{HTTPAddr: ":8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000}, Previews: config.Previews{PreviewTTL: time.Hour},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
@@ -40,8 +40,8 @@ func TestLoadAPI(t *testing.T) {
 		})
 		want := config.API{
 			Stores: got.Stores,
-			HTTP:   config.HTTP{HTTPAddr: "[::1]:80", RateLimit: 1, SubmitWait: 0, JobMaxItems: 7},
-			Admin:  config.Admin{AdminAddr: ":0"},
+			HTTP:   config.HTTP{HTTPAddr: "[::1]:80", RateLimit: 1, SubmitWait: 0, JobMaxItems: 7}, Previews: config.Previews{PreviewTTL: time.Hour},
+			Admin: config.Admin{AdminAddr: ":0"},
 		}
 		check(t, got, err, want)
 	})
@@ -54,7 +54,7 @@ func TestLoadWorker(t *testing.T) {
 			Stores:   got.Stores,
 			Mail:     config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
-			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
@@ -65,7 +65,7 @@ func TestLoadWorker(t *testing.T) {
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
 			"MAIL_BOUNCE=bounces@b", "MAIL_HELO=mail.b", "MAIL_MAX_AGE=24h",
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
-			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0",
+			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0", "PREVIEW_TTL=5m",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
@@ -88,7 +88,7 @@ func TestLoadStandalone(t *testing.T) {
 			HTTP:     config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
 			Mail:     config.Mail{MailFrom: "rescind@localhost", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
-			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Retention: config.Retention{RetentionDays: 90},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
@@ -205,6 +205,8 @@ func TestOneFault(t *testing.T) {
 		"INVITE_DAYS: not a whole number; " + writeInt:                    {"1.5", "forever"},
 		"INVITE_DAYS: not from 0 to 36500; " + writeInt:                   {"-1", "36501"},
 		"UPSTREAM_TIMEOUT: not above 0 and at most 45s; " + writeDuration: {"0", "-1s", "46s"},
+		"PREVIEW_TTL: not a duration; " + writeDuration:                   {"1 h", "3600"},
+		"PREVIEW_TTL: not above 0 and at most 2160h; " + writeDuration:    {"0", "-1s", "2160h1ns"},
 
 		"SECRETS_KEY: not 32 bytes in base64; write it like the output of: openssl rand -base64 32": {
 			"hunter2", secretsKey[4:], secretsKey + "AAAA",
@@ -401,7 +403,7 @@ func TestWhiteSpace(t *testing.T) {
 		databaseURL, redisURL, smtpURL, mailFrom, "HTTP_ADDR=127.0.0.1:1", "ADMIN_ADDR=:0", "RATE_LIMIT=60", "SUBMIT_WAIT=1s", "JOB_MAX_ITEMS=7",
 		"MAIL_RATE=0.5", "MAIL_BOUNCE=b@example.com", "MAIL_HELO=mail.example.com", "MAIL_MAX_AGE=1h", "MAIL_TEMPLATES=" + t.TempDir(),
 		"BACKOFF_BASE=1s", "BACKOFF_MAX=2s", "MAX_ATTEMPTS=3", "UPSTREAM_TIMEOUT=5s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey,
-		"RETENTION_DAYS=1", "ALLOWED_HOSTS=a.example.com",
+		"RETENTION_DAYS=1", "PREVIEW_TTL=5m", "ALLOWED_HOSTS=a.example.com",
 	}
 	spaced := make([]string, len(plain))
 	for i, setting := range plain {

@@ -110,6 +110,10 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 				AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1) = 1
 			OR ` + cancelledLeft + `)`).Query(collect(revocation.JobsTask))
 	batch.Queue(`
+		SELECT DISTINCT j.account_id FROM jobs j
+		CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE a.account_id = j.account_id OFFSET 0) AS a
+		WHERE j.state = 'PREVIEWING' AND a.upstream_url IS NULL`).Query(collect(revocation.JobsTask))
+	batch.Queue(`
 		SELECT a.account_id FROM accounts a
 		WHERE a.upstream_url IS NOT NULL AND (
 			(a.upstream_held_until IS NULL OR a.upstream_held_until <= now()) AND (

@@ -15,14 +15,20 @@ type takenChunk struct {
 	upstream      bool
 	planChangedAt *time.Time
 	spareStarted  bool
+	// previewed reports whether the chunk has predictions, and predictedPlan is the plan change that they used.
+	previewed     bool
+	predictedPlan *time.Time
 }
 
 // CarryOutChunk implements revocation.BulkStore.
 func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
 	return s.takeChunk(ctx, "carry out a chunk", account, false, func(batch *pgx.Batch, c *takenChunk) {
-		if c.upstream {
+		switch {
+		case c.previewed:
+			queueConfirmedChunk(batch, c, c.upstream)
+		case c.upstream:
 			queueSpillChunk(batch, &c.Chunk)
-		} else {
+		default:
 			queueDecideChunk(batch, c)
 		}
 	})
@@ -31,7 +37,7 @@ func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.C
 // CancelChunk implements revocation.BulkStore.
 func (s *Store) CancelChunk(ctx context.Context, account string) (revocation.Chunk, error) {
 	return s.takeChunk(ctx, "cancel a chunk", account, true, func(batch *pgx.Batch, c *takenChunk) {
-		queueCancelChunk(batch, &c.Chunk)
+		queueCancelChunk(batch, c)
 	})
 }
 
@@ -67,9 +73,11 @@ func (s *Store) takeChunk(ctx context.Context, name, account string, cancelling 
 // do besides is looked for here, so that a turn that has nothing but chunks takes no round trips for it.
 func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 	batch.Queue(`
-		SELECT c.job_id, c.first_row, c.end_row, a.plan_changed_at, a.spare_started, a.upstream_url IS NOT NULL,
+		SELECT c.job_id, c.first_row, c.end_row, c.previewed, c.predicted_plan,
+			a.plan_changed_at, a.spare_started, a.upstream_url IS NOT NULL,
 			coalesce((SELECT 1 FROM jobs
 					WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND state = 'CANCELLING' LIMIT 1),
+				(SELECT 1 FROM jobs WHERE account_id = $1 AND state = 'PREVIEWING' LIMIT 1),
 				(SELECT 1 FROM work_items o WHERE o.account_id = $1 AND o.single
 					AND o.next_check_at <= now() AND o.account_scheduled AND o.dispatch_count >= 0 LIMIT 1),
 				(SELECT 1 FROM work_items o WHERE o.account_id = $1 AND NOT o.single
@@ -79,12 +87,14 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 			WHERE account_id = $1 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND (state = 'CANCELLING') = $2
 			ORDER BY served_at NULLS FIRST, id OFFSET 0) AS j
 		CROSS JOIN LATERAL (
-			SELECT job_id, first_row, end_row FROM chunks c WHERE c.account_id = $1 AND c.job_id = j.id
+			SELECT job_id, first_row, end_row, predictions IS NOT NULL AS previewed, predicted_plan
+			FROM chunks c WHERE c.account_id = $1 AND c.job_id = j.id
 			ORDER BY c.first_row LIMIT 1 FOR UPDATE SKIP LOCKED) AS c
 		CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = $1 OFFSET 0) AS a
 		LIMIT 1`, c.Account, cancelling).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.planChangedAt, &c.spareStarted, &c.upstream, &c.MoreWork); err != nil {
+			if err := rows.Scan((*uuid)(&c.Job), &c.First, &c.Last, &c.previewed, &c.predictedPlan,
+				&c.planChangedAt, &c.spareStarted, &c.upstream, &c.MoreWork); err != nil {
 				return err
 			}
 			c.Done = revocation.JobCount{Account: c.Account, Job: c.Job}
@@ -102,22 +112,35 @@ func itemsOf(c *revocation.Chunk) []any {
 	return []any{c.Account, uuid(c.Job), c.First, ids}
 }
 
-// takenItems begins a statement that writes the items of a chunk: it deletes the chunk, so that they are there or here.
-// The ids come from the program, which makes them faster. Of a job that is being received nothing is taken.
-const takenItems = `
+// takenItems and takenPredicted begin a statement that writes the items of a chunk, the second one of a chunk with
+// predictions: they delete the chunk, so that its items are there or here. The ids come from the program, which makes them
+// faster. Of a job that is being received nothing is taken. The bytes of the predictions are made a value in memory, or each
+// would be read from where the table keeps large values.
+var (
+	takenItems     = takenColumns("", "", "")
+	takenPredicted = takenColumns(`c.predictions || '' AS predictions, `, `get_byte(c.predictions, u.n::integer - 1) AS predicted, `, `, n`)
+)
+
+func takenColumns(ofChunk, ofItem, ordinality string) string {
+	with := ""
+	if ordinality != "" {
+		with = "WITH ORDINALITY "
+	}
+	return `
 	WITH chunk AS (
 		DELETE FROM chunks c
 		USING (SELECT notify AS by_default, requested_by FROM jobs
 			WHERE account_id = $1 AND id = $2 AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') OFFSET 0) AS j
 		WHERE c.account_id = $1 AND c.job_id = $2 AND c.first_row = $3
-		RETURNING c.report_ids, c.notify, c.client_references, c.reasons, j.by_default, j.requested_by
+		RETURNING ` + ofChunk + `c.report_ids, c.notify, c.client_references, c.reasons, j.by_default, j.requested_by
 	), item AS MATERIALIZED (
-		SELECT u.id, u.report_id, coalesce(u.notify, c.by_default) AS notify, u.client_reference, u.reason, c.requested_by
+		SELECT ` + ofItem + `u.id, u.report_id, coalesce(u.notify, c.by_default) AS notify, u.client_reference, u.reason, c.requested_by
 		FROM chunk c
-		CROSS JOIN LATERAL unnest($4::uuid[], c.report_ids, c.notify, c.client_references, c.reasons)
-			AS u(id, report_id, notify, client_reference, reason)
+		CROSS JOIN LATERAL unnest($4::uuid[], c.report_ids, c.notify, c.client_references, c.reasons) ` + with + `
+			AS u(id, report_id, notify, client_reference, reason` + ordinality + `)
 		WHERE u.report_id IS NOT NULL
 	)`
+}
 
 // queueDecideChunk applies the rule to a chunk. It is revocation.Rule once more, in SQL, because a million rows
 // that travel to the program and back cost twice the time; the stores' conformance suite holds both to the same
@@ -128,11 +151,6 @@ const takenItems = `
 // by itself. Minor versions of PostgreSQL from before the end of 2025 take its new place for the old one, so that what
 // was decided is asked for once more. Of items with the same report, the first comes first.
 func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
-	var timestamp *string
-	if c.planChangedAt != nil {
-		t := c.planChangedAt.UTC().Format(revocation.TimestampLayout)
-		timestamp = &t
-	}
 	batch.Queue(takenItems+`, fact AS MATERIALIZED (
 			SELECT item.*, i.place AS invite, i.revoked, i.spared, i.allowed,
 				row_number() OVER (PARTITION BY item.report_id ORDER BY item.id) AS nth
@@ -174,8 +192,23 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 			SELECT $1, id, report_id, $2, false, true, notify, now() FROM outcome WHERE status IS NULL
 		)
 		SELECT coalesce(status, ''), count(*), count(*) FILTER (WHERE notify) FROM outcome GROUP BY status`,
-		append(itemsOf(&c.Chunk), c.planChangedAt, timestamp, c.spareStarted)...,
-	).Query(func(rows pgx.Rows) error {
+		append(itemsOf(&c.Chunk), c.planChangedAt, timestampOf(c.planChangedAt), c.spareStarted)...,
+	).Query(collectOutcomes(&c.Chunk))
+}
+
+// timestampOf returns a plan change as outcomes show it.
+func timestampOf(planChangedAt *time.Time) *string {
+	if planChangedAt == nil {
+		return nil
+	}
+	t := planChangedAt.UTC().Format(revocation.TimestampLayout)
+	return &t
+}
+
+// collectOutcomes reads how many items of a chunk ended in which way, and how many of them want an email. Those without an
+// outcome have a work item.
+func collectOutcomes(c *revocation.Chunk) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
 		var status revocation.Status
 		var n, wished int
 		_, err := pgx.ForEachRow(rows, []any{&status, &n, &wished}, func() error {
@@ -191,44 +224,19 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 			return nil
 		})
 		return err
-	})
+	}
 }
 
-func queueCancelChunk(batch *pgx.Batch, c *revocation.Chunk) {
-	batch.Queue(takenItems+`, cancelled AS (
+func queueCancelChunk(batch *pgx.Batch, c *takenChunk) {
+	items, predicted := takenItems, `NULL`
+	if c.previewed {
+		items, predicted = takenPredicted, `predicted::"char"`
+	}
+	batch.Queue(items+`, cancelled AS (
 			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id,
-				status, completed_at)
-			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2, 'CANCELLED', now() FROM item)
-		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
+				predicted, status, completed_at)
+			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2, `+predicted+`, 'CANCELLED', now() FROM item)
+		SELECT count(*) FROM item`, itemsOf(&c.Chunk)...).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&c.Done.Counts.Cancelled)
-	})
-}
-
-// SpillChunk implements revocation.BulkStore.
-func (s *Store) SpillChunk(ctx context.Context, c revocation.Chunk) error {
-	return s.tx(ctx, "spill a chunk", func(ctx context.Context, tx *tx) error {
-		batch := &pgx.Batch{}
-		queueSpillChunk(batch, &c)
-		if err := tx.send(ctx, batch); err != nil {
-			return err
-		}
-		batch = &pgx.Batch{}
-		if c.Spilled > 0 {
-			// It counts nothing yet, but the job has been taken up, and others come before its next chunk.
-			queueCounts(batch, []revocation.JobCount{{Account: c.Account, Job: c.Job}}, new([]revocation.ID))
-		}
-		return tx.commit(ctx, batch)
-	})
-}
-
-func queueSpillChunk(batch *pgx.Batch, c *revocation.Chunk) {
-	batch.Queue(takenItems+`, written AS (
-			INSERT INTO revocations (account_id, id, report_id, notify, client_reference, reason, requested_by, job_id)
-			SELECT $1, id, report_id, notify, client_reference, reason, requested_by, $2 FROM item
-		), spilled AS (
-			INSERT INTO work_items (account_id, revocation_id, report_id, job_id, single, account_scheduled, notify, next_check_at)
-			SELECT $1, id, report_id, $2, false, true, notify, now() FROM item)
-		SELECT count(*) FROM item`, itemsOf(c)...).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&c.Spilled)
 	})
 }

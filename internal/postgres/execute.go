@@ -63,6 +63,9 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 		if err := fillIn(ctx, tx, held, states, plans); err != nil {
 			return nil, nil, err
 		}
+		if err := fillInFirsts(ctx, tx, held); err != nil {
+			return nil, nil, err
+		}
 	}
 	if len(held) < len(refs) {
 		busy, err = busyWork(ctx, tx, held, accounts, ids, attempts)
@@ -73,7 +76,7 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 // queueWork locks the work rows that nobody else holds.
 func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.LockedRevocation) {
 	batch.Queue(`
-		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count, o.job_id, o.in_doubt,
+		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count, o.job_id, o.in_doubt, o.duplicate,
 			o.job_id IS NOT NULL AND NOT o.in_doubt AND coalesce((
 				SELECT j.state = 'CANCELLING' FROM jobs j WHERE j.account_id = o.account_id AND j.id = o.job_id), false)
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
@@ -83,10 +86,14 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 			FOR UPDATE SKIP LOCKED) AS o`, accounts, ids, attempts).Query(func(rows pgx.Rows) error {
 		var h revocation.LockedRevocation
 		var job *uuid
+		var duplicate bool
 		_, err := pgx.ForEachRow(rows, []any{
-			&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount, &job, &h.InDoubt, &h.Cancelled,
+			&h.Account, (*uuid)(&h.ID), &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount, &job, &h.InDoubt, &duplicate, &h.Cancelled,
 		}, func() error {
-			h.Job = revocation.ID{}
+			h.Job, h.Predicted = revocation.ID{}, revocation.PredictedNothing
+			if duplicate {
+				h.Predicted = revocation.PredictedDuplicate
+			}
 			if job != nil {
 				h.Job = *job
 			}

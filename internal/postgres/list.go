@@ -207,9 +207,15 @@ func (l resultList) rows() (string, []any) {
 	if len(l.Statuses) > 0 {
 		stored += " AND " + storedIs(l.Statuses, s)
 	}
+	ofItems := ""
+	if len(l.Predicted) > 0 {
+		shown := s.add(revocation.ShownPredictions(l.Predicted))
+		stored += " AND " + storedPrediction + " = ANY (" + shown + ")"
+		ofItems = " AND j.predicted_at IS NOT NULL AND coalesce(u.predicted, " + predictedUnknown + ") = ANY (" + shown + ")"
+	}
 	parts := []string{stored + " ORDER BY 1"}
 	if l.inChunks() {
-		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), "true", ""))
+		parts = append(parts, within.inChunks(s.add(chunksFor(l.Scan)), "true", ofItems))
 	}
 	return strings.ReplaceAll(within.together(parts, limit), messageOfJob, "NULL::text"), s.args
 }

@@ -68,7 +68,8 @@ var selectRevocation = strings.ReplaceAll(`
 		FROM (`+jobsWithChunks+` AND id = t.job_id OFFSET 0) AS j
 		CROSS JOIN LATERAL (
 			SELECT report_ids[t.row - first_row + 1] AS report_id, notify[t.row - first_row + 1] AS notify,
-				client_references[t.row - first_row + 1] AS client_reference, reasons[t.row - first_row + 1] AS reason
+				client_references[t.row - first_row + 1] AS client_reference, reasons[t.row - first_row + 1] AS reason,
+				get_byte(predictions, t.row - first_row) AS predicted
 			FROM chunks WHERE account_id `+ofAccount+` AND job_id = j.id AND first_row <= t.row
 			ORDER BY first_row DESC LIMIT 1) AS u
 		WHERE u.report_id IS NOT NULL

@@ -30,8 +30,13 @@ const (
 		r.status, r.inferred, coalesce(o.attempt, r.attempts), coalesce(r.timestamp, ''),
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0),
-		coalesce(r.reason, j.reason), coalesce(r.candidate_message, ` + messageOfJob + `), coalesce(r.not_before, j.not_before)
+		coalesce(r.reason, j.reason), coalesce(r.candidate_message, ` + messageOfJob + `), coalesce(r.not_before, j.not_before),
+		` + storedPrediction + `
 	FROM `
+	// storedPrediction is the prediction of an item, as revocation.ShownPrediction reads it. An item without one of its
+	// own is that of an upstream.
+	storedPrediction = `CASE WHEN j.predicted_at IS NULL THEN 0 WHEN r.status = 'INVALID' THEN -1 ELSE coalesce(r.predicted::integer, ` + predictedUnknown + `) END`
+
 	storedFacts = ` AS r
 	LEFT JOIN LATERAL (
 		SELECT * FROM work_items o
@@ -39,7 +44,7 @@ const (
 	LEFT JOIN LATERAL (
 		SELECT * FROM notifications n WHERE n.account_id = r.account_id AND n.revocation_id = r.id OFFSET 0) AS n ON true
 	LEFT JOIN LATERAL (
-		SELECT j.notify, j.reason, ` + messageOfJob + `, j.not_before, j.queued_at IS NOT NULL AS begun,
+		SELECT j.notify, j.reason, ` + messageOfJob + `, j.not_before, j.predicted_at, j.queued_at IS NOT NULL AS begun,
 			j.state NOT IN ('RECEIVING', 'DROPPED', 'EXPIRED') AND coalesce(j.expires_at > clock_timestamp(), true) AS visible
 		FROM jobs j WHERE j.account_id = r.account_id AND j.id = r.job_id OFFSET 0) AS j ON true
 	WHERE r.account_id ` + ofAccount + ` AND (r.job_id IS NULL OR j.visible)`
@@ -49,13 +54,15 @@ const (
 	underWayColumns = `
 	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,
 		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
-		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before
+		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before, 0
 	FROM (SELECT *, revocation_id AS id `
 
 	// selectInChunk is of an item u of a job j, which has got this id.
 	selectInChunk = `, u.report_id, coalesce(u.notify, j.notify), u.client_reference, j.requested_by, j.id,
 		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0,
-		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before`
+		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before,
+		CASE WHEN j.predicted_at IS NULL THEN 0 ELSE coalesce(u.predicted, ` + predictedUnknown + `) END`
+	predictedUnknown = `6` // revocation.PredictedUnknown
 
 	// jobsWithChunks are those whose items in chunks callers may see; more conditions follow. jobsUnderWay are those of them
 	// that have begun.
@@ -64,7 +71,7 @@ const (
 	jobsUnderWay = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND queued_at IS NOT NULL`
 
 	chunksOfJob = `
-		SELECT id, notify, requested_by, reason, candidate_message, not_before FROM jobs
+		SELECT id, notify, requested_by, reason, candidate_message, not_before, predicted_at FROM jobs
 		WHERE account_id ` + ofAccount + ``
 )
 
@@ -75,17 +82,18 @@ func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revoc
 	var failure revocation.Failure
 	var due, updated, completed, notBefore *time.Time
 	var email revocation.NotificationStatus
+	var predicted int
 	err := row.Scan(append(first, (*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
 		&r.Status, &r.Inferred, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
 		&due, &updated, &completed, &email, &r.Notification.Attempts,
-		&r.Reason, &r.CandidateMessage, &notBefore)...)
+		&r.Reason, &r.CandidateMessage, &notBefore, &predicted)...)
 	if err != nil {
 		return revocation.Revocation{}, err
 	}
 	if job != nil {
 		r.Job = *job
 	}
-	r.NotBefore = timeOrZero(notBefore)
+	r.NotBefore, r.Predicted = timeOrZero(notBefore), revocation.ShownPrediction(predicted)
 	r.UpdatedAt = r.ID.Time()
 	switch {
 	case completed != nil:

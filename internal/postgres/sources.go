@@ -65,7 +65,7 @@ func (r idRange) untried(scan string) string {
 	return `(
 		SELECT w.account_id, w.revocation_id AS id, r.report_id, r.notify, r.client_reference, r.requested_by, r.job_id,
 			r.status, r.inferred, r.attempts, r.timestamp, r.error_code, r.error_detail, r.completed_at,
-			r.reason, r.candidate_message, r.not_before
+			r.reason, r.candidate_message, r.not_before, r.predicted
 		FROM (
 			SELECT account_id, revocation_id FROM (` + r.waiting("*") + ` LIMIT ` + scan + `) AS w
 			WHERE requested_by IS NULL AND attempt = 0 ORDER BY revocation_id ` + r.order + ` OFFSET 0) AS w
@@ -83,12 +83,12 @@ func itemOf(job, row string) string {
 func (r idRange) inChunks(chunks, ofChunks, ofItems string) string {
 	return `
 	SELECT ` + itemOf("j.id", "u.row") + selectInChunk + `
-	FROM (` + r.chunked(`j.id, j.notify, j.requested_by, j.reason, `+messageOfJob+`, j.not_before,
-		c.first_row, c.report_ids, c.notify AS wishes, c.client_references, c.reasons`) + `
+	FROM (` + r.chunked(`j.id, j.notify, j.requested_by, j.reason, `+messageOfJob+`, j.not_before, j.predicted_at,
+		c.first_row, c.report_ids, c.notify AS wishes, c.client_references, c.reasons, c.predictions || '' AS predictions`) + `
 		LIMIT ` + chunks + `) AS j
 	CROSS JOIN LATERAL (
 		SELECT * FROM (
-			SELECT *, j.first_row + n::integer - 1 AS row
+			SELECT *, j.first_row + n::integer - 1 AS row, get_byte(j.predictions, n::integer - 1) AS predicted
 			FROM unnest(j.report_ids, j.wishes, j.client_references, j.reasons) WITH ORDINALITY
 				AS u(report_id, notify, client_reference, reason, n)) AS u
 		WHERE u.report_id IS NOT NULL` + r.items + ofItems + ` ORDER BY u.n ` + r.order + ` OFFSET 0) AS u

@@ -48,15 +48,15 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 		), due AS (
 			SELECT * FROM singles UNION ALL SELECT * FROM items
 		)
-		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, in_doubt = NOT due.cancelled,
+		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, in_doubt = NOT (due.cancelled OR o.duplicate),
 			next_check_at = now() + make_interval(secs => $4)
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.revocation_id, o.attempt, o.dispatch_count, o.report_id, o.notify, o.job_id, due.in_doubt, due.cancelled`,
+		RETURNING o.revocation_id, o.attempt, o.dispatch_count, o.report_id, o.notify, o.job_id, due.in_doubt, due.cancelled, o.duplicate`,
 		account, limit, items, lease.Seconds()).Query(func(rows pgx.Rows) error {
 		var call revocation.Call
 		var job *uuid
 		_, err := pgx.ForEachRow(rows, []any{
-			(*uuid)(&call.ID), &call.Attempt, &call.DispatchCount, &call.ReportID, &call.Notify, &job, &call.InDoubt, &call.Cancelled,
+			(*uuid)(&call.ID), &call.Attempt, &call.DispatchCount, &call.ReportID, &call.Notify, &job, &call.InDoubt, &call.Cancelled, &call.Duplicate,
 		}, func() error {
 			call.Account, call.Job = account, revocation.ID{}
 			if job != nil {
@@ -70,6 +70,8 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 	if err := s.run(ctx, "begin calls", batch); err != nil {
 		return nil, err
 	}
+	// What cannot be read is taken for an item that is not final.
+	_ = s.fillInFirsts(ctx, calls)
 	return calls, nil
 }
 

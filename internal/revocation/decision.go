@@ -34,7 +34,28 @@ type LockedRevocation struct {
 	Invite *InviteState
 	// Contended reports whether another transaction holds the invite locked.
 	Contended bool
+	// Predicted is what a preview of its job predicted. A store may leave out PredictedRevoked and PredictedUnknown: then, as
+	// without a preview, the rule determines the outcome. PredictedTimestamp is the timestamp of PredictedNotAllowed.
+	Predicted          Prediction
+	PredictedTimestamp string
+	// First is how the item ended that it is a duplicate of, if it is PredictedDuplicate; nil if that item is not final.
+	First *ItemOutcome
 	AccountState
+}
+
+// ItemOutcome is how an item of a job ended.
+type ItemOutcome struct {
+	Status    Status
+	Timestamp string
+	Failure   *Failure
+}
+
+// Duplicate returns how a duplicate of the item ends.
+func (o ItemOutcome) Duplicate() ItemOutcome {
+	if o.Status == StatusRevoked {
+		o.Status = StatusAlreadyRevoked
+	}
+	return o
 }
 
 // DecisionKind is what a store must do with the work item of a revocation. The zero value is Postpone, which is safe for
@@ -78,6 +99,8 @@ type Decision struct {
 	Notify    bool
 	Timestamp string
 	Failure   *Failure
+	// Unattempted reports that the item ended without an attempt, as a preview of its job predicted.
+	Unattempted bool
 }
 
 // Attempted reports whether the decision has a status to show: it is Final or Retry.
@@ -105,7 +128,7 @@ func (d *Decision) EmailStatus() NotificationStatus {
 
 // Attempts returns how many attempts have ended when a Final or Retry decision is written. Cancelling is not an attempt.
 func (d *Decision) Attempts() int {
-	if d.Status == StatusCancelled {
+	if d.Status == StatusCancelled || d.Unattempted {
 		return d.Attempt
 	}
 	return d.Attempt + 1
@@ -130,13 +153,20 @@ const (
 
 // Decide applies the rule to a batch, which is in the order of its keys, and returns one decision for each. When the batch
 // names an invite twice, the second finds it revoked by the first, as if they had been carried out one after the other. A
-// contended invite is postponed, and no attempt is counted. An item of a job that is being cancelled is not tried.
+// contended invite is postponed, and no attempt is counted. An item of a job that is being cancelled is not tried. An item
+// that a preview predicted to end in another way than REVOKED ends as predicted, and a duplicate waits for the item that it
+// is a duplicate of.
 func Decide(held []LockedRevocation) []Decision {
 	type invite struct {
 		account  string
 		reportID int64
 	}
 	revoked := make(map[invite]bool, len(held))
+	type item struct {
+		job ID
+		invite
+	}
+	firsts := make(map[item]ItemOutcome)
 	decisions := make([]Decision, len(held))
 	for i, h := range held {
 		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt, Kind: Final}
@@ -144,6 +174,17 @@ func Decide(held []LockedRevocation) []Decision {
 		switch {
 		case h.Cancelled:
 			d.Status = StatusCancelled
+		case h.Predicted == PredictedDuplicate:
+			first := h.First
+			if outcome, ok := firsts[item{h.Job, key}]; ok {
+				first = &outcome
+			}
+			d.AsDuplicate(first, h.DispatchCount)
+		case !h.Predicted.CarriedOut():
+			d.Status, d.Unattempted = h.Predicted.Status(), true
+			if d.Status == StatusNotAllowed {
+				d.Timestamp = h.PredictedTimestamp
+			}
 		case h.Upstream:
 			d.Kind = RouteUpstream
 		case h.Contended:
@@ -160,11 +201,26 @@ func Decide(held []LockedRevocation) []Decision {
 		case StatusRevoked:
 			revoked[key] = true
 		case StatusNotAllowed:
-			d.Timestamp = h.PlanChangedAt.UTC().Format(TimestampLayout)
+			if !d.Unattempted {
+				d.Timestamp = h.PlanChangedAt.UTC().Format(TimestampLayout)
+			}
+		}
+		if h.Predicted == PredictedRevoked && d.Kind == Final {
+			firsts[item{h.Job, key}] = ItemOutcome{Status: d.Status, Timestamp: d.Timestamp}
 		}
 		decisions[i] = d
 	}
 	return decisions
+}
+
+// AsDuplicate makes the decision about a duplicate of an item that ended as first, or that is not final if first is nil.
+func (d *Decision) AsDuplicate(first *ItemOutcome, dispatchCount int) {
+	if first == nil {
+		d.Kind, d.Delay = Postpone, doubled(firstContention, dispatchCount, maxContention)
+		return
+	}
+	outcome := first.Duplicate()
+	d.Status, d.Timestamp, d.Failure, d.Unattempted = outcome.Status, outcome.Timestamp, outcome.Failure, true
 }
 
 // DecideFailed decides about a batch whose attempt failed: another attempt follows, or the outcome is ERROR_REVOKING

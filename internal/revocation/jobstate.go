@@ -96,6 +96,9 @@ type JobChange struct {
 	PreviewTTL time.Duration
 }
 
+// DefaultPreviewTTL is how long a preview can be confirmed unless it is set otherwise.
+const DefaultPreviewTTL = time.Hour
+
 // ApprovalTTL is how long a job can be approved (contract: 24 hours).
 const ApprovalTTL = 24 * time.Hour
 

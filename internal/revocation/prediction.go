@@ -51,15 +51,71 @@ func PredictionOf(status Status) Prediction {
 	return Prediction(slices.Index(predictedStatuses[:], status)) //nolint:gosec // a few
 }
 
-// PredictedAs returns the predictions that callers see as one of the statuses.
-func PredictedAs(statuses []Status) []Prediction {
-	var shown []Prediction
-	for p := PredictedRevoked; int(p) < len(predictedStatuses); p++ {
-		if slices.Contains(statuses, p.Status()) {
+// invalidRow is what a store shows as the prediction of an INVALID row, which has none.
+const invalidRow = -1
+
+// ShownPrediction returns the predicted outcome that callers see for what a store shows: a Prediction, or -1 for an INVALID
+// row of a job with a preview.
+func ShownPrediction(shown int) Status {
+	if shown == invalidRow {
+		return StatusInvalid
+	}
+	return Prediction(shown).Status() //nolint:gosec // one byte
+}
+
+// ShownPredictions returns all that ShownPrediction shows as one of the statuses.
+func ShownPredictions(statuses []Status) []int {
+	shown := []int{}
+	for p := invalidRow; p < len(predictedStatuses); p++ {
+		if status := ShownPrediction(p); status != "" && slices.Contains(statuses, status) {
 			shown = append(shown, p)
 		}
 	}
 	return shown
+}
+
+// PreviewPart is the number of items among which one step of a preview finds duplicates, about.
+const PreviewPart = 1_000_000
+
+// Predict returns the predictions of the items of a chunk, which is in the order of its rows, by Rule. earlier reports
+// whether an item of an earlier chunk has the same invite and is predicted REVOKED.
+func Predict(held []LockedRevocation, earlier func(i int) bool) []Prediction {
+	revoked := make(map[int64]bool)
+	predictions := make([]Prediction, len(held))
+	for i := range held {
+		h := &held[i]
+		switch {
+		case h.Invite == nil:
+			predictions[i] = PredictedNotFound
+		default:
+			predictions[i] = PredictionOf(Rule(*h.Invite, h.AccountState))
+		}
+		if predictions[i] == PredictedRevoked {
+			if revoked[h.ReportID] || earlier(i) {
+				predictions[i] = PredictedDuplicate
+			}
+			revoked[h.ReportID] = true
+		}
+	}
+	return predictions
+}
+
+// Add counts n items with a prediction.
+func (c *PredictedCounts) Add(p Prediction, n int) {
+	switch p {
+	case PredictedRevoked:
+		c.Revoked += n
+	case PredictedAlreadyRevoked, PredictedDuplicate:
+		c.AlreadyRevoked += n
+	case PredictedNotAllowed:
+		c.NotAllowed += n
+	case PredictedNotFound:
+		c.NotFound += n
+	case PredictedAlreadyStarted:
+		c.AlreadyStarted += n
+	case PredictedUnknown:
+		c.Unknown += n
+	}
 }
 
 // Preview is what a job would do. While it is being made, PredictedAt is zero, and the numbers are not meant for callers.

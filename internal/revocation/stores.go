@@ -146,6 +146,12 @@ type BulkStore interface {
 	// SpillChunk writes a work item for each item of a chunk. They are due at once. It does nothing if the chunk was
 	// carried out or another transaction has locked it.
 	SpillChunk(ctx context.Context, chunk Chunk) error
+	// PredictChunk makes a step of the preview of one of the account's PREVIEWING jobs: the one that was served longest ago
+	// and that no other transaction is busy with. It applies Rule to the items of a chunk and stores their predictions, or,
+	// when all chunks are predicted, finds duplicates among some of the items. It changes no invite. The job's numbers are
+	// written in the same transaction, and nothing is written if the job is not PREVIEWING any more. The result is zero when
+	// there was nothing to do.
+	PredictChunk(ctx context.Context, account string) (PreviewStep, error)
 	// ClaimDueItems claims at most limit work items of the account that are due and left to its tasks.
 	// visibilityTimeouts are as for DispatchStore.ClaimDue.
 	ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
@@ -166,9 +172,18 @@ type Chunk struct {
 	Spilled int
 	// Ended reports whether the job ended with this chunk.
 	Ended bool
-	// MoreWork reports whether the account may have work besides chunks: items that are due or to be cancelled. When it
-	// is false, there was none when the chunk was locked.
+	// MoreWork reports whether the account may have work besides chunks: items that are due or to be cancelled, or jobs to
+	// be previewed. When it is false, there was none when the chunk was locked.
 	MoreWork bool
+}
+
+// PreviewStep is what PredictChunk did.
+type PreviewStep struct {
+	Job ID
+	// Items is the number of items that were predicted; 0 for a step that finds duplicates.
+	Items int
+	// Complete reports that the predictions of the job are complete: the caller must apply ChangePredicted to it.
+	Complete bool
 }
 
 // CallStore keeps what is to be revoked at upstreams.

@@ -122,6 +122,10 @@ type Call struct {
 	Notify bool
 	// InDoubt reports that the upstream may have carried out an earlier attempt whose outcome is not known.
 	InDoubt bool
-	// Cancelled reports that the job is being cancelled and no call for this item is in doubt.
+	// Cancelled reports that the job is being cancelled and no call for this item is in doubt. No call must be made.
 	Cancelled bool
+	// Duplicate reports that a preview of the job predicted that this item ends as another one of the job. No call must be
+	// made. First is how that item ended; nil if it is not final.
+	Duplicate bool
+	First     *ItemOutcome
 }

@@ -76,7 +76,11 @@ const (
 			SELECT j.account_id, j.state = 'CANCELLING' FROM jobs AS j INDEXED BY jobs_active
 			WHERE j.state IN ` + activeStates + ` AND (
 				EXISTS (SELECT 1 FROM chunks AS c WHERE c.account_id = j.account_id AND c.job_id = j.id)
-				OR j.state = 'CANCELLING' AND EXISTS (SELECT 1 FROM work_items AS o WHERE ` + waitsOfJob + `)))
+				OR j.state = 'CANCELLING' AND EXISTS (SELECT 1 FROM work_items AS o WHERE ` + waitsOfJob + `))
+			UNION
+			SELECT j.account_id, 0 FROM jobs AS j INDEXED BY jobs_previewing
+			CROSS JOIN accounts AS a ON a.account_id = j.account_id AND a.upstream_url IS NULL
+			WHERE j.state = 'PREVIEWING')
 		SELECT DISTINCT iif(a.upstream_url IS NULL, '` + string(revocation.JobsTask) + `', '` + string(revocation.UpstreamTask) + `'),
 		       a.account_id
 		FROM found CROSS JOIN accounts AS a ON a.account_id = found.account_id

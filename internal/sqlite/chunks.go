@@ -8,15 +8,15 @@ import (
 	"rescind/internal/revocation"
 )
 
-// CarryOutChunk implements revocation.BulkStore. No item is contended here: what is spilled is for an upstream.
+// CarryOutChunk implements revocation.BulkStore. No item is contended here: what is spilled is for an upstream, or a
+// duplicate of an item that is not final.
 func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
 	return s.takeChunk(ctx, "carry out chunk", account, false, func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error) {
-		if next.upstream {
+		if next.upstream && !next.previewed {
 			spilled, err = spillChunk(ctx, tx, now, next.Chunk)
 			return next.Done, spilled, err
 		}
-		done, err = decideChunk(ctx, tx, now, next)
-		return done, 0, err
+		return decideChunk(ctx, tx, now, next)
 	})
 }
 
@@ -47,7 +47,7 @@ func (s *Store) takeChunk(
 		if err != nil {
 			return err
 		}
-		if _, err := deleteChunk(ctx, tx, chunk); err != nil {
+		if err := deleteChunk(ctx, tx, chunk); err != nil {
 			return err
 		}
 		ended, err := addCounts(ctx, tx, now, []revocation.JobCount{done})
@@ -66,7 +66,7 @@ func (s *Store) takeChunk(
 
 // nextChunk reads one chunk of each job, however many there are. A job that was not served yet comes first.
 const nextChunk = `
-	SELECT c.account_id, c.job_id, c.first_row, c.end_row, a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started
+	SELECT c.account_id, c.job_id, c.first_row, c.end_row, c.predicted, coalesce(c.predicted_timestamp, ''), a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started
 	FROM jobs AS j INDEXED BY jobs_active
 	CROSS JOIN chunks AS c ON c.account_id = j.account_id AND c.job_id = j.id AND c.first_row = (
 		SELECT min(first_row) FROM chunks WHERE account_id = j.account_id AND job_id = j.id)
@@ -79,11 +79,14 @@ type takenChunk struct {
 	revocation.Chunk
 	upstream bool
 	account  revocation.AccountState
+	// previewed reports whether the items have predictions, and predictedTimestamp is for those that are NOT_ALLOWED.
+	previewed          bool
+	predictedTimestamp string
 }
 
 func scanNextChunk(rows *sql.Rows) (c takenChunk, err error) {
 	var planChangedAt sql.Null[int64]
-	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.upstream, &planChangedAt, &c.account.SpareStarted)
+	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.previewed, &c.predictedTimestamp, &c.upstream, &planChangedAt, &c.account.SpareStarted)
 	c.account.PlanChangedAt = moment(planChangedAt)
 	return c, err
 }
@@ -96,11 +99,10 @@ func itemsOf(chunk revocation.Chunk) []any {
 	}
 }
 
-func deleteChunk(ctx context.Context, tx *sql.Tx, chunk revocation.Chunk) (deleted bool, err error) {
-	changed, err := change(ctx, tx, `
+func deleteChunk(ctx context.Context, tx *sql.Tx, chunk revocation.Chunk) error {
+	return exec(ctx, tx, `
 		DELETE FROM chunks WHERE account_id = ?1 AND job_id = ?2 AND first_row = ?3`,
 		chunk.Account, chunk.Job.String(), chunk.First)
-	return changed == 1, err
 }
 
 // cancelChunk ends the items of a chunk without an attempt.
@@ -115,15 +117,30 @@ func cancelChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocatio
 // SpillChunk gives the items of a chunk work rows that are due at once, unless it was carried out meanwhile.
 func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 	return s.write(ctx, "spill chunk", func(tx *sql.Tx, now time.Time) error {
-		deleted, err := deleteChunk(ctx, tx, chunk)
-		if err != nil || !deleted {
+		scan := func(rows *sql.Rows) (taken takenChunk, err error) {
+			taken.Chunk, taken.upstream = chunk, true
+			return taken, rows.Scan(&taken.previewed, &taken.predictedTimestamp)
+		}
+		found, err := query(ctx, tx, scan, `
+			SELECT predicted, coalesce(predicted_timestamp, '') FROM chunks
+			WHERE account_id = ?1 AND job_id = ?2 AND first_row = ?3`, chunk.Account, chunk.Job.String(), chunk.First)
+		if err != nil || len(found) == 0 {
 			return err
 		}
-		if _, err := spillChunk(ctx, tx, now, chunk); err != nil {
+		done := revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
+		if found[0].previewed {
+			done, _, err = decideChunk(ctx, tx, now, found[0])
+		} else {
+			_, err = spillChunk(ctx, tx, now, chunk)
+		}
+		if err != nil {
 			return err
 		}
-		// It counts nothing yet, but the job has been taken up, and others come before its next chunk.
-		_, err = addCounts(ctx, tx, now, []revocation.JobCount{{Account: chunk.Account, Job: chunk.Job}})
+		if err := deleteChunk(ctx, tx, chunk); err != nil {
+			return err
+		}
+		// The job has been taken up, and others come before its next chunk.
+		_, err = addCounts(ctx, tx, now, []revocation.JobCount{done})
 		return err
 	})
 }

@@ -34,6 +34,11 @@ func (s *Store) attempt(
 		if err != nil || len(held) == 0 {
 			return err
 		}
+		if invites {
+			if err := holdPredictions(ctx, tx, held); err != nil {
+				return err
+			}
+		}
 		done.Decisions = decide(held)
 		if err := writeDecisions(ctx, tx, now, done.Decisions); err != nil {
 			return err
@@ -94,18 +99,27 @@ func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref,
 }
 
 func scanHeld(rows *sql.Rows, singleEvents *bool) (h revocation.LockedRevocation, err error) {
-	var (
-		planChangedAt, sentAt sql.Null[int64]
-		revoked, started      bool
-	)
+	var planChangedAt sql.Null[int64]
+	var state scannedInvite
 	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount,
 		optionalID{&h.Job}, &h.Cancelled, &h.InDoubt, &h.Upstream, &planChangedAt, &h.SpareStarted,
-		&sentAt, &revoked, &started, singleEvents)
-	h.PlanChangedAt = moment(planChangedAt)
-	if sentAt.Valid {
-		h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked, Started: started}
-	}
+		&state.sentAt, &state.revoked, &state.started, singleEvents)
+	h.PlanChangedAt, h.Invite = moment(planChangedAt), state.invite()
 	return h, err
+}
+
+// scannedInvite is what the rule needs of an invite that may not exist.
+type scannedInvite struct {
+	sentAt           sql.Null[int64]
+	revoked, started bool
+}
+
+// invite returns nil if the invite does not exist.
+func (s *scannedInvite) invite() *revocation.InviteState {
+	if !s.sentAt.Valid {
+		return nil
+	}
+	return &revocation.InviteState{SentAt: moment(s.sentAt), Revoked: s.revoked, Started: s.started}
 }
 
 // outcomeRow is a decision in a statement's parameter. Times are in microseconds.

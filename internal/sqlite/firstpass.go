@@ -8,32 +8,37 @@ import (
 	"rescind/internal/revocation"
 )
 
-// decideChunk makes the first attempt on the items of a chunk.
-func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChunk) (revocation.JobCount, error) {
-	done := revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
+// decideChunk makes the first attempt on the items of a chunk, or ends them as predicted. Items that cannot be decided about
+// now get work items.
+func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChunk) (done revocation.JobCount, spilled int, err error) {
+	done = revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
 	held, err := holdChunk(ctx, tx, chunk)
 	if err != nil {
-		return done, err
+		return done, 0, err
+	}
+	if chunk.previewed {
+		if err := holdPredictions(ctx, tx, held); err != nil {
+			return done, 0, err
+		}
 	}
 	decisions := revocation.Decide(held)
 	if counts := revocation.CountDecisions(decisions); len(counts) > 0 {
 		done = counts[0] // all are of one job
 	}
-	return done, writeFirstPass(ctx, tx, now, chunk.Chunk, decisions)
+	spilled, err = writeFirstPass(ctx, tx, now, chunk.Chunk, decisions)
+	return done, spilled, err
 }
 
 // holdChunk reads the facts about the items of a chunk, in the order of the input.
 func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.LockedRevocation, error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{
-			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, AccountState: chunk.account,
+			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, Upstream: chunk.upstream,
+			PredictedTimestamp: chunk.predictedTimestamp, AccountState: chunk.account,
 		}
-		var sentAt sql.Null[int64]
-		var revoked, started bool
-		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &sentAt, &revoked, &started)
-		if sentAt.Valid {
-			h.Invite = &revocation.InviteState{SentAt: moment(sentAt), Revoked: revoked, Started: started}
-		}
+		var state scannedInvite
+		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.revoked, &state.started)
+		h.Invite = state.invite()
 		return h, err
 	}
 	return query(ctx, tx, scan, `
@@ -46,17 +51,26 @@ func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.
 // firstOutcome is what items of a chunk have in common: there are few of them, however long the chunk.
 type firstOutcome struct {
 	status    revocation.Status
+	attempts  int
 	timestamp string
+	failure   revocation.Failure
 }
 
-// writeFirstPass writes the decisions on a chunk's items, all of which are final. What is written about the
-// invites and emails of those that were revoked is read from their rows: in the chunk's range, no item was
-// revoked before.
-func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) error {
+// writeFirstPass writes the decisions on a chunk's items, and gives work items to those that are not final. What is
+// written about the invites and emails of those that were revoked is read from their rows: in the chunk's range, no item
+// was revoked before.
+func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) (spilled int, err error) {
 	outcomes := make(map[firstOutcome][]string)
-	revoked, notified := 0, 0
+	revoked, notified, final := 0, 0, 0
 	for _, d := range decisions {
-		outcome := firstOutcome{d.Status, d.Timestamp}
+		if d.Kind != revocation.Final {
+			continue
+		}
+		final++
+		outcome := firstOutcome{d.Status, d.Attempts(), d.Timestamp, revocation.Failure{}}
+		if d.Failure != nil {
+			outcome.failure = *d.Failure
+		}
 		outcomes[outcome] = append(outcomes[outcome], d.ID.String())
 		if d.MarksInvite() {
 			revoked++
@@ -67,22 +81,30 @@ func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revoca
 	}
 	for outcome, ids := range outcomes {
 		if err := changeAll(ctx, tx, len(ids), `
-			UPDATE revocations SET status = ?1, attempts = 1, timestamp = nullif(?2, ''), completed_at = ?3
-			WHERE account_id = ?4 AND id IN (SELECT value FROM json_each(?5)) AND status = 'PENDING'`,
-			string(outcome.status), outcome.timestamp, micros(now), chunk.Account, parameter(ids)); err != nil {
-			return err
+			UPDATE revocations
+			SET status = ?1, attempts = ?2, timestamp = nullif(?3, ''), completed_at = ?4, error_code = nullif(?5, ''),
+			    error_detail = iif(?5 = '', NULL, ?6)
+			WHERE account_id = ?7 AND id IN (SELECT value FROM json_each(?8)) AND status = 'PENDING'`,
+			string(outcome.status), outcome.attempts, outcome.timestamp, micros(now), string(outcome.failure.Code), outcome.failure.Detail,
+			chunk.Account, parameter(ids)); err != nil {
+			return 0, err
 		}
 	}
 	args := append(itemsOf(chunk), sql.Named("now", micros(now)))
 	if revoked > 0 {
 		if err := changeAll(ctx, tx, revoked, markChunk, args...); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if notified > 0 {
-		return changeAll(ctx, tx, notified, notifyChunk, args...)
+		if err := changeAll(ctx, tx, notified, notifyChunk, args...); err != nil {
+			return 0, err
+		}
 	}
-	return nil
+	if final < len(decisions) {
+		return spillChunk(ctx, tx, now, chunk)
+	}
+	return 0, nil
 }
 
 const (

@@ -177,6 +177,9 @@ func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page re
 	l.entries.where(`EXISTS (SELECT 1 FROM jobs AS j WHERE j.account_id = ? AND j.id = ? AND `+visibleJob(`?`)+`)`,
 		f.Account, f.Job.String(), micros(time.Now()))
 	l.entries.status(f.Statuses)
+	if len(f.Predicted) > 0 {
+		l.entries.where(shownPrediction+` IN (SELECT value FROM json_each(?))`, parameter(revocation.ShownPredictions(f.Predicted)))
+	}
 	err = s.look(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan),
 			f.Account, f.Job.Item(f.After).String(), endOfItems(f.Job).String())

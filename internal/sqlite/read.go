@@ -24,13 +24,18 @@ const (
 		     WHEN NOT ` + shownNotify + ` THEN 'NOT_REQUESTED'
 		     WHEN r.completed_at IS NOT NULL AND r.status <> 'REVOKED' THEN 'SKIPPED' ELSE 'PENDING' END`
 
+	// shownPrediction is as revocation.ShownPrediction reads it. An item without a prediction of its own is that of an
+	// upstream.
+	shownPrediction = `CASE WHEN j.predicted_at IS NULL THEN 0 WHEN r.status = 'INVALID' THEN -1 ELSE coalesce(r.predicted, 6) END`
+
 	shownColumns = `
 		SELECT r.account_id, r.id, r.report_id, ` + shownNotify + `,
 		       r.client_reference, r.requested_by, r.job_id, r.inferred,
 		       ` + shownStatus + `, r.completed_at IS NOT NULL, coalesce(r.timestamp, ''), coalesce(o.attempt, r.attempts), o.due_at,
 		       coalesce(r.error_code, o.error_code), coalesce(r.error_detail, o.error_detail),
 		       n.status, coalesce(n.attempts, 0), o.updated_at, r.completed_at,
-		       coalesce(r.reason, j.reason), ` + shownMessage + `, coalesce(r.not_before, j.not_before)
+		       coalesce(r.reason, j.reason), ` + shownMessage + `, coalesce(r.not_before, j.not_before),
+		       ` + shownPrediction + `
 		FROM revocations AS r`
 
 	shownJoins = `
@@ -107,6 +112,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 		notification                sql.Null[string]
 		dueAt, updatedAt, completed sql.Null[int64]
 		notBefore                   sql.Null[int64]
+		predicted                   int
 	)
 	if err := row.Scan(
 		&r.Account, scannedID{&r.ID}, &reportID, &r.Notify,
@@ -114,7 +120,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 		&r.Status, &r.Final, &r.Timestamp, &r.Attempts, &dueAt,
 		&errorCode, &errorDetail,
 		&notification, &r.Notification.Attempts, &updatedAt, &completed,
-		&r.Reason, &r.CandidateMessage, &notBefore,
+		&r.Reason, &r.CandidateMessage, &notBefore, &predicted,
 	); err != nil {
 		return revocation.Revocation{}, err
 	}
@@ -127,7 +133,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 	}
 	r.Notification.Status = revocation.ShownNotification(
 		r.Notify, r.Final, r.Status, revocation.NotificationStatus(notification.V))
-	r.NotBefore = moment(notBefore)
+	r.NotBefore, r.Predicted = moment(notBefore), revocation.ShownPrediction(predicted)
 	r.NextAttemptAt = moment(dueAt)
 	r.CompletedAt = moment(completed)
 	switch {

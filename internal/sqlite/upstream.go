@@ -69,13 +69,16 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 			}
 			found, err := query(ctx, tx, scanCall, `
 				SELECT o.account_id, o.revocation_id, o.attempt, o.dispatch_count + 1, o.job_id, o.report_id, o.notify, o.in_doubt,
-				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt
+				       coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt,
+				       o.job_id IS NOT NULL AND coalesce((
+				           SELECT predicted FROM revocations WHERE account_id = o.account_id AND id = o.revocation_id), 0) = :duplicate
 				FROM work_items AS o INDEXED BY work_items_account_due
 				LEFT JOIN jobs AS j ON j.account_id = o.account_id AND j.id = o.job_id
 				WHERE o.account_id = :account AND o.single = :single AND o.account_scheduled AND o.next_check_at <= :now
 				  AND `+notWaiting+`
 				ORDER BY o.next_check_at LIMIT :most`,
-				sql.Named("account", account), sql.Named("single", single), sql.Named("now", micros(now)), sql.Named("most", most))
+				sql.Named("account", account), sql.Named("single", single), sql.Named("now", micros(now)), sql.Named("most", most),
+				sql.Named("duplicate", int(revocation.PredictedDuplicate)))
 			if err != nil {
 				return err
 			}
@@ -84,9 +87,12 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 		if len(calls) == 0 {
 			return nil
 		}
+		if err := holdDuplicates(ctx, tx, calls); err != nil {
+			return err
+		}
 		return exec(ctx, tx, `
 			UPDATE work_items AS o
-			SET dispatch_count = p.value ->> 'dispatch_count', next_check_at = ?1, claimed = 1, in_doubt = NOT (p.value ->> 'cancelled')
+			SET dispatch_count = p.value ->> 'dispatch_count', next_check_at = ?1, claimed = 1, in_doubt = NOT (p.value ->> 'uncalled')
 			FROM json_each(?2) AS p
 			WHERE o.account_id = p.value ->> 'account' AND o.revocation_id = p.value ->> 'id'`,
 			micros(now.Add(lease)), parameter(callRows(calls)))
@@ -99,21 +105,21 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 
 func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
 	err = rows.Scan(&c.Account, scannedID{&c.ID}, &c.Attempt, &c.DispatchCount, optionalID{&c.Job}, &c.ReportID, &c.Notify,
-		&c.InDoubt, &c.Cancelled)
+		&c.InDoubt, &c.Cancelled, &c.Duplicate)
 	return c, err
 }
 
 // callRow is a call in a statement's parameter.
 type callRow struct {
 	rowKey
-	Epoch     int  `json:"dispatch_count"`
-	Cancelled bool `json:"cancelled"`
+	Epoch    int  `json:"dispatch_count"`
+	Uncalled bool `json:"uncalled"`
 }
 
 func callRows(calls []revocation.Call) []callRow {
 	rows := make([]callRow, len(calls))
 	for i, c := range calls {
-		rows[i] = callRow{keyOf(c.Account, c.ID), c.DispatchCount, c.Cancelled}
+		rows[i] = callRow{keyOf(c.Account, c.ID), c.DispatchCount, c.Cancelled || c.Duplicate}
 	}
 	return rows
 }

@@ -94,11 +94,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	server := app.NewAPI(app.APIOptions{
 		Listener: o.Listener, AllowedHosts: o.Settings.AllowedHosts, TrustedProxies: o.Settings.TrustedProxies,
 		Store: service, Redis: redis.Client(), SubmitWait: o.Settings.SubmitWait, RateLimit: o.Settings.RateLimit,
-		JobMaxItems: o.Settings.JobMaxItems, Emails: emails, Instruments: instruments, Log: o.Log,
+		JobMaxItems: o.Settings.JobMaxItems, Emails: emails, PreviewTTL: o.Settings.PreviewTTL, Instruments: instruments, Log: o.Log,
 	})
 	worker, err := app.NewWorker(app.WorkerOptions{
 		Store: store, Redis: redis.Client(), Mailer: mailer, MailRate: o.Settings.MailRate, MailMaxAge: o.Settings.MailMaxAge,
-		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, Retention: o.Settings.Retention,
+		Retry: o.Settings.Retry, Upstream: o.Settings.Upstream, PreviewTTL: o.Settings.PreviewTTL, Retention: o.Settings.Retention,
 		Instruments: instruments, Log: o.Log,
 	})
 	if err != nil {

@@ -96,6 +96,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobProperties", tests: jobPropertyTests},
 		{name: "Forget", tests: forgetTests},
 		{name: "Invites", tests: inviteTests},
+		{name: "Preview", tests: previewTests},
+		{name: "PreviewProperties", tests: previewPropertyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {

@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,6 +31,8 @@ type Service struct {
 	newID    func() revocation.ID
 	log      *slog.Logger
 	observer Observer
+	// previewTTL is how long a preview that is complete at once can be confirmed.
+	previewTTL time.Duration
 
 	submissions *batch.Batcher[*pending]
 	locked      *locked
@@ -44,7 +47,7 @@ type Service struct {
 
 var errStopped = errors.New("the service has stopped")
 
-// ServiceOptions are the dependencies of a Service. All are required but Outcomes and Observer. Without Outcomes, a cancel
+// ServiceOptions are the dependencies of a Service. All are required but Outcomes, Observer and PreviewTTL. Without Outcomes, a cancel
 // wakes only the requests of this process that wait.
 type ServiceOptions struct {
 	Store ServiceStore
@@ -54,6 +57,8 @@ type ServiceOptions struct {
 	Log      *slog.Logger
 	Outcomes revocation.Outcomes
 	Observer Observer
+	// PreviewTTL is how long a preview that is complete at once can be confirmed; 0 means revocation.DefaultPreviewTTL.
+	PreviewTTL time.Duration
 }
 
 const (
@@ -72,6 +77,7 @@ func NewService(o ServiceOptions) *Service {
 	drained := make(chan struct{})
 	s := &Service{
 		store: o.Store, queue: o.Queue, outcomes: o.Outcomes, newID: o.NewID, log: o.Log, observer: o.Observer,
+		previewTTL:  cmp.Or(o.PreviewTTL, revocation.DefaultPreviewTTL),
 		locked:      newLocked(),
 		tasks:       make(chan task, waitingTasks),
 		accountWork: make(chan accountWork, waitingAccountWork),

@@ -150,6 +150,7 @@ func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, finge
 		return revocation.Job{}, err
 	}
 	in.final.JobValues, in.final.Fingerprint = v, fingerprint
+	in.final.PreviewTTL = in.service.previewTTL
 	job, err := in.service.store.FinalizeJob(ctx, in.final)
 	if err != nil {
 		return revocation.Job{}, whyEnded(ctx, err)

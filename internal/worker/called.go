@@ -20,6 +20,9 @@ func decideCalled(locked []revocation.LockedRevocation, ended map[revocation.Ref
 		}
 		attempt := r.Attempt + 1
 		switch {
+		case d.Status == "" && e.call.Duplicate:
+			d.Upstream, d.Notify = false, r.Notify
+			d.AsDuplicate(e.call.First, r.DispatchCount)
 		case d.Status == "":
 			d.Kind, d.Delay, d.Notify = revocation.Postpone, e.reply.Hold, r.Notify
 		case d.Status == revocation.StatusCancelled:

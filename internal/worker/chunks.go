@@ -9,7 +9,7 @@ import (
 )
 
 // RunAccountTask carries out the work of the account's jobs until none is due, other account tasks wait, or ctx ends. It
-// alternates between chunks, cancelled items and items whose retry is due, so that none of them delays the others. An
+// alternates between chunks, cancelled items, items whose retry is due and previews, so that none of them delays the others. An
 // account with an upstream gets an UpstreamTask instead. The error is a failure that could not be recorded; the dispatcher
 // then enqueues another account task.
 func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
@@ -30,7 +30,7 @@ func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
 	return nil
 }
 
-// step carries out one chunk and, if there is more to do, cancelled and due items. It reports whether it found any work.
+// step carries out one chunk and, if there is more to do, cancelled and due items and a part of a preview. It reports whether it found any work.
 func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
 	release := e.singles.acquire()
 	found, moreWork, err := e.chunk(ctx, account)
@@ -43,7 +43,30 @@ func (e *Executor) step(ctx context.Context, account string) (found bool, err er
 		return false, err
 	}
 	retried, err := e.dueItems(ctx, account)
-	return found || cancelled || retried, err
+	if err != nil {
+		return false, err
+	}
+	predicted, err := e.predict(ctx, account)
+	return found || cancelled || retried || predicted, err
+}
+
+// predict makes a step of a preview. It reports whether it found one to make.
+func (e *Executor) predict(ctx context.Context, account string) (found bool, err error) {
+	release := e.singles.acquire()
+	step, err := e.store.PredictChunk(ctx, account)
+	release()
+	if err != nil || step.Job.IsZero() || !step.Complete {
+		return !step.Job.IsZero(), err
+	}
+	ctx, cancel := finishing(ctx)
+	defer cancel()
+	if _, err := e.store.ChangeJob(ctx, account, step.Job, revocation.JobChange{
+		Kind: revocation.ChangePredicted, By: revocation.Actor{Type: revocation.ActorService}, PreviewTTL: e.previewTTL,
+	}); err != nil {
+		return true, err
+	}
+	e.publish(ctx, []revocation.ID{step.Job})
+	return true, nil
 }
 
 // dueItems makes another attempt on items that are due. It reports whether it found any.
@@ -73,7 +96,7 @@ func refsOf(due []revocation.DueAttempt) []revocation.Ref {
 	return refs
 }
 
-// chunk makes the first attempt on a chunk. It reports whether it found one, and whether there may be cancelled or due items.
+// chunk makes the first attempt on a chunk. It reports whether it found one, and whether there may be other work.
 // If the attempt fails and a single row may be the cause, all items of the chunk get work items instead.
 func (e *Executor) chunk(ctx context.Context, account string) (found, moreWork bool, err error) {
 	chunk, err := e.store.CarryOutChunk(ctx, account)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -15,6 +16,8 @@ type Executor struct {
 	canceller
 	store  ExecutorStore
 	policy revocation.RetryPolicy
+	// previewTTL is how long a preview can be confirmed.
+	previewTTL time.Duration
 	// othersWait reports whether an account task should end early.
 	othersWait func(context.Context) bool
 	singles    singleFirst
@@ -25,16 +28,19 @@ type ExecutorStore interface {
 	revocation.ExecutionStore
 	revocation.BulkStore
 	revocation.CallStore
+	revocation.JobChanger
 	// Release is the method of revocation.DispatchStore.
 	Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error
 }
 
-// ExecutorOptions are the dependencies of an Executor. All are required but OthersWait and Observer.
+// ExecutorOptions are the dependencies of an Executor. All are required but PreviewTTL, OthersWait and Observer.
 type ExecutorOptions struct {
 	Store    ExecutorStore
 	Queue    revocation.Queue
 	Outcomes revocation.Outcomes
 	Policy   revocation.RetryPolicy
+	// PreviewTTL is how long a preview can be confirmed; 0 means revocation.DefaultPreviewTTL.
+	PreviewTTL time.Duration
 	// OthersWait reports whether other JobsTasks wait for a free slot; nil means never.
 	OthersWait func(context.Context) bool
 	Log        *slog.Logger
@@ -48,7 +54,7 @@ func NewExecutor(o ExecutorOptions) *Executor {
 	}
 	return &Executor{
 		canceller: canceller{publisher{o.Queue, o.Outcomes, o.Log, observing(o.Observer)}, o.Store},
-		store:     o.Store, policy: o.Policy, othersWait: o.OthersWait,
+		store:     o.Store, policy: o.Policy, previewTTL: cmp.Or(o.PreviewTTL, revocation.DefaultPreviewTTL), othersWait: o.OthersWait,
 	}
 }
 

@@ -222,7 +222,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		switch {
 		case call.Cancelled:
 			s.ended = append(s.ended, endedCall{call, revocation.Reply{Status: revocation.StatusCancelled}})
-		case s.closed || s.failed != nil:
+		case s.closed || s.failed != nil || call.Duplicate:
 			s.ended = append(s.ended, endedCall{call: call})
 		default:
 			s.ready = append(s.ready, call)

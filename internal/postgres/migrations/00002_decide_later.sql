@@ -95,8 +95,10 @@ ALTER TABLE revocations
     ADD CONSTRAINT revocations_status_check CHECK (status IN ('PENDING', 'REVOKED', 'NOT_ALLOWED', 'ALREADY_REVOKED',
         'ALREADY_STARTED', 'ERROR_REVOKING', 'NOT_FOUND', 'CANCELLED', 'INVALID'));
 
--- With attempt 0, due_at is the time before which a single revocation must not be carried out.
+-- With attempt 0, due_at is the time before which a single revocation must not be carried out. A duplicate is an item that a
+-- preview predicted to end as another item of the job does.
 ALTER TABLE work_items
+    ADD COLUMN duplicate         boolean NOT NULL DEFAULT false,
     ADD COLUMN reason            text,
     ADD COLUMN candidate_message text,
     ADD COLUMN not_before        timestamptz,
@@ -133,7 +135,7 @@ UPDATE work_items SET due_at = NULL WHERE attempt = 0;
 ALTER TABLE work_items
     DROP CONSTRAINT work_items_due_check,
     ADD CONSTRAINT work_items_check1 CHECK ((attempt = 0) = (due_at IS NULL)),
-    DROP COLUMN reason, DROP COLUMN candidate_message, DROP COLUMN not_before;
+    DROP COLUMN duplicate, DROP COLUMN reason, DROP COLUMN candidate_message, DROP COLUMN not_before;
 DELETE FROM revocations WHERE status = 'ALREADY_STARTED';
 ALTER TABLE revocations
     DROP CONSTRAINT revocations_status_check,
