@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -9,9 +10,12 @@ import (
 )
 
 type bulkCommand struct {
-	File   string `arg:"" help:"A table with the column report_id and optionally notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. For standard input and other names, the first characters decide the kind."`
-	Notify bool   `help:"Email the candidates of rows without a value in notify_candidate; a .json file has its own default."`
-	Follow bool   `help:"Wait for the end and print the outcomes. Without it, exit 0 means that the job is accepted."`
+	File    string `arg:"" help:"A table with the column report_id and optionally notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. For standard input and other names, the first characters decide the kind."`
+	Notify  bool   `help:"Email the candidates of rows without a value in notify_candidate."`
+	Follow  bool   `help:"Wait for the end and print the outcomes. Without it, exit 0 means that the job is accepted."`
+	Preview bool   `xor:"confirmation" help:"Only show what would happen, and print the command that confirms it."`
+	Yes     bool   `xor:"confirmation" help:"Do not ask: confirm what a preview shows."`
+	wishFlags
 	Sheet  string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with a column report_id."`
 	Report string `placeholder:"OUT.csv" help:"Wait for the end, and write a file with the rows and columns of the table followed by the outcome of each row."`
 }
@@ -23,8 +27,18 @@ func (c *bulkCommand) Run(p *process) error {
 		return err
 	}
 	defer func() { _ = in.Close() }() // it was only read
-	if c.Notify && in.media == mediaJSON {
-		return errors.New(`--notify: a job in JSON sets it itself, with "notify_candidate": true`)
+	answers := p.asker(c.File == "-")
+	if answers != nil {
+		defer func() { _ = answers.Close() }() // it was only read
+	}
+	options := client.JobOptions{
+		Notify: c.Notify, Preview: c.Preview || answers != nil, Sheet: c.Sheet, Wishes: c.wishes(),
+	}
+	if in.media == mediaJSON {
+		if err := in.addMembers(p.ctx, options); err != nil {
+			return err
+		}
+		options = client.JobOptions{}
 	}
 	var outcomes *report
 	if c.Report != "" {
@@ -35,7 +49,7 @@ func (c *bulkCommand) Run(p *process) error {
 	}
 	var sent atomic.Int64
 	job, err := p.client.NewJob(p.ctx, client.Upload{
-		Content: in, Size: in.size, MediaType: in.media, Gzip: in.gzip, Notify: c.Notify, Sheet: c.Sheet,
+		Content: in, Size: in.size, MediaType: in.media, Gzip: in.gzip, Options: options,
 		Sent: func(n int64) {
 			sent.Store(n)
 			p.display.upload(n, in.size)
@@ -47,7 +61,18 @@ func (c *bulkCommand) Run(p *process) error {
 		if job.File != nil {
 			p.display.say("%s", describeFile(job.File))
 		}
-		err := p.accepted(job, c.Follow || outcomes != nil)
+		job, err := p.settle(job, c.Yes, answers, c.Preview)
+		switch {
+		case errors.Is(err, errNotConfirmed):
+			return p.refused(job)
+		case err != nil:
+			return err
+		case job.NeedsPerson() && c.Preview:
+			return p.show(job)
+		case job.NeedsPerson():
+			return cmp.Or(p.show(job), errOutcome)
+		}
+		err = p.accepted(job, c.Follow || outcomes != nil)
 		if outcomes == nil || err != nil && !errors.Is(err, errOutcome) || p.ctx.Err() != nil {
 			return err
 		}
@@ -65,7 +90,25 @@ func (c *bulkCommand) Run(p *process) error {
 	}
 }
 
-// accepted prints or follows a job that the service has accepted.
+// Validate implements kong's check of arguments.
+func (c *bulkCommand) Validate() error {
+	if c.Preview && c.Report != "" {
+		return errors.New("--report: a preview has no outcomes; use it with the command that carries the list out")
+	}
+	return nil
+}
+
+// refused prints a job that a person has looked at and refused.
+func (p *process) refused(job client.Job) error {
+	if p.json {
+		if err := p.body(job.Body); err != nil {
+			return err
+		}
+	}
+	return errOutcome
+}
+
+// accepted prints or follows a job that the service has accepted and that waits for nobody.
 func (p *process) accepted(job client.Job, follow bool) error {
 	if follow {
 		p.display.say("Job %s is accepted: %d items.", printable(job.ID), job.Total)
@@ -78,6 +121,10 @@ func (p *process) accepted(job client.Job, follow bool) error {
 		}
 	case job.Ended():
 		return p.conclude(job)
+	case job.State == client.JobScheduled:
+		if err := p.print("Job %s is accepted: %d items. %s\n", printable(job.ID), job.Total, nextStep(job)); err != nil {
+			return err
+		}
 	default:
 		err := p.print("Job %s is accepted: %d items, of which %d could not be read.\nFollow it: rescind job show %s --follow\n",
 			printable(job.ID), job.Total, job.Counts[client.StatusInvalid], printable(job.ID))

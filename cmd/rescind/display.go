@@ -24,7 +24,9 @@ const (
 // display shows progress on standard error: as a bar on a terminal, and otherwise as a line every lineInterval. It is safe
 // for concurrent use.
 type display struct {
-	w        io.Writer
+	w io.Writer
+	// person reports whether somebody can read what is written, and terminal whether the cursor can be moved there.
+	person   bool
 	terminal bool
 
 	mu      sync.Mutex
@@ -35,9 +37,10 @@ type display struct {
 
 func newDisplay(w io.Writer, environ []string) *display {
 	d := &display{w: w}
-	if f, ok := w.(*os.File); ok && !slices.Contains(environ, "TERM=dumb") {
-		d.terminal = term.IsTerminal(int(f.Fd()))
+	if f, ok := w.(*os.File); ok {
+		d.person = term.IsTerminal(int(f.Fd()))
 	}
+	d.terminal = d.person && !slices.Contains(environ, "TERM=dumb")
 	return d
 }
 
@@ -72,12 +75,20 @@ func (d *display) job(j client.Job) {
 	}
 	what := printable(string(j.State))
 	if !d.terminal {
-		d.line(what, fmt.Sprintf("Job %s: %s, %d of %d done%s", printable(j.ID), what, j.Done(), j.Total, more))
+		d.line(what, fmt.Sprintf("Job %s: %s, %d of %d done%s", printable(j.ID), what, progressOf(j), j.Total, more))
 		return
 	}
 	d.show("Job", int64(j.Total), progressbar.OptionShowDescriptionAtLineEnd())
 	d.bar.Describe(what + more)
-	_ = d.bar.Set(j.Done())
+	_ = d.bar.Set(progressOf(j))
+}
+
+// progressOf returns how many items of a job are done: predicted while the preview is being made, and final afterwards.
+func progressOf(j client.Job) int {
+	if j.State == client.JobPreviewing {
+		return int(j.Progress * float64(j.Total))
+	}
+	return j.Done()
 }
 
 // line prints text unless a line about the same thing was printed within lineInterval.
@@ -132,6 +143,14 @@ func (d *display) say(format string, args ...any) {
 		_ = d.bar.Clear() // it is drawn again below
 	}
 	_, _ = fmt.Fprintf(d.w, format+"\n", args...)
+}
+
+// ask prints a question, after which the answer is typed.
+func (d *display) ask(question string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.close()
+	_, _ = fmt.Fprint(d.w, question)
 }
 
 // bytesText formats a number of bytes for people.

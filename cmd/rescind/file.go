@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"rescind/internal/client"
 )
 
 const (
@@ -119,6 +121,45 @@ func (in *input) copy(ctx context.Context, source io.Reader) error {
 	}
 }
 
+// addMembers adds options to a job in JSON. It replaces the file by a temporary copy with their members at the beginning. If the
+// job has one of them itself, the service refuses it.
+func (in *input) addMembers(ctx context.Context, options client.JobOptions) error {
+	members, err := json.Marshal(struct {
+		Notify  bool `json:"notify_candidate,omitempty"`
+		Preview bool `json:"preview,omitempty"`
+		client.Wishes
+	}{options.Notify, options.Preview, options.Wishes})
+	if err != nil || string(members) == "{}" {
+		return err
+	}
+	var source io.Reader = io.NewSectionReader(in.File, 0, in.size) // copy replaces in.File
+	if in.gzip {
+		if source, err = gzip.NewReader(source); err != nil {
+			return fmt.Errorf("unpack the job: %w", err)
+		}
+	}
+	content := bufio.NewReader(source)
+	if bom, _ := content.Peek(3); string(bom) == "\ufeff" {
+		_, _ = content.Discard(len(bom)) // Peek has buffered it
+	}
+	beginning, err := content.ReadString('{')
+	if err != nil || strings.TrimSpace(beginning) != "{" {
+		// It is no object: the service says so.
+		return nil
+	}
+	first, err := content.Peek(1)
+	for err == nil && strings.ContainsRune(" \t\r\n", rune(first[0])) {
+		_, _ = content.Discard(1) // Peek has buffered it
+		first, err = content.Peek(1)
+	}
+	separator := ","
+	if err == nil && first[0] == '}' {
+		separator = ""
+	}
+	in.gzip = false
+	return in.copy(ctx, io.MultiReader(strings.NewReader(strings.TrimSuffix(string(members), "}")+separator), content))
+}
+
 // Close closes the input, and removes it if it is a copy.
 func (in *input) Close() error {
 	if in.File == nil {
@@ -159,7 +200,7 @@ func mediaOf(beginning io.Reader) string {
 	}
 	for members.More() {
 		switch name, _ := members.Token(); name {
-		case "report_ids", "items", "label":
+		case "report_ids", "items", "label", "preview", "not_before", "candidate_message":
 			return mediaJSON
 		}
 		var value json.RawMessage

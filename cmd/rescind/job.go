@@ -28,36 +28,6 @@ func (c *jobShowCommand) Run(p *process) error {
 	return p.conclude(job)
 }
 
-type jobCancelCommand struct {
-	ID string `arg:"" help:"The job's id."`
-}
-
-// Run cancels the job.
-func (c *jobCancelCommand) Run(p *process) error {
-	job, err := p.client.Cancel(p.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.body(job.Body)
-	}
-	return p.print("Job %s: %s, %d of %d items are final.\n", printable(job.ID), printable(string(job.State)), job.Done(), job.Total)
-}
-
-type jobRetryCommand struct {
-	ID     string `arg:"" help:"The id of a job that has ended."`
-	Follow bool   `help:"Wait for the new job's end and print the outcomes."`
-}
-
-// Run creates the new job.
-func (c *jobRetryCommand) Run(p *process) error {
-	job, err := p.client.Retry(p.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	return p.accepted(job, c.Follow)
-}
-
 type jobResultsCommand struct {
 	ID     string `arg:"" help:"The job's id."`
 	Status string `placeholder:"STATUS" help:"Print only the items with this status, such as NOT_FOUND."`

@@ -26,18 +26,24 @@ type commands struct {
 	Insecure bool `name:"insecure" help:"Allow sending the key to another machine over plain http."`
 
 	Revoke revokeCommand `cmd:"" help:"Revoke one invite."`
-	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job."`
+	Cancel cancelCommand `cmd:"" help:"Cancel one revocation that is not final."`
+	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job. On a terminal it shows what would happen, and asks first."`
 	Job    struct {
-		Show    jobShowCommand    `cmd:"" help:"Show the progress of a job."`
+		List    jobListCommand    `cmd:"" help:"List jobs, newest first."`
+		Show    jobShowCommand    `cmd:"" help:"Show the progress of a job, or its preview."`
 		Results jobResultsCommand `cmd:"" help:"Print a job's items with their outcomes, one on each line."`
+		Confirm jobConfirmCommand `cmd:"" help:"Confirm a job that waits for it, so that it is carried out."`
+		Approve jobApproveCommand `cmd:"" help:"Approve a job that another key has confirmed. The key needs the scope approve."`
+		Start   jobStartCommand   `cmd:"" help:"Begin a job now that waits for its time."`
 		Cancel  jobCancelCommand  `cmd:"" help:"Cancel the items that are not carried out yet. Invites that are revoked stay revoked."`
 		Retry   jobRetryCommand   `cmd:"" help:"Retry the items that ended as ERROR_REVOKING, as a new job."`
 	} `cmd:"" help:"Manage jobs."`
+	Events eventsCommand `cmd:"" help:"Print what happened in the account: who did what, oldest first."`
 }
 
 const about = `Revokes candidates' invites, through the service at RESCIND_URL (https://…) with the key in RESCIND_API_KEY.
 
-Exit status: 0: all invites are revoked, now or before; or a job was accepted, cancelled or listed and not waited for. 1: there is another outcome, or none yet. 2: the request failed.`
+Exit status: 0: all invites are revoked, now or before; or a job was accepted, cancelled or listed and not waited for. 1: there is another outcome, or none yet, or a job waits for a confirmation or an approval that nobody has given. 2: the request failed.`
 
 const (
 	exitOK      = 0
@@ -125,6 +131,12 @@ func (p *process) fail(err error) {
 	}
 	if problem.JobID != "" {
 		p.display.say("That is job %[1]s. Follow it: rescind job show %[1]s --follow.", printable(problem.JobID))
+	}
+	if problem.State != "" {
+		p.display.say("The job is %s.", printable(string(problem.State)))
+	}
+	if problem.Code == "count_mismatch" {
+		p.display.say("The preview predicts %d. Look at it again: rescind job show ID", problem.Count)
 	}
 	if problem.RequestID != "" {
 		p.display.say("Request id: %s", printable(problem.RequestID))

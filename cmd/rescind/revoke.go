@@ -13,6 +13,7 @@ type revokeCommand struct {
 	ReportID int64         `arg:"" name:"report_id" help:"The id of the invite in the account."`
 	Notify   bool          `help:"Email the candidate when the invite is revoked."`
 	Wait     time.Duration `default:"5s" help:"How long to wait for the outcome. The service continues afterwards."`
+	wishFlags
 }
 
 // Validate implements kong's check of arguments.
@@ -29,14 +30,14 @@ func (c *revokeCommand) Validate() error {
 // Run submits the revocation and polls it until it is final or c.Wait has passed.
 func (c *revokeCommand) Run(p *process) error {
 	deadline := time.Now().Add(c.Wait)
-	revoked, err := p.client.Revoke(p.ctx, client.Submission{ReportID: c.ReportID, Notify: c.Notify}, c.Wait)
+	revoked, err := p.client.Revoke(p.ctx, client.Submission{ReportID: c.ReportID, Notify: c.Notify, Wishes: c.wishes()}, c.Wait)
 	if p.ctx.Err() != nil && err != nil {
 		return errors.New("stopped: the revocation may have been accepted, and is then carried out; run the same command again to see the outcome")
 	}
 	if err != nil {
 		return err
 	}
-	for !revoked.Final && time.Until(deadline) > 0 {
+	for !revoked.Final && time.Until(deadline) > 0 && !(revoked.Waits() && revoked.NextAttemptAt.After(deadline)) {
 		newer, err := p.client.Revocation(p.ctx, revoked.ID, time.Until(deadline))
 		if p.ctx.Err() != nil {
 			break // the service has accepted the revocation and continues
@@ -51,10 +52,26 @@ func (c *revokeCommand) Run(p *process) error {
 	} else {
 		err = p.print("%s\n", formatRevocation(revoked))
 	}
-	if err == nil && !revoked.Status.Good() {
+	if err == nil && !revoked.Status.Good() && !revoked.Waits() {
 		err = errOutcome
 	}
 	return err
+}
+
+type cancelCommand struct {
+	ID string `arg:"" help:"The id of a revocation that was submitted singly and is not final: rescind revoke prints it in brackets."`
+}
+
+// Run cancels the revocation.
+func (c *cancelCommand) Run(p *process) error {
+	cancelled, err := p.client.CancelRevocation(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.body(cancelled.Body)
+	}
+	return p.print("%s\n", formatRevocation(cancelled))
 }
 
 // formatRevocation returns the state of a revocation in a line.
@@ -67,7 +84,11 @@ func formatRevocation(r client.Revocation) string {
 	if r.LastError != nil {
 		fmt.Fprintf(&b, " %s", sentence(r.LastError.Detail))
 	}
-	if !r.Final {
+	switch {
+	case r.Final:
+	case r.Waits():
+		fmt.Fprintf(&b, " It is carried out at %s. Take it back until then: rescind cancel %s.", formatTime(*r.NextAttemptAt), r.ID)
+	default:
 		if r.NextAttemptAt != nil {
 			fmt.Fprintf(&b, " The next attempt is at %s.", r.NextAttemptAt.Local().Format(time.TimeOnly))
 		}

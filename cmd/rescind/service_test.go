@@ -155,8 +155,14 @@ Not revoked, the first of each outcome:
 				t.Errorf("%s is not in:\n%s", row, stdout)
 			}
 		}
-		_, stderr := s.do(2, "", "bulk", file(t, "job.json", `{"report_ids": [1]}`), "--notify")
-		contains(t, stderr, "rescind: --notify: ")
+		stdout, _ = s.do(0, "", "bulk", file(t, "job.json", ` {"report_ids": [326]}`), "--notify", "--follow", "--json")
+		stdout, _ = s.do(0, "", "job", "results", body(t, stdout)["id"].(string))
+		contains(t, stdout, "326  REVOKED")
+		if strings.Contains(stdout, "NOT_REQUESTED") {
+			t.Errorf("--notify is not in a job in JSON:\n%s", stdout)
+		}
+		_, stderr := s.do(2, "", "bulk", file(t, "job.json", `{"report_ids": [1], "notify_candidate": false}`), "--notify")
+		contains(t, stderr, "notify_candidate: ", "(duplicate_field)")
 	})
 	t.Run("a refused file", func(t *testing.T) {
 		_, stderr := s.do(2, "", "bulk", file(t, "empty.csv", "report_id\n"))

@@ -15,22 +15,32 @@ const shownRows = 5
 
 // outcomes is the order of the outcomes in a summary. Unknown outcomes follow.
 var outcomes = []client.Status{
-	client.StatusRevoked, client.StatusAlreadyRevoked, client.StatusNotAllowed, client.StatusAlreadyStarted,
-	client.StatusNotFound, client.StatusErrorRevoking, client.StatusInvalid, client.StatusCancelled,
+	client.StatusRevoked, client.StatusUnknown, client.StatusAlreadyRevoked, client.StatusNotAllowed,
+	client.StatusAlreadyStarted, client.StatusNotFound, client.StatusErrorRevoking, client.StatusInvalid, client.StatusCancelled,
 }
 
 // conclude prints the state of a job. It returns errOutcome unless all invites of the job are revoked.
 func (p *process) conclude(job client.Job) error {
-	var err error
-	if p.json {
-		err = p.body(job.Body)
-	} else {
-		err = p.print("%s%s", formatJob(job), p.formatFailed(job))
-	}
+	err := p.show(job)
 	if err == nil && !job.Good() {
 		err = errOutcome
 	}
 	return err
+}
+
+// show prints the state of a job, its preview while it waits for a person, and the command that continues it.
+func (p *process) show(job client.Job) error {
+	if p.json {
+		return p.body(job.Body)
+	}
+	text := formatJob(job) + p.formatFailed(job)
+	if job.NeedsPerson() {
+		text = formatPreview(job)
+	}
+	if next := nextStep(job); next != "" {
+		text += next + "\n"
+	}
+	return p.print("%s", text)
 }
 
 // formatJob returns the state of a job: the number of items by outcome, the items that are not final, and the emails.

@@ -95,3 +95,66 @@ func TestTerminal(t *testing.T) {
 		}
 	})
 }
+
+func TestTerminal_asks(t *testing.T) {
+	list := file(t, "list.csv", "report_id\n1\n")
+	job := file(t, "job.json", `{"report_ids": [1]}`)
+	for name, test := range map[string]struct {
+		args   []string
+		answer string
+		exit   int
+		made   []string
+		seen   string
+	}{
+		"yes": {[]string{"bulk", list}, "y\n", 0, []string{" preview=truereport_id\n1\n", `/j1/confirm {"count":2}`}, "[y/N] "},
+		"a job in JSON": {
+			[]string{"bulk", job}, "yes\n", 0, []string{` {"preview":true,"report_ids": [1]}`, `/j1/confirm {"count":2}`},
+			"Revoke 2 invites and send up to 1 email? [y/N] ",
+		},
+		"no":           {[]string{"bulk", list}, "\n", 1, []string{" preview=truereport_id\n1\n", "/j1/cancel "}, "Nothing is revoked."},
+		"no approval":  {[]string{"job", "confirm", "j1"}, "n\n", 1, nil, "Nothing is changed."},
+		"confirmation": {[]string{"job", "confirm", "j1"}, "y\n", 0, []string{`/j1/confirm {"count":2}`}, "2  REVOKED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d decisions
+			outside, inside := openTerminal(t)
+			defer func() { _ = inside.Close() }()
+			cmd := exec.CommandContext(t.Context(), programs.rescind, test.args...)
+			var out strings.Builder
+			cmd.Env = append(d.start(t, previewingJob, queued), "TERM=dumb", "PATH=/bin", "TMPDIR="+os.TempDir())
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = inside, &out, inside
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var seen strings.Builder
+			piece := make([]byte, 1024)
+			for !strings.Contains(seen.String(), "[y/N] ") {
+				n, err := outside.Read(piece)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen.Write(piece[:n])
+			}
+			if _, err := outside.WriteString(test.answer); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // its exit status follows
+			if exit := cmd.ProcessState.ExitCode(); exit != test.exit {
+				t.Errorf("exit %d: %s", exit, out.String())
+			}
+			const end = "END"
+			if _, err := inside.WriteString(end); err != nil {
+				t.Fatal(err)
+			}
+			for !strings.HasSuffix(seen.String(), end) {
+				n, err := outside.Read(piece)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen.Write(piece[:n])
+			}
+			contains(t, seen.String(), test.seen)
+			equal(t, test.made, d.made)
+		})
+	}
+}

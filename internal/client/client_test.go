@@ -52,7 +52,7 @@ func newScript(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.R
 // shortTiming is short except for timeouts, which a slow machine must not reach.
 var shortTiming = timing{
 	firstDelay: time.Millisecond, maxDelay: 4 * time.Millisecond, maxPause: time.Minute,
-	stall: time.Minute, silence: time.Minute,
+	stall: time.Minute, silence: time.Minute, scheduled: time.Millisecond,
 }
 
 // newTestClient returns a client of a service whose address has a path, and the errors that the client retried.
@@ -224,12 +224,12 @@ func TestClient_retries(t *testing.T) {
 			t.Errorf("%v after %d", err, len(*retries))
 		}
 	})
-	t.Run("cancelling is sent once", func(t *testing.T) {
+	t.Run("a start is sent once", func(t *testing.T) {
 		s := newScript(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			problem(w, http.StatusServiceUnavailable, "unavailable")
 		})
 		c, _ := newTestClient(t, s.URL, nil)
-		if _, err := c.Cancel(t.Context(), "j1"); err == nil || len(s.requests()) != 1 {
+		if _, err := c.Start(t.Context(), "j1"); err == nil || len(s.requests()) != 1 {
 			t.Errorf("%v after %d", err, len(s.requests()))
 		}
 	})

@@ -20,8 +20,9 @@ const (
 	maxEmptyStreams = 3
 )
 
-// Follow calls each with the state of the job, about twice a second, until the job has ended. If the stream of events
-// breaks, Follow polls the job and opens another stream. It returns the last state that it received, even with an error.
+// Follow calls each with the state of the job, about twice a second, until the job has ended or waits for a person. If the
+// stream of events breaks, or ends because the job waits for a time, Follow polls the job and opens another stream. It returns
+// the last state that it received, even with an error.
 func (c *Client) Follow(ctx context.Context, id string, each func(Job)) (last Job, err error) {
 	see := func(j Job) {
 		last = j
@@ -30,24 +31,32 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Job)) (last Jo
 	for empty := 0; ; {
 		if empty < maxEmptyStreams {
 			received, err := c.events(ctx, id, see)
-			if last.Ended() || err != nil && (ctx.Err() != nil || !c.temporary(err)) {
+			if last.Ended() || last.NeedsPerson() || err != nil && (ctx.Err() != nil || !c.temporary(err)) {
 				return last, err
 			}
 			if empty++; received {
 				empty = 0
 			}
 		}
-		if err := pause(ctx, c.timing.firstDelay); err != nil {
+		if err := pause(ctx, c.untilNextPoll(last)); err != nil {
 			return last, err
 		}
 		j, err := c.Job(ctx, id, pollWait)
 		if err != nil {
 			return last, err
 		}
-		if see(j); j.Ended() {
+		if see(j); j.Ended() || j.NeedsPerson() {
 			return last, nil
 		}
 	}
+}
+
+// untilNextPoll returns the pause before the next poll of a job whose stream of events has ended.
+func (c *Client) untilNextPoll(last Job) time.Duration {
+	if last.State == JobScheduled {
+		return c.timing.scheduled
+	}
+	return c.timing.firstDelay
 }
 
 // events reads one stream until it ends or the job has ended. It reports whether it received an event. Every event contains
@@ -84,7 +93,7 @@ func (c *Client) events(ctx context.Context, id string, each func(Job)) (receive
 			return received, err
 		}
 		j.Body, data, received = data, nil, true
-		if each(j); j.Ended() {
+		if each(j); j.Ended() || j.NeedsPerson() || j.State == JobScheduled {
 			return true, nil
 		}
 	}

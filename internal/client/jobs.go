@@ -12,10 +12,15 @@ import (
 // JobState is the state of a job.
 type JobState string
 
-// The states of an ended job. The API has other states.
+// The states of a job that has ended, and of one that waits for a person or a time. The API has other states.
 const (
-	JobCompleted JobState = "COMPLETED"
-	JobCancelled JobState = "CANCELLED"
+	JobPreviewing       JobState = "PREVIEWING"
+	JobPreviewed        JobState = "PREVIEWED"
+	JobAwaitingApproval JobState = "AWAITING_APPROVAL"
+	JobScheduled        JobState = "SCHEDULED"
+	JobCompleted        JobState = "COMPLETED"
+	JobCancelled        JobState = "CANCELLED"
+	JobExpired          JobState = "EXPIRED"
 )
 
 // Job is a bulk request.
@@ -29,7 +34,11 @@ type Job struct {
 	Retrying       int        `json:"retrying"`
 	Counts         Counts     `json:"counts"`
 	Notifications  MailCounts `json:"notifications"`
-	File           *File      `json:"file"` // nil without a table
+	File           *File      `json:"file"`    // nil without a table
+	Preview        *Preview   `json:"preview"` // nil without a complete preview
+	Progress       float64    `json:"progress"`
+	NotBefore      *time.Time `json:"not_before"`
+	ExpiresAt      *time.Time `json:"expires_at"`
 	ItemsPerSecond float64    `json:"items_per_second"`
 	ETA            *time.Time `json:"eta"`
 	CreatedAt      time.Time  `json:"created_at"`
@@ -39,8 +48,13 @@ type Job struct {
 	Body []byte `json:"-"`
 }
 
-// Ended reports whether all items are final.
-func (j *Job) Ended() bool { return j.State == JobCompleted || j.State == JobCancelled }
+// Ended reports whether the state of the job will not change any more.
+func (j *Job) Ended() bool {
+	return j.State == JobCompleted || j.State == JobCancelled || j.State == JobExpired
+}
+
+// NeedsPerson reports whether the job waits for a confirmation or an approval.
+func (j *Job) NeedsPerson() bool { return j.State == JobPreviewed || j.State == JobAwaitingApproval }
 
 // Done returns the number of items that are final.
 func (j *Job) Done() int { return j.Total - j.Pending - j.Retrying }
@@ -49,6 +63,17 @@ func (j *Job) Done() int { return j.Total - j.Pending - j.Retrying }
 func (j *Job) Good() bool {
 	return j.Ended() && j.Counts[StatusRevoked]+j.Counts[StatusAlreadyRevoked] == j.Total
 }
+
+// Preview is what a job would do.
+type Preview struct {
+	// Predicted counts the items by their predicted outcome, StatusUnknown and StatusInvalid too.
+	Predicted Counts `json:"predicted"`
+	// Emails is the most that can be sent; nil if an upstream sends them.
+	Emails *int `json:"emails"`
+}
+
+// Confirmable returns the count that a confirmation or an approval must name: how many invites can be revoked at most.
+func (p *Preview) Confirmable() int { return p.Predicted[StatusRevoked] + p.Predicted[StatusUnknown] }
 
 // File describes a job's table as the service has read it.
 type File struct {
@@ -93,10 +118,50 @@ func (c *Client) job(ctx context.Context, r request) (Job, error) {
 	return j, err
 }
 
-// Cancel cancels the items that are not carried out yet. It does not retry: if the first request succeeded, a second one
-// would fail because the job has ended.
+// Jobs is a page of jobs, newest first. A page may have fewer jobs than its limit, even none, and not be the last.
+type Jobs struct {
+	Data       []Job   `json:"data"`
+	NextCursor *string `json:"next_cursor"`
+
+	// Body is the body of the response.
+	Body []byte `json:"-"`
+}
+
+// Jobs returns a page of at most limit jobs (1 to 1000): those in one of the states, which are separated by commas, or all if
+// states is empty. cursor is as for Results.
+func (c *Client) Jobs(ctx context.Context, states string, limit int, cursor string) (Jobs, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if states != "" {
+		query.Set("state", states)
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	page, body, err := do[Jobs](ctx, c, c.timing.maxPause, request{method: http.MethodGet, path: "/jobs", query: query})
+	page.Body = body
+	return page, err
+}
+
+// Cancel cancels the items that are not carried out yet. It can be repeated until the job is COMPLETED.
 func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
-	body, err := c.send(ctx, request{method: http.MethodPost, path: jobPath(id) + "/cancel"})
+	return c.job(ctx, request{method: http.MethodPost, path: jobPath(id) + "/cancel"})
+}
+
+// Confirm has a job carried out whose preview predicts that count invites can be revoked.
+func (c *Client) Confirm(ctx context.Context, id string, count int) (Job, error) {
+	return c.job(ctx, request{method: http.MethodPost, path: jobPath(id) + "/confirm", content: countBody(count)})
+}
+
+// Approve approves a job that another key has confirmed, with the same count.
+func (c *Client) Approve(ctx context.Context, id string, count int) (Job, error) {
+	return c.job(ctx, request{method: http.MethodPost, path: jobPath(id) + "/approve", content: countBody(count)})
+}
+
+func countBody(count int) []byte { return []byte(`{"count":` + strconv.Itoa(count) + `}`) }
+
+// Start begins a job that waits for its time. It does not retry: a second request would fail because the job has begun.
+func (c *Client) Start(ctx context.Context, id string) (Job, error) {
+	body, err := c.send(ctx, request{method: http.MethodPost, path: jobPath(id) + "/start"})
 	if err != nil {
 		return Job{}, err
 	}

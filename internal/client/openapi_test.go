@@ -129,9 +129,11 @@ func (d *document) mismatches(at string, into reflect.Type, s schema) (found []s
 		}
 	case want == "object":
 		for field := range into.Fields() {
-			name := field.Tag.Get("json")
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			one, ok := s.Properties[name]
 			switch {
+			case field.Anonymous:
+				found = append(found, d.mismatches(at, field.Type, s)...)
 			case name == "-":
 			case !ok:
 				found = append(found, at+" has no "+name)
@@ -156,6 +158,11 @@ func TestOpenAPI(t *testing.T) {
 			"GET /jobs/{id}/results 200":          reflect.TypeFor[Results](),
 			"POST /jobs/{id}/cancel 202":          reflect.TypeFor[Job](),
 			"POST /jobs/{id}/retry 202":           reflect.TypeFor[Job](),
+			"POST /jobs/{id}/confirm 202":         reflect.TypeFor[Job](),
+			"POST /jobs/{id}/approve 202":         reflect.TypeFor[Job](),
+			"POST /jobs/{id}/start 202":           reflect.TypeFor[Job](),
+			"GET /jobs 200":                       reflect.TypeFor[Jobs](),
+			"POST /revocations/{id}/cancel 200":   reflect.TypeFor[Revocation](),
 		} {
 			part := strings.Fields(at)
 			op := d.Paths[part[1]][strings.ToLower(part[0])]
@@ -188,7 +195,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 		for at, name := range map[string]string{
-			"POST /jobs": "notify_candidate", "GET /jobs/{id}/results": "status limit cursor",
+			"POST /jobs": "notify_candidate preview not_before sheet", "GET /jobs": "state limit cursor", "GET /jobs/{id}/results": "status limit cursor",
 			"GET /jobs/{id}": "Prefer", "GET /revocations/{id}": "Prefer",
 			"POST /assessments/invite/revoke": "Prefer Idempotency-Key", "POST /jobs/{id}/retry": "Idempotency-Key",
 		} {
@@ -219,7 +226,9 @@ func TestOpenAPI(t *testing.T) {
 		if len(counted) > 0 {
 			t.Errorf("unknown here: %v", counted)
 		}
-		for _, s := range []JobState{JobCompleted, JobCancelled} {
+		for _, s := range []JobState{
+			JobPreviewing, JobPreviewed, JobAwaitingApproval, JobScheduled, JobCompleted, JobCancelled, JobExpired,
+		} {
 			if !slices.Contains(job.Properties["state"].Enum, any(string(s))) {
 				t.Errorf("there is no %s", s)
 			}

@@ -18,7 +18,11 @@ type Problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	// JobID is the retry that has not ended, with the code retry_running; otherwise empty.
-	JobID  string  `json:"job_id"`
+	JobID string `json:"job_id"`
+	// State is the job's state, with the code wrong_state or job_ended; otherwise empty.
+	State JobState `json:"state"`
+	// Count is the number that the preview predicts, with the code count_mismatch.
+	Count  int     `json:"count"`
 	Errors []Fault `json:"errors"`
 
 	// RequestID identifies the request in the service's log. It may be empty.

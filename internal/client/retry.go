@@ -22,11 +22,13 @@ type timing struct {
 	stall time.Duration
 	// silence is how long a stream of events may send nothing. The service sends something every second.
 	silence time.Duration
+	// scheduled is the pause before the next poll of a job that waits for its time.
+	scheduled time.Duration
 }
 
 var defaultTiming = timing{
 	firstDelay: 500 * time.Millisecond, maxDelay: 30 * time.Second, maxPause: 2 * time.Minute,
-	stall: time.Minute, silence: 15 * time.Second,
+	stall: time.Minute, silence: 15 * time.Second, scheduled: 2 * time.Second,
 }
 
 // retry calls try until it succeeds, fails for a reason that is not temporary, or the pauses exceed maxPause in all. It

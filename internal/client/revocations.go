@@ -23,6 +23,8 @@ const (
 	StatusErrorRevoking  Status = "ERROR_REVOKING"
 	StatusInvalid        Status = "INVALID"
 	StatusCancelled      Status = "CANCELLED"
+	// StatusUnknown is the predicted outcome of an item that an upstream decides about.
+	StatusUnknown Status = "UNKNOWN"
 )
 
 // Good reports whether the invite is revoked, by this request or an earlier one.
@@ -39,6 +41,7 @@ type Revocation struct {
 	ID            string       `json:"id"`
 	ReportID      int64        `json:"report_id"`
 	Final         bool         `json:"final"`
+	Attempts      int          `json:"attempts"`
 	NextAttemptAt *time.Time   `json:"next_attempt_at"`
 	LastError     *Failure     `json:"last_error"`
 	Notification  Notification `json:"notification"`
@@ -62,6 +65,16 @@ type Notification struct {
 type Submission struct {
 	ReportID int64 `json:"report_id"`
 	Notify   bool  `json:"notify_candidate"`
+	Wishes
+}
+
+// Wishes are values of a revocation or a job that most have not.
+type Wishes struct {
+	// NotBefore is the time before which nothing must be done; nil means now.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+	// Reason is for other callers of the API, and Message for the email. Empty means none.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"candidate_message,omitempty"`
 }
 
 // Revoke submits a revocation and waits up to wait, in whole seconds, for the end of its first attempt. While the service
@@ -90,4 +103,18 @@ func (c *Client) Revocation(ctx context.Context, id string, wait time.Duration) 
 	})
 	r.Body = body
 	return r, err
+}
+
+// CancelRevocation cancels a revocation that was submitted singly and is not final. It can be repeated.
+func (c *Client) CancelRevocation(ctx context.Context, id string) (Revocation, error) {
+	r, body, err := do[Revocation](ctx, c, c.timing.maxPause, request{
+		method: http.MethodPost, path: "/revocations/" + url.PathEscape(id) + "/cancel",
+	})
+	r.Body = body
+	return r, err
+}
+
+// Waits reports whether the first attempt waits for a time: the one that was asked for, or the end of the account's hold.
+func (r *Revocation) Waits() bool {
+	return r.Status == StatusPending && r.Attempts == 0 && r.NextAttemptAt != nil && time.Until(*r.NextAttemptAt) > 0
 }

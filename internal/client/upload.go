@@ -21,12 +21,40 @@ type Upload struct {
 	// compressed.
 	MediaType string
 	Gzip      bool
-	// Notify is the default of notify_candidate. It must be false for application/json, whose body contains the default.
-	Notify bool
-	// Sheet is the name of a sheet of a workbook; empty means the first sheet with the required columns.
-	Sheet string
+	// Options are the job's options. They must be zero for application/json, whose body contains them.
+	Options JobOptions
 	// Sent is called from other goroutines with the number of bytes that the current attempt has sent. It may be nil.
 	Sent func(n int64)
+}
+
+// JobOptions are the options of a job.
+type JobOptions struct {
+	// Notify is the default of notify_candidate.
+	Notify bool
+	// Preview has the job wait for a confirmation.
+	Preview bool
+	// Sheet is the name of a sheet of a workbook; empty means the first sheet with the required columns.
+	Sheet string
+	Wishes
+}
+
+// values returns the options as parameters of a query or fields of a form.
+func (o *JobOptions) values() url.Values {
+	v := url.Values{}
+	set := func(name, value string, wanted bool) {
+		if wanted {
+			v.Set(name, value)
+		}
+	}
+	set("notify_candidate", "true", o.Notify)
+	set("preview", "true", o.Preview)
+	set("sheet", o.Sheet, o.Sheet != "")
+	if o.NotBefore != nil {
+		v.Set("not_before", o.NotBefore.UTC().Format(time.RFC3339Nano))
+	}
+	set("reason", o.Reason, o.Reason != "")
+	set("candidate_message", o.Message, o.Message != "")
+	return v
 }
 
 // errStalled is the cause of the cancellation of an attempt that made no progress.
@@ -36,8 +64,17 @@ var errStalled = errors.New("the connection stood still")
 func (c *Client) NewJob(ctx context.Context, u Upload) (Job, error) {
 	key := rand.Text()
 	var body []byte
+	values := u.Options.values()
+	if u.Options.Reason != "" || u.Options.Message != "" {
+		// These texts must not stand in a URL, which logs contain.
+		form, err := inForm(u, values)
+		if err != nil {
+			return Job{}, err
+		}
+		u, values = form, nil
+	}
 	err := c.retry(ctx, c.timing.maxPause, func() (err error) {
-		body, err = c.upload(ctx, u, key)
+		body, err = c.upload(ctx, u, values, key)
 		return err
 	})
 	if err != nil {
@@ -48,7 +85,7 @@ func (c *Client) NewJob(ctx context.Context, u Upload) (Job, error) {
 	return j, err
 }
 
-func (c *Client) upload(ctx context.Context, u Upload, key string) ([]byte, error) {
+func (c *Client) upload(ctx context.Context, u Upload, query url.Values, key string) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	content := &content{
@@ -57,19 +94,12 @@ func (c *Client) upload(ctx context.Context, u Upload, key string) ([]byte, erro
 	}
 	content.watch.Stop() // the first Read starts it
 	r := request{
-		method: http.MethodPost, path: "/jobs", idempotencyKey: key, stream: content, size: u.Size,
+		method: http.MethodPost, path: "/jobs", query: query, idempotencyKey: key, stream: content, size: u.Size,
 		// The service can refuse the request before the body is sent.
 		header: http.Header{"Content-Type": {u.MediaType}, "Expect": {"100-continue"}},
 	}
 	if u.Gzip {
 		r.header.Set("Content-Encoding", "gzip")
-	}
-	r.query = url.Values{}
-	if u.Notify {
-		r.query.Set("notify_candidate", "true")
-	}
-	if u.Sheet != "" {
-		r.query.Set("sheet", u.Sheet)
 	}
 	body, err := c.send(ctx, r)
 	switch {

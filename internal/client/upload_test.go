@@ -60,7 +60,7 @@ func TestClient_NewJob(t *testing.T) {
 		})
 		c, retries := newTestClient(t, s.URL, nil)
 		upload := uploadOf(content)
-		upload.Notify = true
+		upload.Options.Notify = true
 		job, err := c.NewJob(t.Context(), upload)
 		if err != nil || job.ID != "j1" {
 			t.Fatalf("%+v %v", job, err)

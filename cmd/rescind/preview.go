@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"rescind/internal/client"
+)
+
+// formatPreview returns what a job would do, as a table.
+func formatPreview(j client.Job) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Job %s would end like this:\n", printable(j.ID))
+	for _, status := range occurred(j.Preview.Predicted) {
+		fmt.Fprintf(&b, "%10d  %s\n", j.Preview.Predicted[status], printable(string(status)))
+	}
+	if j.Preview.Emails != nil {
+		fmt.Fprintf(&b, "%10d  emails at most\n", *j.Preview.Emails)
+	} else {
+		b.WriteString("The upstream decides about each UNKNOWN item, and sends the emails.\n")
+	}
+	return b.String()
+}
+
+// question asks for the confirmation of a preview.
+func question(j client.Job) string {
+	what := fmt.Sprintf("Revoke %s", plural(j.Preview.Confirmable(), "invite"))
+	if j.Preview.Emails != nil && *j.Preview.Emails > 0 {
+		what += fmt.Sprintf(" and send up to %s", plural(*j.Preview.Emails, "email"))
+	}
+	if j.NotBefore != nil {
+		what += ", not before " + formatTime(*j.NotBefore)
+	}
+	return what + "?"
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// previewed waits until the preview of a job is complete. It returns the job as it is if the job has no preview.
+func (p *process) previewed(job client.Job) (client.Job, error) {
+	for job.State == client.JobPreviewing {
+		last, err := p.client.Follow(p.ctx, job.ID, p.display.job)
+		p.display.end()
+		if last.ID != "" {
+			job = last
+		}
+		if err != nil {
+			return job, fmt.Errorf("the preview cannot be followed any more: %w. Look at it: rescind job show %s", err, printable(job.ID))
+		}
+	}
+	return job, nil
+}
+
+// errNotConfirmed is the outcome of a job that a person has looked at and refused.
+var errNotConfirmed = errors.New("not confirmed")
+
+// settle waits for the preview of a job that was just submitted, and confirms it: with yes at once, and otherwise if the person
+// at the other end of from says so. If from is nil or only is true, it leaves the job as it is. It cancels a job that the
+// person refuses, and returns errNotConfirmed.
+func (p *process) settle(job client.Job, yes bool, from io.Reader, only bool) (client.Job, error) {
+	job, err := p.previewed(job)
+	if err != nil || job.State != client.JobPreviewed || only || !yes && from == nil {
+		return job, err
+	}
+	p.display.say("%s", strings.TrimSuffix(formatPreview(job), "\n"))
+	if !yes {
+		agreed, err := p.confirmed(from, question(job))
+		if err != nil {
+			return job, fmt.Errorf("%w: nothing is carried out. %s", err, nextStep(job))
+		}
+		if !agreed {
+			job, err = p.client.Cancel(p.ctx, job.ID)
+			if err != nil {
+				return job, fmt.Errorf("nothing is carried out, but the job is not cancelled: %w", err)
+			}
+			p.display.say("Nothing is revoked. The job is cancelled.")
+			return job, errNotConfirmed
+		}
+	}
+	count := job.Preview.Confirmable()
+	confirmed, err := p.client.Confirm(p.ctx, job.ID, count)
+	if err != nil {
+		return job, fmt.Errorf("the job is not confirmed: %w. %s", err, nextStep(job))
+	}
+	return confirmed, nil
+}
+
+// nextStep names the command with which a job that waits goes on; empty for any other job.
+func nextStep(j client.Job) string {
+	id := printable(j.ID)
+	until := ""
+	if j.ExpiresAt != nil {
+		until = fmt.Sprintf(" (until %s)", formatTime(*j.ExpiresAt))
+	}
+	switch j.State {
+	case client.JobPreviewing:
+		return fmt.Sprintf("Look at the preview: rescind job show %s --follow", id)
+	case client.JobPreviewed:
+		return fmt.Sprintf("Confirm it%s: rescind job confirm %s --count %d", until, id, j.Preview.Confirmable())
+	case client.JobAwaitingApproval:
+		return fmt.Sprintf("It needs the approval of another key%s: rescind job approve %s --count %d", until, id, j.Preview.Confirmable())
+	case client.JobScheduled:
+		return fmt.Sprintf("It begins by itself. Begin it now: rescind job start %s", id)
+	default:
+		return ""
+	}
+}
