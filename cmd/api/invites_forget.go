@@ -20,9 +20,11 @@ const forgetBatch = 1000
 func (c *invitesForgetCommand) Run(p *process) error {
 	return c.withStore(p.ctx, func(s adminStore) error {
 		// An invite of an earlier version is found by its address only after this.
-		for n, err := 1, error(nil); n > 0; {
-			if n, err = s.FoldInvites(p.ctx, forgetBatch); err != nil {
+		for {
+			if n, err := s.FoldInvites(p.ctx, forgetBatch); err != nil {
 				return err
+			} else if n == 0 {
+				break
 			}
 		}
 		total := 0

@@ -34,9 +34,10 @@ func (c *eventsCommand) Run(p *process) error {
 			wait = followWait
 		}
 		page, err := p.client.Events(p.ctx, f, pageSize, wait)
-		switch {
-		case err != nil && c.Follow && p.ctx.Err() != nil:
+		if c.Follow && p.ctx.Err() != nil {
 			return nil
+		}
+		switch {
 		case err != nil:
 			return err
 		case page.NextCursor == "":

@@ -142,10 +142,9 @@ func (in *input) addMembers(ctx context.Context, options client.JobOptions) erro
 	if bom, _ := content.Peek(3); string(bom) == "\ufeff" {
 		_, _ = content.Discard(len(bom)) // Peek has buffered it
 	}
-	beginning, err := content.ReadString('{')
-	if err != nil || strings.TrimSpace(beginning) != "{" {
-		// It is no object: the service says so.
-		return nil
+	beginning, _ := content.ReadString('{') // its end follows
+	if strings.TrimSpace(beginning) != "{" {
+		return nil // it is no object: the service says so
 	}
 	first, err := content.Peek(1)
 	for err == nil && strings.ContainsRune(" \t\r\n", rune(first[0])) {

@@ -37,7 +37,10 @@ func (c *revokeCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	for !revoked.Final && time.Until(deadline) > 0 && !(revoked.Waits() && revoked.NextAttemptAt.After(deadline)) {
+	for !revoked.Final && time.Until(deadline) > 0 {
+		if revoked.Waits() && revoked.NextAttemptAt.After(deadline) {
+			break
+		}
 		newer, err := p.client.Revocation(p.ctx, revoked.ID, time.Until(deadline))
 		if p.ctx.Err() != nil {
 			break // the service has accepted the revocation and continues

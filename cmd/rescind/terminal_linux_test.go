@@ -108,7 +108,9 @@ func TestTerminal_asks(t *testing.T) {
 	}{
 		"yes": {[]string{"bulk", list}, "y\n", 0, []string{" preview=truereport_id\n1\n", `/j1/confirm {"count":2}`}, "[y/N] "},
 		"a job in JSON": {
-			[]string{"bulk", job}, "yes\n", 0, []string{` {"preview":true,"report_ids": [1]}`, `/j1/confirm {"count":2}`},
+			[]string{"bulk", job},
+			"yes\n", 0,
+			[]string{` {"preview":true,"report_ids": [1]}`, `/j1/confirm {"count":2}`},
 			"Revoke 2 invites and send up to 1 email? [y/N] ",
 		},
 		"no":           {[]string{"bulk", list}, "\n", 1, []string{" preview=truereport_id\n1\n", "/j1/cancel "}, "Nothing is revoked."},

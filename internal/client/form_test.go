@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"mime"
@@ -128,7 +129,7 @@ func TestJoined(t *testing.T) {
 	if _, err := io.ReadAll(io.NewSectionReader(j, 0, 1001)); err != nil {
 		t.Error(err)
 	}
-	if n, err := j.ReadAt(make([]byte, 1001), 0); n != 990 || err != io.EOF {
+	if n, err := j.ReadAt(make([]byte, 1001), 0); n != 990 || !errors.Is(err, io.EOF) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
