@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rescind/internal/invites"
 	"rescind/internal/revocation"
 )
 
@@ -36,9 +37,9 @@ func (c *accountSetCommand) Run(p *process) error {
 		}
 	}
 	if c.Name != nil {
-		name := withoutControls(*c.Name)
-		if utf8.RuneCountInString(name) > maxText {
-			return fmt.Errorf("--name: at most %d characters", maxText)
+		name := invites.WithoutControls(*c.Name)
+		if utf8.RuneCountInString(name) > invites.MaxName {
+			return fmt.Errorf("--name: at most %d characters", invites.MaxName)
 		}
 		c.Name = &name
 	}

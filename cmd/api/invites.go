@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"rescind/internal/invites"
 	"rescind/internal/revocation"
 	"rescind/internal/rows"
 )
@@ -16,19 +17,13 @@ import (
 type invitesImportCommand struct {
 	database
 	Account  string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
-	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally state: PENDING, STARTED or COMPLETED; - is standard input."`
+	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally assessment_id, language (such as pt-BR) and state (PENDING, STARTED or COMPLETED). A column that is not there leaves what is stored; - is standard input."`
 	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at without a zone, such as Europe/Berlin. Without it, rows with such a time are not imported."`
 	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with these columns."`
 }
 
-const (
-	// importBatch is the number of rows in one transaction: large enough to be fast, small enough that the submissions of a
-	// running service do not wait long.
-	importBatch = 5000
-	// importPause lets other processes write between two transactions on a database with only one writer.
-	importPause    = 5 * time.Millisecond
-	importProgress = 5 * time.Second
-)
+// importProgress is the time between two reports of the progress.
+const importProgress = 5 * time.Second
 
 // Run streams the file into the database. It reports rows that cannot be read by number and imports the others.
 func (c *invitesImportCommand) Run(p *process) error {
@@ -69,76 +64,61 @@ func loadZone(name string) (*time.Location, error) {
 	if name == "" {
 		return nil, nil //nolint:nilnil // a zone is optional
 	}
-	zone, err := time.LoadLocation(name)
-	if err != nil || zone == time.Local {
+	zone, ok := invites.Zone(name)
+	if !ok {
 		return nil, errors.New("--timezone: there is no such zone; write it like Europe/Berlin")
 	}
 	return zone, nil
 }
 
 func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone *time.Location, file io.Reader) (written, bad int, err error) {
-	account := c.Account
 	// Report a missing account before reading a long file.
-	if err := store.UpsertInvites(p.ctx, account, nil); err != nil {
+	if err := store.UpsertInvites(p.ctx, c.Account, nil); err != nil {
 		return 0, 0, err
 	}
-	table, err := rows.Open(file, rows.Options{Columns: inviteColumns, Required: requiredColumns, Sheet: c.Sheet})
+	list, err := invites.Open(file, invites.Options{Zone: zone, Sheet: c.Sheet})
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, table.Close()) }()
-	p.say("%s", describeFile(&table.Info))
-	batch := make([]revocation.Invite, 0, importBatch)
-	flush := func() error {
-		if err := store.UpsertInvites(p.ctx, account, batch); err != nil {
-			return err
-		}
-		written += len(batch)
-		batch = batch[:0]
-		return pause(p.ctx, importPause)
-	}
+	defer func() { err = errors.Join(err, list.Close()) }()
+	p.say("%s", describeFile(list.Info()))
+	writer := invites.NewWriter(store, c.Account, revocation.Actor{Type: revocation.ActorOperator})
+	bad, err = c.readInvites(p, list, writer)
+	// What was written has its event, also when the command was interrupted.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), importEnd)
+	defer cancel()
+	written, err = writer.Close(ctx, bad, err)
+	return written, bad, err
+}
+
+// importEnd bounds the last transaction of an import.
+const importEnd = 10 * time.Second
+
+// readInvites gives the writer what can be read of a list, and reports the other rows.
+func (c *invitesImportCommand) readInvites(p *process, list *invites.List, writer *invites.Writer) (bad int, err error) {
 	reported := time.Now()
 	for {
-		row, err := table.Next()
-		if errors.Is(err, io.EOF) {
-			counts := revocation.Import{Written: written + len(batch), Bad: bad}
-			if err := store.FinishImport(p.ctx, account, batch, counts); err != nil {
-				return written, bad, err
-			}
-			return counts.Written, bad, nil
-		}
-		_, unreadable := errors.AsType[rows.Error](err)
-		if err != nil && !unreadable {
-			return written, bad, fmt.Errorf("row %d: %w", row.Number, err)
-		}
-		var invite revocation.Invite
-		if err == nil {
-			invite, err = parseInvite(row.Cells, zone)
-		}
-		if err != nil {
+		invite, err := list.Next()
+		unreadable, isBad := errors.AsType[*invites.RowError](err)
+		switch {
+		case errors.Is(err, io.EOF):
+			return bad, nil
+		case isBad:
 			bad++
-			p.say("row %d: %v (%s)", row.Number, err, strings.ToLower(table.Place(row)))
+			p.say("%v", unreadable)
 			continue
+		case err != nil:
+			return bad, fmt.Errorf("after row %d: %w", list.Read(), err)
 		}
-		if batch = append(batch, invite); len(batch) == importBatch {
-			if err := flush(); err != nil {
-				return written, bad, err
+		if writer.Add(invite) {
+			if err := writer.Flush(p.ctx); err != nil {
+				return bad, err
 			}
 		}
 		if time.Since(reported) >= importProgress {
 			reported = time.Now()
-			p.say("%d rows read, %d invites written", row.Number, written)
+			p.say("%d rows read", list.Read())
 		}
-	}
-}
-
-// pause waits for d. It returns the error of ctx if ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"rescind/internal/config"
+	"rescind/internal/invites"
 	"rescind/internal/postgres"
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
@@ -20,10 +21,9 @@ type adminStore interface {
 	AddKey(ctx context.Context, key revocation.APIKey) error
 	Keys(ctx context.Context, account string) ([]revocation.APIKey, error)
 	RevokeKey(ctx context.Context, account string, id revocation.ID) error
-	UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error
+	invites.Store
 	ForgetAddress(ctx context.Context, account, address string, limit int, by revocation.Actor) (forgotten int, err error)
 	FoldInvites(ctx context.Context, limit int) (done int, err error)
-	FinishImport(ctx context.Context, account string, invites []revocation.Invite, counts revocation.Import) error
 	Close() error
 }
 

@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 )
 
@@ -98,11 +99,13 @@ func UpstreamResumed(account string, by Actor) Event {
 type Import struct {
 	// Written counts those that were written, and Bad those that could not be read.
 	Written, Bad int
+	// By is who imported them; zero for an operator.
+	By Actor
 }
 
 // InvitesImported returns the event of an import.
 func InvitesImported(account string, counts Import) Event {
-	return accountEvent(account, EventInvitesImported, operator, struct {
+	return accountEvent(account, EventInvitesImported, cmp.Or(counts.By, operator), struct {
 		Written int `json:"written"`
 		Bad     int `json:"bad"`
 	}{counts.Written, counts.Bad})
