@@ -34,6 +34,8 @@ type Options struct {
 	Accounts Accounts
 	// Emails shows the email of a job.
 	Emails Emails
+	// Invites finds and imports invites.
+	Invites revocation.InviteStore
 	// Health answers /healthz and /readyz.
 	Health *Health
 	// SubmitWait is how long a submission without Prefer waits for its first outcome. 0 turns waiting off.
@@ -79,6 +81,7 @@ const (
 // API is the handler for the public address. New returns one.
 type API struct {
 	service         *submission.Service
+	invites         revocation.InviteStore
 	keyring         *keyring
 	accounts        Accounts
 	emails          Emails
@@ -103,7 +106,7 @@ type API struct {
 // that wait.
 func New(o Options) *API {
 	a := &API{
-		service: o.Service, keyring: newKeyring(o.Keys), accounts: o.Accounts, emails: o.Emails, health: o.Health, hosts: o.Hosts,
+		service: o.Service, invites: o.Invites, keyring: newKeyring(o.Keys), accounts: o.Accounts, emails: o.Emails, health: o.Health, hosts: o.Hosts,
 		limits:          newLimits[revocation.ID]("default", o.RateLimit),
 		unknownKeyLimit: newLimits[netip.Prefix]("unknown-keys", o.RateLimit),
 		reads:           newSlots[string]("reads", accountReads, processReads),
@@ -151,6 +154,10 @@ func New(o Options) *API {
 	a.serve(retryJobOperation(schemas), within(a.uploads, a.retryJob))
 	a.serve(accountOperation(schemas), within(a.reads, a.getAccount))
 	a.serve(listEventsOperation(schemas), a.listEvents)
+	a.serve(putInvitesOperation(schemas), a.putInvites)
+	a.serve(listInvitesOperation(schemas), within(a.reads, a.listInvites))
+	a.serve(searchInvitesOperation(schemas), within(a.reads, a.searchInvites))
+	a.serve(getInviteOperation(schemas), within(a.reads, a.getInvite))
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()
@@ -179,7 +186,7 @@ func (a *API) serve(op *huma.Operation, handle func(*requestContext) error) {
 
 // guard returns an error unless the operation's security, which names the scopes, allows the request. It also refuses parameters if the operation
 // has none. Operations without a key ignore parameters, because monitors add some to avoid caches.
-func (a *API) guard(x *requestContext, op *huma.Operation, scopes []revocation.Scope) error {
+func (a *API) guard(x *requestContext, op *huma.Operation, scopes [][]revocation.Scope) error {
 	if len(scopes) == 0 {
 		return nil
 	}

@@ -41,6 +41,7 @@ type tenantsWorld struct {
 var namelessParameters = []string{
 	"query status", "query type", "query after",
 	"query notification", "query state", "query predicted", "query not_before", "query preview", "query created_after", "query created_before", "query limit", "query notify_candidate", "query label", "query bom", "query sheet",
+	"query assessment_id", "query assessment_name", "query revoked", "query sent_after", "query sent_before", "query timezone",
 	"header Prefer", "header If-None-Match", "header Content-Encoding",
 }
 
@@ -59,7 +60,7 @@ func newTenantsWorld(t *testing.T) *tenantsWorld {
 	item := failed.ID.Item(1).String()
 	return &tenantsWorld{
 		world:     w,
-		acmeIDs:   map[string][]string{"revocations": {single, item}, "jobs": {queued, failed.ID.String()}},
+		acmeIDs:   map[string][]string{"revocations": {single, item}, "jobs": {queued, failed.ID.String()}, "invites": {"318"}},
 		otherIDs:  map[string]string{"jobs": w.jobOf("other", items(9000)...).ID.String()},
 		acmeQuery: map[string]string{"report_id": "318", "job_id": failed.ID.String(), "subject": failed.ID.String()},
 	}
@@ -135,7 +136,7 @@ func TestTenantWall(t *testing.T) {
 					t.Errorf("this test has no value of another account for the parameter %s in %s", p.Name, p.In)
 				}
 			}
-			if _, known := bodies[op.path]; op.RequestBody != nil && !known && namelessBodies[op.path] == "" {
+			if _, known := bodies[op.path]; op.RequestBody != nil && !known && namelessBodies[op.path] == "" && !strings.HasPrefix(op.path, "/invites") { // see TestInvites_tenants
 				t.Error("this test has no body that names another account's invite")
 			}
 		})

@@ -152,3 +152,20 @@ func (f *contractWorld) cancelUnderWay(t *testing.T, op *contractOperation) answ
 	}
 	return f.call(op.method, strings.ReplaceAll(op.path, "{id}", id), "", "apiKey", "", "apiKey", secret)
 }
+
+// exampleInvites imports the invite of the document's examples, and returns the answer of an operation about it.
+func (f *contractWorld) exampleInvites(op *contractOperation) answer {
+	f.t.Helper()
+	id := fmt.Sprint(f.unused())
+	imported := f.call(http.MethodPut, "/invites", inviteHeader+id+",Ada Lovelace,ada@example.com,Backend,2026-01-01T00:00:00Z,backend-1,en,\n"+id+",,x,,,,,\n",
+		"Content-Type", "", "Content-Type", asCSV)
+	switch op.OperationID {
+	case "getInvite":
+		return f.call(op.method, "/invites/"+id, "")
+	case "listInvites":
+		return f.call(op.method, op.path+"?assessment_id=backend-1&limit=1", "").last()
+	case "searchInvites":
+		return f.call(op.method, op.path, `{"assessment_id":"backend-1","limit":1}`).last()
+	}
+	return imported
+}

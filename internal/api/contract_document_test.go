@@ -24,6 +24,16 @@ type contract struct {
 	compiled   map[string]*jsonschema.Schema
 }
 
+// has reports whether the document has an operation.
+func (c *contract) has(method, path string) bool {
+	for _, op := range c.operations {
+		if op.method == method && op.path == path {
+			return true
+		}
+	}
+	return false
+}
+
 // contractOperation is an operation of the document.
 type contractOperation struct {
 	method, path string

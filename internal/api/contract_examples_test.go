@@ -129,6 +129,8 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 	case "listEvents":
 		f.must(f.store.FinishImport(t.Context(), "acme", nil, revocation.Import{Written: 990, Bad: 10}))
 		return f.call(op.method, op.path+"?type=invites.imported&limit=1", "")
+	case "putInvites", "listInvites", "searchInvites", "getInvite":
+		return f.exampleInvites(op)
 	case "listJobs":
 		f.runningJob(t)
 		return f.call(op.method, op.path+"?limit=1", "").last()
@@ -191,7 +193,7 @@ func (f *contractWorld) exampleAccount(t *testing.T, op *contractOperation, plat
 
 // last removes the cursor from a page, as if it was the last one.
 func (a answer) last() answer {
-	before, _, _ := strings.Cut(a.body, `"next_cursor":"`)
+	before, _, _ := strings.Cut(a.body, `"next_cursor":`)
 	a.body = before + `"next_cursor":null}`
 	return a
 }
@@ -200,7 +202,11 @@ func (a answer) last() answer {
 func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string) answer {
 	t.Helper()
 	nobody := newID().String()
-	path := strings.ReplaceAll(op.path, "{id}", f.ended)
+	path := strings.NewReplacer("{id}", f.ended, "{report_id}", "313").Replace(op.path)
+	asType := []string{"Content-Type", "", "Content-Type", "application/json"}
+	if op.OperationID == "putInvites" {
+		asType[3] = asCSV
+	}
 	if strings.HasPrefix(path, "/revocations/") {
 		path = strings.ReplaceAll(op.path, "{id}", f.single)
 	}
@@ -213,7 +219,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "unauthorized":
 		return f.call(op.method, path, "", "apiKey", "")
 	case "missing_scope":
-		lesser := map[string]string{"read": writerSecret, "revoke": readerSecret, "approve": readerSecret}[op.Security[0]["apiKey"][0]]
+		lesser := map[string]string{"read": writerSecret, "revoke": readerSecret, "approve": readerSecret, "invites": readerSecret}[op.Security[0]["apiKey"][0]]
 		return f.call(op.method, path, "", "apiKey", "", "apiKey", lesser)
 	case "unavailable":
 		if len(op.Security) == 0 {
@@ -227,9 +233,12 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 	case "invalid":
 		return f.invalidFor(op, path)
 	case "malformed_json":
+		if op.OperationID == "putInvites" {
+			return f.call(op.method, path, "x", append(asType, "Content-Encoding", "gzip")...)
+		}
 		return f.call(op.method, path, `{"report_id":}`)
 	case "too_large":
-		return f.call(op.method, path, strings.Repeat(" ", 100<<10))
+		return f.call(op.method, path, strings.Repeat(" ", 100<<10), asType...)
 	case "unsupported_media_type":
 		return f.call(op.method, path, "x", "Content-Type", "", "Content-Type", "text/plain")
 	case "request_timeout":
@@ -242,6 +251,8 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 			return f.messageAtUpstream(t, op)
 		case "cancelRevocation", "startRevocation":
 			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.invalid), "")
+		case "putInvites", "listInvites", "searchInvites", "getInvite":
+			return f.call(op.method, path, "{}", append(asType, "apiKey", "", "apiKey", f.onUpstream(t))...)
 		}
 		return f.emailOfUpstream(t)
 	case "already_final":
@@ -252,7 +263,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 		if op.OperationID == "revokeInvite" {
 			return f.call(op.method, path, `{"report_id":4242}`)
 		}
-		return f.call(op.method, strings.ReplaceAll(op.path, "{id}", nobody), `{"count":1}`)
+		return f.call(op.method, strings.NewReplacer("{id}", nobody, "{report_id}", "4242").Replace(op.path), `{"count":1}`)
 	case "wrong_state":
 		return f.call(op.method, path, `{"count":1}`)
 	case "count_mismatch", "same_key":
@@ -300,8 +311,12 @@ func (f *contractWorld) invalidFor(op *contractOperation, path string) answer {
 		return f.call(op.method, path, `{}`)
 	case "listRevocations":
 		return f.call(op.method, path+"?report_id=x", "")
-	case "listJobs", "getJobResults":
+	case "listJobs", "getJobResults", "listInvites":
 		return f.call(op.method, path+"?limit=0", "")
+	case "searchInvites":
+		return f.call(op.method, path, `{"limit":0}`)
+	case "putInvites":
+		return f.call(op.method, path+"?verbose=1", "x", "Content-Type", "", "Content-Type", asCSV)
 	default:
 		return f.call(op.method, path+"?verbose=1", "")
 	}
@@ -326,6 +341,8 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.running), `{"count":1}`)
 		case op.OperationID == "cancelRevocation", op.OperationID == "startRevocation":
 			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.single), "")
+		case op.OperationID == "putInvites":
+			return f.exampleInvites(op)
 		case second:
 			return f.call(op.method, "/jobs/"+f.failedJob(319).ID.String()+"/retry", "", "Idempotency-Key", key)
 		default:
@@ -341,6 +358,8 @@ func (f *contractWorld) bound(t *testing.T, op *contractOperation, name string) 
 	broken := &revocation.Error{Code: revocation.Code(name)}
 	f.faults.submit.Store(broken)
 	f.faults.cancels.Store(broken)
+	f.faults.imports.Store(broken)
+	defer f.faults.imports.Store(nil)
 	f.onStep(beforeBegin, func(revocation.NewJob) error { return broken })
 	defer f.faults.submit.Store(nil)
 	defer f.faults.cancels.Store(nil)
@@ -361,7 +380,11 @@ func (f *contractWorld) limited(t *testing.T, op *contractOperation, path string
 // slow sends only half of a body.
 func (f *contractWorld) slow(t *testing.T, op *contractOperation) answer {
 	conn := newWorld(t, readTimeoutOf(200*time.Millisecond)).dial()
-	conn.write("POST " + op.path + " HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	media := "application/json"
+	if op.OperationID == "putInvites" {
+		media = asCSV
+	}
+	conn.write(op.method + " " + op.path + " HTTP/1.1\r\nHost: x\r\napiKey: " + secret + "\r\nContent-Type: " + media + "\r\nContent-Length: 100\r\n\r\n{")
 	return conn.answer()
 }
 

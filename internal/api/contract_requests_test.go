@@ -68,6 +68,9 @@ func (f *contractWorld) methods(op *contractOperation) variation {
 		methods = append(methods, http.MethodHead)
 	}
 	for _, method := range methods {
+		if method != op.method && f.document.has(method, op.path) {
+			continue
+		}
 		v.choices = append(v.choices, func(r *contractRequest) { r.method = method })
 	}
 	return v
@@ -96,9 +99,12 @@ func (f *contractWorld) paths(op *contractOperation) variation {
 	if op.OperationID == "startRevocation" { // the others may be cancelled already
 		ids = append([]string{f.later}, ids...)
 	}
+	if strings.HasPrefix(op.path, "/invites/") {
+		ids = append([]string{"313", "4242", "0", "9223372036854775808", "+313"}, ids...)
+	}
 	v := variation{name: "path"}
 	for _, id := range ids {
-		v.choices = append(v.choices, func(r *contractRequest) { r.path = strings.ReplaceAll(op.path, "{id}", id) })
+		v.choices = append(v.choices, func(r *contractRequest) { r.path = strings.NewReplacer("{id}", id, "{report_id}", id).Replace(op.path) })
 	}
 	if !strings.Contains(op.path, "{") {
 		v.choices = v.choices[:1]
@@ -209,6 +215,7 @@ type contractWorld struct {
 	confirmed, approved, scheduled  string // jobs
 	single, invalid, waiting, later string // revocations
 	cursors                         []string
+	document                        *contract
 
 	used atomic.Int64 // report_ids
 }
@@ -231,7 +238,7 @@ func newContractWorld(w *world) *contractWorld {
 	f.running = w.job(items(314)...).ID.String()
 	f.waiting = w.submit(`{"report_id":315}`, "Prefer", "wait=0").str(w.t, "id")
 	f.later = w.submit(fmt.Sprintf(`{"report_id":314,"not_before":%q}`, time.Now().Add(time.Hour).Format(time.RFC3339))).str(w.t, "id")
-	for _, list := range []string{"/revocations", "/jobs", "/jobs/" + f.ended + "/results"} {
+	for _, list := range []string{"/revocations", "/jobs", "/invites", "/jobs/" + f.ended + "/results"} {
 		f.cursors = append(f.cursors, w.call(http.MethodGet, list+"?limit=1", "").str(w.t, "next_cursor"))
 	}
 	return f

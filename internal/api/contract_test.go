@@ -33,6 +33,7 @@ func TestContract(t *testing.T) {
 				f.queue.release()
 			}
 			c = readContract(t, f.world)
+			f.document = c
 			for id, op := range c.operations {
 				if seen[id] == nil {
 					seen[id] = map[string]bool{}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -16,9 +15,9 @@ import (
 // every address in it.
 const ipv6Site = 64
 
-// admit returns an error unless the request's key is valid, has one of the scopes and is within its rate limit. It sets
+// admit returns an error unless the request's key is valid, has the scopes and is within its rate limit. It sets
 // x.key.
-func (a *API) admit(x *requestContext, scopes []revocation.Scope) error {
+func (a *API) admit(x *requestContext, scopes [][]revocation.Scope) error {
 	key, err := a.identify(x)
 	if err != nil {
 		return err
@@ -27,7 +26,7 @@ func (a *API) admit(x *requestContext, scopes []revocation.Scope) error {
 		return unauthorized()
 	}
 	x.key = key
-	if !slices.ContainsFunc(scopes, key.Allows) {
+	if !allowed(key, scopes) {
 		return missingScope(scopes)
 	}
 	h := x.Response().Header()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -93,7 +94,7 @@ func fileProblem(err error) error {
 	case rows.ColumnTwice:
 		return invalid(fault{failed.Column, "duplicate_field", failed.Detail})
 	default:
-		return invalid(fault{jobColumns[columnReportID], "required", failed.Detail})
+		return invalid(fault{cmp.Or(failed.Column, jobColumns[columnReportID]), "required", failed.Detail})
 	}
 }
 

@@ -68,6 +68,7 @@ const (
 	cursorJobs
 	cursorResults
 	cursorEvents
+	cursorInvites
 )
 
 // cursors encodes the kind of a cursor, and the id after which the page begins, for a URL. It is strict, so that each
@@ -238,7 +239,7 @@ func (q *query) cursor(name string, kind cursorKind) (last revocation.ID) {
 	// The decoder ignores line breaks, so the lengths before and after decoding are checked.
 	if err != nil || len(sent) != cursors.EncodedLen(1+len(last)) || len(decoded) != 1+len(last) || decoded[0] != byte(kind) ||
 		revocation.ID(decoded[1:]).IsZero() {
-		q.fault(name, "invalid_format", name+" must be the next_cursor of a response about the same list.")
+		q.cursorFault(name)
 		return last
 	}
 	return revocation.ID(decoded[1:])

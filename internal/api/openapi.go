@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,7 @@ func newDocument() *huma.OpenAPI {
 		Info:    &huma.Info{Title: "rescind", Version: "1.0.0", Description: about},
 		Tags: []*huma.Tag{
 			{Name: "revocations", Description: "Submit, poll and list."},
+			{Name: "invites", Description: "Find invites by person and assessment, and import them. Not for accounts with an upstream."},
 			{Name: "jobs", Description: "Many revocations under one id."},
 			{Name: "events", Description: "What happened, and who did it."},
 			{Name: "account", Description: "The account and the key of a request."},
@@ -63,31 +65,58 @@ func needs(scopes ...revocation.Scope) (security []map[string][]string) {
 	return security
 }
 
+// needsAll returns an operation's security: a key with all of the scopes, in either header.
+func needsAll(scopes ...revocation.Scope) (security []map[string][]string) {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	for _, scheme := range []string{keyScheme, "bearer"} {
+		security = append(security, map[string][]string{scheme: names})
+	}
+	return security
+}
+
 // keyScheme is the security scheme of the header apiKey.
 const keyScheme = "apiKey"
 
-// scopesOf returns the scopes in an operation's security, one of which a key must have. There are none for an operation
-// that needs no key.
-func scopesOf(op *huma.Operation) (scopes []revocation.Scope) {
+// scopesOf returns the sets of scopes in an operation's security. A key must have all scopes of one of them. There are none
+// for an operation that needs no key.
+func scopesOf(op *huma.Operation) (sets [][]revocation.Scope) {
 	for _, either := range op.Security {
+		var set []revocation.Scope
 		for _, scope := range either[keyScheme] {
-			scopes = append(scopes, revocation.Scope(scope))
+			set = append(set, revocation.Scope(scope))
+		}
+		if set != nil {
+			sets = append(sets, set)
 		}
 	}
-	return scopes
+	return sets
 }
 
-// scopeNames returns the scopes for a sentence, such as "read or approve".
-func scopeNames(scopes []revocation.Scope) string {
+// allowed reports whether a key has all scopes of one of the sets.
+func allowed(key *revocation.APIKey, sets [][]revocation.Scope) bool {
+	return slices.ContainsFunc(sets, func(set []revocation.Scope) bool {
+		return !slices.ContainsFunc(set, func(scope revocation.Scope) bool { return !key.Allows(scope) })
+	})
+}
+
+// scopeNames returns sets of scopes for a sentence, such as "read or approve".
+func scopeNames(sets [][]revocation.Scope) string {
 	var names []string
-	for _, scope := range scopes {
-		names = append(names, string(scope))
+	for _, set := range sets {
+		var all []string
+		for _, scope := range set {
+			all = append(all, string(scope))
+		}
+		names = append(names, strings.Join(all, " and "))
 	}
 	return strings.Join(names, " or ")
 }
 
 // missingScope returns the problem for a key without any of the scopes.
-func missingScope(scopes []revocation.Scope) *problem {
+func missingScope(scopes [][]revocation.Scope) *problem {
 	return newProblem(revocation.CodeMissingScope).withDetail("This needs an API key with the scope " + scopeNames(scopes) + ".")
 }
 
@@ -160,7 +189,7 @@ func exampleFault(op *huma.Operation) fault {
 		return fault{listIDs, "required", "report_ids or items is needed."}
 	case "confirmJob", "approveJob":
 		return fault{"count", "required", "count is needed."}
-	case "listJobs", "getJobResults":
+	case "listJobs", "getJobResults", "listInvites", "searchInvites":
 		return fault{"limit", "out_of_range", "limit must be from 1 to 1000."}
 	default:
 		return fault{"verbose", "unknown_field", "There is no such parameter."}

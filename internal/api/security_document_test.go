@@ -25,10 +25,10 @@ func (op operation) String() string { return op.method + " " + op.path }
 // guarded reports whether the operation needs a key.
 func (op operation) guarded() bool { return len(op.Security) > 0 }
 
-// accepts reports whether the operation's security names the scope.
+// accepts reports whether a key with this scope alone may call the operation.
 func (op operation) accepts(scope revocation.Scope) bool {
 	return slices.ContainsFunc(op.Security, func(either map[string][]string) bool {
-		return slices.Contains(either["apiKey"], string(scope))
+		return slices.Equal(either["apiKey"], []string{string(scope)})
 	})
 }
 

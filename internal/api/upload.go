@@ -111,8 +111,10 @@ func notGzip(err error) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	return newProblem(codeMalformedJSON).withDetail("The body is not a complete gzip stream.")
+	return newProblem(codeMalformedJSON).withDetail(notGzipDetail)
 }
+
+const notGzipDetail = "The body is not a complete gzip stream."
 
 // fingerprint returns the fingerprint of the preface and the content that was read.
 func (u *upload) fingerprint() (f revocation.Fingerprint) {

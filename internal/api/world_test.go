@@ -67,7 +67,7 @@ func newWorld(t *testing.T, options ...worldOption) *world {
 	service.Go(func() { w.service.Run(running) })
 
 	o := api.Options{
-		Service: w.service, Keys: w.faults, Accounts: w.store, Emails: sampleEmails{}, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
+		Service: w.service, Keys: w.faults, Invites: w.faults, Accounts: w.store, Emails: sampleEmails{}, Health: api.NewHealth(), SubmitWait: 30 * time.Second,
 		JobMaxItems: 20_000, RateLimit: 1_000_000, Log: log, Hosts: api.HostsOf(new(net.TCPAddr), nil),
 	}
 	w.server = httptest.NewUnstartedServer(nil)
@@ -336,7 +336,7 @@ func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
 // faultyStore is the real store with injected faults.
 type faultyStore struct {
 	*sqlite.Store
-	submit, carryOut, keys, jobs, results, cancels atomic.Pointer[revocation.Error]
+	submit, carryOut, keys, jobs, results, cancels, imports atomic.Pointer[revocation.Error]
 	// chunk fails once, so that its items are retried one by one.
 	chunk atomic.Pointer[revocation.Chunk]
 	// afterJob can change a job that was read.
@@ -405,6 +405,13 @@ func (s *faultyStore) StartSingle(ctx context.Context, account string, id revoca
 		return revocation.Revocation{}, err
 	}
 	return s.Store.StartSingle(ctx, account, id)
+}
+
+func (s *faultyStore) UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error {
+	if err := s.imports.Load(); err != nil {
+		return err
+	}
+	return s.Store.UpsertInvites(ctx, account, invites)
 }
 
 func (s *faultyStore) Results(ctx context.Context, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {

@@ -63,7 +63,7 @@ func NewAPI(o APIOptions) *API {
 	return &API{
 		listener: o.Listener, service: service, client: client, health: health, log: o.Log,
 		handler: tracedHandler(o.Instruments.tracing, api.New(api.Options{
-			Service: service, Keys: o.Store, Accounts: o.Store, Emails: o.Emails, Health: health, Hosts: api.HostsOf(o.Listener.Addr(), o.AllowedHosts), TrustedProxies: o.TrustedProxies,
+			Service: service, Keys: o.Store, Invites: o.Store, Accounts: o.Store, Emails: o.Emails, Health: health, Hosts: api.HostsOf(o.Listener.Addr(), o.AllowedHosts), TrustedProxies: o.TrustedProxies,
 			SubmitWait: o.SubmitWait, RateLimit: o.RateLimit, JobMaxItems: o.JobMaxItems,
 			Log: o.Log, Metrics: o.Instruments.metrics,
 		})),

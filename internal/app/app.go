@@ -34,6 +34,7 @@ type Store interface {
 	revocation.CallStore
 	revocation.JanitorStore
 	revocation.BacklogStore
+	revocation.InviteStore
 	api.Keys
 	api.Accounts
 	// Ping returns nil when the store can be read and written. If the error is a *revocation.Error, its Detail may be

@@ -59,6 +59,7 @@ func served(t *testing.T) (d document) {
 	server := httptest.NewServer(api.New(api.Options{
 		Service:   submission.NewService(submission.ServiceOptions{Store: store, NewID: uuidv7.New, Log: log}),
 		Keys:      store,
+		Invites:   store,
 		Health:    api.NewHealth(),
 		RateLimit: 1,
 		Log:       log,

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rescind/internal/revocation"
+)
+
+// listInvites serves GET /invites.
+func (a *API) listInvites(x *requestContext) error {
+	q := readQuery(x.Request().URL.RawQuery)
+	for _, name := range []string{"candidate_email", "q"} {
+		if _, sent := q.values[name]; sent {
+			delete(q.values, name)
+			q.fault(name, "unknown_field", name+" is personal data, which must not be in a URL. Use POST /invites/search.")
+		}
+	}
+	f := readInviteFilter(q)
+	return a.respondInvites(x, f, q)
+}
+
+// searchInvites serves POST /invites/search.
+func (a *API) searchInvites(x *requestContext) error {
+	r := x.Request()
+	if !acceptsBody(r.Header) {
+		return newProblem(codeUnsupportedMedia)
+	}
+	text, err := readBody(r, nil)
+	if err != nil {
+		return err
+	}
+	q, err := readSearch(text)
+	if err != nil {
+		return err
+	}
+	f := readInviteFilter(q)
+	f.Email, f.Query = q.searchText("candidate_email"), q.searchText("q")
+	if n := utf8.RuneCountInString(f.Query); n == 1 {
+		q.fault("q", "out_of_range", "q must have at least 2 characters.")
+	}
+	return a.respondInvites(x, f, q)
+}
+
+func (a *API) respondInvites(x *requestContext, f revocation.InviteFilter, q *query) error {
+	if f.Query == "" && f.After.Part != 0 || f.Query != "" && f.After.ReportID != 0 && f.After.Part == 0 {
+		q.cursorFault("cursor")
+	}
+	if err := q.faults(); err != nil {
+		return err
+	}
+	f.Account = x.key.Account
+	page, err := a.invites.Invites(x.Request().Context(), f)
+	if err != nil {
+		return err
+	}
+	body := make([]byte, 0, 64+400*len(page.Entries))
+	x.respond(http.StatusOK, mediaJSON, appendPage(body, page.Entries, appendInvite, inviteCursor(page.Next)))
+	return nil
+}
+
+// getInvite serves GET /invites/{report_id}.
+func (a *API) getInvite(x *requestContext) error {
+	sent := x.Param("report_id")
+	id, err := strconv.ParseInt(sent, 10, 64)
+	if err != nil || id < 1 || sent != strconv.FormatInt(id, 10) {
+		return newProblem(revocation.CodeNotFound) // as for an unknown one
+	}
+	invite, err := a.invites.Invite(x.Request().Context(), x.key.Account, id)
+	if err != nil {
+		return err
+	}
+	x.respond(http.StatusOK, mediaJSON, appendOneInvite(nil, &invite))
+	return nil
+}
+
+// readInviteFilter takes the filters that may be in a URL.
+func readInviteFilter(q *query) revocation.InviteFilter {
+	f := revocation.InviteFilter{
+		AssessmentID: q.searchText("assessment_id"), Assessment: q.searchText("assessment_name"),
+		SentAfter: q.time("sent_after"), SentBefore: q.time("sent_before"),
+		Limit: q.limit("limit"), After: q.inviteCursor("cursor"),
+	}
+	if sent := q.values["revoked"]; len(sent) == 1 && sent[0] == "" {
+		delete(q.values, "revoked")
+	} else if len(sent) > 0 {
+		f.Revoked = new(q.bool("revoked"))
+	}
+	if sent := q.take("state"); sent != "" {
+		for word := range strings.SplitSeq(sent, ",") {
+			switch p := revocation.Progress(word); p {
+			case revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted:
+				if !slices.Contains(f.Progress, p) {
+					f.Progress = append(f.Progress, p)
+				}
+			default:
+				q.fault("state", "unknown_value", "state must be PENDING, STARTED or COMPLETED; several are separated by commas.")
+			}
+		}
+	}
+	return f
+}
+
+// maxSearchText is the largest length of a text to search for, in characters.
+const maxSearchText = 500
+
+// searchText takes a text to search for.
+func (q *query) searchText(name string) string {
+	sent := q.take(name)
+	switch {
+	case !utf8.ValidString(sent) || strings.IndexByte(sent, 0) >= 0:
+		q.fault(name, "invalid_characters", name+" must be UTF-8 without NUL.")
+	case utf8.RuneCountInString(sent) > maxSearchText:
+		q.fault(name, "too_long", name+" must have at most 500 characters.")
+	}
+	return sent
+}
+
+// readSearch reads the JSON object of a search into a query, so that members and parameters are checked alike. null counts
+// as not given.
+func readSearch(text []byte) (*query, error) {
+	if !utf8.Valid(text) {
+		return nil, newProblem(codeMalformedJSON).withDetail(string(errUTF8))
+	}
+	q := readQuery("")
+	r := jsonReaders.Get().(*jsonReader)
+	defer jsonReaders.Put(r)
+	r.input.Reset()
+	r.input.Write(text)
+	r.Reset(&r.input, jsonOptions...)
+	err := q.document(&r.Decoder)
+	if malformed, ok := errors.AsType[syntaxError](err); ok {
+		return nil, newProblem(codeMalformedJSON).withDetail(string(malformed))
+	}
+	return q, err
+}
+
+func (q *query) document(text *jsontext.Decoder) error {
+	if text.PeekKind() != jsontext.KindBeginObject {
+		if err := text.SkipValue(); errors.Is(err, io.EOF) {
+			return errEmpty
+		} else if err != nil {
+			return errSyntax
+		}
+		q.fault("body", "wrong_type", "The body must be a JSON object.")
+		return atEnd(text)
+	}
+	if err := readObject(text, func(name string) error { return q.member(text, name) }); err != nil {
+		return err
+	}
+	return atEnd(text)
+}
+
+// member reads a member of a search as a parameter.
+func (q *query) member(text *jsontext.Decoder, name string) error {
+	raw, err := text.ReadValue()
+	if err != nil {
+		return syntaxOf(err)
+	}
+	value := ""
+	switch kind := raw.Kind(); {
+	case kind == jsontext.KindNull:
+	case name == "limit" && kind == jsontext.KindNumber, name == "revoked" && (kind == jsontext.KindTrue || kind == jsontext.KindFalse):
+		value = string(raw)
+	case name != "limit" && name != "revoked" && kind == jsontext.KindString:
+		unquoted, err := jsontext.AppendUnquote(nil, raw)
+		if err != nil {
+			q.fault(shownName(name), "invalid_characters", "The text must not hold half of a surrogate pair.")
+		}
+		value = string(unquoted)
+	default:
+		q.fault(shownName(name), "wrong_type", "The value has the wrong type.")
+	}
+	q.values[name] = append(q.values[name], value)
+	return nil
+}
+
+// inviteCursor returns the cursor of the page after a position; "" if there is none. It has no text of an invite.
+func inviteCursor(p revocation.InvitePosition) string {
+	if p.ReportID == 0 {
+		return ""
+	}
+	b := []byte{byte(cursorInvites), byte(p.Part)}
+	b = binary.BigEndian.AppendUint64(b, uint64(p.SentAt.UnixMicro())) //nolint:gosec // read back in the same way
+	b = binary.BigEndian.AppendUint64(b, uint64(p.ReportID))           //nolint:gosec // it is positive
+	return cursors.EncodeToString(b)
+}
+
+func (q *query) inviteCursor(name string) (p revocation.InvitePosition) {
+	const size = 1 + 1 + 8 + 8
+	sent := q.take(name)
+	if sent == "" {
+		return p
+	}
+	b, err := cursors.DecodeString(sent)
+	if err != nil || len(sent) != cursors.EncodedLen(size) || len(b) != size || b[0] != byte(cursorInvites) || b[1] > byte(revocation.ByAssessment) {
+		q.cursorFault(name)
+		return p
+	}
+	p.Part = revocation.InvitePart(b[1])
+	p.SentAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[2:]))).UTC() //nolint:gosec // written in the same way
+	p.ReportID = int64(binary.BigEndian.Uint64(b[10:]))                    //nolint:gosec // written in the same way
+	if p.ReportID < 1 || p.SentAt.Year() < 1 || p.SentAt.Year() > 9999 {
+		q.cursorFault(name)
+		return revocation.InvitePosition{}
+	}
+	return p
+}
+
+func (q *query) cursorFault(name string) {
+	q.fault(name, "invalid_format", name+" must be the next_cursor of a response about the same list.")
+}
