@@ -127,8 +127,9 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		f.queue.hold()
 		return f.call(op.method, op.path, `{"report_ids":[300,301],"label":"closed positions"}`)
 	case "listEvents":
+		after := time.Now().UTC().Format(time.RFC3339Nano)
 		f.must(f.store.FinishImport(t.Context(), "acme", nil, revocation.Import{Written: 990, Bad: 10}))
-		return f.call(op.method, op.path+"?type=invites.imported&limit=1", "")
+		return f.call(op.method, op.path+"?type=invites.imported&limit=1&after="+after, "")
 	case "putInvites", "listInvites", "searchInvites", "getInvite":
 		return f.exampleInvites(op)
 	case "listJobs":
