@@ -67,6 +67,15 @@ var jobMailTests = []test{
 		f.email(rowOf(job, 1), revocation.NotificationSent, 1)
 		f.mails(job, revocation.MailCounts{Sent: 1})
 	}},
+	{"a claim returns the job's message to the candidates", func(f *fixture) {
+		withMessage := func(s *revocation.FinalJob) { s.CandidateMessage = new("Sorry.") }
+		job := f.bulk(items(1, 2), notifyAll, withMessage)
+		f.end(job)
+		for _, email := range f.jobEmails(acme, 9, time.Hour) {
+			f.equal("message", "Sorry.", email.Message)
+		}
+		f.mails(job, revocation.MailCounts{Pending: 2})
+	}},
 	{"emails of items with work items", func(f *fixture) {
 		job := f.bulk([]revocation.Item{item(1, withItemNotify(true)), item(2), item(3, withItemNotify(true))})
 		f.spill(job)

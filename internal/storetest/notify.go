@@ -77,6 +77,11 @@ func (f *fixture) email(ref revocation.Ref, status revocation.NotificationStatus
 }
 
 var notificationTests = []test{
+	{"a claim returns the message to the candidate", func(f *fixture) {
+		ref := f.submitNew(request(1, withNotify, func(s *revocation.Submission) { s.CandidateMessage = new("Sorry.\nGoodbye") }))[0]
+		f.carryOut(ref)
+		f.equal("message", "Sorry.\nGoodbye", f.claimEmail(ref, time.Hour).Message)
+	}},
 	{"a claim returns the content of the message", func(f *fixture) {
 		ref := f.revokedWithEmail(1)
 		f.equal("email", revocation.Email{
