@@ -9,8 +9,8 @@ import (
 
 const (
 	mediaEvents = "text/event-stream"
-	// eventHeartbeat is the longest time between two events of a running job. If the job was not read again in that time,
-	// the stream repeats the last event.
+	// eventHeartbeat is the longest time between two events of a job that has not ended and does not wait. If the job was not
+	// read again in that time, the stream repeats the last event.
 	eventHeartbeat = 900 * time.Millisecond
 	// eventRetry makes clients reconnect 2000 milliseconds after a stream broke off.
 	eventRetry = "retry: 2000\n\n"
@@ -42,8 +42,8 @@ func (a *API) jobEvents(x *requestContext) error {
 	if err := x.send(appendEvent([]byte(eventRetry), eventProgress, &job)); err != nil {
 		return err
 	}
-	if !job.Ended() {
-		if ended, err := a.followJob(x, &job); err != nil || !ended {
+	if !job.Settled() {
+		if settled, err := a.followJob(x, &job); err != nil || !settled {
 			return err
 		}
 	}
@@ -51,8 +51,8 @@ func (a *API) jobEvents(x *requestContext) error {
 }
 
 // followJob sends an event each time the service reads the job, and stores the latest reading in job. It reports whether
-// the job ended. It returns early if the caller left, the key was revoked or there are no more readings.
-func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err error) {
+// the job has ended or waits. It returns early if the caller left, the key was revoked or there are no more readings.
+func (a *API) followJob(x *requestContext, job *revocation.Job) (settled bool, err error) {
 	watch := a.service.WatchJob(job.Account, job.ID)
 	defer watch.Close()
 	heartbeat := time.NewTimer(eventHeartbeat)
@@ -60,16 +60,13 @@ func (a *API) followJob(x *requestContext, job *revocation.Job) (ended bool, err
 	for {
 		select {
 		case newer, ok := <-watch.Jobs():
-			switch {
-			case !ok:
+			if !ok {
 				return false, nil
-			case newer.Ended():
-				*job = newer
-				return true, nil
-			case newer.ReadAt.Before(job.ReadAt):
-				continue // this reading began before the stream did
 			}
 			*job = newer
+			if job.Settled() {
+				return true, nil
+			}
 		case <-heartbeat.C:
 		case <-x.Request().Context().Done():
 			return false, nil

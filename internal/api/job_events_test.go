@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"runtime/pprof"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +86,32 @@ func TestJobEvents(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 	})
+	t.Run("of a job that waits", func(t *testing.T) {
+		path := "/jobs/" + w.scheduledJob(300)
+		body := w.call(http.MethodGet, path, "").body
+		a := w.call(http.MethodGet, path+"/events", "")
+		if want := "retry: 2000\n\nevent: progress\ndata: " + body + "\n\nevent: done\ndata: " + body + "\n\n"; a.body != want {
+			t.Errorf("got %q, want %q", a.body, want)
+		}
+	})
+	t.Run("of a job that begins to wait", func(t *testing.T) {
+		id := w.previewingJob(300)
+		next := events(t, w.open("/jobs/"+id+"/events").body)
+		if first, _ := next(); first.json(t)["state"] != "PREVIEWING" {
+			t.Errorf("%+v", first)
+		}
+		w.predict(id)
+		e, ok := next()
+		for ok && e.name == "progress" {
+			e, ok = next()
+		}
+		if e.name != "done" || e.json(t)["state"] != "PREVIEWED" {
+			t.Errorf("%v %+v", ok, e)
+		}
+		if e, ok := next(); ok {
+			t.Errorf("then %+v", e)
+		}
+	})
 	t.Run("HEAD does not stream", func(t *testing.T) {
 		w.queue.hold()
 		defer w.queue.release()
@@ -164,25 +189,6 @@ func TestJobEvents_goOnWhileTheDatabaseIsAway(t *testing.T) {
 	}
 	if e.name != "done" {
 		t.Errorf("%v %+v", ok, e)
-	}
-}
-
-func TestJobEvents_neverGoBack(t *testing.T) {
-	w := newWorld(t)
-	w.queue.hold()
-	job := w.job(items(300)...)
-	var reads atomic.Int32
-	w.faults.afterJob.Store(new(func(job *revocation.Job) {
-		if reads.Add(1) == 2 { // like a reading that began before the stream
-			job.ReadAt = job.ReadAt.Add(-time.Minute)
-			job.Total = 99
-		}
-	}))
-	next := events(t, w.open("/jobs/"+job.ID.String()+"/events").body)
-	for reads.Load() < 4 {
-		if e, ok := next(); !ok || e.name != "progress" || e.json(t)["total"] != 1.0 {
-			t.Fatalf("%v %+v", ok, e)
-		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 
 const approverSecret = "rescind_the-key-of-acme-that-only-approves"
 
-// previewedJob creates a job of acme with a preview that is complete, and returns its id.
-func (w *world) previewedJob(reportIDs ...int64) string {
+// previewingJob creates a job of acme whose preview is not complete, and returns its id.
+func (w *world) previewingJob(reportIDs ...int64) string {
 	w.t.Helper()
 	body := `{"label":"closed positions","preview":true,"report_ids":[`
 	for i, id := range reportIDs {
@@ -22,13 +22,26 @@ func (w *world) previewedJob(reportIDs ...int64) string {
 	}
 	a := w.call(http.MethodPost, "/jobs", body+"]}")
 	a.want(w.t, http.StatusAccepted, "")
-	id, _ := revocation.ParseID(a.str(w.t, "id"))
+	return a.str(w.t, "id")
+}
+
+// predict completes the preview of a job.
+func (w *world) predict(job string) {
+	w.t.Helper()
+	id, _ := revocation.ParseID(job)
 	_, err := w.store.ChangeJob(w.t.Context(), "acme", id, revocation.JobChange{
 		Kind: revocation.ChangePredicted, By: revocation.Actor{Type: revocation.ActorService}, PreviewTTL: time.Hour,
 	})
 	w.must(err)
-	w.wantState(id.String(), "PREVIEWED")
-	return id.String()
+}
+
+// previewedJob creates a job of acme with a preview that is complete, and returns its id.
+func (w *world) previewedJob(reportIDs ...int64) string {
+	w.t.Helper()
+	id := w.previewingJob(reportIDs...)
+	w.predict(id)
+	w.wantState(id, "PREVIEWED")
+	return id
 }
 
 // confirmable returns the number that a confirmation or an approval of a job must name.

@@ -22,10 +22,13 @@ type watches struct {
 }
 
 type watch struct {
-	account  string
-	id       revocation.ID
-	wake     chan struct{} // of capacity 1
-	watchers map[*JobWatch]struct{}
+	account string
+	id      revocation.ID
+	wake    chan struct{} // of capacity 1
+	// reads counts the reads that have begun. watchers contains the value that it had when each watcher came: an earlier read
+	// may be older than what the watcher knows already.
+	reads    int
+	watchers map[*JobWatch]int
 }
 
 // JobWatch receives the states of a job.
@@ -36,7 +39,8 @@ type JobWatch struct {
 }
 
 // Jobs returns a channel that receives the job about twice a second, and as soon as it has ended or waits for a person or a time.
-// The channel is closed after that, and when the job does not exist any more or the service drains.
+// The channel is closed after that, and when the job does not exist any more or the service drains. Each job that it receives
+// was read after WatchJob was called.
 func (w *JobWatch) Jobs() <-chan revocation.Job { return w.jobs }
 
 // Close ends the watch. The channel of Jobs then receives nothing more; it may stay open.
@@ -53,20 +57,21 @@ func (s *Service) WatchJob(account string, id revocation.ID) *JobWatch {
 	defer ws.mu.Unlock()
 	w := ws.jobs[id]
 	if w == nil {
-		w = &watch{account: account, id: id, wake: make(chan struct{}, 1), watchers: make(map[*JobWatch]struct{})}
+		w = &watch{account: account, id: id, wake: make(chan struct{}, 1), watchers: make(map[*JobWatch]int)}
 		ws.jobs[id] = w
 		go s.poll(w)
 	}
 	jw := &JobWatch{all: ws, watch: w, jobs: make(chan revocation.Job, 1)}
-	w.watchers[jw] = struct{}{}
+	w.watchers[jw] = w.reads
 	return jw
 }
 
-// poll reads a job for all its watchers, until there are none, or the job has ended, waits, or does not exist any more.
+// poll reads a job for all its watchers until there are none.
 func (s *Service) poll(w *watch) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
+		s.watches.beginRead(w)
 		ctx, cancel := context.WithTimeout(context.Background(), watchTimeout)
 		job, err := s.store.Job(ctx, w.account, w.id)
 		cancel()
@@ -83,34 +88,43 @@ func (s *Service) poll(w *watch) {
 	}
 }
 
-// publish sends what was read to all watchers. It returns false if the job need not be read again.
-func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
-	deleted := revocation.ErrorCode(err) == revocation.CodeNotFound && err != nil
+func (ws *watches) beginRead(w *watch) {
 	ws.mu.Lock()
-	for jw := range w.watchers {
-		if err == nil {
-			select {
-			case <-jw.jobs: // discard an older state
-			default:
-			}
-			jw.jobs <- job
-		}
-	}
-	idle := len(w.watchers) == 0
-	if idle {
-		delete(ws.jobs, w.id)
-	}
-	ws.mu.Unlock()
-	if idle {
+	defer ws.mu.Unlock()
+	w.reads++
+}
+
+// publish sends what was read to the watchers that came before the read, and ends their watches if the job has ended or waits.
+// It returns false if the job need not be read again.
+func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
+	if err != nil && revocation.ErrorCode(err) == revocation.CodeNotFound {
+		ws.end(w)
 		return false
 	}
-	if deleted || err == nil && job.Settled() {
-		ws.end(w)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for jw, before := range w.watchers {
+		if err != nil || before == w.reads {
+			continue
+		}
+		select {
+		case <-jw.jobs: // discard an older state
+		default:
+		}
+		jw.jobs <- job
+		if job.Settled() {
+			close(jw.jobs)
+			delete(w.watchers, jw)
+		}
+	}
+	if len(w.watchers) == 0 {
+		delete(ws.jobs, w.id)
 		return false
 	}
 	return true
 }
 
+// end ends all watches of a job.
 func (ws *watches) end(w *watch) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
