@@ -54,7 +54,7 @@ func TestLoadWorker(t *testing.T) {
 			Stores:   got.Stores,
 			Mail:     config.Mail{SMTPURL: "smtp://user:hunter2@mail:587", MailFrom: "Example Ltd <no-reply@example.com>", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
-			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90, AuditDays: 400},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)
@@ -88,7 +88,7 @@ func TestLoadStandalone(t *testing.T) {
 			HTTP:     config.HTTP{HTTPAddr: "127.0.0.1:8080", RateLimit: 50, SubmitWait: 2 * time.Second, JobMaxItems: 1_000_000},
 			Mail:     config.Mail{MailFrom: "rescind@localhost", MailMaxAge: 96 * time.Hour},
 			Retry:    config.Retry{BackoffBase: 2 * time.Second, BackoffMax: 10 * time.Minute, MaxAttempts: 10},
-			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90},
+			Upstream: config.Upstream{UpstreamTimeout: 10 * time.Second}, Previews: config.Previews{PreviewTTL: time.Hour}, Retention: config.Retention{RetentionDays: 90, AuditDays: 400},
 			Admin: config.Admin{AdminAddr: "127.0.0.1:9090"},
 		}
 		check(t, got, err, want)

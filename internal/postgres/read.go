@@ -31,7 +31,7 @@ const (
 		coalesce(o.error_code, r.error_code, ''), coalesce(o.error_detail, r.error_detail, ''),
 		o.due_at, o.updated_at, r.completed_at, coalesce(n.status, ''), coalesce(n.attempts, 0),
 		coalesce(r.reason, j.reason), coalesce(r.candidate_message, ` + messageOfJob + `), coalesce(r.not_before, j.not_before),
-		` + storedPrediction + `
+		` + storedPrediction + `, false
 	FROM `
 	// storedPrediction is the prediction of an item, as revocation.ShownPrediction reads it. An item without one of its
 	// own is that of an upstream.
@@ -54,14 +54,15 @@ const (
 	underWayColumns = `
 	SELECT r.id, r.report_id, r.notify, r.client_reference, r.requested_by, NULL::uuid,
 		'PENDING', false, r.attempt, '', coalesce(r.error_code, ''), coalesce(r.error_detail, ''),
-		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before, 0
+		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before, 0, false
 	FROM (SELECT *, revocation_id AS id `
 
 	// selectInChunk is of an item u of a job j, which has got this id.
 	selectInChunk = `, u.report_id, coalesce(u.notify, j.notify), u.client_reference, j.requested_by, j.id,
 		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0,
 		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before,
-		CASE WHEN j.predicted_at IS NULL THEN 0 ELSE coalesce(u.predicted, ` + predictedUnknown + `) END`
+		CASE WHEN j.predicted_at IS NULL THEN 0 ELSE coalesce(u.predicted, ` + predictedUnknown + `) END,
+		j.state IN ('PREVIEWING', 'PREVIEWED')`
 	predictedUnknown = `6` // revocation.PredictedUnknown
 
 	// jobsWithChunks are those whose items in chunks callers may see; more conditions follow. jobsUnderWay are those of them
@@ -71,7 +72,7 @@ const (
 	jobsUnderWay = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND queued_at IS NOT NULL`
 
 	chunksOfJob = `
-		SELECT id, notify, requested_by, reason, candidate_message, not_before, predicted_at FROM jobs
+		SELECT id, notify, requested_by, reason, candidate_message, not_before, predicted_at, state FROM jobs
 		WHERE account_id ` + ofAccount + ``
 )
 
@@ -86,7 +87,7 @@ func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revoc
 	err := row.Scan(append(first, (*uuid)(&r.ID), &r.ReportID, &r.Notify, &r.ClientReference, (*uuid)(&r.RequestedBy), &job,
 		&r.Status, &r.Inferred, &r.Attempts, &r.Timestamp, &failure.Code, &failure.Detail,
 		&due, &updated, &completed, &email, &r.Notification.Attempts,
-		&r.Reason, &r.CandidateMessage, &notBefore, &predicted)...)
+		&r.Reason, &r.CandidateMessage, &notBefore, &predicted, &r.Unconfirmed)...)
 	if err != nil {
 		return revocation.Revocation{}, err
 	}

@@ -83,7 +83,7 @@ func itemOf(job, row string) string {
 func (r idRange) inChunks(chunks, ofChunks, ofItems string) string {
 	return `
 	SELECT ` + itemOf("j.id", "u.row") + selectInChunk + `
-	FROM (` + r.chunked(`j.id, j.notify, j.requested_by, j.reason, `+messageOfJob+`, j.not_before, j.predicted_at,
+	FROM (` + r.chunked(`j.id, j.notify, j.requested_by, j.reason, `+messageOfJob+`, j.not_before, j.predicted_at, j.state,
 		c.first_row, c.report_ids, c.notify AS wishes, c.client_references, c.reasons, c.predictions || '' AS predictions`) + `
 		LIMIT ` + chunks + `) AS j
 	CROSS JOIN LATERAL (

@@ -35,7 +35,7 @@ const (
 		       coalesce(r.error_code, o.error_code), coalesce(r.error_detail, o.error_detail),
 		       n.status, coalesce(n.attempts, 0), o.updated_at, r.completed_at,
 		       coalesce(r.reason, j.reason), ` + shownMessage + `, coalesce(r.not_before, j.not_before),
-		       ` + shownPrediction + `
+		       ` + shownPrediction + `, coalesce(j.state IN ('PREVIEWING', 'PREVIEWED'), 0) AND r.status = 'PENDING'
 		FROM revocations AS r`
 
 	shownJoins = `
@@ -120,7 +120,7 @@ func scanShown(row *sql.Rows) (revocation.Revocation, error) {
 		&r.Status, &r.Final, &r.Timestamp, &r.Attempts, &dueAt,
 		&errorCode, &errorDetail,
 		&notification, &r.Notification.Attempts, &updatedAt, &completed,
-		&r.Reason, &r.CandidateMessage, &notBefore, &predicted,
+		&r.Reason, &r.CandidateMessage, &notBefore, &predicted, &r.Unconfirmed,
 	); err != nil {
 		return revocation.Revocation{}, err
 	}

@@ -50,7 +50,11 @@ var previewTests = []test{
 				f.Errorf("row %d is %+v", row+1, r)
 			}
 		}
+		message := func() string { r := f.read(rowOf(job, 2)); return r.Message() }
+		f.equal("message before the confirmation", []string{"Not confirmed yet.", "Not confirmed yet."},
+			[]string{message(), f.results(job)[1].Message()})
 		f.confirm(*j)
+		f.equal("message after the confirmation", revocation.StatusPending.Message(), message())
 		f.end(job)
 		f.equal("outcomes", []revocation.Status{revoked, already, revocation.StatusInvalid, notAllowed, spared, missing, revoked, already}, f.outcomes(job))
 		f.equal("predictions at the end", f.outcomes(job), f.predictions(job))
