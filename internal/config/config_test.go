@@ -65,7 +65,7 @@ func TestLoadWorker(t *testing.T) {
 			databaseURL, redisURL, "SMTP_URL=file:mail", "MAIL_FROM=a@b", "MAIL_RATE=0.5", "MAIL_TEMPLATES=" + dir,
 			"MAIL_BOUNCE=bounces@b", "MAIL_HELO=mail.b", "MAIL_MAX_AGE=24h",
 			"BACKOFF_BASE=1m", "BACKOFF_MAX=60s", "MAX_ATTEMPTS=1", "ADMIN_ADDR=0.0.0.0:9091",
-			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0", "PREVIEW_TTL=5m",
+			"UPSTREAM_TIMEOUT=45s", "SECRETS_KEY=" + secretsKey, "SECRETS_KEY_OLD=" + secretsKey, "RETENTION_DAYS=0", "AUDIT_DAYS=7", "INVITE_DAYS=30", "PREVIEW_TTL=5m",
 			"SUBMIT_WAIT=what it does not use is not its matter",
 		})
 		want := config.Worker{
@@ -75,7 +75,9 @@ func TestLoadWorker(t *testing.T) {
 			Upstream: config.Upstream{
 				UpstreamTimeout: 45 * time.Second, Secrets: config.Secrets{SecretsKey: secretsKey, SecretsKeyOld: secretsKey},
 			},
-			Admin: config.Admin{AdminAddr: "0.0.0.0:9091"},
+			Retention: config.Retention{AuditDays: 7, InviteDays: 30},
+			Previews:  config.Previews{PreviewTTL: 5 * time.Minute},
+			Admin:     config.Admin{AdminAddr: "0.0.0.0:9091"},
 		}
 		check(t, got, err, want)
 	})
