@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,28 @@ const (
 	canaryReference = "canaryreference"
 	canaryLabel     = "canarylabel"
 	canaryColumn    = "canarycolumn" // the name of a column, which a job shows as ignored
+	canaryReason    = "canaryreason"
+	canaryMessage   = "Canarymessage"
+	canaryRefused   = "canaryrefused" // added to a text that the database or the mail server refuses with an error that quotes it
 )
+
+// mayTell returns the canaries that a successful response may contain: the caller's own values, or the account's or the
+// candidates' where the route is about them.
+func mayTell(method, path string) []string {
+	path, _, _ = strings.Cut(path, "?")
+	switch {
+	case path == "/events" || method == http.MethodPut:
+		return nil
+	case path == "/account":
+		return []string{canaryCompany, canaryContact}
+	case strings.HasPrefix(path, "/invites"):
+		return []string{canaryName, canaryAddress, canaryAssessment}
+	case strings.HasSuffix(path, "/email"):
+		return []string{canaryCompany, canaryContact, canaryMessage}
+	default:
+		return []string{canaryReference, canaryLabel, canaryColumn, canaryReason, canaryMessage, canaryRefused}
+	}
+}
 
 // aviary is an API and a worker whose inputs contain canaries, and whose outputs the test records.
 type aviary struct {
@@ -50,7 +72,7 @@ func (v *aviary) tells(place, text string) {
 	}
 }
 
-// ask sends a request and checks the response. A response that is not an error may contain the caller's own values.
+// ask sends a request and checks the response. A response that is not an error may contain what mayTell returns.
 func (v *aviary) ask(key, method, path, body string, header ...string) (status int, text string) {
 	v.t.Helper()
 	r, err := http.NewRequestWithContext(v.t.Context(), method, v.url+path, strings.NewReader(body))
@@ -75,7 +97,9 @@ func (v *aviary) ask(key, method, path, body string, header ...string) (status i
 	place := fmt.Sprintf("the answer %d to %s %.40s", res.StatusCode, method, path)
 	looked := text
 	if res.StatusCode < http.StatusBadRequest {
-		looked = strings.NewReplacer(canaryReference, "", canaryLabel, "", canaryColumn, "").Replace(text)
+		for _, canary := range mayTell(method, path) {
+			looked = strings.ReplaceAll(looked, canary, "")
+		}
 	}
 	v.tells(place, looked)
 	for name, values := range res.Header {
@@ -123,6 +147,7 @@ func newAviary(t *testing.T, database string) *aviary {
 	}
 	v.tells("the import", out+errs)
 
+	v.key = strings.TrimSpace(mustCommand(t, v.env, "", "key", "create", "--account", "acme", "--name", "all", "--scopes", "revoke,read,approve,invites"))
 	v.sabotage()
 	return v
 }
@@ -138,14 +163,24 @@ func (v *aviary) sabotage() {
 			END $$;
 			CREATE TRIGGER quote BEFORE UPDATE ON invites FOR EACH ROW WHEN (NEW.report_id IN (13, 14)) EXECUTE FUNCTION quote_invite();
 			CREATE FUNCTION quote_submission() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-				RAISE EXCEPTION 'refused: %', NEW.client_reference USING ERRCODE = '23514';
+				RAISE EXCEPTION 'refused: % % %', NEW.client_reference, NEW.reason, NEW.candidate_message USING ERRCODE = '23514';
 			END $$;
-			CREATE TRIGGER quote BEFORE INSERT ON work_items FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_submission()`)
+			CREATE TRIGGER quote BEFORE INSERT ON work_items FOR EACH ROW WHEN (NEW.report_id = 15) EXECUTE FUNCTION quote_submission();
+			CREATE FUNCTION quote_items() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				RAISE EXCEPTION 'refused: %', NEW.reasons USING ERRCODE = '23514';
+			END $$;
+			CREATE TRIGGER quote BEFORE INSERT ON chunks FOR EACH ROW
+				WHEN (array_to_string(NEW.reasons, ' ') LIKE '%`+canaryRefused+`%') EXECUTE FUNCTION quote_items();
+			CREATE FUNCTION quote_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				RAISE EXCEPTION 'refused: % % %', NEW.label, NEW.reason, NEW.candidate_message;
+			END $$;
+			CREATE TRIGGER quote BEFORE UPDATE ON jobs FOR EACH ROW
+				WHEN (NEW.label LIKE '%`+canaryRefused+`%') EXECUTE FUNCTION quote_job()`)
 		return err
 	})
 }
 
-// TestCanary gives names, addresses and keys to the programs, makes the programs succeed and fail in many ways, and searches
+// TestCanary gives names, addresses, texts and keys to the programs, makes the programs succeed and fail in many ways, and searches
 // logs, metrics, traces, Redis and responses for these values.
 func TestCanary(t *testing.T) {
 	database := testservers.StartPostgres(t)
@@ -156,7 +191,10 @@ func TestCanary(t *testing.T) {
 	v.told["the worker's log"], v.told["the worker's output"] = worker.log, worker.stdout
 
 	v.work()
+	v.decideLater()
+	v.findInvites()
 	v.fail()
+	v.listEvents()
 	for _, admin := range []string{apiAdmin, workerAdmin} {
 		for _, path := range []string{
 			"/metrics", "/healthz", "/readyz", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/queues/", "/queues/api/queues",
@@ -198,8 +236,11 @@ func (v *aviary) work() {
 	v.t.Helper()
 	single := func(key string, report int, final string) {
 		v.t.Helper()
-		_, text := v.ask(key, http.MethodPost, "/assessments/invite/revoke",
-			fmt.Sprintf(`{"report_id":%d,"notify_candidate":true,"client_reference":%q}`, report, canaryReference), "Idempotency-Key", fmt.Sprint(canaryHeader, report))
+		body := singleBody(report, "")
+		if key == v.upstreamed.key { // no messages there
+			body = fmt.Sprintf(`{"report_id":%d,"notify_candidate":true,"client_reference":%q,"reason":%q}`, report, canaryReference, canaryReason)
+		}
+		_, text := v.ask(key, http.MethodPost, "/assessments/invite/revoke", body, "Idempotency-Key", fmt.Sprint(canaryHeader, report))
 		var accepted struct{ ID string }
 		if err := json.Unmarshal([]byte(text), &accepted); err != nil {
 			v.t.Fatalf("%s: %v", text, err)
@@ -217,7 +258,7 @@ func (v *aviary) work() {
 	single(v.upstreamed.key, 1, `"last_error":{`)
 	single(v.upstreamed.key, 2, `"upstream_rejected"`)
 	single(v.upstreamed.key, 3, `"upstream_unauthorized"`)
-	if status, text := v.ask(v.key, http.MethodPost, "/assessments/invite/revoke", `{"report_id":15,"client_reference":"`+canaryReference+`"}`); status < 500 {
+	if status, text := v.ask(v.key, http.MethodPost, "/assessments/invite/revoke", singleBody(15, "")); status < 500 {
 		v.t.Errorf("a row that the database refuses: %d %s", status, text)
 	}
 
@@ -262,6 +303,7 @@ func (v *aviary) fail() {
 	if err := json.Unmarshal([]byte(text), &document); err != nil {
 		v.t.Fatal(err)
 	}
+	member := regexp.MustCompile(`\{\w+\}`)
 	type place struct {
 		method, path, query, body string
 		header                    []string
@@ -270,14 +312,15 @@ func (v *aviary) fail() {
 	for path, methods := range document.Paths {
 		for method, op := range methods {
 			method = strings.ToUpper(method)
-			at := strings.Replace(path, "{id}", "01a209af-e19a-74f7-8eee-7bce9d171f15", 1)
+			at := strings.NewReplacer("{id}", "01a209af-e19a-74f7-8eee-7bce9d171f15", "{report_id}", "4711").Replace(path)
 			places = append(places,
-				place{method: method, path: strings.Replace(path, "{id}", canaryHeader, 1)},
-				place{method: method, path: strings.Replace(path, "{id}", v.key, 1) + "/" + v.key},
+				place{method: method, path: member.ReplaceAllLiteralString(path, canaryHeader)},
+				place{method: method, path: member.ReplaceAllLiteralString(path, v.key) + "/" + v.key},
 				place{method: "CANARY", path: at},
+				place{method: method, path: at, query: "?reason=" + canaryReason + "&candidate_message=" + canaryMessage},
 				place{method: method, path: at, query: "?apiKey=" + v.key + "&" + canaryHeader + "!=" + canaryHeader},
 				place{method: method, path: at, body: `{"` + canaryHeader},
-				place{method: method, path: at, body: `{"report_id":"canary","` + canaryHeader + `!":1,"client_reference":["canary"],"items":"canary","label":1}`},
+				place{method: method, path: at, body: `{"report_id":"canary","` + canaryHeader + `!":1,"client_reference":["canary"],"items":"canary","label":1,"reason":["canary"],"candidate_message":"canary https://canary.example"}`},
 				place{method: method, path: at, body: canaryHeader, header: []string{"Content-Type", "text/" + canaryHeader, "Content-Encoding", canaryHeader}},
 				place{method: method, path: at, header: []string{"apiKey", canaryHeader}},
 				place{method: method, path: at, header: []string{"apiKey", "", "Authorization", "Basic " + v.key}})

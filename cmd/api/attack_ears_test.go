@@ -115,8 +115,13 @@ func (s talkative) Rcpt(to string, _ *smtp.RcptOptions) (err error) {
 	return err
 }
 
+// Data refuses a message that contains canaryRefused, and quotes its text.
 func (talkative) Data(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
+	message, err := io.ReadAll(r)
+	if at := bytes.Index(message, []byte(canaryRefused)); err == nil && at >= 0 {
+		said := strings.Join(strings.Fields(string(message[max(0, at-40):at+len(canaryRefused)])), " ")
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: said + " is not wanted here"}
+	}
 	return err
 }
 
