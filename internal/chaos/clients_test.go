@@ -34,6 +34,11 @@ func (c *client) run(stop <-chan struct{}) {
 		{10, c.pollJob},
 		{2, c.cancelJob},
 		{4, c.retryJob},
+		{5, c.cancelSingle},
+		{3, c.startSingle},
+		{8, c.confirmJob},
+		{4, c.approveJob},
+		{2, c.startJob},
 	}
 	sum := 0
 	for _, a := range acts {
@@ -83,6 +88,9 @@ func (c *client) report(a *account, absent bool) int64 {
 func (c *client) single(stop <-chan struct{}) {
 	a := c.drawAccount()
 	q := c.request(a, c.report(a, false), c.r.IntN(2) == 0, c.r.IntN(2) == 0)
+	if c.r.IntN(5) == 0 {
+		q.notBefore = c.later()
+	}
 	c.submitUntilAccepted(q, stop)
 }
 
@@ -115,7 +123,11 @@ func (c *client) submitUntilAccepted(q *request, stop <-chan struct{}) {
 }
 
 func (q *request) body() io.Reader {
-	return strings.NewReader(fmt.Sprintf(`{"report_id": %d, "notify_candidate": %v, "client_reference": %q}`, q.report, q.notify, q.ref))
+	notBefore := ""
+	if !q.notBefore.IsZero() {
+		notBefore = fmt.Sprintf(`, "not_before": %q`, q.notBefore.Format(timeFormat))
+	}
+	return strings.NewReader(fmt.Sprintf(`{"report_id": %d, "notify_candidate": %v, "client_reference": %q%s}`, q.report, q.notify, q.ref, notBefore))
 }
 
 // submit sends a request once.

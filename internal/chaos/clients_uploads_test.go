@@ -17,7 +17,12 @@ func (c *client) job(stop <-chan struct{}) {
 	if a.upstream {
 		items = 20 + c.r.IntN(60)
 	}
-	c.uploadUntilAnswered(c.newUpload(a, items, c.r.IntN(3) == 0, c.r.IntN(2) == 0), stop)
+	u := c.newUpload(a, items, c.r.IntN(3) == 0, c.r.IntN(2) == 0)
+	u.preview = c.r.IntN(3) == 0
+	if c.r.IntN(4) == 0 {
+		u.notBefore = c.later()
+	}
+	c.uploadUntilAnswered(u, stop)
 }
 
 // newUpload returns a new upload and adds it to the history.
@@ -79,7 +84,11 @@ func (c *client) compose(u *upload) {
 }
 
 func (u *upload) path() string {
-	return fmt.Sprintf("/jobs?label=%s&notify_candidate=%v", u.label, u.notify)
+	path := fmt.Sprintf("/jobs?label=%s&notify_candidate=%v&preview=%v", u.label, u.notify, u.preview)
+	if !u.notBefore.IsZero() {
+		path += "&not_before=" + u.notBefore.Format(timeFormat)
+	}
+	return path
 }
 
 // upload sends an upload once.

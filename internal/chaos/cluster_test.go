@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,8 @@ const (
 	beforePlan = 17
 	// The upstream rejects the first call for every report_id that is a multiple of rejected.
 	rejected = 13
+	// previewTTL is so short that some previews expire.
+	previewTTL = 5 * time.Second
 )
 
 // account is a tenant of the cluster.
@@ -42,6 +45,22 @@ type account struct {
 	fresh    atomic.Int64 // the highest report_id that was drawn
 	keys     atomic.Int64 // the last number of an Idempotency-Key; accounts use the same keys
 	upstream bool
+
+	// hold is the account's hold. confirmAbove and approveAbove are its limits, or 0.
+	hold                       time.Duration
+	confirmAbove, approveAbove int
+	// approver is a key that can only approve and read.
+	approver string
+}
+
+func (a *account) settings() (args []string) {
+	if a.hold > 0 {
+		args = append(args, "--hold", a.hold.String())
+	}
+	if a.confirmAbove > 0 {
+		args = append(args, "--confirm-above", strconv.Itoa(a.confirmAbove), "--approve-above", strconv.Itoa(a.approveAbove))
+	}
+	return args
 }
 
 // cluster consists of two APIs and two workers as they are shipped, on real servers.
@@ -59,6 +78,7 @@ type cluster struct {
 	http     *http.Client
 	points   *failpoints
 	history  *history
+	readers  []*eventReader
 	// inDoubt is the number of emails that the faults so far may have left UNKNOWN.
 	inDoubt atomic.Int64
 
@@ -92,6 +112,7 @@ func startClusterOn(t *testing.T, postgres *testservers.PostgresServer, seed uin
 		failpoint.Setting + "=" + c.points.addr(),
 		"SMTP_URL=" + c.mail.URL(), "MAIL_FROM=Recruiting <recruiting@example.com>", "SECRETS_KEY=" + secretsKey,
 		"BACKOFF_BASE=100ms", "BACKOFF_MAX=1s", "UPSTREAM_TIMEOUT=1s", "MAX_ATTEMPTS=100000", "RATE_LIMIT=1000000",
+		"PREVIEW_TTL=" + previewTTL.String(),
 	}
 	c.prepare(append(env, "DATABASE_URL="+c.postgres.URL(), "REDIS_URL="+c.redis.URL(), "PATH="+os.Getenv("PATH")))
 	for i := range 2 {
@@ -143,11 +164,12 @@ func (c *cluster) prepare(env []string) {
 		if a.upstream {
 			args = append(args, "--upstream-url", c.platform.URL(), "--upstream-key-file", keyFile)
 		}
-		command("", args...)
+		command("", append(args, a.settings()...)...)
 		if a.invites > 0 {
 			command(invitesCSV(a.invites), "invites", "import", "--account", a.id, "-")
 		}
 		a.key = command("", "key", "create", "--account", a.id)
+		a.approver = command("", "key", "create", "--account", a.id, "--scopes", "approve")
 	}
 	if err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, witness)

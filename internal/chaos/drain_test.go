@@ -37,7 +37,8 @@ func (c *cluster) unfinished() string {
 		rows, err := conn.Query(ctx, `
 			SELECT 'work row of ' || account_id, revocation_id::text || ' ' || to_jsonb(work_items)::text FROM work_items
 			UNION ALL SELECT 'chunk of ' || account_id, job_id::text FROM chunks
-			UNION ALL SELECT 'job ' || state || ' of ' || account_id, id::text FROM jobs WHERE state NOT IN ('COMPLETED', 'CANCELLED')
+			UNION ALL SELECT 'job ' || state || ' of ' || account_id, id::text FROM jobs WHERE state NOT IN ('COMPLETED', 'CANCELLED', 'EXPIRED')
+			UNION ALL SELECT 'item of an expired job of ' || account_id, id::text FROM jobs WHERE state = 'EXPIRED' AND NOT items_deleted
 			UNION ALL SELECT 'email ' || status || ' of ' || account_id, revocation_id::text || ' ' || to_jsonb(notifications)::text FROM notifications
 				WHERE status IN ('PENDING', 'CLAIMED', 'COMMITTED')
 			UNION ALL SELECT 'revocation ' || status || ' of ' || account_id, id::text FROM revocations WHERE status = 'PENDING'`)

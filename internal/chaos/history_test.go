@@ -15,10 +15,12 @@ type history struct {
 	seen     map[string]*sighting // by revocation
 	jobs     map[string]*jobSighting
 	counts   map[string]int // number of answers, by kind of request and answer
+	// hurried contains the jobs, and the invites of single revocations, for which a start was requested.
+	hurried map[string]bool
 }
 
 func newHistory() *history {
-	return &history{seen: make(map[string]*sighting), jobs: make(map[string]*jobSighting), counts: make(map[string]int)}
+	return &history{seen: make(map[string]*sighting), jobs: make(map[string]*jobSighting), counts: make(map[string]int), hurried: make(map[string]bool)}
 }
 
 // request is a submission of one revocation: one call, or several with the same Idempotency-Key.
@@ -34,6 +36,8 @@ type request struct {
 	id       string
 	// refused reports that every call so far was answered with a refusal.
 	refused bool
+	// notBefore is when it may be carried out at the earliest, or zero.
+	notBefore time.Time
 }
 
 // upload is a submission of a job: one call, or several with the same Idempotency-Key.
@@ -51,6 +55,9 @@ type upload struct {
 	kind     string
 	notify   bool
 	finished time.Duration // when its end was first seen, or 0
+	preview  bool
+	// notBefore is when it may begin at the earliest, or zero.
+	notBefore time.Time
 }
 
 // sighting is the latest state of a revocation that was seen.
@@ -74,6 +81,16 @@ func (h *history) count(what string) {
 	defer h.mu.Unlock()
 	h.counts[what]++
 }
+
+// hurry records that a start is requested.
+func (h *history) hurry(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hurried[what] = true
+}
+
+// inviteName names an invite in history.hurried.
+func inviteName(account string, report int64) string { return fmt.Sprintf("%s/%d", account, report) }
 
 // known returns the latest state of a revocation that a caller has seen, or nil. Call it before a new read begins.
 func (h *history) known(id string) *sighting {
@@ -169,7 +186,10 @@ func (h *history) seeJob(a *account, before *jobSighting, now time.Duration, j j
 	return err
 }
 
-var jobOrder = map[string]int{"QUEUED": 0, "RUNNING": 1, "CANCELLING": 2, "COMPLETED": 3, "CANCELLED": 3}
+var jobOrder = map[string]int{
+	"PREVIEWING": 0, "PREVIEWED": 1, "AWAITING_APPROVAL": 2, "SCHEDULED": 3, "QUEUED": 4, "RUNNING": 5, "CANCELLING": 6,
+	"COMPLETED": 7, "CANCELLED": 7, "EXPIRED": 7,
+}
 
 func jobBackwards(earlier, later jobBody) error {
 	if jobOrder[earlier.State] > jobOrder[later.State] || earlier.ended() && earlier.State != later.State {

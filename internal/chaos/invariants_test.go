@@ -24,6 +24,11 @@ const (
 	counters invariant = "5, true counters"
 	// The same Idempotency-Key and body return the same id. No account sees another's data.
 	identity invariant = "6, same key same id"
+	// Nothing is done before its time, nor of a job that was not confirmed or approved where it had to be, and never more is
+	// revoked than was confirmed.
+	waits invariant = "8, nothing too early and nothing unasked"
+	// Each change has its event, and each event its change. A reader sees all of them once and in their order.
+	told invariant = "9, one event a change"
 	// Within drainTime after the last fault, no work is left in the tables or in Redis.
 	finished invariant = "7, all finished"
 	// The other documented behaviour: only documented answers, a clean exit on SIGTERM, and logs without names.

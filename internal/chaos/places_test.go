@@ -91,6 +91,45 @@ func (s *scene) many(a *account, items int, notify bool) {
 	s.asking.Go(func() { c.uploadUntilAnswered(c.newUpload(a, items, notify, false), s.t.Context().Done()) })
 }
 
+// decided uploads a job with a preview, and has it confirmed or lets it expire.
+func (s *scene) decided(a *account, confirm bool) {
+	c := s.caller()
+	s.asking.Go(func() {
+		u := c.newUpload(a, 20, false, true)
+		u.preview = true
+		c.uploadUntilAnswered(u, s.t.Context().Done())
+		for over := time.Now().Add(reachTime); confirm && u.id != "" && time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+			job, ok := c.readJob(c.r, a, u.id)
+			switch {
+			case !ok || job.State == "PREVIEWING":
+			case job.State == "PREVIEWED":
+				c.changeJob(c.r, a, u.id, "", "confirm", countOf(job.confirmable()), "wrong_state")
+			default:
+				return
+			}
+		}
+	})
+}
+
+// waits submits a revocation that waits for an hour, and cancels or starts it.
+func (s *scene) waits(a *account, what string) {
+	c, report := s.caller(), s.next()
+	s.asking.Go(func() {
+		q := c.request(a, report, false, true)
+		q.notBefore = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
+		c.submitUntilAccepted(q, s.t.Context().Done())
+		if what == "start" {
+			c.history.hurry(inviteName(a.id, report))
+		}
+		for over := time.Now().Add(reachTime); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+			c.post(c.r, a, "", "/revocations/"+q.id+"/"+what, "", "already_final")
+			if body, ok := c.readRevocation(c.r, a, q.id, ""); ok && body.Final {
+				return
+			}
+		}
+	})
+}
+
 // end waits until all work is finished, and audits.
 func (s *scene) end() {
 	s.asking.Wait()
@@ -111,6 +150,10 @@ var (
 	job      = func(s *scene) { s.many(s.accounts[1], 300, false) }
 	mailJob  = func(s *scene) { s.many(s.accounts[1], 20, true) }
 	remote   = func(s *scene) { s.one(s.nextRemote(), false) }
+	preview  = func(s *scene) { s.decided(s.accounts[1], false) }
+	decided  = func(s *scene) { s.decided(s.accounts[1], true) }
+	taken    = func(s *scene) { s.waits(s.accounts[1], "cancel") }
+	hurried  = func(s *scene) { s.waits(s.accounts[1], "start") }
 )
 
 const (
@@ -156,6 +199,19 @@ var places = []loaded{
 	{at("worker", failpoint.BeforeCommit, "carry out a chunk"), job},
 	{at("worker", failpoint.AfterCommit, "carry out a chunk"), mailJob},
 	{at("worker", failpoint.TaskDone, taskJobs), job},
+	// A preview and its confirmation, and a revocation that waits for its time.
+	{at("worker", failpoint.BeforeCommit, "predict a chunk"), preview},
+	{at("worker", failpoint.AfterCommit, "predict a chunk"), preview},
+	{at("worker", failpoint.BeforeCommit, "find duplicates"), preview},
+	{at("worker", failpoint.AfterCommit, "find duplicates"), preview},
+	{at("worker", failpoint.BeforeCommit, "change a job"), preview},
+	{at("worker", failpoint.AfterCommit, "change a job"), preview},
+	{at("api", failpoint.BeforeCommit, "change a job"), decided},
+	{at("api", failpoint.AfterCommit, "change a job"), decided},
+	{at("api", failpoint.BeforeCommit, "cancel a revocation"), taken},
+	{at("api", failpoint.AfterCommit, "cancel a revocation"), taken},
+	{at("api", failpoint.BeforeCommit, "start a revocation"), hurried},
+	{at("api", failpoint.AfterCommit, "start a revocation"), hurried},
 	// A call to an upstream. Its outcome is recorded in the same way as a failed attempt.
 	{at("worker", failpoint.TaskBegun, taskUpstream), remote},
 	{at("worker", failpoint.BeforeCommit, "begin calls"), remote},

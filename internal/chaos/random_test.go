@@ -32,7 +32,10 @@ func TestChaos(t *testing.T) {
 	fmt.Printf("CHAOS_SEED=%d CHAOS_MINUTES=%g\n", seed, minutes)
 	source := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 
-	c := startCluster(t, seed, 10_000+int64(minutes*10_000))
+	invites := 10_000 + int64(minutes*10_000)
+	c := startCluster(t, seed, invites,
+		&account{id: "held", invites: invites, hold: 2 * time.Second},
+		&account{id: "careful", invites: invites, confirmAbove: 300, approveAbove: 600})
 	stopCalling, stopWatching := make(chan struct{}), make(chan struct{})
 	var calling, watching sync.WaitGroup
 	for i := range callers {
@@ -46,6 +49,7 @@ func TestChaos(t *testing.T) {
 	f.run(source(2))
 	close(stopCalling)
 	calling.Wait()
+	c.decideAll(source(4))
 	c.drain()
 	close(stopWatching)
 	watching.Wait()

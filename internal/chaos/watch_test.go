@@ -40,6 +40,11 @@ func (c *cluster) watch(r *rand.Rand, stop <-chan struct{}) {
 			c.readRevocation(polls, q.account, q.id, "")
 		}
 	})
+	for _, a := range c.accounts {
+		reader := &eventReader{account: a, r: rand.New(rand.NewPCG(r.Uint64(), 0)), seen: make(map[string]bool)}
+		c.readers = append(c.readers, reader)
+		every(300*time.Millisecond, func() { c.readEvents(reader) })
+	}
 	watching.Wait()
 }
 
@@ -97,10 +102,10 @@ func (c *cluster) watchMails(seen map[string]bool, read int) int {
 // its account's whole history.
 const lastItem = `overlay(j.id::text PLACING '7fffffff' FROM 29)::uuid`
 
-// recount compares the numbers of jobs with their items, within one snapshot.
+// recount compares the numbers of jobs with their items, within one snapshot. An EXPIRED job has none any more.
 const recount = `
 	SELECT j.account_id, j.id::text
-	FROM (SELECT * FROM jobs WHERE state NOT IN ('RECEIVING', 'DROPPED') ORDER BY id DESC LIMIT $1) AS j
+	FROM (SELECT * FROM jobs WHERE state NOT IN ('RECEIVING', 'EXPIRED', 'DROPPED') ORDER BY id DESC LIMIT $1) AS j
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS total,
 			count(*) FILTER (WHERE status = 'REVOKED') AS revoked,

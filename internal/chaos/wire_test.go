@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,9 +40,19 @@ type jobBody struct {
 	Retrying      int            `json:"retrying"`
 	Counts        map[string]int `json:"counts"`
 	Notifications map[string]int `json:"notifications"`
+	Preview       *struct {
+		Predicted map[string]int `json:"predicted"`
+	} `json:"preview"`
 }
 
-func (j jobBody) ended() bool { return j.State == "COMPLETED" || j.State == "CANCELLED" }
+// confirmable returns the number that a confirmation must name.
+func (j jobBody) confirmable() int {
+	return j.Preview.Predicted["REVOKED"] + j.Preview.Predicted["UNKNOWN"]
+}
+
+func (j jobBody) ended() bool {
+	return j.State == "COMPLETED" || j.State == "CANCELLED" || j.State == "EXPIRED"
+}
 
 // reply is a complete HTTP response.
 type reply struct {
@@ -69,6 +80,8 @@ type call struct {
 	contentType string
 	key         string
 	prefer      string
+	// secret is the key to use instead of the account's; empty for that.
+	secret string
 	// maxWait is how long the caller waits for the answer. With 0 it waits longer than the service takes.
 	maxWait time.Duration
 }
@@ -88,7 +101,7 @@ func (c *cluster) do(r *rand.Rand, o call) (reply, error) {
 	}
 	// Without GetBody, the transport does not repeat a request with an Idempotency-Key.
 	req.GetBody = nil
-	req.Header.Set("apiKey", o.account.key)
+	req.Header.Set("apiKey", cmp.Or(o.secret, o.account.key))
 	for name, value := range map[string]string{"Content-Type": o.contentType, "Idempotency-Key": o.key, "Prefer": o.prefer} {
 		if value != "" {
 			req.Header.Set(name, value)

@@ -67,10 +67,15 @@ END $$;
 CREATE CONSTRAINT TRIGGER see AFTER INSERT OR UPDATE ON notifications DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION chaos.see_notification();
 
+CREATE FUNCTION chaos.states() RETURNS text[] IMMUTABLE LANGUAGE sql
+    RETURN ARRAY['RECEIVING', 'PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED', 'QUEUED', 'RUNNING', 'CANCELLING'];
+
 CREATE FUNCTION chaos.see_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.state IN ('COMPLETED', 'CANCELLED') AND NEW.state NOT IN (OLD.state, 'DROPPED')
-            OR OLD.state IN ('RUNNING', 'CANCELLING') AND NEW.state IN ('QUEUED', 'RECEIVING')
+    IF OLD.state IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND NEW.state NOT IN (OLD.state, 'DROPPED')
+            OR array_position(chaos.states(), NEW.state) < array_position(chaos.states(), OLD.state)
+            OR OLD.state IN ('PREVIEWED', 'AWAITING_APPROVAL') AND NEW.state NOT IN (OLD.state, 'EXPIRED', 'CANCELLING')
+                AND OLD.expires_at <= now()
             OR OLD.state <> 'RECEIVING' AND (NEW.total <> OLD.total OR NEW.revoked < OLD.revoked
                 OR NEW.already_revoked < OLD.already_revoked OR NEW.not_allowed < OLD.not_allowed
                 OR NEW.already_started < OLD.already_started OR NEW.not_found < OLD.not_found
