@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,16 +39,14 @@ func (c *cluster) post(r *rand.Rand, a *account, secret, path, body string, prob
 	}
 	problem := res.problem()
 	c.history.count(fmt.Sprintf("%s: %d %s", what, res.code, problem))
-	switch {
-	case res.code == http.StatusOK || res.code == http.StatusAccepted:
+	switch res.code {
+	case http.StatusOK, http.StatusAccepted:
 		return res, true
-	case res.code == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		return res, false
 	}
-	for _, p := range problems {
-		if p == problem {
-			return res, false
-		}
+	if slices.Contains(problems, problem) {
+		return res, false
 	}
 	c.violate(promises, "POST %s %s is answered with %d %s", path, body, res.code, res.body)
 	return res, false
