@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,10 +35,9 @@ func (c *eventsCommand) Run(p *process) error {
 			wait = followWait
 		}
 		page, err := p.client.Events(p.ctx, f, pageSize, wait)
-		if c.Follow && p.ctx.Err() != nil {
-			return nil
-		}
 		switch {
+		case c.Follow && errors.Is(err, context.Canceled):
+			return nil
 		case err != nil:
 			return err
 		case page.NextCursor == "":

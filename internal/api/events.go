@@ -26,7 +26,7 @@ func (a *API) writeEvents(x *requestContext, prefer preference) error {
 		Types:   q.eventTypes("type"),
 		Subject: q.subject("subject"),
 		From:    q.time("after"),
-		Limit:   q.limit("limit"),
+		Limit:   q.limit(),
 	}
 	f.After, f.Latest = q.eventCursor("cursor")
 	if err := q.faults(); err != nil {

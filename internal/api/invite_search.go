@@ -88,7 +88,7 @@ func readInviteFilter(q *query) revocation.InviteFilter {
 	f := revocation.InviteFilter{
 		AssessmentID: q.searchText("assessment_id"), Assessment: q.searchText("assessment_name"),
 		SentAfter: q.time("sent_after"), SentBefore: q.time("sent_before"),
-		Limit: q.limit("limit"), After: q.inviteCursor("cursor"),
+		Limit: q.limit(), After: q.inviteCursor("cursor"),
 	}
 	if sent := q.values["revoked"]; len(sent) == 1 && sent[0] == "" {
 		delete(q.values, "revoked")
@@ -190,8 +190,8 @@ func inviteCursor(p revocation.InvitePosition) string {
 		return ""
 	}
 	b := []byte{byte(cursorInvites), byte(p.Part)}
-	b = binary.BigEndian.AppendUint64(b, uint64(p.SentAt.UnixMicro())) //nolint:gosec // read back in the same way
-	b = binary.BigEndian.AppendUint64(b, uint64(p.ReportID))           //nolint:gosec // it is positive
+	b = binary.BigEndian.AppendUint64(b, uint64(p.SentAt.UnixMicro()))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.ReportID)) //nolint:gosec // it is positive
 	return cursors.EncodeToString(b)
 }
 

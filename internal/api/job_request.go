@@ -125,7 +125,7 @@ func (j *jobRequest) preface() []byte {
 	}
 	if !j.values.NotBefore.IsZero() {
 		b[flags] |= 4
-		b = binary.BigEndian.AppendUint64(b, uint64(j.values.NotBefore.UnixMicro())) //nolint:gosec // a number for each time
+		b = binary.BigEndian.AppendUint64(b, uint64(j.values.NotBefore.UnixMicro()))
 	}
 	if j.values.Preview {
 		b[flags] |= 8

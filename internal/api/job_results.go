@@ -34,7 +34,7 @@ func (a *API) jobResults(x *requestContext) error {
 	mark := false
 	switch media {
 	case mediaJSON:
-		f.Limit, f.After = q.limit("limit"), q.rowCursor("cursor", id)
+		f.Limit, f.After = q.limit(), q.rowCursor("cursor", id)
 	case mediaCSV:
 		f.Limit, mark = streamPage, q.bool("bom")
 	default:

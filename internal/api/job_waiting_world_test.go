@@ -61,13 +61,12 @@ func (w *world) countBody(id string) string {
 }
 
 // wantState waits until the job has ended or waits, and fails the test unless it is in that state then.
-func (w *world) wantState(id, state string) answer {
+func (w *world) wantState(id, state string) {
 	w.t.Helper()
 	a := w.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30")
 	if got := a.str(w.t, "state"); got != state {
 		w.t.Fatalf("the job is %s and not %s: %s", got, state, a.body)
 	}
-	return a
 }
 
 // change sends a request that changes the state of a job.

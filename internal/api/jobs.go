@@ -29,7 +29,7 @@ func (a *API) listJobs(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.JobFilter{
 		Account: x.key.Account, States: words(q, "state", "states", revocation.JobStates),
-		Limit: q.limit("limit"), Before: q.cursor("cursor", cursorJobs),
+		Limit: q.limit(), Before: q.cursor("cursor", cursorJobs),
 	}
 	if err := q.faults(); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (a *API) list(x *requestContext) error {
 		JobID:         q.id("job_id"),
 		CreatedAfter:  q.time("created_after"),
 		CreatedBefore: q.time("created_before"),
-		Limit:         q.limit("limit"),
+		Limit:         q.limit(),
 		Before:        q.cursor("cursor", cursorRevocations),
 	}
 	if err := q.faults(); err != nil {
@@ -165,7 +165,8 @@ func (q *query) reportID(name string) int64 {
 	return n
 }
 
-func (q *query) limit(name string) int {
+func (q *query) limit() int {
+	const name = "limit"
 	sent := q.take(name)
 	if sent == "" {
 		return defaultLimit

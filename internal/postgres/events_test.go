@@ -12,13 +12,14 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// addKey writes one event of an account.
+// addKey writes one event of acme's.
 func (w *world) addKey(store interface {
 	AddKey(ctx context.Context, key revocation.APIKey) error
-}, account string) {
+},
+) {
 	w.t.Helper()
 	id := uuidv7.New()
-	w.must(store.AddKey(w.t.Context(), revocation.APIKey{ID: id, Account: account, Hash: revocation.HashSecret(id.String())}))
+	w.must(store.AddKey(w.t.Context(), revocation.APIKey{ID: id, Account: "acme", Hash: revocation.HashSecret(id.String())}))
 }
 
 // Transactions that somebody has left open, in this database and in another one of the server, delay no event, and a cursor
@@ -40,7 +41,8 @@ func TestStore_EventsAfterRestore(t *testing.T) {
 	var seen []int64
 	read := func(store interface {
 		Events(ctx context.Context, f revocation.EventFilter) (revocation.EventPage, error)
-	}) {
+	},
+	) {
 		t.Helper()
 		for {
 			page, err := store.Events(t.Context(), filter)
@@ -55,17 +57,17 @@ func TestStore_EventsAfterRestore(t *testing.T) {
 		}
 	}
 	for range 3 {
-		w.addKey(w.store, "acme")
+		w.addKey(w.store)
 	}
 	read(w.store)
 	if len(seen) != 4 { // of the account and three keys
 		t.Fatalf("events %v beside open transactions", seen)
 	}
-	w.addKey(w.store, "acme")
+	w.addKey(w.store)
 	w.must(forgotten.Rollback(t.Context()))
 
-	dump := exec.CommandContext(t.Context(), testservers.PostgresProgram(t, "pg_dump"), "--dbname="+w.url, "--format=custom")          //nolint:gosec // the test's own server
-	restore := exec.CommandContext(t.Context(), testservers.PostgresProgram(t, "pg_restore"), "--dbname="+restored, "--exit-on-error") //nolint:gosec // as above
+	dump := exec.CommandContext(t.Context(), testservers.PostgresProgram(t, "pg_dump"), "--dbname="+w.url, "--format=custom")
+	restore := exec.CommandContext(t.Context(), testservers.PostgresProgram(t, "pg_restore"), "--dbname="+restored, "--exit-on-error")
 	restore.Stdin, err = dump.StdoutPipe()
 	w.must(err)
 	w.must(dump.Start())
@@ -73,7 +75,7 @@ func TestStore_EventsAfterRestore(t *testing.T) {
 		t.Fatalf("restore: %v: %s", err, out)
 	}
 	w.must(dump.Wait())
-	w.addKey(w.store, "acme") // after the dump
+	w.addKey(w.store) // after the dump
 	newest, err := w.store.Events(t.Context(), revocation.EventFilter{Account: "acme", Latest: true, Limit: 1})
 	w.must(err)
 
@@ -81,7 +83,7 @@ func TestStore_EventsAfterRestore(t *testing.T) {
 	if _, err := again.Events(t.Context(), revocation.EventFilter{Account: "acme", After: &newest.Next, Limit: 1}); revocation.ErrorCode(err) != revocation.CodeInvalid {
 		t.Errorf("a cursor from after the dump: %v", err)
 	}
-	w.addKey(again, "acme")
+	w.addKey(again)
 	if _, err := again.Events(t.Context(), revocation.EventFilter{Account: "acme", After: &newest.Next, Limit: 1}); revocation.ErrorCode(err) != revocation.CodeInvalid {
 		t.Errorf("a cursor whose number another event has: %v", err)
 	}

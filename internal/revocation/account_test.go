@@ -42,8 +42,12 @@ func TestValidKeyName(t *testing.T) {
 
 func TestMergeInvites(t *testing.T) {
 	got := MergeInvites([]Invite{
-		{ReportID: 3, CandidateName: "a", Progress: ProgressStarted}, {ReportID: 1}, {ReportID: 3, CandidateName: "b"},
-		{ReportID: 2, Progress: ProgressStarted}, {ReportID: 2, Progress: ProgressPending}, {ReportID: 3, CandidateName: "c"},
+		{ReportID: 3, CandidateName: "a", Progress: ProgressStarted},
+		{ReportID: 1},
+		{ReportID: 3, CandidateName: "b"},
+		{ReportID: 2, Progress: ProgressStarted},
+		{ReportID: 2, Progress: ProgressPending},
+		{ReportID: 3, CandidateName: "c"},
 	})
 	want := []Invite{
 		{ReportID: 1}, {ReportID: 2, Progress: ProgressPending}, {ReportID: 3, CandidateName: "c", Progress: ProgressStarted},

@@ -168,10 +168,19 @@ func TestSubmission_Fingerprint(t *testing.T) {
 	at := ledgerNow
 	seen := make(map[Fingerprint]int)
 	for i, s := range []Submission{
-		{ReportID: 1}, {ReportID: 2}, {ReportID: 1, Notify: true}, {ReportID: 1, ClientReference: &a},
-		{ReportID: 1, Reason: &a}, {ReportID: 1, CandidateMessage: &a}, {ReportID: 1, NotBefore: at}, {ReportID: 1, NotBefore: at.Add(time.Microsecond)},
-		{ReportID: 1, ClientReference: &a, Reason: &b}, {ReportID: 1, ClientReference: &ab, Reason: new("")}, {ReportID: 1, Reason: &a, CandidateMessage: &b},
-		{ReportID: 1, Reason: &ab, CandidateMessage: new("")}, {ReportID: 1, ClientReference: &a, CandidateMessage: &b},
+		{ReportID: 1},
+		{ReportID: 2},
+		{ReportID: 1, Notify: true},
+		{ReportID: 1, ClientReference: &a},
+		{ReportID: 1, Reason: &a},
+		{ReportID: 1, CandidateMessage: &a},
+		{ReportID: 1, NotBefore: at},
+		{ReportID: 1, NotBefore: at.Add(time.Microsecond)},
+		{ReportID: 1, ClientReference: &a, Reason: &b},
+		{ReportID: 1, ClientReference: &ab, Reason: new("")},
+		{ReportID: 1, Reason: &a, CandidateMessage: &b},
+		{ReportID: 1, Reason: &ab, CandidateMessage: new("")},
+		{ReportID: 1, ClientReference: &a, CandidateMessage: &b},
 	} {
 		if other, ok := seen[s.Fingerprint()]; ok {
 			t.Errorf("submissions %d and %d have the same fingerprint", other, i)

@@ -84,10 +84,8 @@ func Predict(held []LockedRevocation, earlier func(i int) bool) []Prediction {
 	predictions := make([]Prediction, len(held))
 	for i := range held {
 		h := &held[i]
-		switch {
-		case h.Invite == nil:
-			predictions[i] = PredictedNotFound
-		default:
+		predictions[i] = PredictedNotFound
+		if h.Invite != nil {
 			predictions[i] = PredictionOf(Rule(*h.Invite, h.AccountState))
 		}
 		if predictions[i] == PredictedRevoked {

@@ -84,7 +84,7 @@ func (s *Submission) Fingerprint() Fingerprint {
 	}
 	if !s.NotBefore.IsZero() {
 		b[9] |= hasNotBefore
-		b = binary.BigEndian.AppendUint64(b, uint64(s.NotBefore.UnixMicro())) //nolint:gosec // any bits will do
+		b = binary.BigEndian.AppendUint64(b, uint64(s.NotBefore.UnixMicro()))
 	}
 	return sha256.Sum256(b)
 }

@@ -36,9 +36,9 @@ var predicted = revocation.JobChange{
 }
 
 // preview uploads a job with a preview, and completes the preview.
-func (f *fixture) preview(items []revocation.Item, with ...func(*revocation.FinalJob)) revocation.Job {
+func (f *fixture) preview(items []revocation.Item) revocation.Job {
 	f.Helper()
-	job := f.bulk(items, append(with, withPreview(time.Hour))...)
+	job := f.bulk(items, withPreview(time.Hour))
 	f.predict(job.Account)
 	f.state(job, revocation.JobPreviewed)
 	return *f.job(job)

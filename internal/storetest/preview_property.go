@@ -138,7 +138,7 @@ func (w *previewed) change() {
 
 func (w *previewed) upload(with ...func(*revocation.FinalJob)) revocation.Job {
 	s := newJob(with...)
-	s.Account, s.JobValues.Notify = w.account, w.notify
+	s.Account, s.Notify = w.account, w.notify
 	_, err := w.f.BeginJob(w.f.Context(), s.NewJob, time.Hour)
 	w.must(err)
 	rows := make([]revocation.Item, len(w.rows))
