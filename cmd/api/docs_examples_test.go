@@ -14,6 +14,7 @@ func TestDocumentedExamples(t *testing.T) {
 	for section, want := range map[string][]string{
 		"Later, and taken back": {`"status":"CANCELLED"`},
 		"Jobs":                  {`"label":"list of May"`, `"file":{"format":"csv"`},
+		"Previews":              {`"REVOKED":2`, `"predicted":"NOT_ALLOWED"`, `"confirmed_by":"`},
 		"Schedules":             {`"state":"SCHEDULED"`, `"state":"QUEUED"`},
 	} {
 		t.Run(section, func(t *testing.T) {
