@@ -95,12 +95,13 @@ func TestJobEvents(t *testing.T) {
 		}
 	})
 	t.Run("of a job that begins to wait", func(t *testing.T) {
+		w.queue.hold()
 		id := w.previewingJob(300)
 		next := events(t, w.open("/jobs/"+id+"/events").body)
 		if first, _ := next(); first.json(t)["state"] != "PREVIEWING" {
 			t.Errorf("%+v", first)
 		}
-		w.predict(id)
+		w.queue.release()
 		e, ok := next()
 		for ok && e.name == "progress" {
 			e, ok = next()

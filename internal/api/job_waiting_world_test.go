@@ -10,7 +10,7 @@ import (
 
 const approverSecret = "rescind_the-key-of-acme-that-only-approves"
 
-// previewingJob creates a job of acme whose preview is not complete, and returns its id.
+// previewingJob creates a job of acme that is previewed, at once or, while the queue is held, at release. It returns the id.
 func (w *world) previewingJob(reportIDs ...int64) string {
 	w.t.Helper()
 	body := `{"label":"closed positions","preview":true,"report_ids":[`
@@ -25,21 +25,10 @@ func (w *world) previewingJob(reportIDs ...int64) string {
 	return a.str(w.t, "id")
 }
 
-// predict completes the preview of a job.
-func (w *world) predict(job string) {
-	w.t.Helper()
-	id, _ := revocation.ParseID(job)
-	_, err := w.store.ChangeJob(w.t.Context(), "acme", id, revocation.JobChange{
-		Kind: revocation.ChangePredicted, By: revocation.Actor{Type: revocation.ActorService}, PreviewTTL: time.Hour,
-	})
-	w.must(err)
-}
-
 // previewedJob creates a job of acme with a preview that is complete, and returns its id.
 func (w *world) previewedJob(reportIDs ...int64) string {
 	w.t.Helper()
 	id := w.previewingJob(reportIDs...)
-	w.predict(id)
 	w.wantState(id, "PREVIEWED")
 	return id
 }
@@ -60,13 +49,14 @@ func (w *world) countBody(id string) string {
 	return fmt.Sprintf(`{"count":%d}`, w.confirmable(id))
 }
 
-// wantState waits until the job has ended or waits, and fails the test unless it is in that state then.
-func (w *world) wantState(id, state string) {
+// wantState waits until the job has ended or waits, and returns it. It fails the test unless the job is in that state then.
+func (w *world) wantState(id, state string) answer {
 	w.t.Helper()
 	a := w.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30")
 	if got := a.str(w.t, "state"); got != state {
 		w.t.Fatalf("the job is %s and not %s: %s", got, state, a.body)
 	}
+	return a
 }
 
 // change sends a request that changes the state of a job.

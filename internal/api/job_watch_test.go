@@ -10,9 +10,10 @@ import (
 )
 
 // staleRead begins to watch a job while it is PREVIEWING, reads for that watch that it is PREVIEWED, keeps this reading back,
-// and confirms the job. deliver delivers the reading to the watch that it was made for.
+// and confirms the job. The queue is held then. deliver delivers the reading to the watch that it was made for.
 func (w *world) staleRead() (id string, deliver func()) {
 	w.t.Helper()
+	w.queue.hold()
 	id = w.previewingJob(300)
 	first := make(chan answer, 1)
 	go func() { first <- w.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30") }()
@@ -27,8 +28,9 @@ func (w *world) staleRead() (id string, deliver func()) {
 			})
 		}
 	}))
-	w.predict(id)
+	w.queue.release()
 	<-read
+	w.queue.hold()
 	w.faults.afterJob.Store(nil)
 	w.change(id, "confirm", w.countBody(id)).want(w.t, http.StatusAccepted, "")
 	return id, func() {
@@ -57,7 +59,6 @@ func selecting(t *testing.T, function string) (n int) {
 
 func TestJob_waitIgnoresOlderReads(t *testing.T) {
 	w := newWorld(t)
-	w.queue.hold()
 	id, deliver := w.staleRead()
 	done := make(chan answer)
 	go func() { done <- w.call(http.MethodGet, "/jobs/"+id, "", "Prefer", "wait=30") }()
@@ -71,7 +72,6 @@ func TestJob_waitIgnoresOlderReads(t *testing.T) {
 
 func TestJobEvents_ignoreOlderReads(t *testing.T) {
 	w := newWorld(t)
-	w.queue.hold()
 	id, deliver := w.staleRead()
 	next := events(t, w.open("/jobs/"+id+"/events").body)
 	if first, _ := next(); first.json(t)["state"] != "QUEUED" {
