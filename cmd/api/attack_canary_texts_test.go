@@ -59,8 +59,16 @@ func (v *aviary) decideLater() {
 	v.ask(v.key, http.MethodGet, scheduled+"/results", "", "Accept", "text/csv")
 	v.ask(v.key, http.MethodPost, scheduled+"/cancel", "")
 	previewed := "/jobs/" + v.created("/jobs", job(`,"preview":true`))
-	v.ask(v.key, http.MethodGet, previewed+"/results", "")
+	v.ask(v.key, http.MethodGet, previewed, "", "Prefer", "wait=30")
+	v.ask(v.key, http.MethodGet, previewed+"/results?predicted=REVOKED", "")
 	v.ask(v.key, http.MethodPost, previewed+"/confirm", `{"count":4711}`)
+	if status, text := v.ask(v.key, http.MethodPost, previewed+"/confirm", `{"count":1}`); status != http.StatusAccepted {
+		v.t.Errorf("confirm: %d %s", status, text)
+	}
+	until(v.t, "the confirmed items that can end have ended", func() bool {
+		_, text := v.ask(v.key, http.MethodGet, previewed, "")
+		return strings.Contains(text, `"pending":0`)
+	})
 	v.ask(v.key, http.MethodPost, previewed+"/cancel", "")
 
 	for what, body := range map[string]string{
@@ -97,7 +105,7 @@ func (v *aviary) findInvites() {
 func (v *aviary) listEvents() {
 	v.t.Helper()
 	_, text := v.ask(v.key, http.MethodGet, "/events?limit=1000", "")
-	for _, kind := range []string{"account.changed", "invites.imported", "key.created", "revocation.cancelled", "job.created", "job.started", "job.cancel_requested", "job.finished"} {
+	for _, kind := range []string{"account.changed", "invites.imported", "key.created", "revocation.cancelled", "job.created", "job.previewed", "job.confirmed", "job.started", "job.cancel_requested", "job.finished"} {
 		if !strings.Contains(text, `"type":"`+kind+`"`) {
 			v.t.Errorf("there is no %s: %s", kind, text)
 		}
