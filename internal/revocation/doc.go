@@ -18,6 +18,10 @@
 //	                             ▲                                             │
 //	      worker.Dispatcher ─────┘  due or lost work items, unsent emails ◀────┘
 //
+// A single revocation waits if its caller named a time or its account has a hold: its work item is due at the later of the two.
+// Submission enqueues no task for it, and the dispatcher enqueues one when it is due. Before that no method of a store takes
+// it up, whatever the queue contains. A caller can start it, which makes it due now, or cancel it.
+//
 // # A job
 //
 //	submission.JobUpload ── batches of items, each committed, not visible ── Finalize ──▶ job QUEUED, with its chunks
@@ -80,7 +84,8 @@
 //	final              never to change again
 //	flush              a batch of submissions that one transaction writes
 //	heartbeat          the write that extends a lease
-//	hold               of an upstream: a period in which it is not called
+//	hold               of an account: how long work waits after its submission, confirmation or approval;
+//	                   of an upstream: a period in which it is not called
 //	idempotency key    a caller's name for a request, which makes it safe to send the request again
 //	in doubt           a call to an upstream began and its outcome is not known
 //	invite             one candidate's invitation to one assessment
@@ -92,6 +97,8 @@
 //	notification       the email about one revocation
 //	outcome            how a revocation ended
 //	platform           where invites are revoked: the database or an upstream
+//	prediction         the outcome that an item of a previewed job would have, by the rule
+//	preview            the predictions of a job's items and their counts, which a caller must confirm before the job begins
 //	quiet period       how long no single submission must have come before chunks run in parallel
 //	route upstream     to leave a work item to the account's upstream tasks
 //	single             a revocation that was submitted on its own, not in a job

@@ -58,12 +58,6 @@ const (
 // message depends on the row.
 func (s Status) Message() string { return messages[s] }
 
-// Known reports whether s is one of Statuses.
-func (s Status) Known() bool {
-	_, ok := messages[s]
-	return ok || s == StatusInvalid
-}
-
 // NotificationStatus is the state of the email about a revocation.
 type NotificationStatus string
 
