@@ -10,6 +10,7 @@ import (
 	"rescind/internal/config"
 	"rescind/internal/revocation"
 	"rescind/internal/secrets"
+	"rescind/internal/standalone"
 	"rescind/internal/upstream"
 )
 
@@ -52,7 +53,7 @@ func (c *accountSetCommand) upstream(p *process) (*revocation.UpstreamChange, er
 		if err != nil {
 			return nil, fmt.Errorf("--upstream-key-file: %w", err)
 		}
-		if change.SealedKey, err = seal(c.ID, key); err != nil {
+		if change.SealedKey, err = seal(c.Data, c.ID, key); err != nil {
 			return nil, err
 		}
 	}
@@ -86,11 +87,19 @@ func readKey(p *process, name string) (string, error) {
 	return key, nil
 }
 
-// seal encrypts an account's key.
-func seal(account, key string) ([]byte, error) {
+// seal encrypts an account's key, for the embedded database in the directory data if it is not empty.
+func seal(data, account, key string) ([]byte, error) {
 	settings, err := config.LoadSecrets(os.Environ())
 	if err != nil {
 		return nil, err
+	}
+	if settings.SecretsKey == "" && data != "" {
+		if err := os.MkdirAll(data, 0o700); err != nil {
+			return nil, err
+		}
+		if settings.SecretsKey, err = standalone.SecretsKey(data); err != nil {
+			return nil, err
+		}
 	}
 	box, err := secrets.New(settings.SecretsKey, settings.SecretsKeyOld)
 	if err != nil {

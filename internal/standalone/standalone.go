@@ -57,6 +57,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer unlock()
+	if secrets := &o.Settings.Upstream.Secrets; secrets.SecretsKey == "" {
+		if secrets.SecretsKey, err = SecretsKey(o.Dir); err != nil {
+			return err
+		}
+	}
 	store, err := sqlite.Open(ctx, filepath.Join(o.Dir, DatabaseFile))
 	if err != nil {
 		return fmt.Errorf("open the database in %s: %w", o.Dir, err)
