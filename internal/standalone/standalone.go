@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer unlock()
-	if secrets := &o.Settings.Upstream.Secrets; secrets.SecretsKey == "" {
+	if secrets := &o.Settings.Secrets; secrets.SecretsKey == "" {
 		if secrets.SecretsKey, err = SecretsKey(o.Dir); err != nil {
 			return err
 		}

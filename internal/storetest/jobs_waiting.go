@@ -256,10 +256,13 @@ var waitingTests = []test{
 	}},
 }
 
-// readAll reads a list page by page.
-func readAll(read func(last revocation.ID) (revocation.Page[revocation.Revocation], error)) (all []revocation.Revocation, err error) {
+// readAll reads a list page by page. A read that takes too long on a busy machine is repeated, as callers do.
+func readAll(ctx context.Context, read func(last revocation.ID) (revocation.Page[revocation.Revocation], error)) (all []revocation.Revocation, err error) {
 	for last := (revocation.ID{}); ; {
 		page, err := read(last)
+		if revocation.ErrorCode(err) == revocation.CodeUnavailable && err != nil && ctx.Err() == nil {
+			continue
+		}
 		all = append(all, page.Entries...)
 		if last = page.Next; err != nil || last.IsZero() {
 			return all, err
@@ -292,11 +295,11 @@ func (f *fixture) cancelHalfWay(ctx context.Context, job revocation.Job) {
 			var err error
 			switch i {
 			case 1:
-				read, err = readAll(func(after revocation.ID) (revocation.Page[revocation.Revocation], error) {
+				read, err = readAll(ctx, func(after revocation.ID) (revocation.Page[revocation.Revocation], error) {
 					return f.Results(ctx, revocation.ResultFilter{Account: acme, Job: job.ID, After: after.Row(), Limit: job.Total})
 				})
 			case 2:
-				read, err = readAll(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+				read, err = readAll(ctx, func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
 					return f.Revocations(ctx, revocation.Filter{Account: acme, Before: before, Limit: job.Total})
 				})
 				slices.Reverse(read)

@@ -133,7 +133,7 @@ func (f *fixture) everyPage(filter revocation.Filter) []revocation.Revocation {
 	if filter.Account = acme; filter.Limit == 0 {
 		filter.Limit = 1000
 	}
-	all, err := readAll(func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
+	all, err := readAll(f.Context(), func(before revocation.ID) (revocation.Page[revocation.Revocation], error) {
 		filter.Before = before
 		page, err := f.Revocations(f.Context(), filter)
 		if len(page.Entries) > filter.Limit || !before.IsZero() && !page.Next.IsZero() && page.Next.Compare(before) >= 0 {
