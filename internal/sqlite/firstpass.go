@@ -37,12 +37,12 @@ func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.
 			PredictedTimestamp: chunk.predictedTimestamp, AccountState: chunk.account,
 		}
 		var state scannedInvite
-		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.revoked, &state.started)
+		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.flags)
 		h.Invite = state.invite()
 		return h, err
 	}
 	return query(ctx, tx, scan, `
-		SELECT r.id, r.report_id, r.notify, i.sent_at, i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0)
+		SELECT r.id, r.report_id, r.notify, i.sent_at, `+inviteFlags+`
 		FROM (SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify) AS notify`+pendingOfChunk+`) AS r
 		LEFT JOIN invites AS i ON i.account_id = r.account_id AND i.report_id = r.report_id
 		ORDER BY r.id`, itemsOf(chunk.Chunk)...)
@@ -80,13 +80,15 @@ func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revoca
 		}
 	}
 	for outcome, ids := range outcomes {
+		args := []any{string(outcome.status), outcome.attempts, outcome.timestamp, micros(now), chunk.Account, parameter(ids)}
+		failed := ""
+		if outcome.failure.Code != "" {
+			failed = `, error_code = ?7, error_detail = ?8`
+			args = append(args, string(outcome.failure.Code), outcome.failure.Detail)
+		}
 		if err := changeAll(ctx, tx, len(ids), `
-			UPDATE revocations
-			SET status = ?1, attempts = ?2, timestamp = nullif(?3, ''), completed_at = ?4, error_code = nullif(?5, ''),
-			    error_detail = iif(?5 = '', NULL, ?6)
-			WHERE account_id = ?7 AND id IN (SELECT value FROM json_each(?8)) AND status = 'PENDING'`,
-			string(outcome.status), outcome.attempts, outcome.timestamp, micros(now), string(outcome.failure.Code), outcome.failure.Detail,
-			chunk.Account, parameter(ids)); err != nil {
+			UPDATE revocations SET status = ?1, attempts = ?2, timestamp = nullif(?3, ''), completed_at = ?4`+failed+`
+			WHERE account_id = ?5 AND id IN (SELECT value FROM json_each(?6)) AND status = 'PENDING'`, args...); err != nil {
 			return 0, err
 		}
 	}

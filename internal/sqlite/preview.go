@@ -68,12 +68,12 @@ func holdForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (held []r
 		h := revocation.LockedRevocation{AccountState: chunk.account}
 		var state scannedInvite
 		var again bool
-		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.revoked, &state.started, &again)
+		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.flags, &again)
 		h.Invite, earlier = state.invite(), append(earlier, again)
 		return h, err
 	}
 	held, err = query(ctx, tx, scan, fmt.Sprintf(`
-		SELECT r.id, r.report_id, r.notify, i.sent_at, i.revoked_at IS NOT NULL, coalesce(i.state <> 'PENDING', 0),
+		SELECT r.id, r.report_id, r.notify, i.sent_at, `+inviteFlags+`,
 		       EXISTS (SELECT 1 FROM revocations AS e INDEXED BY revocations_report
 		               WHERE e.account_id = r.account_id AND e.report_id = r.report_id AND e.id > :job AND e.id < :first
 		                 AND e.predicted = %d)
