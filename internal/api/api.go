@@ -158,6 +158,14 @@ func New(o Options) *API {
 	a.serve(listInvitesOperation(schemas), within(a.reads, a.listInvites))
 	a.serve(searchInvitesOperation(schemas), within(a.reads, a.searchInvites))
 	a.serve(getInviteOperation(schemas), within(a.reads, a.getInvite))
+	a.serve(forgetInviteOperation(), a.forgetInvite)
+	// Without these, the router would take the address of the search for that of an invite.
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		a.echo.Add(method, "/invites/search", func(c echo.Context) error {
+			c.Response().Header().Set(echo.HeaderAllow, "OPTIONS, POST")
+			return echo.ErrMethodNotAllowed
+		})
+	}
 	a.serve(livenessOperation(), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()

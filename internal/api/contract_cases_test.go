@@ -160,7 +160,7 @@ func (f *contractWorld) exampleInvites(op *contractOperation) answer {
 	imported := f.call(http.MethodPut, "/invites", inviteHeader+id+",Ada Lovelace,ada@example.com,Backend,2026-01-01T00:00:00Z,backend-1,en,\n"+id+",,x,,,,,\n",
 		"Content-Type", "", "Content-Type", asCSV)
 	switch op.OperationID {
-	case "getInvite":
+	case "getInvite", "forgetInvite":
 		return f.call(op.method, "/invites/"+id, "")
 	case "listInvites":
 		return f.call(op.method, op.path+"?assessment_id=backend-1&limit=1", "").last()

@@ -130,7 +130,7 @@ func (f *contractWorld) provoke(t *testing.T, op *contractOperation, media, name
 		after := time.Now().UTC().Format(time.RFC3339Nano)
 		f.must(f.store.FinishImport(t.Context(), "acme", nil, revocation.Import{Written: 990, Bad: 10}))
 		return f.call(op.method, op.path+"?type=invites.imported&limit=1&after="+after, "")
-	case "putInvites", "listInvites", "searchInvites", "getInvite":
+	case "putInvites", "listInvites", "searchInvites", "getInvite", "forgetInvite":
 		return f.exampleInvites(op)
 	case "listJobs":
 		f.runningJob(t)
@@ -252,7 +252,7 @@ func (f *contractWorld) refusal(t *testing.T, op *contractOperation, name string
 			return f.messageAtUpstream(t, op)
 		case "cancelRevocation", "startRevocation":
 			return f.call(op.method, strings.ReplaceAll(op.path, "{id}", f.invalid), "")
-		case "putInvites", "listInvites", "searchInvites", "getInvite":
+		case "putInvites", "listInvites", "searchInvites", "getInvite", "forgetInvite":
 			return f.call(op.method, path, "{}", append(asType, "apiKey", "", "apiKey", f.onUpstream(t))...)
 		}
 		return f.emailOfUpstream(t)

@@ -152,6 +152,21 @@ func getInviteOperation(schemas huma.Registry) *huma.Operation {
 	return op
 }
 
+func forgetInviteOperation() *huma.Operation {
+	op := &huma.Operation{
+		OperationID: "forgetInvite", Method: http.MethodDelete, Path: "/invites/{report_id}",
+		Tags: []string{"invites"}, Security: needsAll(revocation.ScopeRevoke, revocation.ScopeInvites),
+		Summary:     "Forget a candidate",
+		Description: "Erases the candidate's name and address from the invite, and its emails that are not sent yet. The invite and its revocations stay, and an import leaves the erased values empty. The response is the same if the candidate is forgotten already." + onlyDatabase,
+		Parameters: []*huma.Param{{
+			Name: "report_id", In: "path", Required: true, Schema: &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)},
+		}},
+		Responses: map[string]*huma.Response{"204": {Description: "The candidate is forgotten."}},
+	}
+	addProblems(op, revocation.CodeNotFound, revocation.CodeNotSupported)
+	return op
+}
+
 func invitePage(schemas huma.Registry) *huma.Response {
 	return &huma.Response{
 		Description: "A page.",

@@ -70,10 +70,9 @@ func (a *API) respondInvites(x *requestContext, f revocation.InviteFilter, q *qu
 
 // getInvite serves GET /invites/{report_id}.
 func (a *API) getInvite(x *requestContext) error {
-	sent := x.Param("report_id")
-	id, err := strconv.ParseInt(sent, 10, 64)
-	if err != nil || id < 1 || sent != strconv.FormatInt(id, 10) {
-		return newProblem(revocation.CodeNotFound) // as for an unknown one
+	id, err := pathReport(x)
+	if err != nil {
+		return err
 	}
 	invite, err := a.invites.Invite(x.Request().Context(), x.key.Account, id)
 	if err != nil {
@@ -81,6 +80,28 @@ func (a *API) getInvite(x *requestContext) error {
 	}
 	x.respond(http.StatusOK, mediaJSON, appendOneInvite(nil, &invite))
 	return nil
+}
+
+// forgetInvite serves DELETE /invites/{report_id}.
+func (a *API) forgetInvite(x *requestContext) error {
+	id, err := pathReport(x)
+	if err != nil {
+		return err
+	}
+	if err := a.invites.Forget(x.Request().Context(), x.key.Account, id, revocation.ByKey(x.key.ID)); err != nil {
+		return err
+	}
+	return x.NoContent(http.StatusNoContent)
+}
+
+// pathReport returns the report_id in the path. The error of a malformed one is the same as of an unknown one.
+func pathReport(x *requestContext) (int64, error) {
+	sent := x.Param("report_id")
+	id, err := strconv.ParseInt(sent, 10, 64)
+	if err != nil || id < 1 || sent != strconv.FormatInt(id, 10) {
+		return 0, newProblem(revocation.CodeNotFound)
+	}
+	return id, nil
 }
 
 // readInviteFilter takes the filters that may be in a URL.

@@ -183,6 +183,17 @@ func TestInvites_tenants(t *testing.T) {
 	}
 }
 
+func TestInvites_forget(t *testing.T) {
+	w := newWorld(t)
+	w.call(http.MethodDelete, "/invites/318", "", "apiKey", "", "apiKey", otherSecret).want(t, http.StatusNotFound, "not_found")
+	for range 2 {
+		w.call(http.MethodDelete, "/invites/9000", "", "apiKey", "", "apiKey", otherSecret).want(t, http.StatusNoContent, "")
+	}
+	if a := w.call(http.MethodGet, "/invites/9000", "", "apiKey", "", "apiKey", otherSecret); strings.Contains(strings.ToLower(a.body), "ada") {
+		t.Error(a.body)
+	}
+}
+
 func TestInvites_import(t *testing.T) {
 	w := newWorld(t)
 	put := func(path, media, body string, headers ...string) answer {

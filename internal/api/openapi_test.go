@@ -71,7 +71,8 @@ func TestOpenAPI(t *testing.T) {
 	t.Run("describes every route and nothing else", func(t *testing.T) {
 		var routes, described []string
 		for _, route := range a.echo.Routes() {
-			if route.Method != http.MethodHead {
+			refused := route.Path == "/invites/search" && route.Method != http.MethodPost
+			if route.Method != http.MethodHead && !refused {
 				routes = append(routes, route.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}"))
 			}
 		}
