@@ -339,6 +339,8 @@ type faultyStore struct {
 	submit, carryOut, keys, jobs, results, cancels, imports atomic.Pointer[revocation.Error]
 	// chunk fails once, so that its items are retried one by one.
 	chunk atomic.Pointer[revocation.Chunk]
+	// noChunks lets workers find no chunk, as if another one had them locked.
+	noChunks atomic.Bool
 	// afterJob can change a job that was read.
 	afterJob atomic.Pointer[func(*revocation.Job)]
 	// beforeResults is called before results are read.
@@ -371,6 +373,9 @@ func (s *faultyStore) CarryOut(ctx context.Context, refs []revocation.Ref, decid
 func (s *faultyStore) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
 	if chunk := s.chunk.Swap(nil); chunk != nil {
 		return *chunk, &revocation.Error{Code: revocation.CodeLockTimeout}
+	}
+	if s.noChunks.Load() {
+		return revocation.Chunk{}, nil
 	}
 	return s.Store.CarryOutChunk(ctx, account)
 }
