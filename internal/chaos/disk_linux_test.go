@@ -104,6 +104,7 @@ func TestChaos_DiskFull(t *testing.T) {
 	}
 	close(stop)
 	calling.Wait()
+	s.decideAll(s.r)
 	s.drain()
 	close(stopWatching)
 	watching.Wait()
