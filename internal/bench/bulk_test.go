@@ -83,7 +83,7 @@ func (b *bench) account(s *started, size int) (key string) {
 // makeInvites leaves nothing to be tidied up while others are measured.
 func (b *bench) makeInvites(account string, size int) {
 	b.Helper()
-	b.execute(b.database, `INSERT INTO invites SELECT $1, n, '', 'ada@example.com', '', now() FROM generate_series(1, $2::bigint) n`, account, size)
+	b.execute(b.database, insertInvites, account, size)
 	b.execute(b.database, `VACUUM ANALYZE invites`)
 	b.execute(b.database, `CHECKPOINT`)
 }

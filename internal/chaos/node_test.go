@@ -105,8 +105,8 @@ func (n *node) ends() error {
 	if status.Signaled() && status.Signal() == syscall.SIGTERM && asked.Sub(n.started) < beginning {
 		return nil
 	}
-	if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-		return fmt.Errorf("%s: exit code %d after SIGTERM", n.name, code)
+	if n.cmd.ProcessState.ExitCode() != 0 {
+		return fmt.Errorf("%s: %s after SIGTERM, %s after its start", n.name, n.cmd.ProcessState, asked.Sub(n.started))
 	}
 	return nil
 }
