@@ -192,8 +192,9 @@ func (a *API) serve(op *huma.Operation, handle func(*requestContext) error) {
 	})
 }
 
-// guard returns an error unless the operation's security, which names the scopes, allows the request. It also refuses parameters if the operation
-// has none. Operations without a key ignore parameters, because monitors add some to avoid caches.
+// guard returns an error unless the operation's security, which names the scopes, allows the request. It also refuses
+// parameters if the operation has none. Operations without a key ignore parameters, because monitors add some to avoid
+// caches.
 func (a *API) guard(x *requestContext, op *huma.Operation, scopes [][]revocation.Scope) error {
 	if len(scopes) == 0 {
 		return nil

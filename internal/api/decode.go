@@ -90,41 +90,47 @@ func decodeItem(text []byte) (submissionBody, []fault, error) {
 }
 
 func decode(text []byte, d decoder) (submissionBody, []fault, error) {
+	isObject, err := readDocument(text, d.member)
+	switch {
+	case err != nil:
+		return submissionBody{}, nil, err
+	case !isObject:
+		d.faults = append(d.faults, notAnObject)
+	case !d.seen.reportID:
+		d.fault("report_id", "required", "report_id is needed.")
+	}
+	return d.body, d.faults, nil
+}
+
+// notAnObject is the fault of a body that is another JSON value.
+var notAnObject = fault{"body", "wrong_type", "The body must be a JSON object."}
+
+// readDocument reads a text that must be one JSON object, and calls member as readObject does. isObject is false for another
+// JSON value. The error is a syntaxError if text is not exactly one JSON value in UTF-8.
+func readDocument(text []byte, member func(text *jsontext.Decoder, name string) error) (isObject bool, err error) {
 	if !utf8.Valid(text) {
-		return submissionBody{}, nil, errUTF8
+		return false, errUTF8
 	}
 	r := jsonReaders.Get().(*jsonReader)
 	defer jsonReaders.Put(r)
 	r.input = *bytes.NewBuffer(text)
 	r.Reset(&r.input, jsonOptions...)
-	if err := d.document(&r.Decoder); err != nil {
-		return submissionBody{}, nil, err
+	if isObject = r.PeekKind() == jsontext.KindBeginObject; isObject {
+		err = readObject(&r.Decoder, member)
+	} else if err = r.SkipValue(); errors.Is(err, io.EOF) {
+		err = errEmpty
+	} else if err != nil {
+		err = errSyntax
 	}
-	return d.body, d.faults, nil
-}
-
-func (d *decoder) document(text *jsontext.Decoder) error {
-	if text.PeekKind() == jsontext.KindBeginObject {
-		if err := readObject(text, func(name string) error { return d.member(text, name) }); err != nil {
-			return err
-		}
-		if !d.seen.reportID {
-			d.fault("report_id", "required", "report_id is needed.")
-		}
-	} else {
-		if err := text.SkipValue(); errors.Is(err, io.EOF) {
-			return errEmpty
-		} else if err != nil {
-			return errSyntax
-		}
-		d.fault("body", "wrong_type", "The body must be a JSON object.")
+	if err == nil {
+		err = atEnd(&r.Decoder)
 	}
-	return atEnd(text)
+	return isObject, err
 }
 
 // readObject reads an object. It calls member with each name, and member must read the value. The error of member ends
 // it and is returned as it is; another is errSyntax or comes from the input.
-func readObject(text *jsontext.Decoder, member func(name string) error) error {
+func readObject(text *jsontext.Decoder, member func(text *jsontext.Decoder, name string) error) error {
 	if _, err := text.ReadToken(); err != nil {
 		return syntaxOf(err)
 	}
@@ -136,7 +142,7 @@ func readObject(text *jsontext.Decoder, member func(name string) error) error {
 		if !utf8.Valid(raw) {
 			return errUTF8
 		}
-		if err := member(memberName(raw)); err != nil {
+		if err := member(text, memberName(raw)); err != nil {
 			return err
 		}
 	}

@@ -21,13 +21,13 @@ func appendInviteMembers(b []byte, i *revocation.StoredInvite) []byte {
 	b = append(b, `{"report_id":`...)
 	b = strconv.AppendInt(b, i.ReportID, 10)
 	b = append(b, `,"candidate_name":`...)
-	b = appendText(b, i.CandidateName)
+	b = appendFilled(b, i.CandidateName)
 	b = append(b, `,"candidate_email":`...)
-	b = appendText(b, i.CandidateEmail)
+	b = appendFilled(b, i.CandidateEmail)
 	b = append(b, `,"assessment_id":`...)
 	b = appendOptional(b, i.AssessmentID)
 	b = append(b, `,"assessment_name":`...)
-	b = appendText(b, i.AssessmentName)
+	b = appendFilled(b, i.AssessmentName)
 	b = append(b, `,"language":`...)
 	b = appendOptional(b, i.Language)
 	b = append(b, `,"state":`...)
@@ -38,12 +38,4 @@ func appendInviteMembers(b []byte, i *revocation.StoredInvite) []byte {
 	b = appendTime(b, i.RevokedAt)
 	b = append(b, `,"predicted":`...)
 	return appendString(b, string(i.Predicted))
-}
-
-// appendText appends a JSON string, or null for an empty text.
-func appendText(b []byte, s string) []byte {
-	if s == "" {
-		return append(b, "null"...)
-	}
-	return appendString(b, s)
 }

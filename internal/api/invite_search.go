@@ -2,8 +2,6 @@ package api
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,11 +29,7 @@ func (a *API) listInvites(x *requestContext) error {
 
 // searchInvites serves POST /invites/search.
 func (a *API) searchInvites(x *requestContext) error {
-	r := x.Request()
-	if !acceptsBody(r.Header) {
-		return newProblem(codeUnsupportedMedia)
-	}
-	text, err := readBody(r, nil)
+	text, err := jsonBody(x.Request())
 	if err != nil {
 		return err
 	}
@@ -149,36 +143,31 @@ func (q *query) searchText(name string) string {
 // readSearch reads the JSON object of a search into a query, so that members and parameters are checked alike. null counts
 // as not given.
 func readSearch(text []byte) (*query, error) {
-	if !utf8.Valid(text) {
-		return nil, newProblem(codeMalformedJSON).withDetail(string(errUTF8))
-	}
 	q := readQuery("")
-	r := jsonReaders.Get().(*jsonReader)
-	defer jsonReaders.Put(r)
-	r.input.Reset()
-	r.input.Write(text)
-	r.Reset(&r.input, jsonOptions...)
-	err := q.document(&r.Decoder)
-	if malformed, ok := errors.AsType[syntaxError](err); ok {
-		return nil, newProblem(codeMalformedJSON).withDetail(string(malformed))
+	isObject, err := readDocument(text, q.member)
+	if err != nil {
+		return nil, newProblem(codeMalformedJSON).withDetail(err.Error())
 	}
-	return q, err
+	if !isObject {
+		q.wrong = append(q.wrong, notAnObject)
+	}
+	return q, nil
 }
 
-func (q *query) document(text *jsontext.Decoder) error {
-	if text.PeekKind() != jsontext.KindBeginObject {
-		if err := text.SkipValue(); errors.Is(err, io.EOF) {
-			return errEmpty
-		} else if err != nil {
-			return errSyntax
-		}
-		q.fault("body", "wrong_type", "The body must be a JSON object.")
-		return atEnd(text)
-	}
-	if err := readObject(text, func(name string) error { return q.member(text, name) }); err != nil {
-		return err
-	}
-	return atEnd(text)
+const (
+	aString  = "a string"
+	anInt    = "an integer"
+	aBoolean = "true or false"
+)
+
+// searchMembers are the members of a search with what their values must be.
+var searchMembers = map[string]string{
+	"q": aString, "candidate_email": aString, "assessment_id": aString, "assessment_name": aString, "revoked": aBoolean,
+	"state": aString, "sent_after": aString, "sent_before": aString, "limit": anInt, "cursor": aString,
+}
+
+var kindNames = map[jsontext.Kind]string{
+	jsontext.KindString: aString, jsontext.KindNumber: anInt, jsontext.KindTrue: aBoolean, jsontext.KindFalse: aBoolean,
 }
 
 // member reads a member of a search as a parameter.
@@ -187,19 +176,23 @@ func (q *query) member(text *jsontext.Decoder, name string) error {
 	if err != nil {
 		return syntaxOf(err)
 	}
+	want, known := searchMembers[name]
 	value := ""
 	switch kind := raw.Kind(); {
+	case !known:
+		q.fault(shownName(name), "unknown_field", "There is no such member.")
+		return nil
 	case kind == jsontext.KindNull:
-	case name == "limit" && kind == jsontext.KindNumber, name == "revoked" && (kind == jsontext.KindTrue || kind == jsontext.KindFalse):
-		value = string(raw)
-	case name != "limit" && name != "revoked" && kind == jsontext.KindString:
+	case kindNames[kind] != want:
+		q.fault(name, "wrong_type", name+" must be "+want+".")
+	case want == aString:
 		unquoted, err := jsontext.AppendUnquote(nil, raw)
 		if err != nil {
-			q.fault(shownName(name), "invalid_characters", "The text must not hold half of a surrogate pair.")
+			q.fault(name, "invalid_characters", name+" must not hold half of a surrogate pair.")
 		}
 		value = string(unquoted)
 	default:
-		q.fault(shownName(name), "wrong_type", "The value has the wrong type.")
+		value = string(raw)
 	}
 	q.values[name] = append(q.values[name], value)
 	return nil

@@ -3,11 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -48,15 +45,11 @@ func (a *API) cancelJob(x *requestContext) error {
 
 // changeByCount reads a count from the body and calls change with it.
 func changeByCount(x *requestContext, change func(ctx context.Context, account string, id, by revocation.ID, count int) (revocation.Job, error)) error {
-	r := x.Request()
-	if !acceptsBody(r.Header) {
-		return newProblem(codeUnsupportedMedia)
-	}
-	text, err := readBody(r, nil)
+	text, err := jsonBody(x.Request())
 	if err != nil {
 		return err
 	}
-	count, faults, err := decodeCount(bytes.TrimPrefix(text, []byte(byteOrderMark)))
+	count, faults, err := decodeCount(text)
 	switch {
 	case err != nil:
 		return newProblem(codeMalformedJSON).withDetail(err.Error())
@@ -67,7 +60,7 @@ func changeByCount(x *requestContext, change func(ctx context.Context, account s
 	if err != nil {
 		return err
 	}
-	job, err := change(r.Context(), x.key.Account, id, x.key.ID, count)
+	job, err := change(x.Request().Context(), x.key.Account, id, x.key.ID, count)
 	return x.answerChange(&job, err)
 }
 
@@ -82,38 +75,26 @@ func (x *requestContext) answerChange(job *revocation.Job, err error) error {
 
 // decodeCount reads {"count": n}. The error is a syntaxError if text is not exactly one JSON value in UTF-8.
 func decodeCount(text []byte) (count int, faults []fault, err error) {
-	if !utf8.Valid(text) {
-		return 0, nil, errUTF8
-	}
 	var d decoder
-	body := jsontext.NewDecoder(bytes.NewReader(text), jsonOptions...)
-	if body.PeekKind() == jsontext.KindBeginObject {
-		seen := false
-		err = readObject(body, func(name string) error {
-			raw, err := body.ReadValue()
-			switch {
-			case err != nil:
-				return syntaxOf(err)
-			case name != "count":
-				d.fault(shownName(name), "unknown_field", "There is no such member.")
-			case d.first(&seen, name):
-				count = d.count(name, raw)
-			}
-			return nil
-		})
-		if !seen {
-			d.fault("count", "required", "count is needed.")
+	seen := false
+	isObject, err := readDocument(text, func(text *jsontext.Decoder, name string) error {
+		raw, err := text.ReadValue()
+		switch {
+		case err != nil:
+			return syntaxOf(err)
+		case name != "count":
+			d.fault(shownName(name), "unknown_field", "There is no such member.")
+		case d.first(&seen, name):
+			count = d.count(name, raw)
 		}
-	} else {
-		d.fault("body", "wrong_type", "The body must be a JSON object.")
-		if err = body.SkipValue(); errors.Is(err, io.EOF) {
-			err = errEmpty
-		} else if err != nil {
-			err = errSyntax
-		}
-	}
-	if err == nil {
-		err = atEnd(body)
+		return nil
+	})
+	switch {
+	case err != nil:
+	case !isObject:
+		d.faults = append(d.faults, notAnObject)
+	case !seen:
+		d.fault("count", "required", "count is needed.")
 	}
 	return count, d.faults, err
 }

@@ -126,7 +126,7 @@ type jobDocument struct {
 func (d *jobDocument) read() error {
 	switch d.text.PeekKind() {
 	case jsontext.KindBeginObject:
-		if err := readObject(d.text, d.member); err != nil {
+		if err := readObject(d.text, func(_ *jsontext.Decoder, name string) error { return d.member(name) }); err != nil {
 			return err
 		}
 		if d.list == "" {

@@ -23,7 +23,8 @@ const (
 )
 
 // jobEvents serves GET /jobs/{id}/events: a stream of events with the job that ends with the event done when the job has
-// ended or waits for a person or a time. The stream ends without done if the service stops, the job is deleted or the key is revoked.
+// ended or waits for a person or a time. The stream ends without done if the service stops, the job is deleted or the key is
+// revoked.
 func (a *API) jobEvents(x *requestContext) error {
 	r := x.Request()
 	id, err := pathID(x.Param("id"))

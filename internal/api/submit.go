@@ -172,6 +172,15 @@ func readBody(r *http.Request, b []byte) ([]byte, error) {
 	}
 }
 
+// jsonBody returns the body of a request that must declare it as JSON, without a byte order mark. Its errors are problems.
+func jsonBody(r *http.Request) ([]byte, error) {
+	if !acceptsBody(r.Header) {
+		return nil, newProblem(codeUnsupportedMedia)
+	}
+	text, err := readBody(r, nil)
+	return bytes.TrimPrefix(text, []byte(byteOrderMark)), err
+}
+
 // brokenBody returns the problem for a read error of a body.
 func brokenBody(err error) *problem {
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -29,8 +29,8 @@ func checkText(field, text string) (f fault, ok bool) {
 	return fault{}, true
 }
 
-// checkMessage does the same for a message for the candidate. checkLinks and
-// supportsMessage check what depends on the account.
+// checkMessage does the same for a message for the candidate. checkLinks and supportsMessage check what depends on the
+// account.
 func checkMessage(field, text string) (f fault, ok bool) {
 	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' }
 	switch {

@@ -34,6 +34,9 @@ func groupEvents(events []revocation.Event) map[string][]revocation.Event {
 const occurredAt = `greatest(clock_timestamp(), (
 		SELECT occurred_at FROM events e WHERE e.account_id = $1 AND e.number = c.before))`
 
+// ifSingleEvents is the condition that single revocations of an account have events when they are final.
+const ifSingleEvents = ` AND single_events`
+
 // queueAccountEvents writes events of one account, if the account meets the condition.
 func queueAccountEvents(batch *pgx.Batch, events []revocation.Event, condition string) {
 	n := len(events)
@@ -77,7 +80,7 @@ func queueFinished(batch *pgx.Batch, counts []revocation.JobCount, singles []rev
 				string(revocation.ActorService), string(revocation.SubjectJob))
 		}
 		if len(finished[account]) > 0 {
-			queueAccountEvents(batch, finished[account], " AND single_events")
+			queueAccountEvents(batch, finished[account], ifSingleEvents)
 		}
 	}
 }

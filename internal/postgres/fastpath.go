@@ -14,9 +14,9 @@ import (
 // the database more than its outcome. It is revocation.Rule once more, in SQL; the stores' conformance suite holds both
 // to the same outcomes.
 //
-// It passes over what another transaction holds, and whatever is not ordinary: an invite that is gone, an account on an
-// upstream or with events for single revocations, an item of a job, a call that is in doubt. An invite has one single revocation under way at most, so that
-// no two rows here are about the same.
+// It passes over what another transaction holds, what waits for its not_before or a hold, and whatever is not ordinary: an
+// invite that is gone, an account on an upstream or with events for single revocations, an item of a job, a call that is in
+// doubt. An invite has one single revocation under way at most, so that no two rows here are about the same.
 func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	accounts, ids, attempts := refColumns(slices.Compact(sortedRefs(refs))) // a task can name a row twice
 	var done revocation.BatchResult

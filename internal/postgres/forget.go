@@ -85,7 +85,8 @@ func (s *Store) forgetSome(ctx context.Context, by revocation.Actor, queue func(
 }
 
 // forgetInvites makes the statements that erase the names and addresses of invites, which are locked, and skip their emails.
-// An email whose message a mail server is receiving is not skipped.
+// An email whose message a mail server is receiving is not skipped. The emails are locked in the order of their keys; see
+// emailsInKeyOrder.
 func forgetInvites(invites []revocation.InviteKey, by revocation.Actor) *pgx.Batch {
 	batch := &pgx.Batch{}
 	accounts, reports := make([]string, len(invites)), make([]int64, len(invites))
@@ -103,10 +104,13 @@ func forgetInvites(invites []revocation.InviteKey, by revocation.Actor) *pgx.Bat
 	batch.Queue(`
 		WITH skipped AS (
 			UPDATE notifications n SET status = 'SKIPPED', updated_at = now()
-			FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
-			CROSS JOIN LATERAL (
-				SELECT r.account_id, r.id FROM revocations r
-				WHERE r.account_id = t.account_id AND r.report_id > 0 AND r.report_id = t.report_id OFFSET 0) AS r
+			FROM (
+				SELECT r.account_id, r.id
+				FROM unnest($1::text[], $2::bigint[]) AS t(account_id, report_id)
+				CROSS JOIN LATERAL (
+					SELECT r.account_id, r.id FROM revocations r
+					WHERE r.account_id = t.account_id AND r.report_id > 0 AND r.report_id = t.report_id OFFSET 0) AS r
+				ORDER BY r.account_id, r.id OFFSET 0) AS r
 			CROSS JOIN LATERAL (
 				SELECT ctid AS place FROM notifications n
 				WHERE n.account_id = r.account_id AND n.revocation_id = r.id AND n.status IN ('PENDING', 'CLAIMED')

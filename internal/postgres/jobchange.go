@@ -15,12 +15,7 @@ func (s *Store) ChangeJob(ctx context.Context, account string, id revocation.ID,
 		batch := &pgx.Batch{}
 		queueLockJob(batch, account, id)
 		var found []revocation.Job
-		batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(func(rows pgx.Rows) (err error) {
-			found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
-				return scanStoredJob(account, row)
-			})
-			return err
-		})
+		batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(collectJobs(&found, account, scanStoredJob))
 		facts := queueJobFacts(batch, account)
 		if err := tx.send(ctx, batch); err != nil {
 			return err
@@ -85,8 +80,9 @@ func queueJobFacts(batch *pgx.Batch, account string) *revocation.JobFacts {
 }
 
 // changeJob applies a change to a job, whose row is locked, and adds the statements that write it and its events to batch.
-// The caller must commit batch and add only statements that read. It reports whether the job has changed. In an account with limits it locks the account's row first, so that of
-// two changes that count for a limit the second one sees the first.
+// The caller must commit batch and add only statements that read. changeJob reports whether the job has changed. In an
+// account with limits it locks the account's row first, so that of two changes that count for a limit the second one sees
+// the first.
 func changeJob(ctx context.Context, tx *tx, batch *pgx.Batch, job *revocation.Job, change revocation.JobChange, facts revocation.JobFacts) (changed bool, err error) {
 	if change.Kind.NeedsRecent(facts.Settings) {
 		locked := &pgx.Batch{}

@@ -83,6 +83,15 @@ func scanStoredJob(account string, row pgx.Row) (revocation.Job, error) {
 	return j, nil
 }
 
+// collectJobs returns a reader that appends an account's jobs to found.
+func collectJobs(found *[]revocation.Job, account string, scan func(account string, row pgx.Row) (revocation.Job, error)) func(pgx.Rows) error {
+	return eachRow(func(row pgx.Row) error {
+		job, err := scan(account, row)
+		*found = append(*found, job)
+		return err
+	})
+}
+
 func idOrZero(id *uuid) revocation.ID {
 	if id == nil {
 		return revocation.ID{}
@@ -96,12 +105,7 @@ var errNoJob = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There i
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
 	var found []revocation.Job
 	batch := &pgx.Batch{}
-	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(func(rows pgx.Rows) (err error) {
-		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
-			return scanJob(account, row)
-		})
-		return err
-	})
+	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(collectJobs(&found, account, scanJob))
 	err := s.look(ctx, "read a job", committing(batch))
 	if err == nil && len(found) == 0 {
 		err = errNoJob

@@ -45,7 +45,8 @@ const (
 
 // Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
 // once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
-// not to a pooler of transactions. Processes of the version before can work meanwhile. A step that does not get its tables soon gives way and is tried again, for up to 20 minutes.
+// not to a pooler of transactions. Processes of the version before can work meanwhile. A step that does not get its tables
+// soon gives way and is tried again, for up to 20 minutes.
 func Migrate(ctx context.Context, url string) (steps int, err error) { return migrate(ctx, url, files) }
 
 func migrate(ctx context.Context, url string, files fs.FS) (steps int, err error) {

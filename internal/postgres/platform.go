@@ -83,12 +83,7 @@ func cancelWaiting(ctx context.Context, tx *tx, account string, upstream bool) (
 	})
 	batch.Queue(`SELECT count(*)`+waiting, account).QueryRow(func(row pgx.Row) error { return row.Scan(&all) })
 	batch.Queue(selectJob+` AND j.state IN ('PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED') ORDER BY j.id`, account).
-		Query(func(rows pgx.Rows) (err error) {
-			jobs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (revocation.Job, error) {
-				return scanStoredJob(account, row)
-			})
-			return err
-		})
+		Query(collectJobs(&jobs, account, scanStoredJob))
 	if err := tx.send(ctx, batch); err != nil {
 		return nil, err
 	}

@@ -253,8 +253,6 @@ func TestStore_Faults(t *testing.T) {
 	})
 }
 
-// The planner is held to the keys: statements that were planned while the tables were empty, and not again
-// since, still touch a few pages for each row when the tables are large.
 // waitingJobs runs the statements about jobs that wait, in an account with limits.
 func waitingJobs(t *testing.T, w *world) {
 	limit, none := 1_000_000, -1
@@ -285,6 +283,8 @@ func waitingJobs(t *testing.T, w *world) {
 	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", ConfirmAbove: &none, ApproveAbove: &none}))
 }
 
+// The planner is held to the keys: statements that were planned while the tables were empty, and not again
+// since, still touch a few pages for each row when the tables are large.
 func TestStore_Plans(t *testing.T) {
 	w := newWorld(t, 1)
 	all := func(from, to int64) {

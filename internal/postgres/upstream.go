@@ -110,7 +110,7 @@ func (s *Store) changeHold(ctx context.Context, name string, upstream revocation
 		var before []revocation.Hold
 		batch := &pgx.Batch{}
 		batch.Queue(`
-			SELECT upstream_hold FROM accounts WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3 FOR UPDATE`,
+			SELECT upstream_hold FROM accounts WHERE account_id = $1 AND upstream_url = $2 AND upstream_key = $3 FOR NO KEY UPDATE`,
 			upstream.Account, upstream.URL, upstream.SealedKey).Query(func(rows pgx.Rows) (err error) {
 			before, err = pgx.CollectRows(rows, pgx.RowTo[revocation.Hold])
 			return err

@@ -22,7 +22,7 @@ func queueInsertExtended(batch *pgx.Batch, plan *revocation.FlushPlan) {
 	for i, s := range plan.Insert {
 		accounts[i], ids[i], reports[i] = s.Account, uuid(s.ID), s.ReportID
 		notify[i], references[i], requested[i] = s.Notify, s.ClientReference, uuid(s.RequestedBy)
-		reasons[i], messages[i], notBefore[i], holds[i] = s.Reason, s.CandidateMessage, timeOrNil(s.NotBefore), s.Hold.Seconds()
+		reasons[i], messages[i], notBefore[i], holds[i] = s.Reason, s.CandidateMessage, optionalTime(s.NotBefore), s.Hold.Seconds()
 	}
 	batch.Queue(`
 		WITH added AS (
@@ -62,7 +62,7 @@ func queueHasten(batch *pgx.Batch, joining []revocation.Submission) {
 	n := len(joining)
 	accounts, ids, notBefore, holds := make([]string, n), make([]uuid, n), make([]*time.Time, n), make([]float64, n)
 	for i, s := range joining {
-		accounts[i], ids[i], notBefore[i], holds[i] = s.Account, uuid(s.ID), timeOrNil(s.NotBefore), s.Hold.Seconds()
+		accounts[i], ids[i], notBefore[i], holds[i] = s.Account, uuid(s.ID), optionalTime(s.NotBefore), s.Hold.Seconds()
 	}
 	batch.Queue(`
 		UPDATE work_items o SET due_at = earliest.due_at, next_check_at = earliest.due_at
@@ -76,27 +76,21 @@ func queueHasten(batch *pgx.Batch, joining []revocation.Submission) {
 		WHERE o.ctid = earliest.place AND o.due_at > earliest.due_at`, accounts, ids, notBefore, holds)
 }
 
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
 // heldSingle is the work row of a single revocation that is locked.
 type heldSingle struct {
 	found   bool
 	inDoubt bool
 	report  int64
+	attempt int
 }
 
 // holdSingle waits for the lock of a work row.
 func holdSingle(ctx context.Context, tx *tx, account string, id revocation.ID) (held heldSingle, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		SELECT in_doubt, report_id FROM work_items
+		SELECT in_doubt, report_id, attempt FROM work_items
 		WHERE account_id = $1 AND revocation_id = $2 AND requested_by IS NOT NULL FOR UPDATE`, account, uuid(id)).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&held.inDoubt, &held.report}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&held.inDoubt, &held.report, &held.attempt}, func() error {
 			held.found = true
 			return nil
 		})
@@ -121,7 +115,9 @@ func (s *Store) CancelSingle(ctx context.Context, account string, id revocation.
 				reason, candidate_message, not_before, status, attempts, completed_at)
 			SELECT account_id, revocation_id, report_id, notify, client_reference, requested_by,
 				reason, candidate_message, not_before, 'CANCELLED', attempt, now() FROM ended`, account, uuid(id))
-		queueEvents(batch, []revocation.Event{revocation.CancelledEvent(account, id, held.report, by)})
+		cancelled, finished := revocation.CancelledEvents(revocation.Ref{Account: account, ID: id, Attempt: held.attempt}, held.report, by)
+		queueAccountEvents(batch, []revocation.Event{cancelled}, "")
+		queueAccountEvents(batch, []revocation.Event{finished}, ifSingleEvents)
 		return tx.commit(ctx, batch)
 	})
 	return s.afterSingle(ctx, account, id, err, revocation.StatusCancelled)

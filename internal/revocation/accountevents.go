@@ -134,19 +134,22 @@ func keyEvent(account string, id ID, t EventType, data any) Event {
 // SingleEvents.
 func FinishedSingles(decisions []Decision) []Event {
 	var all []Event
-	for _, d := range decisions {
-		if d.Kind != Final || !d.Job.IsZero() {
-			continue
+	for i := range decisions {
+		if d := &decisions[i]; d.Kind == Final && d.Job.IsZero() {
+			all = append(all, finishedSingle(d))
 		}
-		all = append(all, Event{
-			Account: d.Account, Type: EventRevocationFinished, Actor: Actor{Type: ActorService},
-			Subject: Subject{Type: SubjectRevocation, ID: d.ID.String()},
-			Data: eventData(struct {
-				ReportID int64  `json:"report_id"`
-				Status   Status `json:"status"`
-				Attempts int    `json:"attempts"`
-			}{d.ReportID, d.Status, d.Attempts()}),
-		})
 	}
 	return all
+}
+
+func finishedSingle(d *Decision) Event {
+	return Event{
+		Account: d.Account, Type: EventRevocationFinished, Actor: Actor{Type: ActorService},
+		Subject: Subject{Type: SubjectRevocation, ID: d.ID.String()},
+		Data: eventData(struct {
+			ReportID int64  `json:"report_id"`
+			Status   Status `json:"status"`
+			Attempts int    `json:"attempts"`
+		}{d.ReportID, d.Status, d.Attempts()}),
+	}
 }

@@ -104,12 +104,15 @@ type Event struct {
 	Data json.RawMessage
 }
 
-// CancelledEvent returns the event of a single revocation that was cancelled.
-func CancelledEvent(account string, id ID, report int64, by Actor) Event {
-	return Event{
-		Account: account, Type: EventRevocationCancelled, Actor: by, Subject: Subject{Type: SubjectRevocation, ID: id.String()},
-		Data: fmt.Appendf(nil, `{"report_id":%d}`, report),
+// CancelledEvents returns the events of a single revocation that was cancelled. Stores write finished only for accounts with
+// SingleEvents.
+func CancelledEvents(ref Ref, report int64, by Actor) (cancelled, finished Event) {
+	cancelled = Event{
+		Account: ref.Account, Type: EventRevocationCancelled, Actor: by,
+		Subject: Subject{Type: SubjectRevocation, ID: ref.ID.String()},
+		Data:    fmt.Appendf(nil, `{"report_id":%d}`, report),
 	}
+	return cancelled, finishedSingle(&Decision{Ref: ref, ReportID: report, Status: StatusCancelled})
 }
 
 // EventCursor is a place among the events of an account: after the event with the Number and the ID. The zero EventCursor

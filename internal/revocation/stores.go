@@ -306,9 +306,9 @@ const (
 type JanitorStore interface {
 	// DropSilentUploads gives up jobs whose lease has run out.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
-	// ClearDropped deletes at most limit items of jobs that were dropped or have expired, or chunks of them where a store keeps them
-	// so, with all that belongs to them, and dropped jobs that have none left. It gives how much it deleted; 0 means that
-	// nothing is left.
+	// ClearDropped deletes at most limit items of jobs that were dropped or have expired, or chunks of them where a store
+	// keeps them so, with all that belongs to them, and dropped jobs that have none left. It returns how much it deleted; 0
+	// means that nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
 	// ForgetOld forgets the candidates of at most limit invites, of all accounts, that were sent longer ago than age by the
 	// database's clock; see InviteStore.Forget. It returns how many; 0 means that none is left.

@@ -45,11 +45,14 @@ func hasten(ctx context.Context, tx *sql.Tx, now time.Time, joining []revocation
 // CancelSingle implements revocation.SingleStore.
 func (s *Store) CancelSingle(ctx context.Context, account string, id revocation.ID, by revocation.Actor) (revocation.Revocation, error) {
 	err := s.write(ctx, "cancel revocation", func(tx *sql.Tx, now time.Time) error {
-		var inDoubt bool
+		ref := revocation.Ref{Account: account, ID: id}
+		var inDoubt, withEvents bool
 		var report int64
 		err := tx.QueryRowContext(ctx, `
-			SELECT in_doubt, report_id FROM work_items WHERE account_id = ?1 AND revocation_id = ?2 AND single`,
-			account, id.String()).Scan(&inDoubt, &report)
+			SELECT o.in_doubt, o.report_id, o.attempt, a.single_events
+			FROM work_items AS o JOIN accounts AS a ON a.account_id = o.account_id
+			WHERE o.account_id = ?1 AND o.revocation_id = ?2 AND o.single`,
+			account, id.String()).Scan(&inDoubt, &report, &ref.Attempt, &withEvents)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return nil
@@ -70,7 +73,12 @@ func (s *Store) CancelSingle(ctx context.Context, account string, id revocation.
 			account, id.String()); err != nil {
 			return err
 		}
-		return addEvents(ctx, tx, now, revocation.CancelledEvent(account, id, report, by))
+		cancelled, finished := revocation.CancelledEvents(ref, report, by)
+		events := []revocation.Event{cancelled}
+		if withEvents {
+			events = append(events, finished)
+		}
+		return addEvents(ctx, tx, now, events...)
 	})
 	return s.afterSingle(ctx, account, id, err, revocation.StatusCancelled)
 }

@@ -93,6 +93,26 @@ var eventTests = []test{
 			`revocation.finished service  revocation `+refs[0].ID.String()+` {"attempts":1,"report_id":1,"status":"REVOKED"}`,
 			`revocation.finished service  revocation `+refs[1].ID.String()+` {"attempts":2,"report_id":2,"status":"ERROR_REVOKING"}`)
 	}},
+	{"a single revocation that is cancelled is finished too", func(f *fixture) {
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, SingleEvents: new(true)}))
+		seen, other := f.newest(acme), f.newest(zenith)
+		refs := f.submitNew(request(1), request(2), request(1, ofZenith))
+		f.attemptFails(0, refs[1])
+		cancelled := func(ref revocation.Ref, report string) string {
+			for range 2 { // the second finds it cancelled
+				_, err := f.CancelSingle(f.Context(), ref.Account, ref.ID, revocation.ByKey(apiKey))
+				f.must(err)
+			}
+			return `revocation.cancelled key ` + (&revocation.APIKey{ID: apiKey}).ShownName() + ` revocation ` + ref.ID.String() + ` {"report_id":` + report + `}`
+		}
+		finished := func(ref revocation.Ref, data string) string {
+			return `revocation.finished service  revocation ` + ref.ID.String() + ` {` + data + `,"status":"CANCELLED"}`
+		}
+		first, second := cancelled(refs[0], "1"), cancelled(refs[1], "2")
+		f.events(revocation.EventFilter{Account: zenith, After: &other}, cancelled(refs[2], "1"))
+		f.events(revocation.EventFilter{Account: acme, After: &seen},
+			first, finished(refs[0], `"attempts":0,"report_id":1`), second, finished(refs[1], `"attempts":1,"report_id":2`))
+	}},
 	{"a page is short only at the end, and a cursor passes what its filter leaves out", func(f *fixture) {
 		for range 3 {
 			f.must(f.AddKey(f.Context(), newKey(acme)))

@@ -19,8 +19,8 @@ var ruleTests = []test{
 	}},
 }
 
-// checkRule carries out two jobs that name the same invites of various ages and states, and changes the account before each. It compares
-// the outcome of each item with revocation.Rule. The chunk of a job may be spilled.
+// checkRule carries out two jobs that name the same invites of various ages and states, and changes the account before each.
+// It compares the outcome of each item with revocation.Rule. The chunk of a job may be spilled.
 func checkRule(t *rapid.T, f *fixture, account string) {
 	ok := func(err error) {
 		t.Helper()

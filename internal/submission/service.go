@@ -47,8 +47,8 @@ type Service struct {
 
 var errStopped = errors.New("the service has stopped")
 
-// ServiceOptions are the dependencies of a Service. All are required but Outcomes, Observer and PreviewTTL. Without Outcomes, a cancel
-// wakes only the requests of this process that wait.
+// ServiceOptions are the dependencies of a Service. All are required but Outcomes, Observer and PreviewTTL. Without
+// Outcomes, a cancel wakes only the requests of this process that wait.
 type ServiceOptions struct {
 	Store ServiceStore
 	Queue revocation.Queue

@@ -133,9 +133,9 @@ func (in *JobUpload) settle(ctx context.Context) error {
 	return whyEnded(ctx, err)
 }
 
-// Finalize makes the whole job durable and visible, and has it carried out unless it has to wait. The idempotency key is bound to the fingerprint.
-// The error's code is CodeInvalid if the job has no items, and CodeJobEnded if the upload was dropped. Finalize also returns
-// the error of permit.
+// Finalize makes the whole job durable and visible, and has it carried out unless it has to wait. The idempotency key is
+// bound to the fingerprint. The error's code is CodeInvalid if the job has no items, and CodeJobEnded if the upload was
+// dropped. Finalize also returns the error of permit.
 func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, fingerprint revocation.Fingerprint) (revocation.Job, error) {
 	if in.final.Total == 0 {
 		return revocation.Job{}, &revocation.Error{Code: revocation.CodeInvalid, Detail: "The job has no items."}

@@ -30,7 +30,8 @@ func (e *Executor) RunAccountTask(ctx context.Context, account string) error {
 	return nil
 }
 
-// step carries out one chunk and, if there is more to do, cancelled and due items and a part of a preview. It reports whether it found any work.
+// step carries out one chunk and, if there is more to do, cancelled and due items and a part of a preview. It reports
+// whether it found any work.
 func (e *Executor) step(ctx context.Context, account string) (found bool, err error) {
 	release := e.singles.acquire()
 	found, moreWork, err := e.chunk(ctx, account)

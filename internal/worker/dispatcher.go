@@ -10,7 +10,8 @@ import (
 )
 
 // Dispatcher enqueues what is due and what was lost: retries, and rows whose tasks are missing because Redis was unavailable
-// or lost its data. Any number of Dispatchers can run at the same time.
+// or lost its data. It also begins the jobs whose not_before or hold has passed, and ends those that have expired. Any
+// number of Dispatchers can run at the same time.
 type Dispatcher struct {
 	store    revocation.DispatchStore
 	queue    revocation.Queue

@@ -9,8 +9,8 @@ import (
 )
 
 // Janitor deletes what is no longer kept: uploads that were interrupted, and jobs, revocations, idempotency keys and events
-// whose retention has ended. It also makes invites findable that an earlier version wrote. Any number of Janitors can run at
-// the same time.
+// whose retention has ended. It forgets the candidates of old invites, and makes invites findable that an earlier version
+// wrote. Any number of Janitors can run at the same time.
 type Janitor struct {
 	store     revocation.JanitorStore
 	retention time.Duration
