@@ -81,7 +81,7 @@ func (v *aviary) decideLater() {
 	}
 }
 
-// findInvites imports invites over HTTP, good ones and bad ones, and searches for candidates.
+// findInvites imports invites over HTTP, good ones and bad ones, searches for candidates and selects them for jobs.
 func (v *aviary) findInvites() {
 	v.t.Helper()
 	row := "," + canaryName + "," + canaryAddress + "," + canaryAssessment + ","
@@ -98,6 +98,15 @@ func (v *aviary) findInvites() {
 	v.ask(v.key, http.MethodPost, "/invites/search", `{"q":"canary","state":"canary","cursor":"canary","canary!":1}`)
 	if status, text := v.ask(v.key, http.MethodGet, "/invites/2001", ""); status != http.StatusOK {
 		v.t.Errorf("%d %s", status, text)
+	}
+	for members, want := range map[string]int{
+		`"candidate_emails":["` + canaryAddress + `"],"assessment_name":"` + canaryAssessment + `"`: http.StatusAccepted,
+		`"candidate_emails":["nobody.` + canaryAddress + `"]`:                                       http.StatusUnprocessableEntity,
+		`"candidate_emails":["` + canaryName + `",1],"canary!":"canary","state":"canary"`:           http.StatusUnprocessableEntity,
+	} {
+		if status, text := v.ask(v.key, http.MethodPost, "/jobs", `{"select":{`+members+`}}`); status != want {
+			v.t.Errorf("selection: %d %s", status, text)
+		}
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 // --demo. The address is the only change. Each section has a service of its own.
 func TestDocumentedExamples(t *testing.T) {
 	for section, want := range map[string][]string{
-		"Later, and taken back": {`"status":"CANCELLED"`},
-		"Jobs":                  {`"label":"list of May"`, `"file":{"format":"csv"`},
-		"Previews":              {`"REVOKED":2`, `"predicted":"NOT_ALLOWED"`, `"confirmed_by":"`},
-		"Schedules":             {`"state":"SCHEDULED"`, `"state":"QUEUED"`},
+		"Later, and taken back":   {`"status":"CANCELLED"`},
+		"Jobs":                    {`"label":"list of May"`, `"file":{"format":"csv"`},
+		"Previews":                {`"REVOKED":2`, `"predicted":"NOT_ALLOWED"`, `"confirmed_by":"`},
+		"Schedules":               {`"state":"SCHEDULED"`, `"state":"QUEUED"`},
+		"Find and import invites": {`"candidate_email":"grace@example.com"`, `"predicted":"REVOKED"`, `"written":1`},
+		"Revoke a selection":      {`"total":5`, `"state":"PREVIEWED"`},
 	} {
 		t.Run(section, func(t *testing.T) {
 			e := startEmbedded(t, t.TempDir())

@@ -197,7 +197,7 @@ func (f *contractWorld) bodies(op *contractOperation) variation {
 	samples = append(samples, "", "{", "{}", "[]", "null", `"x"`, `{"report_id":318}{}`, "\xff", "\x00", `{"x":1}`,
 		`{"report_id":"318"}`, `{"report_id":318,"report_id":318}`, `{"report_id":9223372036854775808}`, `{"report_id":4242424242}`,
 		`{"report_id":1,"notify_candidate":null}`, `{"report_id":318,"client_reference":"`+strings.Repeat("x", 256)+`"}`,
-		`{"report_ids":[]}`, `{"report_ids":[318,"x",null,`+strings.Repeat("[", 99)+strings.Repeat("]", 99)+`]}`, `{"items":[{}],"label":1}`,
+		`{"report_ids":[]}`, `{"report_ids":[318,"x",null,`+strings.Repeat("[", 99)+strings.Repeat("]", 99)+`]}`, `{"items":[{}],"label":1}`, `{"report_ids":[1,2,3,4,5,6,7,8,9,10,11]}`,
 		"report_id\n", "report_id,report_id\n1,2\n", "report_id,x\n318\n\"", "\n{\"report_id\":0}\n\n{", strings.Repeat(" ", 100<<10), strings.Repeat("[", 65<<10))
 	for _, media := range append(types, "application/json; charset=utf-8", "application/json; charset=latin1", "text/plain", "*/*", "") {
 		for _, body := range samples {

@@ -102,7 +102,7 @@ func pathReport(x *requestContext) (int64, error) {
 func readInviteFilter(q *query) revocation.InviteFilter {
 	f := revocation.InviteFilter{
 		AssessmentID: q.searchText("assessment_id"), Assessment: q.searchText("assessment_name"),
-		SentAfter: q.time("sent_after"), SentBefore: q.time("sent_before"),
+		Progress: q.progress("state"), SentAfter: q.time("sent_after"), SentBefore: q.time("sent_before"),
 		Limit: q.limit(), After: q.inviteCursor("cursor"),
 	}
 	if sent := q.values["revoked"]; len(sent) == 1 && sent[0] == "" {
@@ -110,19 +110,26 @@ func readInviteFilter(q *query) revocation.InviteFilter {
 	} else if len(sent) > 0 {
 		f.Revoked = new(q.bool("revoked"))
 	}
-	if sent := q.take("state"); sent != "" {
-		for word := range strings.SplitSeq(sent, ",") {
-			switch p := revocation.Progress(word); p {
-			case revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted:
-				if !slices.Contains(f.Progress, p) {
-					f.Progress = append(f.Progress, p)
-				}
-			default:
-				q.fault("state", "unknown_value", "state must be PENDING, STARTED or COMPLETED; several are separated by commas.")
+	return f
+}
+
+// progress takes states of invites.
+func (q *query) progress(name string) (all []revocation.Progress) {
+	sent := q.take(name)
+	if sent == "" {
+		return nil
+	}
+	for word := range strings.SplitSeq(sent, ",") {
+		switch p := revocation.Progress(word); p {
+		case revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted:
+			if !slices.Contains(all, p) {
+				all = append(all, p)
 			}
+		default:
+			q.fault(name, "unknown_value", name+" must be PENDING, STARTED or COMPLETED; several are separated by commas.")
 		}
 	}
-	return f
+	return all
 }
 
 // maxSearchText is the largest length of a text to search for, in characters.
@@ -176,15 +183,25 @@ func (q *query) member(text *jsontext.Decoder, name string) error {
 	if err != nil {
 		return syntaxOf(err)
 	}
-	want, known := searchMembers[name]
-	value := ""
+	if raw.Kind() == jsontext.KindNull && searchMembers[name] != "" {
+		q.values[name] = append(q.values[name], "")
+	} else {
+		q.add(name, raw, searchMembers)
+	}
+	return nil
+}
+
+// add adds a member of an object as a parameter. members are those that the object can have, with what their values must be.
+func (q *query) add(name string, raw jsontext.Value, members map[string]string) {
+	want, known := members[name]
+	var value string
 	switch kind := raw.Kind(); {
 	case !known:
 		q.fault(shownName(name), "unknown_field", "There is no such member.")
-		return nil
-	case kind == jsontext.KindNull:
+		return
 	case kindNames[kind] != want:
 		q.fault(name, "wrong_type", name+" must be "+want+".")
+		return
 	case want == aString:
 		unquoted, err := jsontext.AppendUnquote(nil, raw)
 		if err != nil {
@@ -195,7 +212,6 @@ func (q *query) member(text *jsontext.Decoder, name string) error {
 		value = string(raw)
 	}
 	q.values[name] = append(q.values[name], value)
-	return nil
 }
 
 // inviteCursor returns the cursor of the page after a position; "" if there is none. It has no text of an invite.

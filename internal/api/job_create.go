@@ -11,11 +11,13 @@ const (
 	// uploadBase and uploadPerItem bound the size of an upload, in bytes. An ordinary upload is far smaller.
 	uploadBase    = 64 << 10
 	uploadPerItem = 2 << 10
+	// uploadSelection is the size that an upload of JSON may have at least: that of a selection with all its addresses.
+	uploadSelection = 4 << 20
 )
 
 // newJob serves POST /jobs.
 func (a *API) newJob(x *requestContext) error {
-	request, err := readJobRequest(x.Request(), x.key.Caller)
+	request, err := readJobRequest(x.Request(), x.key)
 	if err != nil {
 		return err
 	}
@@ -41,6 +43,9 @@ func (a *API) newJob(x *requestContext) error {
 func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.Job, err error) {
 	r := x.Request()
 	limit := uploadBase + int64(a.jobMaxItems)*uploadPerItem
+	if request.media == mediaJSON {
+		limit = max(limit, uploadSelection)
+	}
 	if r.ContentLength > limit {
 		return revocation.Job{}, newProblem(codeTooLarge)
 	}
@@ -80,7 +85,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		turn.end()
 		return in.Replay(ctx, list.fingerprint())
 	}
-	values, err := request.readItems(list, turn.yield, func(item revocation.Item) error {
+	values, selected, err := request.readItems(list, turn.yield, func(item revocation.Item) error {
 		if in.Len() == a.jobMaxItems {
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}
@@ -92,10 +97,16 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		return err
 	})
 	turn.end()
+	if err == nil && selected != nil {
+		values.Preview = true
+		err = in.Select(ctx, *selected, a.jobMaxItems)
+	}
 	switch {
 	case u.wire.broken != nil:
 		// net/http cancelled the request's context, so later errors are only consequences of this one.
 		err = u.wire.broken
+	case selected != nil && revocation.ErrorCode(err) == revocation.CodeInvalid:
+		err = invalid(fault{listSelect, "no_match", "No invite that is not revoked matches all members of select."})
 	case err != nil:
 	case in.Len() == 0:
 		err = invalid(fault{"body", "required", "At least one item is needed."})
@@ -121,17 +132,18 @@ func (j *jobRequest) open(body *upload) (list, error) {
 }
 
 // readItems calls add with each item of a list. It stops at the first error of add and returns it unchanged. Its other
-// errors are problems. It calls yield where it works for long without reading the list.
-func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation.Item) error) (revocation.JobValues, error) {
+// errors are problems. It calls yield where it works for long without reading the list. Instead of items, a list can have a
+// selection, which is nil otherwise.
+func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation.Item) error) (revocation.JobValues, *revocation.Selection, error) {
 	switch j.media {
 	case mediaNDJSON:
-		return j.values, readNDJSON(list, add)
+		return j.values, nil, readNDJSON(list, add)
 	case mediaJSON:
-		return readJobDocument(list, j.caller, add)
+		return readJobDocument(list, j.key, add)
 	default:
 		values := j.values
 		var err error
 		values.File, err = readTable(list, j.sheet, yield, add)
-		return values, err
+		return values, nil, err
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"rescind/internal/invites"
 	"rescind/internal/revocation"
 )
 
@@ -18,9 +19,11 @@ func newJobOperation(schemas huma.Registry) *huma.Operation {
 
 An item that cannot be read, or is larger than 64 KiB, gets the status INVALID and a message with the reason. The other items are not affected. Rows are numbered from 1 in the order of the input; blank lines, rows without a filled cell and the header row are not counted. The message also names the line of the file or the row of the sheet. A byte order mark at the beginning is skipped. A report_id may appear more than once.
 
+A job has report_ids, items or a selection. A selection becomes the list of the invites that match all its members and are not revoked, at the moment of the request, in ascending order of report_id. It needs the scope invites too, and its job is always previewed. If no invite matches, the request is refused (422). The criteria are not stored.
+
 With preview, or if the account has limits that the job exceeds, the service predicts the outcome of each item and carries out none until the job is confirmed. reason and candidate_message never stand in a URL: they are members of JSON and fields of a form.
 
-The service refuses the whole body if it is not JSON (400); if it has no item, no header row or unknown members (422); if it has too many items (413); and if no bytes arrive for 15 seconds, or only white space for 30 seconds (408). It also refuses a compressed body that decompresses to many times the size of its items (413). If a file is not a table with a column report_id, the problem names the format of the file or its columns, cut to 64 characters. The body, compressed and decompressed, is at most 64 KiB plus 2 KiB for each item that a job can have. A value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
+The service refuses the whole body if it is not JSON (400); if it has no item, no header row or unknown members (422); if it has too many items (413); and if no bytes arrive for 15 seconds, or only white space for 30 seconds (408). It also refuses a compressed body that decompresses to many times the size of its items (413). If a file is not a table with a column report_id, the problem names the format of the file or its columns, cut to 64 characters. The body, compressed and decompressed, is at most 64 KiB plus 2 KiB for each item that a job can have; JSON may have 4 MiB if that is less. A value is at most 1 MiB (413) and nested at most 10,000 levels deep (400).`,
 		Parameters: []*huma.Param{
 			optional("notify_candidate", "The default of items that have no notify_candidate. JSON and forms have it in the body instead.", &huma.Schema{Type: "boolean", Default: false}),
 			optional("label", "Returned with the job. JSON and forms have it in the body instead.", &huma.Schema{Type: "string", MaxLength: new(maxText)}),
@@ -41,6 +44,7 @@ The service refuses the whole body if it is not JSON (400); if it has no item, n
 					Examples: map[string]*huma.Example{
 						"ids":     {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true}`)},
 						"preview": {Value: json.RawMessage(`{"report_ids":[318,319],"notify_candidate":true,"preview":true,"reason":"the role is filled","candidate_message":"Thank you for your time.\nThe role is filled."}`)},
+						"select":  {Value: json.RawMessage(`{"select":{"assessment_name":"Backend","sent_before":"2026-03-01T00:00:00Z","state":"PENDING"},"notify_candidate":true,"reason":"the role is filled"}`)},
 						"items":   {Value: json.RawMessage(`{"label":"closed positions","items":[{"report_id":318,"notify_candidate":true,"client_reference":"ticket 4711","reason":"withdrew"},{"report_id":319}]}`)},
 					},
 				},
@@ -116,10 +120,27 @@ func newJobSchema(schemas huma.Registry) *huma.Schema {
 	properties := jobOptionSchemas(true)
 	properties[listIDs] = &huma.Schema{Type: "array", MinItems: new(1), Items: submissionSchema().Properties["report_id"]}
 	properties[listItems] = &huma.Schema{Type: "array", MinItems: new(1), Items: named(schemas, "Item", itemSchema())}
+	properties[listSelect] = named(schemas, "Selection", selectionSchema())
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: false,
 		Description: "Members may come in any order. A fault in an item makes that item INVALID. It does not refuse the request.",
-		OneOf:       []*huma.Schema{{Required: []string{listIDs}}, {Required: []string{listItems}}},
+		OneOf:       []*huma.Schema{{Required: []string{listIDs}}, {Required: []string{listItems}}, {Required: []string{listSelect}}},
 		Properties:  properties,
+	}
+}
+
+func selectionSchema() *huma.Schema {
+	return &huma.Schema{
+		Type: "object", AdditionalProperties: false, MinProperties: new(1),
+		Description: "An invite must match all members and not be revoked. No member may be empty or null.",
+		Properties: map[string]*huma.Schema{
+			selectEmails: {
+				Type: "array", MinItems: new(1), MaxItems: new(revocation.MaxSelectionEmails),
+				Items:       &huma.Schema{Type: "string", MaxLength: new(invites.MaxEmail)},
+				Description: "Only invites to these addresses, compared without case.",
+			},
+			"assessment_id": text("As in GET /invites."), "assessment_name": text("As in GET /invites."), "state": text("As in GET /invites."),
+			"sent_after": instant("As in GET /invites."), "sent_before": instant("As in GET /invites."),
+		},
 	}
 }

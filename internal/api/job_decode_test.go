@@ -29,8 +29,8 @@ type decoded struct {
 
 func readJob(t *testing.T, media string, body io.Reader) (got decoded) {
 	t.Helper()
-	request := jobRequest{media: media}
-	values, err := request.readItems(body, nil, func(item revocation.Item) error {
+	request := jobRequest{media: media, key: &revocation.APIKey{Scopes: revocation.Scopes}}
+	values, _, err := request.readItems(body, nil, func(item revocation.Item) error {
 		got.items = append(got.items, shown(t, item))
 		return nil
 	})
@@ -340,17 +340,17 @@ func TestReadItems_returnsErrors(t *testing.T) {
 		mediaNDJSON: "{\"report_id\":1}\n\n{\"report_id\":2}\n",
 	} {
 		t.Run(media, func(t *testing.T) {
-			request := jobRequest{media: media}
+			request := jobRequest{media: media, key: &revocation.APIKey{}}
 			broken := newProblem(codeRequestTimeout)
 			for n := range len(body) {
 				src := io.MultiReader(strings.NewReader(body[:n]), iotest.ErrReader(broken))
-				if _, err := request.readItems(src, nil, func(revocation.Item) error { return nil }); !errors.Is(err, broken) {
+				if _, _, err := request.readItems(src, nil, func(revocation.Item) error { return nil }); !errors.Is(err, broken) {
 					t.Fatalf("after %q: %v", body[:n], err)
 				}
 			}
 			full := &revocation.Error{Code: revocation.CodeTooManyItems}
 			for n := range 2 {
-				_, err := request.readItems(strings.NewReader(body), nil, func(revocation.Item) error {
+				_, _, err := request.readItems(strings.NewReader(body), nil, func(revocation.Item) error {
 					if n--; n < 0 {
 						return full
 					}
@@ -367,7 +367,7 @@ func TestReadItems_returnsErrors(t *testing.T) {
 func TestNewJobOperation_examplesAreTaken(t *testing.T) {
 	content := newTestAPI().document.Paths["/jobs"].Post.RequestBody.Content
 	for media, want := range map[string]map[string]int{
-		mediaJSON: {"ids": 2, "items": 2, "preview": 2}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
+		mediaJSON: {"ids": 2, "items": 2, "preview": 2, "select": 0}, mediaCSV: {"": 2}, mediaNDJSON: {"": 2},
 	} {
 		bodies := map[string]string{}
 		for name, example := range content[media].Examples {

@@ -31,36 +31,36 @@ var (
 )
 
 // readJobDocument reads a job that is one JSON object. It calls add with each item as it arrives, and returns add's
-// errors unchanged.
-func readJobDocument(body io.Reader, caller revocation.Caller, add func(revocation.Item) error) (revocation.JobValues, error) {
+// errors unchanged. If the object has a selection and no items, it returns the selection.
+func readJobDocument(body io.Reader, key *revocation.APIKey, add func(revocation.Item) error) (v revocation.JobValues, selected *revocation.Selection, err error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // the next read reports an error again
 		_, _ = start.Discard(len(mark))
 	}
-	d := jobDocument{input: documentInput{src: start, left: -1}, caller: caller, add: add, seen: make(map[string]bool)}
+	d := jobDocument{input: documentInput{src: start, left: -1}, key: key, add: add, seen: make(map[string]bool)}
 	d.text = jsontext.NewDecoder(&d.input, jsonOptions...)
 	d.input.text = d.text
-	err := d.read()
+	err = d.read()
 	if err != nil && d.input.err != nil {
 		err = d.input.err // the Decoder reports a read error inside a value as a syntax error
 	}
 	switch malformed, ok := errors.AsType[syntaxError](err); {
 	case ok:
-		return revocation.JobValues{}, newProblem(codeMalformedJSON).withDetail(malformed.Error())
+		return v, nil, newProblem(codeMalformedJSON).withDetail(malformed.Error())
 	case len(d.values.faults) > 0 && (err == nil || errors.Is(err, errRefused) || errors.Is(err, errLarge)):
-		return revocation.JobValues{}, invalid(d.values.faults...)
+		return v, nil, invalid(d.values.faults...)
 	case errors.Is(err, errLarge):
-		return revocation.JobValues{}, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
+		return v, nil, newProblem(codeTooLarge).withDetail("A value is larger than 1 MiB.")
 	case err != nil:
-		return revocation.JobValues{}, err
-	case d.items == 0:
-		return revocation.JobValues{}, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
+		return v, nil, err
+	case d.items == 0 && d.selected == nil:
+		return v, nil, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
 	read := &d.values.body
 	return revocation.JobValues{
 		Label: d.label, Notify: read.notify, NotBefore: read.notBefore, Preview: d.preview,
 		Reason: read.reason, CandidateMessage: read.candidateMessage,
-	}, nil
+	}, d.selected, nil
 }
 
 // documentInput bounds how far a Decoder reads ahead of the values that it has returned. The Decoder holds that in memory.
@@ -96,11 +96,14 @@ func (in *documentInput) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// The members that hold the items.
+// The members that hold the items, or select them. A job has one of them.
 const (
-	listIDs   = "report_ids"
-	listItems = "items"
+	listIDs    = "report_ids"
+	listItems  = "items"
+	listSelect = "select"
 )
+
+const listNeeded = "report_ids, items or select is needed."
 
 // documentOptions are the members that hold options.
 var documentOptions = []string{"notify_candidate", "label", "not_before", "preview", "reason", "candidate_message"}
@@ -110,17 +113,18 @@ var documentOptions = []string{"notify_candidate", "label", "not_before", "previ
 type jobDocument struct {
 	input documentInput
 	text  *jsontext.Decoder
-	// caller is the one that the message for the candidates depends on.
-	caller revocation.Caller
-	add    func(revocation.Item) error
+	// key is the request's. The message for the candidates and a selection depend on it.
+	key *revocation.APIKey
+	add func(revocation.Item) error
 	// values collects the members that a submission has too, and the faults.
 	values  decoder
 	label   *string
 	preview bool
-	// list is the name of the member that holds the items. It is empty before that member is read.
-	list  string
-	items int
-	seen  map[string]bool
+	// list is the name of the member that holds or selects the items. It is empty before that member is read.
+	list     string
+	items    int
+	selected *revocation.Selection
+	seen     map[string]bool
 }
 
 func (d *jobDocument) read() error {
@@ -130,7 +134,7 @@ func (d *jobDocument) read() error {
 			return err
 		}
 		if d.list == "" {
-			d.values.fault(listIDs, "required", "report_ids or items is needed.")
+			d.values.fault(listIDs, "required", listNeeded)
 		}
 	case jsontext.KindInvalid:
 		if _, err := d.text.ReadToken(); !errors.Is(err, io.EOF) {
@@ -173,7 +177,7 @@ func (d *jobDocument) value() (jsontext.Value, error) {
 }
 
 func (d *jobDocument) member(name string) error {
-	isList := name == listIDs || name == listItems
+	isList := name == listIDs || name == listItems || name == listSelect
 	var err error
 	switch {
 	case !isList && !slices.Contains(documentOptions, name):
@@ -181,7 +185,10 @@ func (d *jobDocument) member(name string) error {
 	case d.seen[name]:
 		err = d.refuse(name, "duplicate_field", name+" is given more than once.")
 	case isList && d.list != "":
-		err = d.refuse(name, "duplicate_field", "report_ids and items cannot both be given.")
+		err = d.refuse(name, "duplicate_field", "Only one of report_ids, items and select can be given.")
+	case name == listSelect:
+		d.list = name
+		err = d.selection()
 	case isList && d.text.PeekKind() != jsontext.KindBeginArray:
 		d.list = name
 		err = d.refuse(name, "wrong_type", name+" must be an array.")
@@ -232,10 +239,10 @@ func (d *jobDocument) optional(name string, raw jsontext.Value) error {
 		read.reason = d.values.shortText(name, raw)
 	case "candidate_message":
 		read.candidateMessage = d.values.message(name, raw)
-		for _, f := range checkLinks(d.caller, name, read.candidateMessage) {
+		for _, f := range checkLinks(d.key.Caller, name, read.candidateMessage) {
 			d.values.fault(f.Field, f.Code, f.Detail)
 		}
-		return supportsMessage(d.caller, name, read.candidateMessage)
+		return supportsMessage(d.key.Caller, name, read.candidateMessage)
 	case "not_before":
 		d.values.notBefore(name, raw)
 	}

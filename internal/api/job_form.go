@@ -63,12 +63,12 @@ func openForm(j *jobRequest, body *upload) (*form, error) {
 	j.jobOptions = readJobOptions(q, j.media)
 	if j.media != mediaJSON {
 		j.values.Reason = q.label("reason")
-		j.values.CandidateMessage = q.message("candidate_message", j.caller)
+		j.values.CandidateMessage = q.message("candidate_message", j.key.Caller)
 	}
 	if err := q.faults(); err != nil {
 		return nil, err
 	}
-	if err := supportsMessage(j.caller, "candidate_message", j.values.CandidateMessage); err != nil {
+	if err := supportsMessage(j.key.Caller, "candidate_message", j.values.CandidateMessage); err != nil {
 		return nil, err
 	}
 	f.sum.Write(j.preface())

@@ -30,8 +30,8 @@ type jobRequest struct {
 	media    string
 	boundary string // of a form
 	gzipped  bool
-	// caller is the one that the message for the candidates depends on.
-	caller revocation.Caller
+	// key is the request's. The message for the candidates and a selection depend on it.
+	key *revocation.APIKey
 	jobOptions
 	idempotencyKey string
 }
@@ -43,16 +43,16 @@ type jobOptions struct {
 	sheet string
 }
 
-func readJobRequest(r *http.Request, caller revocation.Caller) (j jobRequest, err error) {
-	j.caller = caller
+func readJobRequest(r *http.Request, key *revocation.APIKey) (j jobRequest, err error) {
+	j.key = key
 	gzipped, known := isGzipped(r.Header)
 	j.gzipped = gzipped
 	j.media, j.boundary = jobMedia(r.Header["Content-Type"])
 	if !known || j.media == "" {
 		return j, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia)
 	}
-	key, faults := idempotencyKeyOf(r.Header)
-	j.idempotencyKey = key
+	var faults []fault
+	j.idempotencyKey, faults = idempotencyKeyOf(r.Header)
 	q := readQuery(r.URL.RawQuery)
 	q.refuseTexts()
 	if j.media != mediaForm {

@@ -186,7 +186,7 @@ func exampleFault(op *huma.Operation) fault {
 	case "revokeInvite", "listRevocations":
 		return fault{"report_id", "wrong_type", "report_id must be an integer."}
 	case "createJob":
-		return fault{listIDs, "required", "report_ids or items is needed."}
+		return fault{listIDs, "required", listNeeded}
 	case "confirmJob", "approveJob":
 		return fault{"count", "required", "count is needed."}
 	case "listJobs", "getJobResults", "listInvites", "searchInvites":

@@ -72,7 +72,7 @@ var kinds = map[revocation.Code]kind{
 // fault is one fault of a request. It never holds a value that the caller sent.
 type fault struct {
 	Field  string `json:"field" doc:"The member, parameter or header with the fault; (other) if its name cannot be repeated."`
-	Code   string `json:"code" doc:"The kind of fault, for programs." enum:"required,wrong_type,out_of_range,unknown_field,duplicate_field,too_long,invalid_characters,invalid_format,unknown_value,web_address"`
+	Code   string `json:"code" doc:"The kind of fault, for programs." enum:"required,wrong_type,out_of_range,unknown_field,duplicate_field,too_long,invalid_characters,invalid_format,unknown_value,no_match,web_address"`
 	Detail string `json:"detail" doc:"The fault as a sentence."`
 }
 

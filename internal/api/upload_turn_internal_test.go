@@ -69,13 +69,13 @@ func TestUpload_turns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := uploadOf(t, c.packed, c.content)
-			request := jobRequest{media: c.media, boundary: "x"}
+			request := jobRequest{media: c.media, boundary: "x", key: &revocation.APIKey{}}
 			list, err := request.open(u)
 			if err != nil {
 				t.Fatal(err)
 			}
 			items := 0
-			if _, err := request.readItems(list, u.wire.turn.yield, func(revocation.Item) error {
+			if _, _, err := request.readItems(list, u.wire.turn.yield, func(revocation.Item) error {
 				if items++; !u.wire.turn.held {
 					return errors.New("an item is read without a turn")
 				}
@@ -94,7 +94,7 @@ func TestUpload_yields(t *testing.T) {
 		var passed atomic.Bool
 		meanwhile := false
 		request := jobRequest{media: mediaCSV}
-		_, err := request.readItems(u, u.wire.turn.yield, func(revocation.Item) error {
+		_, _, err := request.readItems(u, u.wire.turn.yield, func(revocation.Item) error {
 			if u.items++; u.items == 1 {
 				go func() {
 					other := &turn{all: u.wire.turn.all}
@@ -119,7 +119,7 @@ func TestUpload_yields(t *testing.T) {
 		u := uploadOf(t, false, workbook(t))
 		yields := 0
 		request := jobRequest{media: mediaXLSX}
-		_, err := request.readItems(u, func() { yields++ }, func(revocation.Item) error { return nil })
+		_, _, err := request.readItems(u, func() { yields++ }, func(revocation.Item) error { return nil })
 		if err != nil || yields < 5 {
 			t.Errorf("%d yields: %v", yields, err)
 		}

@@ -41,8 +41,9 @@ const (
 	MaxName = 500
 	// maxAssessmentID is the largest number of characters of an assessment's id.
 	maxAssessmentID = 255
-	// maxEmail and maxLanguage are numbers of bytes.
-	maxEmail    = 254
+	// MaxEmail is the largest number of bytes of an address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+	MaxEmail = 254
+	// maxLanguage is a number of bytes.
 	maxLanguage = 64
 )
 
@@ -77,7 +78,7 @@ func parse(cells []string, has func(column int) bool, zone *time.Location) (revo
 		}
 	}
 	invite.CandidateEmail = cells[candidateEmail]
-	if address, err := mail.ParseAddress(invite.CandidateEmail); err != nil || address.Address != invite.CandidateEmail || len(invite.CandidateEmail) > maxEmail {
+	if address, err := mail.ParseAddress(invite.CandidateEmail); err != nil || address.Address != invite.CandidateEmail || len(invite.CandidateEmail) > MaxEmail {
 		return invite, &fault{candidateEmail, "invalid_format", "not an email address"}
 	}
 	sent, err := parseTime(cells[sentAt], zone)

@@ -14,6 +14,10 @@ import (
 var dialect = search.Dialect{
 	Parameter: func(n int) string { return "$" + strconv.Itoa(n) },
 	Time:      func(t time.Time) any { return t },
+	Texts:     func(texts []string) any { return texts },
+	ForEach: func(list, _, condition string) string {
+		return ` FROM unnest(` + list + `::text[]) AS t(value) CROSS JOIN LATERAL (SELECT report_id FROM invites WHERE ` + condition + ` OFFSET 0) AS i`
+	},
 }
 
 // Invites implements revocation.InviteStore.

@@ -94,6 +94,29 @@ type InviteFilter struct {
 	Scan int
 }
 
+// Selection selects the invites of an account that are not revoked and match all of its fields, for a job. At least one
+// field must be set.
+type Selection struct {
+	// Emails selects invites with one of these addresses, compared without case; empty for all. None of them is empty.
+	Emails       []string
+	AssessmentID string // compared exactly
+	Assessment   string // compared without case
+	// Progress selects invites with one of these values; empty for all.
+	Progress []Progress
+	// SentAfter includes its moment, and SentBefore does not. The zero time is no limit.
+	SentAfter  time.Time
+	SentBefore time.Time
+}
+
+// MaxSelectionEmails is how many addresses a Selection can have.
+const MaxSelectionEmails = 10_000
+
+// IsEmpty reports whether no field is set.
+func (s *Selection) IsEmpty() bool {
+	return len(s.Emails) == 0 && s.AssessmentID == "" && s.Assessment == "" && len(s.Progress) == 0 &&
+		s.SentAfter.IsZero() && s.SentBefore.IsZero()
+}
+
 // InvitePosition is a place in a list of invites, behind an invite. It contains no personal data.
 type InvitePosition struct {
 	// Part is the part of the order: 0 without a Query, else what matched.

@@ -15,6 +15,11 @@ type Dialect struct {
 	Time func(time.Time) any
 	// ByIndex follows the name of the table and names the index to read; nil if the database chooses one.
 	ByIndex func(index string) string
+	// Texts returns the value of a parameter for a list of texts.
+	Texts func([]string) any
+	// ForEach returns a FROM clause with the reports of invites that match a condition, once for each text of a list. list
+	// is the name of the list's parameter. The condition calls the text t.value.
+	ForEach func(list, index, condition string) string
 }
 
 // Statement reads invites with the columns of Columns.

@@ -14,6 +14,10 @@ var dialect = search.Dialect{
 	Parameter: func(n int) string { return "?" + strconv.Itoa(n) },
 	Time:      func(t time.Time) any { return micros(t) },
 	ByIndex:   func(index string) string { return ` INDEXED BY ` + index },
+	Texts:     func(texts []string) any { return parameter(texts) },
+	ForEach: func(list, index, condition string) string {
+		return ` FROM json_each(` + list + `) AS t CROSS JOIN invites INDEXED BY ` + index + ` WHERE ` + condition
+	},
 }
 
 // Invites implements revocation.InviteStore.

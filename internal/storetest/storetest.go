@@ -96,6 +96,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "JobProperties", tests: jobPropertyTests},
 		{name: "Forget", tests: forgetTests},
 		{name: "Invites", tests: inviteTests},
+		{name: "Selections", tests: selectionTests},
 		{name: "Preview", tests: previewTests},
 		{name: "PreviewProperties", tests: previewPropertyTests},
 	} {

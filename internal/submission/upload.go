@@ -101,6 +101,17 @@ func (in *JobUpload) Add(item revocation.Item) (full bool, err error) {
 	return len(in.batch) >= batchItems || in.bytes >= batchBytes, nil
 }
 
+// Select adds the invites that s selects, all at once, in ascending order of their reports. The job must have no items yet.
+// The error's code is CodeInvalid if no invite matches, CodeTooManyItems if more than limit match, and CodeNotSupported if the
+// account's invites are at an upstream.
+func (in *JobUpload) Select(ctx context.Context, s revocation.Selection, limit int) error {
+	in.keeper.writes.Store(true)
+	total, err := in.service.store.SelectItems(ctx, in.job, s, min(limit, revocation.MaxJobItems), uploadLease)
+	in.keeper.writes.Store(false)
+	in.final.Total = total
+	return whyEnded(ctx, err)
+}
+
 // Len returns the number of items that were added.
 func (in *JobUpload) Len() int { return in.final.Total }
 
