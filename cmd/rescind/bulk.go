@@ -1,7 +1,7 @@
 package main
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -61,16 +61,9 @@ func (c *bulkCommand) Run(p *process) error {
 		if job.File != nil {
 			p.display.say("%s", describeFile(job.File))
 		}
-		job, err := p.settle(job, c.Yes, answers, c.Preview)
-		switch {
-		case errors.Is(err, errNotConfirmed):
-			return p.refused(job)
-		case err != nil:
+		job, goesOn, err := p.settle(job, c.Yes, answers, c.Preview)
+		if !goesOn {
 			return err
-		case job.NeedsPerson() && c.Preview:
-			return p.show(job)
-		case job.NeedsPerson():
-			return cmp.Or(p.show(job), errOutcome)
 		}
 		err = p.accepted(job, c.Follow || outcomes != nil)
 		if outcomes == nil || err != nil && !errors.Is(err, errOutcome) || p.ctx.Err() != nil {
@@ -98,21 +91,11 @@ func (c *bulkCommand) Validate() error {
 	return nil
 }
 
-// refused prints a job that a person has looked at and refused.
-func (p *process) refused(job client.Job) error {
-	if p.json {
-		if err := p.body(job.Body); err != nil {
-			return err
-		}
-	}
-	return errOutcome
-}
-
 // accepted prints or follows a job that the service has accepted and that waits for nobody.
 func (p *process) accepted(job client.Job, follow bool) error {
 	if follow {
 		p.display.say("Job %s is accepted: %d items.", printable(job.ID), job.Total)
-		return p.follow(job)
+		return p.follow(p.ctx, job)
 	}
 	switch {
 	case p.json:
@@ -138,9 +121,9 @@ func (p *process) accepted(job client.Job, follow bool) error {
 	return nil
 }
 
-// follow shows the progress of a job until it has ended, and then its outcomes. Ctrl-C ends follow and not the job.
-func (p *process) follow(job client.Job) error {
-	last, err := p.client.Follow(p.ctx, job.ID, p.display.job)
+// follow shows the progress of a job until it has ended, and then its outcomes. The end of ctx ends follow and not the job.
+func (p *process) follow(ctx context.Context, job client.Job) error {
+	last, err := p.client.Follow(ctx, job.ID, p.display.job)
 	p.display.end()
 	if last.ID != "" {
 		job = last
@@ -150,7 +133,7 @@ func (p *process) follow(job client.Job) error {
 	}
 	id := printable(job.ID)
 	advice := fmt.Sprintf("Follow it: rescind job show %s --follow. Cancel it: rescind job cancel %s.", id, id)
-	if p.ctx.Err() == nil {
+	if ctx.Err() == nil {
 		return fmt.Errorf("the job cannot be followed any more, but may still run: %w. %s", err, advice)
 	}
 	p.display.say("The job continues. %s", advice)

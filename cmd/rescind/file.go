@@ -199,7 +199,7 @@ func mediaOf(beginning io.Reader) string {
 	}
 	for members.More() {
 		switch name, _ := members.Token(); name {
-		case "report_ids", "items", "label", "preview", "not_before", "candidate_message":
+		case "report_ids", "items", "select", "label", "preview", "not_before", "candidate_message":
 			return mediaJSON
 		}
 		var value json.RawMessage

@@ -52,6 +52,7 @@ func TestOpenInput(t *testing.T) {
 		{"-", whole, mediaJSON, false},
 		{"-", "\n{\n \"notify_candidate\" : true,\n\"items\": [", mediaJSON, false},
 		{"-", `{"label": "x", "report_ids": []}`, mediaJSON, false},
+		{"-", `{"select": {"state": "PENDING"}}`, mediaJSON, false},
 		{"-", zipped(t, whole), mediaJSON, true},
 		{"-", `{"x": "` + strings.Repeat("x", 2*maxSniff) + `", "items": []}`, mediaLines, false},
 	} {

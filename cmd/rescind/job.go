@@ -23,7 +23,7 @@ func (c *jobShowCommand) Run(p *process) error {
 		return err
 	}
 	if c.Follow && !job.Ended() {
-		return p.follow(job)
+		return p.follow(p.ctx, job)
 	}
 	return p.conclude(job)
 }
@@ -63,15 +63,19 @@ func formatResults(results []client.Result, heading bool) string {
 		fmt.Fprintf(&b, resultLine, "ROW", "REPORT", "STATUS", "EMAIL", "MESSAGE")
 	}
 	for _, r := range results {
-		report := "-"
-		if r.ReportID != nil {
-			report = strconv.FormatInt(*r.ReportID, 10)
-		}
 		message := r.Message
 		if r.Timestamp != "" {
 			message = sentence(message) + " The plan changed at " + r.Timestamp + "."
 		}
-		fmt.Fprintf(&b, resultLine, strconv.Itoa(r.Row), report, printable(string(r.Status)), printable(r.Notification), printable(message))
+		fmt.Fprintf(&b, resultLine, strconv.Itoa(r.Row), reportOf(r), printable(string(r.Status)), printable(r.Notification), printable(message))
 	}
 	return b.String()
+}
+
+// reportOf returns the report_id of an item, and - where it could not be read.
+func reportOf(r client.Result) string {
+	if r.ReportID == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*r.ReportID, 10)
 }

@@ -50,7 +50,7 @@ func formatJobs(jobs []client.Job, heading bool) string {
 			label = *j.Label
 		}
 		fmt.Fprintf(&b, line, printable(j.ID), printable(string(j.State)), fmt.Sprint(j.Total), fmt.Sprint(j.Done()),
-			j.CreatedAt.Local().Format("2006-01-02 15:04"), printable(label))
+			formatMinute(j.CreatedAt), printable(label))
 	}
 	return b.String()
 }
@@ -78,7 +78,7 @@ func (c *decision) count(p *process, state client.JobState) (int, error) {
 	case job.Preview == nil || job.State != state:
 		return 0, fmt.Errorf("the job is %s: there is nothing to decide", printable(string(job.State)))
 	}
-	p.display.say("%s", strings.TrimSuffix(formatPreview(job), "\n"))
+	p.display.say("%s", strings.TrimSuffix(p.formatPreview(job), "\n"))
 	if c.Yes {
 		return job.Preview.Confirmable(), nil
 	}

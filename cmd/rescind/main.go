@@ -1,8 +1,9 @@
-// Command rescind revokes one invite or a file of invites through the service's HTTP API. RESCIND_URL is the address of the
-// service and RESCIND_API_KEY the API key.
+// Command rescind revokes one invite, a candidate's invites or a file of invites through the service's HTTP API, and finds
+// invites. RESCIND_URL is the address of the service and RESCIND_API_KEY the API key.
 //
 // It prints results on standard output and progress on standard error. The exit status is 0 if all invites are revoked, now
-// or before, or if a job is accepted and not waited for; 1 if there is another outcome or none yet; 2 if the request failed.
+// or before, if a job is accepted and not waited for, or if a list is printed; 1 if there is another outcome or none yet; 2 if
+// the request failed.
 package main
 
 import (
@@ -25,10 +26,11 @@ type commands struct {
 
 	Insecure bool `name:"insecure" help:"Allow sending the key to another machine over plain http."`
 
-	Revoke revokeCommand `cmd:"" help:"Revoke one invite."`
-	Cancel cancelCommand `cmd:"" help:"Cancel one revocation that is not final."`
-	Bulk   bulkCommand   `cmd:"" help:"Revoke the invites of a file as one job. On a terminal it shows what would happen, and asks first."`
-	Job    struct {
+	Revoke  revokeCommand  `cmd:"" help:"Revoke one invite, or all invites of a candidate."`
+	Cancel  cancelCommand  `cmd:"" help:"Cancel one revocation that is not final."`
+	Bulk    bulkCommand    `cmd:"" help:"Revoke the invites of a file as one job. On a terminal it shows what would happen, and asks first."`
+	Invites invitesCommand `cmd:"" help:"Find invites: by candidate, assessment, state and time, newest first."`
+	Job     struct {
 		List    jobListCommand    `cmd:"" help:"List jobs, newest first."`
 		Show    jobShowCommand    `cmd:"" help:"Show the progress of a job, or its preview."`
 		Results jobResultsCommand `cmd:"" help:"Print a job's items with their outcomes, one on each line."`
@@ -43,7 +45,7 @@ type commands struct {
 
 const about = `Revokes candidates' invites, through the service at RESCIND_URL (https://…) with the key in RESCIND_API_KEY.
 
-Exit status: 0: all invites are revoked, now or before; or a job was accepted, cancelled or listed and not waited for. 1: there is another outcome, or none yet, or a job waits for a confirmation or an approval that nobody has given. 2: the request failed.`
+Exit status: 0: all invites are revoked, now or before; or a list was printed; or a job was accepted or cancelled and not waited for. 1: there is another outcome, or none yet, or a job waits for a confirmation or an approval that nobody has given. 2: the request failed.`
 
 const (
 	exitOK      = 0

@@ -24,3 +24,6 @@ func (m *moment) UnmarshalText(text []byte) error {
 
 // formatTime returns a time in the reader's zone.
 func formatTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
+// formatMinute returns a time in the reader's zone, in few characters.
+func formatMinute(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

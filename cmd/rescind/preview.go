@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"rescind/internal/client"
 )
 
-// formatPreview returns what a job would do, as a table.
-func formatPreview(j client.Job) string {
+// shownItems is how many items a job may have for its preview to name them.
+const shownItems = 20
+
+// formatPreview returns what a job would do, as a table, with the items of a job that has few.
+func (p *process) formatPreview(j client.Job) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Job %s would end like this:\n", printable(j.ID))
 	for _, status := range occurred(j.Preview.Predicted) {
@@ -20,6 +25,23 @@ func formatPreview(j client.Job) string {
 		fmt.Fprintf(&b, "%10d  emails at most\n", *j.Preview.Emails)
 	} else {
 		b.WriteString("The upstream decides about each UNKNOWN item, and sends the emails.\n")
+	}
+	if j.Total <= shownItems {
+		b.WriteString(formatPredicted(p.firstResults(j.ID, "", j.Total)))
+	}
+	return b.String()
+}
+
+// formatPredicted returns a line for each item with its predicted outcome, and a heading; nothing without items.
+func formatPredicted(results []client.Result) string {
+	if len(results) == 0 {
+		return ""
+	}
+	const line = "%8s  %19s  %s\n"
+	var b strings.Builder
+	fmt.Fprintf(&b, line, "ROW", "REPORT", "PREDICTED")
+	for _, r := range results {
+		fmt.Fprintf(&b, line, strconv.Itoa(r.Row), reportOf(r), printable(string(r.Predicted)))
 	}
 	return b.String()
 }
@@ -58,18 +80,34 @@ func (p *process) previewed(job client.Job) (client.Job, error) {
 	return job, nil
 }
 
+// settle waits for the preview of a job that was just submitted, and has it decided: with yes it is confirmed at once, and
+// otherwise the person at the other end of from decides. If only is true, or if there is neither, the job is left as it is.
+// settle reports whether the job goes on by itself. If not, it has printed the job, and err is the outcome of the command.
+func (p *process) settle(job client.Job, yes bool, from io.Reader, only bool) (_ client.Job, goesOn bool, err error) {
+	job, err = p.previewed(job)
+	if err == nil && job.State == client.JobPreviewed && !only && (yes || from != nil) {
+		job, err = p.decide(job, yes, from)
+	}
+	switch {
+	case errors.Is(err, errNotConfirmed):
+		return job, false, p.refused(job)
+	case err != nil:
+		return job, false, err
+	case job.NeedsPerson() && only:
+		return job, false, p.show(job)
+	case job.NeedsPerson():
+		return job, false, cmp.Or(p.show(job), errOutcome)
+	}
+	return job, true, nil
+}
+
 // errNotConfirmed is the outcome of a job that a person has looked at and refused.
 var errNotConfirmed = errors.New("not confirmed")
 
-// settle waits for the preview of a job that was just submitted, and confirms it: with yes at once, and otherwise if the person
-// at the other end of from says so. If from is nil or only is true, it leaves the job as it is. It cancels a job that the
-// person refuses, and returns errNotConfirmed.
-func (p *process) settle(job client.Job, yes bool, from io.Reader, only bool) (client.Job, error) {
-	job, err := p.previewed(job)
-	if err != nil || job.State != client.JobPreviewed || only || !yes && from == nil {
-		return job, err
-	}
-	p.display.say("%s", strings.TrimSuffix(formatPreview(job), "\n"))
+// decide shows the preview of a job and confirms the job: with yes at once, and otherwise if the person at the other end of
+// from says so. It cancels a job that the person refuses, and returns errNotConfirmed.
+func (p *process) decide(job client.Job, yes bool, from io.Reader) (client.Job, error) {
+	p.display.say("%s", strings.TrimSuffix(p.formatPreview(job), "\n"))
 	if !yes {
 		agreed, err := p.confirmed(from, question(job))
 		if err != nil {
@@ -84,12 +122,21 @@ func (p *process) settle(job client.Job, yes bool, from io.Reader, only bool) (c
 			return job, errNotConfirmed
 		}
 	}
-	count := job.Preview.Confirmable()
-	confirmed, err := p.client.Confirm(p.ctx, job.ID, count)
+	confirmed, err := p.client.Confirm(p.ctx, job.ID, job.Preview.Confirmable())
 	if err != nil {
 		return job, fmt.Errorf("the job is not confirmed: %w. %s", err, nextStep(job))
 	}
 	return confirmed, nil
+}
+
+// refused prints a job that a person has looked at and refused.
+func (p *process) refused(job client.Job) error {
+	if p.json {
+		if err := p.body(job.Body); err != nil {
+			return err
+		}
+	}
+	return errOutcome
 }
 
 // nextStep names the command with which a job that waits goes on; empty for any other job.

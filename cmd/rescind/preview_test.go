@@ -25,12 +25,32 @@ const (
 		`"preview":{"predicted":{"REVOKED":2,"ALREADY_REVOKED":1,"NOT_FOUND":0,"INVALID":1,"UNKNOWN":0},"emails":1}}`
 	awaitingJob  = `{"id":"j1","state":"AWAITING_APPROVAL","total":4,"pending":3,"counts":{},"notifications":{},"preview":{"predicted":{"REVOKED":2},"emails":1}}`
 	scheduledJob = `{"id":"j1","state":"SCHEDULED","total":4,"pending":4,"counts":{},"notifications":{}}`
+
+	previewedItems = `{"data":[{"row":1,"report_id":318,"status":"PENDING","message":"Not confirmed yet.","predicted":"REVOKED"},` +
+		`{"row":2,"report_id":null,"status":"INVALID","message":"No.","predicted":"INVALID"}],"next_cursor":null}`
+	previewedTable = "     ROW               REPORT  PREDICTED\n" +
+		"       1                  318  REVOKED\n" +
+		"       2                    -  INVALID\n"
 )
 
 // decisions is a service with one job. It records the requests that change it.
 type decisions struct {
+	// end is the job in its events after the first change; empty if they stay the same.
+	end string
+
 	mu   sync.Mutex
 	made []string
+}
+
+// events answers with a preview, and after a change with the end.
+func (d *decisions) events(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	job := previewedJob
+	if len(d.made) > 1 && d.end != "" {
+		job = d.end
+	}
+	d.mu.Unlock()
+	respond(200, "event: progress\ndata: "+previewingJob+"\n\nevent: done\ndata: "+job+"\n\n")(w, r)
 }
 
 // start starts the service. accepted and confirmed are its answers to the upload and to a confirmation or an approval.
@@ -50,14 +70,15 @@ func (d *decisions) start(t *testing.T, accepted, confirmed string) (environ []s
 		"POST /jobs":            note(accepted),
 		"POST /jobs/j1/confirm": note(confirmed), "POST /jobs/j1/approve": note(confirmed),
 		"POST /jobs/j1/start": note(queued), "POST /jobs/j1/cancel": note(strings.Replace(queued, "QUEUED", "CANCELLING", 1)),
-		"GET /jobs/j1":        respond(200, previewedJob),
-		"GET /jobs/j1/events": respond(200, "event: progress\ndata: "+previewingJob+"\n\nevent: done\ndata: "+previewedJob+"\n\n"),
+		"GET /jobs/j1":         respond(200, previewedJob),
+		"GET /jobs/j1/events":  d.events,
+		"GET /jobs/j1/results": respond(200, previewedItems),
 	})
 }
 
 func TestBulk_preview(t *testing.T) {
 	list := file(t, "list.csv", "report_id\n1\n")
-	const table = "         2  REVOKED\n         1  ALREADY_REVOKED\n         1  INVALID\n         1  emails at most\n"
+	const table = "         2  REVOKED\n         1  ALREADY_REVOKED\n         1  INVALID\n         1  emails at most\n" + previewedTable
 	for name, test := range map[string]struct {
 		flags               []string
 		accepted, confirmed string

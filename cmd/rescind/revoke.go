@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,27 +11,44 @@ import (
 )
 
 type revokeCommand struct {
-	ReportID int64         `arg:"" name:"report_id" help:"The id of the invite in the account."`
-	Notify   bool          `help:"Email the candidate when the invite is revoked."`
-	Wait     time.Duration `default:"5s" help:"How long to wait for the outcome. The service continues afterwards."`
+	ReportID   *int64        `arg:"" optional:"" name:"report_id" help:"The id of the invite in the account."`
+	Email      *string       `placeholder:"ADDRESS" help:"Instead of REPORT_ID: revoke all invites to this address that are not revoked. It shows them and asks first. The key needs the scopes revoke, read and invites."`
+	Assessment *string       `placeholder:"NAME" help:"With --email: only the invites to the assessment with this name."`
+	Yes        bool          `help:"With --email: do not ask."`
+	Notify     bool          `help:"Email the candidate when the invite is revoked."`
+	Wait       time.Duration `default:"5s" help:"How long to wait for the outcome. The service continues afterwards."`
 	wishFlags
 }
 
 // Validate implements kong's check of arguments.
 func (c *revokeCommand) Validate() error {
-	if c.ReportID < 1 {
+	switch {
+	case c.ReportID == nil && c.Email == nil:
+		return errors.New("name the invite by its REPORT_ID, or the candidate with --email ADDRESS")
+	case c.ReportID != nil && c.Email != nil:
+		return errors.New("REPORT_ID is one invite, and --email selects all of a candidate: use one of them")
+	case c.Email == nil && (c.Assessment != nil || c.Yes):
+		return errors.New("--assessment and --yes go with --email: leave them out, or use --email instead of REPORT_ID")
+	case c.ReportID != nil && *c.ReportID < 1:
 		return errors.New("REPORT_ID must be from 1 to 9223372036854775807")
-	}
-	if c.Wait < 0 {
+	case c.Wait < 0:
 		return errors.New("--wait must be 0s or longer")
 	}
-	return nil
+	return notEmpty(map[string]*string{"--email": c.Email, "--assessment": c.Assessment})
 }
 
-// Run submits the revocation and polls it until it is final or c.Wait has passed.
+// Run revokes the invite, or the invites that are selected.
 func (c *revokeCommand) Run(p *process) error {
+	if c.Email != nil {
+		return c.revokeSelected(p)
+	}
+	return c.revokeOne(p)
+}
+
+// revokeOne submits the revocation and polls it until it is final or c.Wait has passed.
+func (c *revokeCommand) revokeOne(p *process) error {
 	deadline := time.Now().Add(c.Wait)
-	revoked, err := p.client.Revoke(p.ctx, client.Submission{ReportID: c.ReportID, Notify: c.Notify, Wishes: c.wishes()}, c.Wait)
+	revoked, err := p.client.Revoke(p.ctx, client.Submission{ReportID: *c.ReportID, Notify: c.Notify, Wishes: c.wishes()}, c.Wait)
 	if p.ctx.Err() != nil && err != nil {
 		return errors.New("stopped: the revocation may have been accepted, and is then carried out; run the same command again to see the outcome")
 	}
@@ -59,6 +77,36 @@ func (c *revokeCommand) Run(p *process) error {
 		err = errOutcome
 	}
 	return err
+}
+
+// revokeSelected makes a job of the invites, has it confirmed, and waits up to c.Wait for its end. It does not wait for a job
+// that begins later than that.
+func (c *revokeCommand) revokeSelected(p *process) error {
+	job, err := p.client.NewSelectedJob(p.ctx, client.SelectedJob{
+		Select: c.selection(), Notify: c.Notify, Wishes: c.wishes(),
+	})
+	if err != nil {
+		return err
+	}
+	job, goesOn, err := p.settle(job, c.Yes, p.asker(false), false)
+	if !goesOn {
+		return err
+	}
+	deadline := time.Now().Add(c.Wait)
+	if job.Ended() || job.State == client.JobScheduled && (job.NotBefore == nil || job.NotBefore.After(deadline)) {
+		return p.accepted(job, false)
+	}
+	ctx, cancel := context.WithDeadline(p.ctx, deadline)
+	defer cancel()
+	return p.follow(ctx, job)
+}
+
+func (c *revokeCommand) selection() client.Selection {
+	s := client.Selection{Emails: []string{*c.Email}}
+	if c.Assessment != nil {
+		s.Assessment = *c.Assessment
+	}
+	return s
 }
 
 type cancelCommand struct {

@@ -74,20 +74,45 @@ func TestSettings_taken(t *testing.T) {
 	}
 }
 
+// misused runs a command whose usage is wrong, and checks what it says about it.
+func misused(t *testing.T, want string, args ...string) {
+	t.Helper()
+	exit, stdout, stderr := inside(t, nil, args...)
+	if exit != 2 || stdout != "" || !strings.HasPrefix(stderr, "rescind: ") || !strings.HasSuffix(stderr, "See: rescind --help\n") {
+		t.Errorf("%v: exit %d, %q %q", args, exit, stdout, stderr)
+	}
+	contains(t, stderr, want)
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
-		"", "nonsense", "revoke", "revoke abc", "revoke 0", "revoke 9223372036854775808", "revoke 1 --wait soon", "revoke 1 --wait=-1s",
+		"", "nonsense", "revoke abc", "revoke 0", "revoke 9223372036854775808", "revoke 1 --wait soon", "revoke 1 --wait=-1s",
 		"bulk", "job", "job show", "job results", "job show 1 --nonsense",
+		"invites 318", "invites --limit 0", "invites --limit some", "invites --revoked --not-revoked", "invites --sent-after soon",
 	} {
-		t.Run(args, func(t *testing.T) {
-			exit, stdout, stderr := inside(t, nil, strings.Fields(args)...)
-			if exit != 2 || stdout != "" || !strings.HasPrefix(stderr, "rescind: ") || !strings.HasSuffix(stderr, "See: rescind --help\n") {
-				t.Errorf("exit %d, %q %q", exit, stdout, stderr)
-			}
-		})
+		t.Run(args, func(t *testing.T) { misused(t, "", strings.Fields(args)...) })
 	}
+	t.Run("it says what to do", func(t *testing.T) {
+		const both = "REPORT_ID is one invite, and --email selects all of a candidate: use one of them"
+		const alone = "--assessment and --yes go with --email: leave them out, or use --email instead of REPORT_ID"
+		const neither = "name the invite by its REPORT_ID, or the candidate with --email ADDRESS"
+		for args, want := range map[string]string{
+			"revoke": neither, "revoke --assessment Backend": neither,
+			"revoke 318 --email ada@example.com": both, "revoke 318 --assessment Backend": alone, "revoke 318 --yes": alone,
+			"revoke --email=": "--email is empty: give it a value, or leave it out",
+			"revoke --email ada@example.com --assessment=":  "--assessment is empty",
+			"revoke --email ada@example.com --wait=-1s":     "--wait must be 0s or longer",
+			"invites --email= --revoked":                    "--email is empty",
+			"invites --email ada@example.com --q= --csv":    "--q is empty",
+			"invites --assessment= --assessment-id backend": "--assessment is empty",
+			"invites --assessment-id= --state=":             "--assessment-id is empty",
+			"invites --state=":                              "--state is empty",
+		} {
+			misused(t, want, strings.Fields(args)...)
+		}
+	})
 	t.Run("help needs no settings", func(t *testing.T) {
-		for _, command := range []string{"", "revoke", "bulk", "job", "job show", "job results", "job cancel", "job retry"} {
+		for _, command := range []string{"", "revoke", "bulk", "invites", "job", "job show", "job results", "job cancel", "job retry"} {
 			exit, stdout, _ := inside(t, nil, append(strings.Fields(command), "--help")...)
 			if exit != 0 || !strings.Contains(stdout, "Usage: rescind "+command) {
 				t.Errorf("%s: exit %d: %s", command, exit, stdout)
@@ -115,6 +140,8 @@ func TestRefusals(t *testing.T) {
 		{"job", "cancel", "1"},
 		{"job", "retry", "1"},
 		{"bulk", file(t, "a.csv", "report_id\n1\n")},
+		{"invites", "--email", "ada@example.com"},
+		{"revoke", "--email", "ada@example.com"},
 	} {
 		exit, stdout, stderr := inside(t, environ, args...)
 		if diff := cmp.Diff(want, strings.TrimPrefix(stderr, "Uploading: 12 bytes of 12 bytes\n")); diff != "" || exit != 2 || stdout != "" {

@@ -33,9 +33,11 @@ func (p *process) show(job client.Job) error {
 	if p.json {
 		return p.body(job.Body)
 	}
-	text := formatJob(job) + p.formatFailed(job)
+	var text string
 	if job.NeedsPerson() {
-		text = formatPreview(job)
+		text = p.formatPreview(job)
+	} else {
+		text = formatJob(job) + p.formatFailed(job)
 	}
 	if next := nextStep(job); next != "" {
 		text += next + "\n"
@@ -90,17 +92,18 @@ func occurred(counts client.Counts) (there []client.Status) {
 	return there
 }
 
-// firstResults returns the first items of a job with a status, at most shownRows. It returns fewer if they cannot be read,
-// because the summary names the command that prints all of them.
-func (p *process) firstResults(id string, status client.Status) (first []client.Result) {
-	for cursor := ""; ; {
-		page, err := p.client.Results(p.ctx, id, status, shownRows-len(first), cursor)
+// firstResults returns the first items of a job with a status, or of all if status is empty; at most limit. It returns fewer if
+// they cannot be read, because the summary has their numbers, and rescind job results prints all of them.
+func (p *process) firstResults(id string, status client.Status, limit int) (first []client.Result) {
+	for cursor := ""; len(first) < limit; {
+		page, err := p.client.Results(p.ctx, id, status, limit-len(first), cursor)
 		first = append(first, page.Data...)
-		if err != nil || page.NextCursor == nil || len(first) >= shownRows {
-			return first
+		if err != nil || page.NextCursor == nil {
+			break
 		}
 		cursor = *page.NextCursor
 	}
+	return first
 }
 
 // formatFailed returns the first items of each outcome that is not good, and the commands that print all of them.
@@ -113,7 +116,7 @@ func (p *process) formatFailed(j client.Job) string {
 			continue
 		}
 		fmt.Fprintf(&all, "  rescind job results %s --status %s\n", id, printable(string(status)))
-		rows = append(rows, p.firstResults(j.ID, status)...)
+		rows = append(rows, p.firstResults(j.ID, status, shownRows)...)
 	}
 	if all.Len() == 0 {
 		return ""

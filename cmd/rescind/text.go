@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -22,4 +25,15 @@ func sentence(s string) string {
 		return s
 	}
 	return s + "."
+}
+
+// notEmpty returns an error if one of the flags was given without a text. A script whose variable is empty would otherwise select
+// more than it means to.
+func notEmpty(flags map[string]*string) error {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if text := flags[name]; text != nil && strings.TrimSpace(*text) == "" {
+			return errors.New(name + " is empty: give it a value, or leave it out")
+		}
+	}
+	return nil
 }

@@ -179,6 +179,7 @@ type Result struct {
 	Message      string `json:"message"`
 	Timestamp    string `json:"timestamp"` // empty where it does not apply
 	Notification string `json:"notification"`
+	Predicted    Status `json:"predicted"` // empty where there is no prediction
 }
 
 // Results is a page of a job's items, in the order of the input. A page may have fewer items than its limit, even none, and

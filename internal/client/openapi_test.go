@@ -164,6 +164,7 @@ func TestOpenAPI(t *testing.T) {
 			"POST /jobs/{id}/start 202":           reflect.TypeFor[Job](),
 			"GET /jobs 200":                       reflect.TypeFor[Jobs](),
 			"POST /revocations/{id}/cancel 200":   reflect.TypeFor[Revocation](),
+			"POST /invites/search 200":            reflect.TypeFor[Invites](),
 		} {
 			part := strings.Fields(at)
 			op := d.Paths[part[1]][strings.ToLower(part[0])]
@@ -186,9 +187,13 @@ func TestOpenAPI(t *testing.T) {
 		}
 	})
 	t.Run("requests", func(t *testing.T) {
-		submit := d.Paths["/assessments/invite/revoke"]["post"].RequestBody.Content["application/json"].Schema
-		for _, mismatch := range d.mismatches("submission", reflect.TypeFor[Submission](), submit) {
-			t.Error(mismatch)
+		for path, from := range map[string]reflect.Type{
+			"/assessments/invite/revoke": reflect.TypeFor[Submission](), "/invites/search": reflect.TypeFor[InviteSearch](),
+		} {
+			body := d.Paths[path]["post"].RequestBody.Content["application/json"].Schema
+			for _, mismatch := range d.mismatches(path, from, body) {
+				t.Error(mismatch)
+			}
 		}
 		for _, media := range []string{"text/csv", "application/x-ndjson", "application/json"} {
 			if _, ok := d.Paths["/jobs"]["post"].RequestBody.Content[media]; !ok {
