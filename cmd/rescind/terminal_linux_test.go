@@ -116,11 +116,15 @@ func TestTerminal_asks(t *testing.T) {
 		"no": {[]string{"bulk", list}, "\n", 1, []string{" preview=truereport_id\n1\n", "/j1/cancel "}, "Nothing is revoked."},
 		"the invites of a candidate": {
 			[]string{"revoke", "--email", "ada@example.com", "--wait", "0s"},
-			"y\n", 1, []string{selectedAda, `/j1/confirm {"count":2}`}, "  318  REVOKED\r\n",
+			"y\n", 1,
+			[]string{selectedAda, `/j1/confirm {"count":2}`},
+			"  318  REVOKED\r\n",
 		},
 		"not the invites of a candidate": {
 			[]string{"revoke", "--email", "ada@example.com"},
-			"\n", 1, []string{selectedAda, "/j1/cancel "}, "Nothing is revoked. The job is cancelled.",
+			"\n", 1,
+			[]string{selectedAda, "/j1/cancel "},
+			"Nothing is revoked. The job is cancelled.",
 		},
 		"no approval":  {[]string{"job", "confirm", "j1"}, "n\n", 1, nil, "Nothing is changed."},
 		"confirmation": {[]string{"job", "confirm", "j1"}, "y\n", 0, []string{`/j1/confirm {"count":2}`}, "2  REVOKED"},
