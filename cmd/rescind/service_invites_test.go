@@ -43,3 +43,35 @@ func TestInvites_service(t *testing.T) {
 		contains(t, stderr, "  q: ", "  state: ")
 	})
 }
+
+func TestRevoke_selection(t *testing.T) {
+	s := startStandalone(t)
+	t.Run("confirmed without a question, and once", func(t *testing.T) {
+		stdout, stderr := s.do(0, "", "revoke", "--email", "Candidate1@example.com", "--assessment", "analytical engineer", "--yes", "--notify", "--wait", "30s")
+		contains(t, variable(stdout), "Job ID: COMPLETED, 1 of 1 items are final, after TIME.\n         1  REVOKED\n")
+		contains(t, variable(stderr), "Job ID would end like this:\n         1  REVOKED\n         1  emails at most\n", "       1                  318  REVOKED\n")
+		stdout, stderr = s.do(2, "", "revoke", "--email", "candidate1@example.com", "--yes")
+		if contains(t, stderr, "(invalid)\n"); stdout != "" {
+			t.Errorf("%s", stdout)
+		}
+	})
+	t.Run("what cannot be revoked", func(t *testing.T) {
+		stdout, _ := s.do(1, "", "revoke", "--email", "grace@example.com", "--yes", "--wait", "30s")
+		contains(t, stdout, "         1  NOT_ALLOWED\n")
+	})
+	t.Run("in a script, it waits for a person", func(t *testing.T) {
+		stdout, stderr := s.do(1, "", "revoke", "--email", "candidate2@example.com")
+		id := jobID.FindString(stdout)
+		contains(t, stdout, "       1                  319  REVOKED\nConfirm it (until ", "): rescind job confirm "+id+" --count 1\n")
+		if strings.Contains(stderr, "319") {
+			t.Errorf("%s", stderr)
+		}
+		stdout, _ = s.do(0, "", "job", "confirm", id, "--count", "1", "--follow")
+		contains(t, stdout, "         1  REVOKED\n")
+	})
+	t.Run("a selection in a file", func(t *testing.T) {
+		const list = `{"select": {"candidate_emails": ["candidate3@example.com", "candidate4@example.com"]}}`
+		stdout, _ := s.do(0, list, "bulk", "-", "--yes", "--follow")
+		contains(t, stdout, "         2  REVOKED\n")
+	})
+}

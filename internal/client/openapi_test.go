@@ -189,6 +189,7 @@ func TestOpenAPI(t *testing.T) {
 	t.Run("requests", func(t *testing.T) {
 		for path, from := range map[string]reflect.Type{
 			"/assessments/invite/revoke": reflect.TypeFor[Submission](), "/invites/search": reflect.TypeFor[InviteSearch](),
+			"/jobs": reflect.TypeFor[SelectedJob](),
 		} {
 			body := d.Paths[path]["post"].RequestBody.Content["application/json"].Schema
 			for _, mismatch := range d.mismatches(path, from, body) {
