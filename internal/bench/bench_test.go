@@ -37,17 +37,19 @@ type plan struct {
 	sizes      []int
 	bulkRounds int
 	scaleItems int
+	// searched is how many invites the account has that is searched.
+	searched int64
 }
 
 var (
 	whole = plan{
 		rounds: 4, length: 3 * time.Second, idleLength: 10 * time.Second, samples: 100, invites: 2_000_000,
-		sizes: jobSizes(false), bulkRounds: 3, scaleItems: 300_000,
+		sizes: jobSizes(false), bulkRounds: 3, scaleItems: 300_000, searched: hugeJob,
 	}
 	// quick only shows that everything runs.
 	quick = plan{
 		rounds: 1, length: time.Second, idleLength: 2 * time.Second, samples: 20, invites: 200_000,
-		sizes: []int{smallJob}, bulkRounds: 1, scaleItems: smallJob,
+		sizes: []int{smallJob}, bulkRounds: 1, scaleItems: smallJob, searched: middleJob,
 	}
 )
 
@@ -72,6 +74,7 @@ func TestBench(t *testing.T) {
 		{"bulk", b.bulk},
 		{"upstream", b.upstream},
 		{"scale", b.scale},
+		{"search", b.search},
 	} {
 		if len(only) == 0 || slices.Contains(only, part.name) {
 			began := time.Now()

@@ -41,6 +41,14 @@ func (r *results) goals() (all []goal) {
 	for _, size := range jobSizes(true)[1:] {
 		most("core-seconds a million items, in a job of "+thousands(int64(size))+", times one of 10,000", flat, "", ratios(r.values("bulkcosts", rescind, cost(size)), r.values("bulkcosts", rescind, cost(smallJob))))
 	}
+	for _, kind := range r.rowsOf("search") {
+		for _, when := range []string{"just loaded", "old"} {
+			most("a search for "+kind+", "+when+", p99", 20, " ms", r.values("search", kind, when+": "+p99))
+		}
+	}
+	for _, part := range r.rowsOf("selections") {
+		most("a selection "+part+", just loaded", 3, " s", r.values("selections", part, "just loaded: "+seconds))
+	}
 	least("looked at a second", 20_000, r.values("polling", rescind, perSecond))
 	return all
 }

@@ -5,6 +5,7 @@ const (
 	perSecond = "a second"
 	p50       = "p50, ms"
 	p99       = "p99, ms"
+	seconds   = "s"
 	ofACore   = "API and worker, % of a core"
 )
 

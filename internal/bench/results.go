@@ -58,6 +58,16 @@ func (r *results) values(table, row, column string) []float64 {
 	return nil
 }
 
+// rowsOf are the rows of a table; none when it was not measured.
+func (r *results) rowsOf(table string) []string {
+	for _, t := range r.tables {
+		if t.name == table {
+			return t.rows
+		}
+	}
+	return nil
+}
+
 // spread is the middle of some values, and their ends.
 type spread struct{ least, median, most float64 }
 
