@@ -58,7 +58,8 @@ func (s *Store) lookUp(lookups []*lookup) {
 }
 
 // selectRevocation looks in one place after the other, in the order in which most are found. It finds an item in a
-// chunk by its job and its row, which are parts of its id.
+// chunk by its job and its row, which are parts of its id. The last chunk of a job is also read for a row behind it, of which
+// there is no prediction.
 var selectRevocation = strings.ReplaceAll(`
 	SELECT t.n, r.*
 	FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) WITH ORDINALITY AS t(account_id, id, job_id, row, n)
@@ -69,7 +70,7 @@ var selectRevocation = strings.ReplaceAll(`
 		CROSS JOIN LATERAL (
 			SELECT report_ids[t.row - first_row + 1] AS report_id, notify[t.row - first_row + 1] AS notify,
 				client_references[t.row - first_row + 1] AS client_reference, reasons[t.row - first_row + 1] AS reason,
-				get_byte(predictions, t.row - first_row) AS predicted
+				CASE WHEN t.row - first_row < length(predictions) THEN get_byte(predictions, t.row - first_row) END AS predicted
 			FROM chunks WHERE account_id `+ofAccount+` AND job_id = j.id AND first_row <= t.row
 			ORDER BY first_row DESC LIMIT 1) AS u
 		WHERE u.report_id IS NOT NULL

@@ -33,7 +33,10 @@ func open(t *testing.T, url string) *postgres.Store {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, testservers.Postgres(t)) })
+	storetest.Run(t, func(t *testing.T) (storetest.Store, storetest.Tables) {
+		url := testservers.Postgres(t)
+		return open(t, url), tables{url}
+	})
 }
 
 // world is a store with one account, some pending revocations of it, and a connection of somebody else.

@@ -36,7 +36,7 @@ func open(t testing.TB, path string) *sqlite.Store {
 func file(t testing.TB) string { return filepath.Join(t.TempDir(), "rescind.db") }
 
 // openRaw opens the file as another program would.
-func openRaw(t *testing.T, path string) *sql.DB {
+func openRaw(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -156,12 +156,12 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.Run(t, func(t *testing.T) storetest.Store {
+	storetest.Run(t, func(t *testing.T) (storetest.Store, storetest.Tables) {
 		path := file(t)
 		if err := os.WriteFile(path, empty, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return open(t, path)
+		return open(t, path), tables{path}
 	})
 }
 

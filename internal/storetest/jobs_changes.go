@@ -131,34 +131,43 @@ var answers = map[revocation.JobState]map[revocation.JobChangeKind]any{
 	},
 }
 
+// checkAnswers makes a request of each kind to jobs that inState makes, and fails the test unless they are answered as in want.
+func (f *fixture) checkAnswers(want map[revocation.JobState]map[revocation.JobChangeKind]any, inState func(revocation.JobState) revocation.Job) {
+	f.Helper()
+	for state, requests := range want {
+		for kind, want := range requests {
+			job := inState(state)
+			what := fmt.Sprintf("request %d of a job that is %s", kind, state)
+			f.equal("state before "+what, state, f.job(job).State)
+			f.set(func(c *revocation.AccountChange) { c.Hold = new(time.Duration) })
+			changed, err := f.change(job, kind, anotherKey, 1)
+			if code, refused := want.(revocation.Code); refused {
+				f.code(code, err)
+				if told, ok := errors.AsType[*revocation.Error](err); ok {
+					f.equal("state in the answer to "+what, state, told.State)
+				}
+				f.equal("state after "+what, state, f.job(job).State)
+			} else if err != nil {
+				f.Errorf("%s: %v", what, err)
+			} else {
+				f.equal("state after "+what, want, changed.State)
+				f.equal("stored state after "+what, want, f.job(job).State)
+			}
+			if state == revocation.JobExpired {
+				f.equal("results of an expired job", 0, len(f.results(job)))
+			}
+			_, _ = cancelJob(f.Context(), f.Store, acme, job.ID)
+			for more := true; more; { // leave no work for the next one
+				more = !f.cancelledChunk(acme).Job.IsZero()
+			}
+		}
+	}
+}
+
 var jobChangeTests = []test{
 	{"every request in every state has its answer", func(f *fixture) {
 		f.useUpstream()
-		for state, requests := range answers {
-			for kind, want := range requests {
-				job := f.inState(state)
-				what := fmt.Sprintf("request %d of a job that is %s", kind, state)
-				f.equal("state before "+what, state, f.job(job).State)
-				f.set(func(c *revocation.AccountChange) { c.Hold = new(time.Duration) })
-				changed, err := f.change(job, kind, anotherKey, 1)
-				if code, refused := want.(revocation.Code); refused {
-					f.code(code, err)
-					f.equal("state after "+what, state, f.job(job).State)
-				} else if err != nil {
-					f.Errorf("%s: %v", what, err)
-				} else {
-					f.equal("state after "+what, want, changed.State)
-					f.equal("stored state after "+what, want, f.job(job).State)
-				}
-				if state == revocation.JobExpired {
-					f.equal("results of an expired job", 0, len(f.results(job)))
-				}
-				_, _ = cancelJob(f.Context(), f.Store, acme, job.ID)
-				for more := true; more; { // leave no work for the next one
-					more = !f.cancelledChunk(acme).Job.IsZero()
-				}
-			}
-		}
+		f.checkAnswers(answers, f.inState)
 	}},
 	{"a wrong count, the same key and an account without the job are refused", func(f *fixture) {
 		f.useUpstream()

@@ -48,9 +48,9 @@ type test struct {
 	run  func(f *fixture)
 }
 
-// Run runs the suite. It calls open once for each test. Open must return an empty store that no other test uses, and must
-// close it with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) Store) {
+// Run runs the suite. It calls open once for each test. Open must return an empty store that no other test uses, with its
+// tables, and must close it with t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T) (Store, Tables)) {
 	for _, group := range []struct {
 		name  string
 		tests []test
@@ -84,6 +84,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Spill", tests: spillTests},
 		{name: "JobStates", tests: jobStateTests},
 		{name: "JobChanges", tests: jobChangeTests},
+		{name: "Limits", tests: limitTests},
+		{name: "JobRaces", tests: jobRaceTests},
 		{name: "Cancel", tests: cancelTests},
 		{name: "JobMail", tests: jobMailTests},
 		{name: "JobUpstream", tests: jobUpstreamTests},
@@ -98,11 +100,15 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{name: "Invites", tests: inviteTests},
 		{name: "Selections", tests: selectionTests},
 		{name: "Preview", tests: previewTests},
+		{name: "PreviewStates", tests: previewStateTests},
 		{name: "PreviewProperties", tests: previewPropertyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t), group.fastPath)) })
+				t.Run(test.name, func(t *testing.T) {
+					store, tables := open(t)
+					test.run(newFixture(t, store, tables, group.fastPath))
+				})
 			}
 		})
 	}
@@ -127,12 +133,13 @@ var (
 type fixture struct {
 	*testing.T
 	Store
+	tables   Tables
 	fastPath bool
 	lost     int // number of emails of jobs that have become UNKNOWN
 }
 
-func newFixture(t *testing.T, store Store, fastPath bool) *fixture {
-	f := &fixture{T: t, Store: store, fastPath: fastPath}
+func newFixture(t *testing.T, store Store, tables Tables, fastPath bool) *fixture {
+	f := &fixture{T: t, Store: store, tables: tables, fastPath: fastPath}
 	for _, account := range []string{acme, zenith} {
 		name, contact := "The "+account+" company", "help@"+account+".example"
 		f.must(f.SetAccount(t.Context(), revocation.AccountChange{ID: account, Name: &name, Contact: &contact}))
