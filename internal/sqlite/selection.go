@@ -3,54 +3,76 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"strconv"
+	"slices"
 	"time"
 
 	"rescind/internal/revocation"
 	"rescind/internal/search"
 )
 
+const (
+	// selectTimeout bounds the statement that finds the invites of a selection.
+	selectTimeout = 10 * time.Second
+	// selectedBatch is how many items of a selection are written at once. Other writers wait for that long.
+	selectedBatch = 5000
+	// rowDigits is how many hexadecimal digits at the end of an item's id are its row.
+	rowDigits = 8
+)
+
 var errNoneSelected = &revocation.Error{Code: revocation.CodeInvalid, Detail: "No invite matches the selection."}
 
-// rowDigits is how many hexadecimal digits at the end of an item's id are its row.
-const rowDigits = 8
-
-// SelectItems implements revocation.JobStore.
+// SelectItems implements revocation.JobStore. One statement finds the invites, so the list is of one moment. The items are
+// written in batches, because a million at once would keep all other writers waiting for seconds.
 func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected revocation.Selection, limit int, lease time.Duration) (total int, err error) {
-	err = s.write(ctx, "select items", func(tx *sql.Tx, _ time.Time) error {
-		if _, err := inviteAccount(ctx, tx, job.Account); err != nil {
-			return err
-		}
-		added, err := addSelected(ctx, tx, job, search.Select(dialect, job.Account, selected, limit+1))
-		switch {
-		case err != nil:
-			return err
-		case added == 0:
-			return errNoneSelected
-		case added > int64(limit):
-			return &revocation.Error{Code: revocation.CodeTooManyItems}
-		}
-		total = int(added)
-		// The statement may have taken a while, so the lease begins after it.
-		return renewLease(ctx, tx, job, time.Now().Add(lease))
-	})
-	if err != nil {
+	reports, err := s.selectReports(ctx, search.Select(dialect, job.Account, selected, limit+1), job.Account)
+	switch {
+	case err != nil:
 		return 0, err
+	case len(reports) == 0:
+		return 0, errNoneSelected
+	case len(reports) > limit:
+		return 0, &revocation.Error{Code: revocation.CodeTooManyItems}
+	}
+	for batch := range slices.Chunk(reports, selectedBatch) {
+		if err := s.addReports(ctx, job, total+1, batch, lease); err != nil {
+			return 0, err
+		}
+		total += len(batch)
 	}
 	return total, nil
 }
 
-// addSelected adds the reports of a statement as the items of a job, and returns their number.
-func addSelected(ctx context.Context, tx *sql.Tx, job revocation.NewJob, selected search.Statement) (int64, error) {
-	args := selected.Args
-	add := func(arg any) string {
-		args = append(args, arg)
-		return "?" + strconv.Itoa(len(args))
+// selectReports returns the reports of a statement in ascending order.
+func (s *Store) selectReports(ctx context.Context, found search.Statement, account string) (reports []int64, err error) {
+	const doing = "select invites"
+	ctx, cancel := context.WithTimeout(ctx, selectTimeout)
+	defer cancel()
+	tx, err := s.pages.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fault(doing, err)
 	}
-	id := job.ID.String()
-	return change(ctx, tx, `
-		INSERT INTO revocations (account_id, id, report_id, requested_by, job_id)
-		SELECT `+add(job.Account)+`, `+add(id[:len(id)-rowDigits])+` || printf('%08x', row_number() OVER (ORDER BY report_id)), report_id, `+
-		add(job.RequestedBy.String())+`, `+add(id)+`
-		FROM (`+selected.SQL+`) ORDER BY report_id`, args...)
+	defer tx.Rollback() //nolint:errcheck // there is nothing to lose
+	if _, err := inviteAccount(ctx, tx, account); err != nil {
+		return nil, fault(doing, err)
+	}
+	reports, err = query(ctx, tx, func(rows *sql.Rows) (report int64, err error) {
+		err = rows.Scan(&report)
+		return report, err
+	}, found.SQL, found.Args...)
+	slices.Sort(reports)
+	return reports, fault(doing, err)
+}
+
+// addReports adds the reports as items of a job, from the given row on, and renews the job's lease.
+func (s *Store) addReports(ctx context.Context, job revocation.NewJob, row int, reports []int64, lease time.Duration) error {
+	return s.write(ctx, "add items", func(tx *sql.Tx, now time.Time) error {
+		if err := renewLease(ctx, tx, job, now.Add(lease)); err != nil {
+			return err
+		}
+		id := job.ID.String()
+		return exec(ctx, tx, `
+			INSERT INTO revocations (account_id, id, report_id, requested_by, job_id)
+			SELECT ?1, ?2 || printf('%08x', ?3 + key), value, ?4, ?5 FROM json_each(?6)`,
+			job.Account, id[:len(id)-rowDigits], row, job.RequestedBy.String(), id, parameter(reports))
+	})
 }
