@@ -89,8 +89,8 @@ func newObserver(to prometheus.Registerer) *observer {
 		}, []string{"reason"}),
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_swept_total",
-			Help: "Revocations and emails that the dispatcher enqueued; due: for another attempt; lost: for the first, " +
-				"because its task was lost or is late.",
+			Help: "Revocations and emails that the dispatcher enqueued; due: for another attempt, or after waiting for a time; " +
+				"lost: for the first, because its task was lost or is late.",
 		}, []string{"kind", "cause"}),
 	}
 	o.fill()
@@ -241,22 +241,22 @@ func (o *observer) DeliveryFailed(reason revocation.Reason) {
 // Swept implements worker.Observer.
 func (o *observer) Swept(due []revocation.DueAttempt) {
 	for _, d := range due {
-		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt)).Inc()
+		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt > 0 || d.Waited && d.DispatchCount == 1)).Inc()
 	}
 }
 
 // SweptEmails implements worker.Observer.
 func (o *observer) SweptEmails(refs []revocation.NotificationRef) {
 	for _, ref := range refs {
-		o.swept.WithLabelValues(sweptEmail, causeOf(ref.Claims)).Inc()
+		o.swept.WithLabelValues(sweptEmail, causeOf(ref.Claims > 0)).Inc()
 	}
 }
 
-// causeOf returns the label for why something was enqueued. Everything that was attempted before counts as due, because
-// its row does not record whether a task for this attempt existed.
-func causeOf(tries int) string {
-	if tries == 0 {
-		return sweptLost
+// causeOf returns the label for why something was enqueued. What was attempted before counts as due, because its row does
+// not record whether a task for this attempt existed. So does what had to wait, which had no task before.
+func causeOf(due bool) string {
+	if due {
+		return sweptDue
 	}
-	return sweptDue
+	return sweptLost
 }

@@ -29,9 +29,9 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, next_check_at = now() +
 			make_interval(secs => ($2::float8[])[least(o.dispatch_count + 2, cardinality($2::float8[]))])
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.account_id, o.revocation_id, o.attempt, o.dispatch_count`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
+		RETURNING o.account_id, o.revocation_id, o.attempt, o.dispatch_count, o.attempt = 0 AND o.due_at IS NOT NULL`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
 		var d revocation.DueAttempt
-		_, err := pgx.ForEachRow(rows, []any{&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.DispatchCount}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.DispatchCount, &d.Waited}, func() error {
 			due = append(due, d)
 			return nil
 		})

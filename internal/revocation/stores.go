@@ -237,6 +237,9 @@ type DueAttempt struct {
 	Ref
 	// DispatchCount counts how often it has been enqueued by a dispatcher, this time included.
 	DispatchCount int
+	// Waited reports whether the first attempt had to wait for a time, so that only a dispatcher enqueues it. Only ClaimDue
+	// sets it.
+	Waited bool
 }
 
 // AccountWork is something to do for an account, in a turn of its kind.

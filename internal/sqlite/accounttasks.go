@@ -140,7 +140,7 @@ func (s *Store) claimItems(
 }
 
 const rowsToCancel = `
-	SELECT o.account_id, o.revocation_id, o.attempt, o.dispatch_count + 1
+	SELECT o.account_id, o.revocation_id, o.attempt, o.dispatch_count + 1, false
 	FROM jobs AS j INDEXED BY jobs_active
 	CROSS JOIN work_items AS o ON ` + waitsOfJob + `
 	WHERE j.account_id = ?1 AND j.state IN ` + activeStates + ` AND j.state = 'CANCELLING'
@@ -149,7 +149,7 @@ const rowsToCancel = `
 func dueOfAccountTasks(ctx context.Context, tx *sql.Tx, account string, limit int, now time.Time) (due []revocation.DueAttempt, err error) {
 	for _, single := range []bool{true, false} {
 		found, err := query(ctx, tx, scanDue, `
-			SELECT account_id, revocation_id, attempt, dispatch_count + 1 FROM work_items INDEXED BY work_items_account_due
+			SELECT account_id, revocation_id, attempt, dispatch_count + 1, false FROM work_items INDEXED BY work_items_account_due
 			WHERE account_id = ?1 AND single = ?2 AND account_scheduled AND next_check_at <= ?3
 			ORDER BY next_check_at LIMIT ?4`, account, single, micros(now), limit-len(due))
 		if err != nil {

@@ -30,7 +30,7 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
 		var err error
 		due, err = query(ctx, tx, scanDue, `
-			SELECT account_id, revocation_id, attempt, dispatch_count + 1 FROM work_items
+			SELECT account_id, revocation_id, attempt, dispatch_count + 1, attempt = 0 AND due_at IS NOT NULL FROM work_items
 			WHERE `+dueSingle+` ORDER BY next_check_at LIMIT :limit`, sql.Named("now", micros(now)), sql.Named("limit", limit))
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.D
 }
 
 func scanDue(rows *sql.Rows) (d revocation.DueAttempt, err error) {
-	err = rows.Scan(&d.Account, scannedID{&d.ID}, &d.Attempt, &d.DispatchCount)
+	err = rows.Scan(&d.Account, scannedID{&d.ID}, &d.Attempt, &d.DispatchCount, &d.Waited)
 	return d, err
 }
 

@@ -33,7 +33,8 @@
 //	                                         of SMTP_URL=file: file_missing, file_denied, file_full, file; and database,
 //	                                         cancelled (the worker was stopped)
 //	rescind_swept_total{kind,cause}          revocations and emails that the dispatcher enqueued; cause due: for another
-//	                                         attempt; lost: for the first, because its task was lost or is late
+//	                                         attempt, or after waiting for a time; lost: for the first, because its
+//	                                         task was lost or is late
 //
 //	rescind_upstream_calls_total{outcome}    calls to upstreams, by how they ended
 //	rescind_upstream_call_duration_seconds   histogram; excludes the wait for the account's limits
