@@ -102,6 +102,75 @@ func TestStore_Resume(t *testing.T) {
 			t.Errorf("the one that waits (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("what is held stays held after a restart, and is carried out when it is due", func(t *testing.T) {
+		path := file(t)
+		before, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed(t, before, 1, 3)
+		byTime, byHold, started := request(1), request(2), request(3)
+		byTime.NotBefore = time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+		byHold.Hold, started.Hold = time.Hour, time.Hour
+		if _, err := before.Submit(t.Context(), []revocation.Submission{byTime, byHold, started}); err != nil {
+			t.Fatal(err)
+		}
+		if err := before.Close(); err != nil {
+			t.Fatal(err)
+		}
+
+		store := open(t, path)
+		resume(t, store)
+		var refs []revocation.Ref
+		for _, s := range []revocation.Submission{byTime, byHold, started} {
+			refs = append(refs, revocation.Ref{Account: "acme", ID: s.ID})
+		}
+		held := func(refs ...revocation.Ref) {
+			t.Helper()
+			if due := claimDue(t, store); len(due) > 0 {
+				t.Errorf("due: %v", due)
+			}
+			done, err := store.CarryOut(t.Context(), refs, revocation.Decide)
+			if err != nil || len(done.Decisions) > 0 {
+				t.Errorf("carried out: %+v, %v", done, err)
+			}
+			for _, ref := range refs {
+				if r := read(t, store, ref); r.Status != revocation.StatusPending || time.Until(r.NextAttemptAt) < time.Minute {
+					t.Errorf("%s, and the next attempt is at %v", r.Status, r.NextAttemptAt)
+				}
+			}
+		}
+		held(refs...)
+		if r := read(t, store, refs[0]); !r.NotBefore.Equal(byTime.NotBefore) {
+			t.Errorf("not before %v, want %v", r.NotBefore, byTime.NotBefore)
+		}
+		carriedOut := func(refs ...revocation.Ref) {
+			t.Helper()
+			due := claimDue(t, store)
+			if len(due) != len(refs) {
+				t.Fatalf("due: %v, want %v", due, refs)
+			}
+			if _, err := store.CarryOut(t.Context(), due, revocation.Decide); err != nil {
+				t.Fatal(err)
+			}
+			for _, ref := range refs {
+				if r := read(t, store, ref); r.Status != revocation.StatusRevoked {
+					t.Errorf("%s when it is due", r.Status)
+				}
+			}
+		}
+		if _, err := store.StartSingle(t.Context(), "acme", refs[2].ID); err != nil {
+			t.Fatal(err)
+		}
+		carriedOut(refs[2])
+		held(refs[:2]...)
+		// The hour passes.
+		if _, err := openRaw(t, path).ExecContext(t.Context(), `
+			UPDATE work_items SET due_at = due_at - 3600000000, next_check_at = next_check_at - 3600000000`); err != nil {
+			t.Fatal(err)
+		}
+		carriedOut(refs[:2]...)
+	})
 	t.Run("emails are due, but for those that may have been sent", func(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 4)

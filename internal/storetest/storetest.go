@@ -97,6 +97,7 @@ func Run(t *testing.T, open func(t *testing.T) (Store, Tables)) {
 		{name: "JobRule", tests: ruleTests},
 		{name: "JobProperties", tests: jobPropertyTests},
 		{name: "Forget", tests: forgetTests},
+		{name: "ForgetTables", tests: forgetTableTests},
 		{name: "Invites", tests: inviteTests},
 		{name: "Selections", tests: selectionTests},
 		{name: "Preview", tests: previewTests},
