@@ -143,10 +143,10 @@ func TestStore_PreviewPlans(t *testing.T) {
 		INSERT INTO jobs (account_id, id, state, requested_by, route, total, revoked, preview, queued_at, counted_at, finished_at)
 			SELECT account, overlay(gen_random_uuid()::text PLACING '00000000' FROM 29)::uuid, 'COMPLETED', gen_random_uuid(), 'jobs',
 				1, 1, true, now() - interval '2 days', now() - interval '2 days', now() - interval '2 days'
-			FROM unnest(ARRAY['acme', 'zenith']) account, generate_series(1, 10000);
+			FROM unnest(ARRAY['acme', 'zenith']) account, generate_series(1, 6000);
 		INSERT INTO jobs (account_id, id, state, requested_by, route, total, preview)
 			SELECT 'zenith', overlay(gen_random_uuid()::text PLACING '00000000' FROM 29)::uuid, 'PREVIEWING', gen_random_uuid(), 'jobs', 1, true
-			FROM generate_series(1, 10000);
+			FROM generate_series(1, 6000);
 		INSERT INTO chunks (account_id, job_id, first_row, end_row, report_ids, predictions)
 			SELECT account, id, n * 2500 + 1, n * 2500 + size, ARRAY (SELECT 1000000 + n * 2500 + m FROM generate_series(1, size) m),
 				CASE account WHEN 'acme' THEN decode(repeat('04', size), 'hex') END

@@ -8,7 +8,7 @@ import (
 )
 
 // races is how often each race is run.
-const races = 80
+const races = 60
 
 // dueJob is the change of a job whose time may have come.
 var dueJob = revocation.JobChange{Kind: revocation.ChangeDue, By: revocation.Actor{Type: revocation.ActorService}}
@@ -73,7 +73,7 @@ var jobRaceTests = []test{
 			f.Log("a confirmed job " + name)
 			f.set(func(c *revocation.AccountChange) { none := -1; c.Hold, c.ApproveAbove = new(time.Duration), &none })
 			f.set(after.setting)
-			for range races / 2 {
+			for range races {
 				job := f.bulk(items(1), withPreview(time.Hour))
 				f.raceCancel(job, confirmation(job), after.events...)
 			}
