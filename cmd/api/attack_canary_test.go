@@ -183,6 +183,7 @@ func (v *aviary) sabotage() {
 // TestCanary gives names, addresses, texts and keys to the programs, makes the programs succeed and fail in many ways, and searches
 // logs, metrics, traces, Redis and responses for these values.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	database := testservers.StartPostgres(t)
 	v := newAviary(t, database.URL())
 	worker, workerAdmin := v.startWorker()

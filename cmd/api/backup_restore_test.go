@@ -21,6 +21,7 @@ import (
 // TestBackup takes a dump under load, continues, and restores the dump as the documentation describes: with a Redis that has
 // more tasks than the database needs, with one that has fewer, and with an empty one.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(*production){
 		"beside a newer Redis": func(*production) {},
 		"beside an older Redis": func(p *production) {
@@ -30,6 +31,7 @@ func TestBackup(t *testing.T) {
 		"beside an empty Redis": func(p *production) { p.inRedis("FLUSHALL") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := startProduction(t)
 			api, _ := p.startAPI()
 			worker, _ := p.startWorker()

@@ -15,6 +15,7 @@ import (
 // TestBackup_whatWaits restores a dump to a moment before a job and a single revocation were cancelled, and finds and cancels
 // them again as the documentation describes, before a worker starts.
 func TestBackup_whatWaits(t *testing.T) {
+	t.Parallel()
 	p := startProduction(t)
 	api, _ := p.startAPI()
 	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)

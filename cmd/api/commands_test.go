@@ -19,6 +19,7 @@ func shell(t *testing.T, script string) string {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	// Both databases, each with the flag or the variable that selects it.
 	for name, where := range map[string]func(t *testing.T) (env []string, flag string){
 		"embedded": func(t *testing.T) ([]string, string) { return nil, "--data=" + t.TempDir() },

@@ -11,6 +11,7 @@ import (
 // TestDocumentedExamples runs what a section of the API's page shows, one command after the other, against a service with
 // --demo. The address is the only change. Each section has a service of its own.
 func TestDocumentedExamples(t *testing.T) {
+	t.Parallel()
 	for section, want := range map[string][]string{
 		"Later, and taken back":   {`"status":"CANCELLED"`},
 		"Jobs":                    {`"label":"list of May"`, `"file":{"format":"csv"`},

@@ -17,6 +17,7 @@ func verified(database, more string) string {
 }
 
 func TestEncrypted(t *testing.T) {
+	t.Parallel()
 	authority := testservers.NewAuthority()
 	trusted := authority.File(t)
 	postgres := testservers.StartEncryptedPostgres(t, authority)

@@ -25,6 +25,7 @@ func (a answer) says(code int, state, reason string) bool {
 }
 
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	t.Run("a process is not ready while its database is read-only, and is ready soon after", func(t *testing.T) {
 		database := testservers.StartPostgres(t)
 		p := startProductionOn(t, database.URL())

@@ -13,6 +13,7 @@ import (
 )
 
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	t.Run("a failover during a job and single submissions loses nothing and repeats nothing", func(t *testing.T) {
 		const (
 			items   = 20_000

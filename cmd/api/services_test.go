@@ -87,7 +87,9 @@ func status(t *testing.T, url string) int {
 }
 
 func TestServices(t *testing.T) {
+	t.Parallel()
 	t.Run("a hundred requests at once for one invite: one REVOKED, one email", func(t *testing.T) {
+		t.Parallel()
 		p := startProduction(t)
 		p.startAPI()
 		first := p.client
@@ -128,6 +130,7 @@ func TestServices(t *testing.T) {
 		}
 	})
 	t.Run("with Redis away it accepts, and carries out when Redis is back; emptied, it loses nothing", func(t *testing.T) {
+		t.Parallel()
 		p := startProduction(t)
 		_, apiAdmin := p.startAPI()
 		_, workerAdmin := p.startWorker()
@@ -170,6 +173,7 @@ func TestServices(t *testing.T) {
 		}
 	})
 	t.Run("with the database killed nothing is accepted, and what was accepted before is carried out after", func(t *testing.T) {
+		t.Parallel()
 		database := testservers.StartPostgres(t)
 		p := startProductionOn(t, database.URL())
 		p.startAPI()
@@ -197,6 +201,7 @@ func TestServices(t *testing.T) {
 		}
 	})
 	t.Run("workers that are killed lose nothing and revoke nothing twice", func(t *testing.T) {
+		t.Parallel()
 		p := startProduction(t)
 		p.startAPI()
 		var ids []string
@@ -240,6 +245,7 @@ func TestServices(t *testing.T) {
 		}
 	})
 	t.Run("a revocation that another transaction blocks is ERROR_REVOKING, and is carried out later", func(t *testing.T) {
+		t.Parallel()
 		p := startProduction(t)
 		p.startAPI()
 		p.startWorker()
@@ -270,6 +276,7 @@ func TestServices(t *testing.T) {
 		}
 	})
 	t.Run("both stop under load with status 0 and lose nothing", func(t *testing.T) {
+		t.Parallel()
 		p := startProduction(t)
 		api, _ := p.startAPI()
 		worker, _ := p.startWorker()

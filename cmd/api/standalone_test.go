@@ -38,6 +38,7 @@ func (e embedded) emails() []string {
 }
 
 func TestStandalone(t *testing.T) {
+	t.Parallel()
 	t.Run("the documented outcomes, and one email", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		first := e.revoke(318, true, "")

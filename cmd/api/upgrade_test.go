@@ -23,6 +23,7 @@ const nextStep = `
 	INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`
 
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	t.Run("tables are migrated under load, and the programs of the previous version continue and can restart", func(t *testing.T) {
 		const items, singles = 20_000, 400
 		p := startProduction(t)

@@ -99,7 +99,9 @@ func onceEach(t *testing.T, platform *testservers.PlatformServer, n int) {
 }
 
 func TestUpstream(t *testing.T) {
+	t.Parallel()
 	t.Run("a job of which every third item needs three attempts", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t, "--upstream-concurrency", "16")
 		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			if c.ReportID%3 == 0 && c.Nth < 3 {
@@ -134,6 +136,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("single submissions: only outcomes that were in doubt are inferred", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t)
 		platform.SetFault(func(c testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Lose: c.ReportID == 70001 && c.Nth == 1, Drop: c.ReportID == 70003 && c.Nth == 1}
@@ -159,6 +162,7 @@ func TestUpstream(t *testing.T) {
 		onceEach(t, platform, 3)
 	})
 	t.Run("a worker that is killed in the middle of a job loses nothing and repeats no call that was written", func(t *testing.T) {
+		t.Parallel()
 		const items, concurrency = 600, 8
 		p, platform := startUpstream(t, "--upstream-concurrency", fmt.Sprint(concurrency))
 		platform.SetFault(func(testservers.PlatformCall) testservers.PlatformFault {
@@ -181,6 +185,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("a refused key pauses the account until it is changed, and account list shows it", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t, "--upstream-concurrency", "2")
 		platform.SetKey("another")
 		p.startAPI()
@@ -206,6 +211,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("codes without a documented status", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t)
 		json := http.Header{"Content-Type": {"application/json"}}
 		faults := map[int64]testservers.PlatformFault{
@@ -233,6 +239,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("a dead upstream of one account does not hold up another's", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t)
 		platform.SetFault(func(testservers.PlatformCall) testservers.PlatformFault {
 			return testservers.PlatformFault{Delay: time.Minute}
@@ -250,6 +257,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("items of a cancelled job that still wait are not sent to the upstream", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t, "--upstream-concurrency", "1", "--upstream-rate", "20")
 		p.startAPI()
 		p.startWorker()
@@ -263,6 +271,7 @@ func TestUpstream(t *testing.T) {
 		onceEach(t, platform, count(a, "REVOKED"))
 	})
 	t.Run("a job at a slow pace does not hold up a single submission", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t, "--upstream-rate", "4")
 		p.startAPI()
 		p.startWorker()
@@ -279,6 +288,7 @@ func TestUpstream(t *testing.T) {
 		}
 	})
 	t.Run("the key is in nothing but the encrypted column", func(t *testing.T) {
+		t.Parallel()
 		p, platform := startUpstream(t)
 		p.startAPI()
 		p.startWorker()

@@ -8,6 +8,7 @@ import (
 
 // TestSmuggledRequests sends bodies whose length two parsers could read differently. None is accepted.
 func TestSmuggledRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const body = `{"report_id":318}`
 	for name, headers := range map[string]string{

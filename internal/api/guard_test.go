@@ -15,6 +15,7 @@ import (
 )
 
 func TestAuthentication(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addKey("acme", "rescind_expired", time.Now().Add(-time.Second), revocation.Scopes...)
 	revoked := w.addKey("acme", "rescind_revoked", time.Time{}, revocation.Scopes...)

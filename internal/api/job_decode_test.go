@@ -229,8 +229,32 @@ func inPieces(body string) map[string]io.Reader {
 	return map[string]io.Reader{
 		"whole":           strings.NewReader(body),
 		"end at once":     iotest.DataErrReader(strings.NewReader(body)),
-		"byte after byte": iotest.OneByteReader(strings.NewReader(body)),
+		"byte after byte": byteAfterByte(body),
 	}
+}
+
+// byteAfterByte returns a reader of single bytes. The rest of a long body comes in small pieces: the Decoder moves what
+// it holds of a value at each read, so that single bytes of a value of 1 MiB would take minutes. Only maxToken is further on
+// than the single bytes, and its two sides are in different pieces as well.
+func byteAfterByte(body string) io.Reader {
+	const single, pieces = 2 * maxElement, 509
+	head := min(len(body), single)
+	return io.MultiReader(iotest.OneByteReader(strings.NewReader(body[:head])), &pieceReader{body[head:], pieces})
+}
+
+// pieceReader reads text in pieces of the same size.
+type pieceReader struct {
+	text string
+	size int
+}
+
+func (r *pieceReader) Read(b []byte) (int, error) {
+	if r.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(b, r.text[:min(r.size, len(r.text))])
+	r.text = r.text[n:]
+	return n, nil
 }
 
 func TestReadTable(t *testing.T) {

@@ -29,6 +29,7 @@ func (w *world) newKey(secret string) (revoke func()) {
 func TestNewJob_revokedKey(t *testing.T) {
 	t.Parallel()
 	t.Run("while the body arrives", func(t *testing.T) {
+		t.Parallel()
 		const secret = "rescind_a-key-that-uploads"
 		w := newWorld(t, readTimeoutOf(time.Hour))
 		revoke := w.newKey(secret)
@@ -54,6 +55,7 @@ func TestNewJob_revokedKey(t *testing.T) {
 		})
 	}
 	t.Run("before the job is created", func(t *testing.T) {
+		t.Parallel()
 		const secret = "rescind_a-key-that-has-uploaded"
 		w := newWorld(t)
 		revoke := w.newKey(secret)
@@ -66,6 +68,7 @@ func TestNewJob_revokedKey(t *testing.T) {
 		w.wantNothing(t)
 	})
 	t.Run("before an existing job is returned", func(t *testing.T) {
+		t.Parallel()
 		const secret = "rescind_a-key-that-repeats"
 		w := newWorld(t)
 		revoke := w.newKey(secret)
@@ -80,6 +83,7 @@ func TestNewJob_revokedKey(t *testing.T) {
 		c.answer().want(t, http.StatusUnauthorized, "unauthorized")
 	})
 	t.Run("before a retry is created", func(t *testing.T) {
+		t.Parallel()
 		const secret = "rescind_a-key-that-tries-again"
 		w := newWorld(t)
 		failed := w.failedJob(300)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +22,7 @@ import (
 	"rescind/internal/api"
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
+	"rescind/internal/testservers"
 )
 
 const (
@@ -47,12 +47,21 @@ type world struct {
 	log     *syncBuffer
 }
 
+// database is the file of a new store.
+var database = testservers.Template{Make: func(path string) error {
+	store, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}}
+
 type worldOption func(*api.Options, *httptest.Server)
 
 func newWorld(t *testing.T, options ...worldOption) *world {
 	t.Helper()
 	ctx := t.Context()
-	store, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "rescind.db"))
+	store, err := sqlite.Open(ctx, database.Copy(t))
 	if err != nil {
 		t.Fatal(err)
 	}

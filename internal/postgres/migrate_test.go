@@ -106,12 +106,9 @@ func TestMigrate(t *testing.T) {
 }
 
 // migrated returns the URL of a new database with the tables of this version.
-func migrated(t *testing.T) (url string) {
+func migrated(t *testing.T) string {
 	t.Helper()
-	url = testservers.Postgres(t)
-	_, err := Migrate(t.Context(), url)
-	must(t, err)
-	return url
+	return testservers.PostgresWith(t, Migrate)
 }
 
 // withNextStep returns the migrations and one more, as the next version may bring it.

@@ -24,6 +24,11 @@ func open(t *testing.T, url string) *postgres.Store {
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
+	return openMigrated(t, url)
+}
+
+func openMigrated(t *testing.T, url string) *postgres.Store {
+	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -34,8 +39,8 @@ func open(t *testing.T, url string) *postgres.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) (storetest.Store, storetest.Tables) {
-		url := testservers.Postgres(t)
-		return open(t, url), tables{url}
+		url := testservers.PostgresWith(t, postgres.Migrate)
+		return openMigrated(t, url), tables{url}
 	})
 }
 
@@ -50,8 +55,8 @@ type world struct {
 
 func newWorld(t *testing.T, invites int) *world {
 	t.Helper()
-	w := &world{t: t, url: testservers.Postgres(t)}
-	w.store = open(t, w.url)
+	w := &world{t: t, url: testservers.PostgresWith(t, postgres.Migrate)}
+	w.store = openMigrated(t, w.url)
 	var err error
 	if w.other, err = pgx.Connect(t.Context(), w.url); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 )
 
 // forgetful makes the shared cluster fast. Its data does not have to survive a power failure.
-var forgetful = []string{"fsync=off", "full_page_writes=off", "synchronous_commit=off"}
+var forgetful = []string{"fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=500"}
 
 // shared is the cluster that all tests of this binary use.
 var shared struct {
@@ -32,8 +32,38 @@ func Main(m *testing.M) {
 }
 
 // Postgres returns the postgres:// URL of a new, empty database, which is dropped when the test ends. The tests of a binary
-// share its server, which accepts 200 connections and does not wait for the disk.
+// share its server, which accepts 500 connections and does not wait for the disk.
 func Postgres(t testing.TB) string {
+	t.Helper()
+	start(t)
+	return copyOf(t, "template1")
+}
+
+// migrated is the database that PostgresWith copies.
+var migrated struct {
+	once sync.Once
+	err  error
+}
+
+// PostgresWith is Postgres with the tables that migrate makes. It migrates one database for all tests of a binary, and gives
+// each test a copy of it, so they must all use the same function.
+func PostgresWith(t testing.TB, migrate func(ctx context.Context, url string) (int, error)) string {
+	t.Helper()
+	start(t)
+	const name = "migrated"
+	migrated.once.Do(func() {
+		if migrated.err = shared.cluster.execute(context.Background(), "CREATE DATABASE "+name); migrated.err == nil {
+			_, migrated.err = migrate(context.Background(), shared.cluster.url(name))
+		}
+	})
+	if migrated.err != nil {
+		t.Fatal(migrated.err)
+	}
+	return copyOf(t, name)
+}
+
+// start starts the shared cluster, if it does not run yet.
+func start(t testing.TB) {
 	t.Helper()
 	if !shared.main {
 		t.Fatal("TestMain of this package has to call testservers.Main, which stops PostgreSQL at the end")
@@ -42,8 +72,13 @@ func Postgres(t testing.TB) string {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
+}
+
+// copyOf copies a database that nobody is connected to, and returns the URL of the copy.
+func copyOf(t testing.TB, template string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", shared.databases.Add(1))
-	if err := shared.cluster.execute(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if err := shared.cluster.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

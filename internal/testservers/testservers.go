@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -31,10 +32,17 @@ const (
 	lastPort  = 31999
 )
 
+// given are the ports that this process was given. It gets none twice: its tests run in parallel, and a port may be free because
+// the server that it is for has not started yet, or is down.
+var given sync.Map
+
 func freePort() (int, error) {
-	var err error
+	err := errors.New("all have been given")
 	for range 100 {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
 		var l net.Listener
 		if l, err = net.Listen("tcp", loopback(port)); err == nil {
 			return port, l.Close()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"rescind/internal/revocation"
 	"rescind/internal/sqlite"
+	"rescind/internal/testservers"
 	"rescind/internal/uuidv7"
 )
 
@@ -42,10 +42,19 @@ var (
 	Policy = revocation.RetryPolicy{Base: 20 * time.Millisecond, Max: 40 * time.Millisecond, MaxAttempts: 3}
 )
 
+// database is the file of a new store.
+var database = testservers.Template{Make: func(path string) error {
+	store, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}}
+
 // New returns a World with the account acme and its invites 1 to 20.
 func New(t *testing.T) *World {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rescind.db"))
+	store, err := sqlite.Open(t.Context(), database.Copy(t))
 	if err != nil {
 		t.Fatal(err)
 	}
