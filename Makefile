@@ -3,9 +3,9 @@
 GO       ?= go
 LINTER   := $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 FUZZTIME ?= 30s
-# SQLite is C code translated to Go. The race detector would make it many times slower, and would check only its own
-# code, so it is left out.
-RACE     := -race -gcflags=modernc.org/sqlite/lib=-race=false
+# SQLite and the C library under it are C code translated to Go. The race detector would make them many times slower, and
+# would check only their own code, so they are left out.
+RACE     := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false -gcflags=modernc.org/memory=-race=false
 
 .PHONY: run test chaos deps lint alerts manifests fmt fuzz bench
 
@@ -13,9 +13,10 @@ RACE     := -race -gcflags=modernc.org/sqlite/lib=-race=false
 run:
 	$(GO) run ./cmd/api standalone --demo
 
-# All tests, on real servers that they start and stop themselves.
+# All tests, on real servers that they start and stop themselves. Tests that run in parallel mostly wait, so there are more of
+# them than processors.
 test: deps
-	$(GO) test $(RACE) -count=1 -timeout=20m ./...
+	$(GO) test $(RACE) -count=1 -parallel=4 -timeout=20m ./...
 
 # Faults against the real programs, in parallel: at random for CHAOS_MINUTES (1), from a seed that is printed and that
 # CHAOS_SEED sets; at every point where they can matter; a worker that is stopped; a disk that is full. With the time until

@@ -20,6 +20,9 @@ type program struct {
 // programs builds the programs and reads their lists of commands.
 func programs(t *testing.T) map[string]*program {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds the programs, which takes half a minute")
+	}
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/...")
 	build.Dir = root

@@ -18,6 +18,9 @@ func verified(database, more string) string {
 
 func TestEncrypted(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("runs the programs, which take half a minute to build")
+	}
 	authority := testservers.NewAuthority()
 	trusted := authority.File(t)
 	postgres := testservers.StartEncryptedPostgres(t, authority)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,12 +24,18 @@ import (
 var programs struct{ api, worker string }
 
 func TestMain(m *testing.M) {
+	if flag.Parse(); testing.Short() {
+		testservers.Main(m)
+		return
+	}
 	dir, err := os.MkdirTemp("", "rescind-programs-")
 	if err != nil {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false", "-o", dir, "rescind/cmd/api", "rescind/cmd/worker")
+	// As `make test` builds: what is C code in origin is left out, and nothing is compiled twice.
+	build := exec.Command("go", "build", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false",
+		"-gcflags=modernc.org/libc=-race=false", "-gcflags=modernc.org/memory=-race=false", "-o", dir, "rescind/cmd/api", "rescind/cmd/worker")
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build the programs: %v\n%s", err, out))
 	}
@@ -63,6 +70,9 @@ type running struct {
 // start starts a program with its own environment. The end of the test kills it.
 func start(t *testing.T, env []string, program string, args ...string) *running {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the programs, which take half a minute to build")
+	}
 	r := &running{t: t, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	r.cmd.Stdout, r.cmd.Stderr = locked{r, &r.out}, locked{r, &r.errs}
@@ -125,6 +135,9 @@ func (r *running) terminate() int {
 // command runs a program to its end.
 func command(t *testing.T, env []string, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the programs, which take half a minute to build")
+	}
 	cmd := exec.CommandContext(t.Context(), programs.api, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	cmd.Stdin = strings.NewReader(stdin)

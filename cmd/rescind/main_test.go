@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,9 @@ import (
 var programs struct{ api, worker, rescind string }
 
 func TestMain(m *testing.M) {
+	if flag.Parse(); testing.Short() {
+		return // they all run the programs, which take half a minute to build
+	}
 	dir, err := os.MkdirTemp("", "rescind-programs-")
 	if err != nil {
 		panic(err)

@@ -9,6 +9,9 @@ import (
 // TestSmuggledRequests sends bodies whose length two parsers could read differently. None is accepted.
 func TestSmuggledRequests(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 15 s")
+	}
 	w := newWorld(t)
 	const body = `{"report_id":318}`
 	for name, headers := range map[string]string{

@@ -103,6 +103,9 @@ func TestNewJob_revokedKey(t *testing.T) {
 // TestNewJob_lease checks that an upload that pauses for longer than a lease renews it, and ends when the lease is lost.
 func TestNewJob_lease(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	w := newWorld(t, readTimeoutOf(time.Hour))
 	var renewals, lose sync.WaitGroup
 	renewals.Add(2)
@@ -131,6 +134,9 @@ func TestNewJob_lease(t *testing.T) {
 // TestNewJob_blanks sends white space until the service refuses the upload.
 func TestNewJob_blanks(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 30 s")
+	}
 	w := newWorld(t)
 	var all sync.WaitGroup
 	for name, c := range map[string]struct {
@@ -173,6 +179,9 @@ func TestNewJob_blanks(t *testing.T) {
 }
 
 func TestNewJob_bombs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 5 s")
+	}
 	w := newWorld(t, jobMaxItems(1_000_000))
 	row := "318" + strings.Repeat(" ", 60_000) + "\n"
 	for name, c := range map[string]struct{ media, begin, rest string }{
@@ -198,6 +207,9 @@ func TestNewJob_bombs(t *testing.T) {
 
 // TestNewJob_compressesWell uploads files that compress better than most files of users.
 func TestNewJob_compressesWell(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 5 s")
+	}
 	w := newWorld(t, jobMaxItems(200_000))
 	w.queue.hold()
 	w.faults.dropItems.Store(true)
@@ -290,6 +302,9 @@ func TestNewJob_atOnce(t *testing.T) {
 // TestNewJob_memoryOfMany checks that the largest number of concurrent uploads fits into the memory of a pod, while each
 // has almost a full batch of the longest items.
 func TestNewJob_memoryOfMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 5 s")
+	}
 	const uploads, limit = 101, 448 << 20
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	w := newWorld(t, readTimeoutOf(time.Hour), func(o *api.Options, _ *httptest.Server) { o.RateLimit = 1_000_000 })

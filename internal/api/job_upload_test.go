@@ -256,6 +256,9 @@ func heapInUse() uint64 {
 // TestNewJob_memory does not write the items, because most memory for that is not in the program's heap, and because it
 // would take minutes with the race detector.
 func TestNewJob_memory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	const most = 32 << 20
 	for name, body := range map[string]*longTable{
 		"many rows": {n: 300_000},                // the references alone are 60 MB

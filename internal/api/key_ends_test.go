@@ -16,6 +16,9 @@ const keyEnds = 30 * time.Second
 
 // TestRevokedKey_openRequests revokes keys while their requests are running.
 func TestRevokedKey_openRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	w := newWorld(t)
 	w.queue.hold()
 	job := w.job(w.manyItems(3 * revocation.ChunkSize)...)

@@ -27,6 +27,9 @@ func (l narrow) Accept() (net.Conn, error) {
 
 // TestStreams_memory requests 500 streams of the longest results for four accounts, and reads none of them.
 func TestStreams_memory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 8 s")
+	}
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Listener = narrow{s.Listener} })
 	w.queue.hold()
 	var requests []string

@@ -11,6 +11,7 @@
 package chaos_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,9 @@ import (
 var programs struct{ api, worker string }
 
 func TestMain(m *testing.M) {
+	if flag.Parse(); testing.Short() {
+		return // they all take a minute
+	}
 	dir, err := os.MkdirTemp("", "rescind-chaos-")
 	if err != nil {
 		panic(err)

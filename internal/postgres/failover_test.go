@@ -63,6 +63,9 @@ func prepareServer(t *testing.T, url string) {
 }
 
 func TestStore_Failover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 8 s")
+	}
 	t.Run("a standby is not taken, and the primary of before neither when it is back to be read alone", func(t *testing.T) {
 		ctx := t.Context()
 		primary := testservers.StartPostgres(t)

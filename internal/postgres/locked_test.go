@@ -42,6 +42,9 @@ func (w *world) service() *submission.Service {
 const known, underWay = 300, 100
 
 func TestService_LockedRows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	asking := func(report int64, notify bool, key string) revocation.Submission {
 		return revocation.Submission{Account: "acme", ReportID: report, Notify: notify, IdempotencyKey: key}
 	}

@@ -69,6 +69,9 @@ func startHangingWorker(t *testing.T, redisURL string) (begun <-chan string, kil
 
 func TestAccountTasksOfKilledWorker(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 12 s")
+	}
 	redisURL := testservers.Redis(t)
 	r := connect(t, redisURL)
 	client := queue.NewClient(r)
@@ -101,6 +104,9 @@ func TestAccountTasksOfKilledWorker(t *testing.T) {
 
 func TestAccountTaskOfLivingWorkerIsNotEnqueuedAgain(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 15 s")
+	}
 	r := connect(t, testservers.Redis(t))
 	client := queue.NewClient(r)
 	begun, release := make(chan struct{}, 100), make(chan struct{})

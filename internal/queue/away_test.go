@@ -105,6 +105,9 @@ func TestWorkerStartsAndStopsWithoutRedis(t *testing.T) {
 
 func TestListenReplacesSilentConnection(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	redisURL := testservers.Redis(t)
 	through, silence := proxy(t, redisURL)
 	listener, publisher := queue.NewClient(connect(t, through)), queue.NewClient(connect(t, redisURL))

@@ -15,6 +15,9 @@ import (
 
 // TestVersions shows that workers of two versions can use the same Redis, as during an upgrade.
 func TestVersions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 13 s")
+	}
 	send := func(t *testing.T, r *redis.Client, task *asynq.Task, opts ...asynq.Option) {
 		t.Helper()
 		if _, err := asynq.NewClientFromRedisClient(r).EnqueueContext(t.Context(), task, opts...); err != nil {

@@ -5,6 +5,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -51,60 +52,71 @@ type test struct {
 // Run runs the suite. It calls open once for each test. Open must return an empty store that no other test uses, with its
 // tables, and must close it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) (Store, Tables)) {
+	// A run checks each property on two stores, in 50 worlds each, and every run draws others.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("50"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, group := range []struct {
 		name  string
 		tests []test
 		// fastPath applies the rule with RevokeFast, and with CarryOut where RevokeFast makes no decision.
 		fastPath bool
+		// slow groups take seconds, and are left out with -short.
+		slow bool
 	}{
 		{name: "Submit", tests: submitTests},
 		{name: "SubmitBatch", tests: batchTests},
 		{name: "Read", tests: readTests},
-		{name: "Pages", tests: pageTests},
+		{name: "Pages", tests: pageTests, slow: true},
 		{name: "Tenants", tests: tenantTests},
 		{name: "CarryOut", tests: carryOutTests},
 		{name: "CarryOutFastPath", tests: carryOutTests, fastPath: true},
 		{name: "FastPath", tests: fastPathTests},
-		{name: "Singles", tests: singleTests},
+		{name: "Singles", tests: singleTests, slow: true},
 		{name: "Retry", tests: retryTests},
 		{name: "Notification", tests: notificationTests},
 		{name: "MailAnswers", tests: mailAnswerTests},
 		{name: "Dispatch", tests: dispatchTests},
 		{name: "Accounts", tests: accountTests},
-		{name: "Events", tests: eventTests},
-		{name: "EventsFastPath", tests: eventTests, fastPath: true},
-		{name: "Concurrency", tests: concurrencyTests},
-		{name: "ConcurrencyFastPath", tests: concurrencyTests, fastPath: true},
-		{name: "Properties", tests: propertyTests},
+		{name: "Events", tests: eventTests, slow: true},
+		{name: "EventsFastPath", tests: eventTests, fastPath: true, slow: true},
+		{name: "Concurrency", tests: concurrencyTests, slow: true},
+		{name: "ConcurrencyFastPath", tests: concurrencyTests, fastPath: true, slow: true},
+		{name: "Properties", tests: propertyTests, slow: true},
 		{name: "JobUpload", tests: uploadTests},
 		{name: "JobKeys", tests: jobKeyTests},
 		{name: "JobRetries", tests: jobRetryTests},
-		{name: "Sizes", tests: sizeTests},
+		{name: "Sizes", tests: sizeTests, slow: true},
 		{name: "Bulk", tests: bulkTests},
 		{name: "Spill", tests: spillTests},
 		{name: "JobStates", tests: jobStateTests},
 		{name: "JobChanges", tests: jobChangeTests},
 		{name: "Limits", tests: limitTests},
-		{name: "JobRaces", tests: jobRaceTests},
+		{name: "JobRaces", tests: jobRaceTests, slow: true},
 		{name: "Cancel", tests: cancelTests},
 		{name: "JobMail", tests: jobMailTests},
 		{name: "JobUpstream", tests: jobUpstreamTests},
 		{name: "JobRead", tests: jobReadTests},
-		{name: "JobWaiting", tests: waitingTests},
-		{name: "Housekeeping", tests: housekeepingTests},
+		{name: "JobWaiting", tests: waitingTests, slow: true},
+		{name: "Housekeeping", tests: housekeepingTests, slow: true},
 		{name: "Backlog", tests: backlogTests},
-		{name: "JobConcurrency", tests: jobConcurrencyTests},
-		{name: "JobRule", tests: ruleTests},
-		{name: "JobProperties", tests: jobPropertyTests},
+		{name: "JobConcurrency", tests: jobConcurrencyTests, slow: true},
+		{name: "JobRule", tests: ruleTests, slow: true},
+		{name: "JobProperties", tests: jobPropertyTests, slow: true},
 		{name: "Forget", tests: forgetTests},
 		{name: "ForgetTables", tests: forgetTableTests},
 		{name: "Invites", tests: inviteTests},
-		{name: "Selections", tests: selectionTests},
+		{name: "Selections", tests: selectionTests, slow: true},
 		{name: "Preview", tests: previewTests},
 		{name: "PreviewStates", tests: previewStateTests},
-		{name: "PreviewProperties", tests: previewPropertyTests},
+		{name: "PreviewProperties", tests: previewPropertyTests, slow: true},
 	} {
 		t.Run(group.name, func(t *testing.T) {
+			if group.slow && testing.Short() {
+				t.Skip("takes seconds")
+			}
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) {
 					store, tables := open(t)
