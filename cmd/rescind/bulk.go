@@ -61,8 +61,8 @@ func (c *bulkCommand) Run(p *process) error {
 		if job.File != nil {
 			p.display.say("%s", describeFile(job.File))
 		}
-		job, goesOn, err := p.settle(job, c.Yes, answers, c.Preview)
-		if !goesOn {
+		job, continues, err := p.decidePreview(job, c.Yes, answers, c.Preview)
+		if !continues {
 			return err
 		}
 		err = p.accepted(job, c.Follow || outcomes != nil)

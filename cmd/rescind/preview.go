@@ -80,10 +80,10 @@ func (p *process) previewed(job client.Job) (client.Job, error) {
 	return job, nil
 }
 
-// settle waits for the preview of a job that was just submitted, and has it decided: with yes it is confirmed at once, and
-// otherwise the person at the other end of from decides. If only is true, or if there is neither, the job is left as it is.
-// settle reports whether the job goes on by itself. If not, it has printed the job, and err is the outcome of the command.
-func (p *process) settle(job client.Job, yes bool, from io.Reader, only bool) (_ client.Job, goesOn bool, err error) {
+// decidePreview waits for the preview of a job that was just submitted. With yes it confirms the job at once; otherwise it
+// asks for the decision and reads it from from. It leaves the job as it is if only is true, or if there is neither. It reports
+// whether the job continues by itself. If not, it has printed the job, and err is the outcome of the command.
+func (p *process) decidePreview(job client.Job, yes bool, from io.Reader, only bool) (_ client.Job, continues bool, err error) {
 	job, err = p.previewed(job)
 	if err == nil && job.State == client.JobPreviewed && !only && (yes || from != nil) {
 		job, err = p.decide(job, yes, from)

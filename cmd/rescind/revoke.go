@@ -88,8 +88,8 @@ func (c *revokeCommand) revokeSelected(p *process) error {
 	if err != nil {
 		return err
 	}
-	job, goesOn, err := p.settle(job, c.Yes, p.asker(false), false)
-	if !goesOn {
+	job, continues, err := p.decidePreview(job, c.Yes, p.asker(false), false)
+	if !continues {
 		return err
 	}
 	deadline := time.Now().Add(c.Wait)

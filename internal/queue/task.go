@@ -70,9 +70,9 @@ type revocationItem struct {
 }
 
 type notificationItem struct {
-	Revocation string `json:"revocation"`
-	Claims     int    `json:"claims,omitempty"`
-	Epoch      int    `json:"epoch,omitempty"`
+	Revocation    string `json:"revocation"`
+	Claims        int    `json:"claims,omitempty"`
+	DispatchCount int    `json:"epoch,omitempty"`
 }
 
 var errPayload = errors.New("the payload cannot be read")
@@ -100,7 +100,7 @@ func readRevocations(data []byte) (work[revocation.Ref], error) {
 // notificationsTask returns the task for a batch, which must not be empty.
 func notificationsTask(traceParent string, batch []revocation.NotificationRef) (*asynq.Task, error) {
 	data, err := write(traceParent, batch, func(r revocation.NotificationRef) (string, notificationItem) {
-		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, Epoch: r.DispatchCount}
+		return r.Account, notificationItem{Revocation: r.Revocation.String(), Claims: r.Claims, DispatchCount: r.DispatchCount}
 	})
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func readNotifications(data []byte) (work[revocation.NotificationRef], error) {
 	return read(data, func(account string, item notificationItem) (revocation.NotificationRef, bool) {
 		id, ok := revocation.ParseID(item.Revocation)
 		return revocation.NotificationRef{
-			Account: account, Revocation: id, Claims: item.Claims, DispatchCount: item.Epoch,
+			Account: account, Revocation: id, Claims: item.Claims, DispatchCount: item.DispatchCount,
 		}, ok
 	})
 }

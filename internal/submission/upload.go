@@ -118,7 +118,7 @@ func (in *JobUpload) Len() int { return in.final.Total }
 // Flush waits until the previous batch is written, and begins to write the items that were added since. It returns the error
 // of the previous batch.
 func (in *JobUpload) Flush(ctx context.Context) error {
-	if err := in.settle(ctx); err != nil || len(in.batch) == 0 {
+	if err := in.waitForBatch(ctx); err != nil || len(in.batch) == 0 {
 		return err
 	}
 	batch, writing := in.batch, make(chan error, 1)
@@ -132,8 +132,8 @@ func (in *JobUpload) Flush(ctx context.Context) error {
 	return nil
 }
 
-// settle waits for the batch that is being written and returns its error.
-func (in *JobUpload) settle(ctx context.Context) error {
+// waitForBatch waits for the batch that is being written and returns its error.
+func (in *JobUpload) waitForBatch(ctx context.Context) error {
 	if in.writing == nil {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, finge
 	if err := in.Flush(ctx); err != nil {
 		return revocation.Job{}, err
 	}
-	if err := in.settle(ctx); err != nil {
+	if err := in.waitForBatch(ctx); err != nil {
 		return revocation.Job{}, err
 	}
 	if err := in.end(ctx); err != nil {
@@ -192,7 +192,7 @@ func (in *JobUpload) Abandon(ctx context.Context) {
 	if in.finalized || in.bound != nil {
 		return
 	}
-	_ = in.settle(ctx) // the batch is dropped with the job, written or not
+	_ = in.waitForBatch(ctx) // the batch is dropped with the job, written or not
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
 	if err := in.service.store.DropJob(ctx, in.job.Account, in.job.ID); err != nil {

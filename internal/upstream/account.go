@@ -8,8 +8,8 @@ import (
 
 const (
 	// idleAccount is how long the state of an account without calls is kept.
-	idleAccount = 10 * time.Minute
-	sweepEvery  = time.Minute
+	idleAccount       = 10 * time.Minute
+	idleCheckInterval = time.Minute
 	// refusedFor is how long a refused key counts. It is longer than a minute, after which one of the processes tries
 	// the key again.
 	refusedFor = 2 * time.Minute
@@ -41,8 +41,8 @@ func (p *Client) enter(target revocation.Target) visit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	if now.Sub(p.swept) >= sweepEvery {
-		p.sweep(now)
+	if now.Sub(p.idleChecked) >= idleCheckInterval {
+		p.removeIdle(now)
 	}
 	a, ok := p.accounts[target.Account]
 	if !ok {
@@ -80,9 +80,9 @@ func (p *Client) record(v visit, r revocation.Reply) {
 	}
 }
 
-// sweep removes accounts that had no call for idleAccount.
-func (p *Client) sweep(now time.Time) {
-	p.swept = now
+// removeIdle removes accounts that had no call for idleAccount.
+func (p *Client) removeIdle(now time.Time) {
+	p.idleChecked = now
 	for id, a := range p.accounts {
 		if a.visits == 0 && now.Sub(a.used) >= idleAccount && a.limiter.idle() {
 			delete(p.accounts, id)

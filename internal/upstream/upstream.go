@@ -42,9 +42,9 @@ type Client struct {
 	now         func() time.Time
 	breakerOpen time.Duration
 
-	mu       sync.Mutex
-	accounts map[string]*account
-	swept    time.Time
+	mu          sync.Mutex
+	accounts    map[string]*account
+	idleChecked time.Time
 }
 
 var _ revocation.UpstreamClient = (*Client)(nil)

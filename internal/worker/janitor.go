@@ -32,8 +32,9 @@ type JanitorOptions struct {
 }
 
 const (
-	// sweepInterval is the time between two searches for interrupted uploads, expireInterval between two for what is old.
-	sweepInterval  = 10 * time.Second
+	// uploadInterval is the time between two searches for interrupted uploads, and expireInterval the time between two
+	// searches for what is no longer kept.
+	uploadInterval = 10 * time.Second
 	expireInterval = 10 * time.Minute
 	// stepRows bounds one step, so that it does not hold locks for long.
 	stepRows = 1000
@@ -48,7 +49,7 @@ func NewJanitor(o JanitorOptions) *Janitor {
 
 // Run works until ctx ends. Errors are logged, and the work is retried at the next interval.
 func (j *Janitor) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
+	tick := time.NewTicker(uploadInterval)
 	defer tick.Stop()
 	var expired time.Time
 	for {

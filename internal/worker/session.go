@@ -36,34 +36,41 @@ type upstreamSession struct {
 	// hold is why only one call is made at a time, to find out whether the upstream works; empty if there is no hold.
 	hold revocation.Hold
 
-	calls         map[revocation.Ref]revocation.Call // all calls that belong to the session
+	// calls contains all calls that belong to the session. Each is counted in underWay, is in ended, or is in the group that
+	// is being recorded. ready are those under way that the effects of this step make; it is empty between two steps.
+	// itemsUnderWay counts the calls under way for items of jobs.
+	calls         map[revocation.Ref]revocation.Call
+	ready         []revocation.Call
 	underWay      int
-	itemsUnderWay int // of underWay
+	itemsUnderWay int
 	ended         []endedCall
-	ready         []revocation.Call // begun by the events of this step
 
-	// begins counts the transactions that begin calls, requested and requestedItems what they may begin.
+	// begins counts the transactions that begin calls; it is at most maxBegins. requested is how many calls they may begin,
+	// and requestedItems how many of these for items of jobs. underWay and requested together are at most concurrency. During
+	// a hold, one call is requested at a time, when there is no other.
 	begins         int
 	requested      int
 	requestedItems int
-	// admitted counts the calls that the rate allows and that are not requested yet.
+	// admitted counts the calls that the rate allows and that are not requested yet; 0 if there is no rate.
 	admitted int
-	// nextRequest is when calls are requested again, while no item may begin or none was due.
+	// nextRequest is when calls are requested again, while no item may begin or too few were due.
 	nextRequest time.Time
 
-	// short reports that fewer items were due than requested, and dry that a refresh found no more either.
-	short bool
-	dry   bool
-	// supply counts the items that this session has made due and not begun. moreChunks reports that there may be more
-	// chunks.
-	supply     int
-	moreChunks bool
-	cancelling bool
+	// tooFewDue reports that fewer items were due than the last request asked for. noneLeft reports that a refresh after it
+	// found no more either; it implies tooFewDue. A session without calls ends when noneLeft is true.
+	tooFewDue bool
+	noneLeft  bool
+	// dueNotBegun counts the items that this session has made due and not begun. moreChunks reports that there may be more
+	// chunks, and cancelling that the last refresh cancelled items, so that the next one follows at once.
+	dueNotBegun int
+	moreChunks  bool
+	cancelling  bool
 
+	// An effect of each of these kinds runs at most once at a time. The times are the earliest for the next one.
 	admitting, refreshing, renewing, recording bool
 	nextRefresh, nextRenewal, nextRecord       time.Time
 
-	// closed reports that no more calls begin.
+	// closed reports that no more calls begin. It never becomes false again. failed is the first error; it closes the session.
 	closed bool
 	failed error
 }
@@ -152,7 +159,7 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 		fx.admit = s.wantsAdmission()
 		fx.refresh, fx.chunk = s.refresh(now)
 	}
-	fx.end = (s.closed || s.dry) && len(s.calls)+s.begins == 0 && !s.refreshing && !s.renewing && !s.recording
+	fx.end = (s.closed || s.noneLeft) && len(s.calls)+s.begins == 0 && !s.refreshing && !s.renewing && !s.recording
 	return fx
 }
 
@@ -235,11 +242,11 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 	if s.rate > 0 {
 		s.admitted += e.request.limit - len(e.calls) // admissions that began no call
 	}
-	s.supply = max(0, s.supply-items)
+	s.dueNotBegun = max(0, s.dueNotBegun-items)
 	if e.request.items > 0 {
 		singles := len(e.calls) - items
-		s.short = items < min(e.request.items, e.request.limit-singles)
-		s.dry = s.dry && s.short
+		s.tooFewDue = items < min(e.request.items, e.request.limit-singles)
+		s.noneLeft = s.noneLeft && s.tooFewDue
 	}
 }
 
@@ -250,12 +257,12 @@ func (s *upstreamSession) applyRefreshed(e refreshed) {
 	s.cancelling = e.cancelled
 	if e.chunk {
 		s.moreChunks = e.spilled > 0
-		s.supply += e.spilled
+		s.dueNotBegun += e.spilled
 	}
 	if e.spilled > 0 || e.cancelled {
-		s.short, s.dry = false, false
+		s.tooFewDue, s.noneLeft = false, false
 	} else if e.chunk {
-		s.dry = s.short
+		s.noneLeft = s.tooFewDue
 	}
 }
 
@@ -275,7 +282,7 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 		limit = min(limit, s.admitted)
 	}
 	items := max(0, min(limit, max(1, s.concurrency-1)-s.itemsUnderWay-s.requestedItems))
-	if limit <= 0 || s.begins == maxBegins || (s.short || items == 0) && now.Before(s.nextRequest) {
+	if limit <= 0 || s.begins == maxBegins || (s.tooFewDue || items == 0) && now.Before(s.nextRequest) {
 		return beginRequest{}
 	}
 	s.begins++
@@ -301,8 +308,8 @@ func (s *upstreamSession) wantsAdmission() bool {
 // refresh reports whether to read what has changed, and whether to make the items of a chunk due. A chunk is needed when too
 // few items were due, and before all items of the last one have begun.
 func (s *upstreamSession) refresh(now time.Time) (refresh, chunk bool) {
-	chunk = s.short || s.moreChunks && s.supply < 4*s.concurrency
-	if s.refreshing || now.Before(s.nextRefresh) && !s.cancelling && (!chunk || s.dry) {
+	chunk = s.tooFewDue || s.moreChunks && s.dueNotBegun < 4*s.concurrency
+	if s.refreshing || now.Before(s.nextRefresh) && !s.cancelling && (!chunk || s.noneLeft) {
 		return false, false
 	}
 	s.refreshing, s.nextRefresh = true, now.Add(refreshInterval)
