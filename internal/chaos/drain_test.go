@@ -35,7 +35,7 @@ func (c *cluster) unfinished() string {
 	var found []string
 	err := c.database(func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `
-			SELECT 'work row of ' || account_id, revocation_id::text || ' ' || to_jsonb(work_items)::text FROM work_items
+			SELECT 'work item of ' || account_id, revocation_id::text || ' ' || to_jsonb(work_items)::text FROM work_items
 			UNION ALL SELECT 'chunk of ' || account_id, job_id::text FROM chunks
 			UNION ALL SELECT 'job ' || state || ' of ' || account_id, id::text FROM jobs WHERE state NOT IN ('COMPLETED', 'CANCELLED', 'EXPIRED')
 			UNION ALL SELECT 'item of an expired job of ' || account_id, id::text FROM jobs WHERE state = 'EXPIRED' AND NOT items_deleted

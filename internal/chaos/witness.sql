@@ -37,11 +37,11 @@ CREATE FUNCTION chaos.see_work_item() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF NEW.attempt < OLD.attempt OR NEW.dispatch_count < OLD.dispatch_count AND NEW.attempt = OLD.attempt OR OLD.notify AND NOT NEW.notify THEN
-            INSERT INTO chaos.violations VALUES ('a work row went back', OLD.account_id, OLD.revocation_id::text);
+            INSERT INTO chaos.violations VALUES ('a work item went back', OLD.account_id, OLD.revocation_id::text);
         END IF;
     ELSIF (SELECT r.status FROM revocations r WHERE r.account_id = OLD.account_id AND r.id = OLD.revocation_id)
             IS NOT DISTINCT FROM (CASE WHEN OLD.single THEN NULL ELSE 'PENDING' END) THEN
-        INSERT INTO chaos.violations VALUES ('a work row was deleted without an outcome', OLD.account_id, OLD.revocation_id::text);
+        INSERT INTO chaos.violations VALUES ('a work item was deleted without an outcome', OLD.account_id, OLD.revocation_id::text);
     END IF;
     RETURN NULL;
 END $$;

@@ -45,11 +45,11 @@ func TestWitnesses(t *testing.T) {
 			UPDATE notifications SET status = 'CLAIMED'; UPDATE notifications SET status = 'COMMITTED'; UPDATE notifications SET status = 'SENT';
 			UPDATE invites SET revoked_at = now(), revoked_by = ` + id + `; UPDATE jobs SET revoked = 6, state = 'COMPLETED'`, ""},
 		{"a final status changes", ended + `UPDATE revocations SET status = 'CANCELLED'`, "final REVOKED became CANCELLED"},
-		{"attempts fall", `UPDATE work_items SET attempt = 1`, "a work row went back"},
+		{"attempts fall", `UPDATE work_items SET attempt = 1`, "a work item went back"},
 		{"a single one as it should be", single + `INSERT INTO revocations (account_id, id, report_id, notify, requested_by, status, completed_at)
 			VALUES ('a', ` + job + `, 1, true, ` + id + `, 'REVOKED', now())`, ""},
-		{"a single one is lost", single, "a work row was deleted without an outcome"},
-		{"an outcome is missing", `DELETE FROM work_items`, "a work row was deleted without an outcome"},
+		{"a single one is lost", single, "a work item was deleted without an outcome"},
+		{"an outcome is missing", `DELETE FROM work_items`, "a work item was deleted without an outcome"},
 		{
 			"an invite is revoked twice", `UPDATE invites SET revoked_at = now(), revoked_by = ` + id + `; UPDATE invites SET revoked_at = now()`,
 			"a revoked invite was revoked anew or restored",

@@ -91,7 +91,7 @@ func (s *Store) Account(ctx context.Context, id string) (revocation.Account, err
 	found := []revocation.Account{}
 	batch := &pgx.Batch{}
 	queueAccount(batch, id, "", &found)
-	err := s.look(ctx, "read an account", committing(batch))
+	err := s.readTx(ctx, "read an account", committing(batch))
 	if err == nil && len(found) == 0 {
 		err = errNoAccount
 	}

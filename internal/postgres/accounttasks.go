@@ -83,12 +83,12 @@ func collectDue(account string, due *[]revocation.DueAttempt) func(pgx.Rows) err
 const lastItem = `overlay(j.id::text PLACING '7fffffff' FROM 29)::uuid`
 
 // PendingWork implements revocation.DispatchStore.
-func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork, err error) {
-	collect := func(turn revocation.AccountTask) func(pgx.Rows) error {
+func (s *Store) PendingWork(ctx context.Context) (pending revocation.PendingWork, err error) {
+	collect := func(task revocation.AccountTask) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
-			w := revocation.AccountWork{Task: turn}
+			w := revocation.AccountWork{Task: task}
 			_, err := pgx.ForEachRow(rows, []any{&w.Account}, func() error {
-				agenda.AccountTasks = append(agenda.AccountTasks, w)
+				pending.AccountTasks = append(pending.AccountTasks, w)
 				return nil
 			})
 			return err
@@ -99,7 +99,7 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		QueryRow(func(row pgx.Row) error {
 			var revocations, notifications *bool
 			err := row.Scan(&revocations, &notifications)
-			agenda.Revocations, agenda.Notifications = revocations != nil, notifications != nil
+			pending.Revocations, pending.Notifications = revocations != nil, notifications != nil
 			return err
 		})
 	batch.Queue(`
@@ -150,8 +150,8 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		WHERE (SELECT 1 FROM notifications n
 			WHERE n.account_id = a.account_id AND n.next_check_at <= now() AND ` + dueJobMail + ` LIMIT 1) = 1`).
 		Query(collect(revocation.MailTask))
-	queueDueJobs(batch, &agenda.Jobs)
-	return agenda, s.readOnly(ctx, "find pending work", batch)
+	queueDueJobs(batch, &pending.Jobs)
+	return pending, s.readOnly(ctx, "find pending work", batch)
 }
 
 // queueDueJobs finds the jobs whose time has come, the longest waiting first.

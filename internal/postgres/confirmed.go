@@ -113,11 +113,11 @@ func (d *duplicates) queue(batch *pgx.Batch) {
 	})
 }
 
-// fillInFirsts reads how the items ended that those in held are duplicates of.
-func fillInFirsts(ctx context.Context, tx *tx, held []revocation.LockedRevocation) error {
+// fillInFirsts reads how the items ended that those in work are duplicates of.
+func fillInFirsts(ctx context.Context, tx *tx, work []revocation.LockedRevocation) error {
 	var d duplicates
-	for i := range held {
-		if h := &held[i]; h.Predicted == revocation.PredictedDuplicate {
+	for i := range work {
+		if h := &work[i]; h.Predicted == revocation.PredictedDuplicate {
 			d.add(h.Account, h.ReportID, h.Job, func(first *revocation.ItemOutcome) { h.First = first })
 		}
 	}

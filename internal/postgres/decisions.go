@@ -36,9 +36,9 @@ func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pg
 		queue func(*pgx.Batch, []revocation.Decision)
 	}{
 		{revoked, queueRevoked},
-		{singles, queueSingles},
-		{items, queueItems},
-		{items, queueDone},
+		{singles, queueFinishSingles},
+		{items, queueFinishItems},
+		{items, queueDeleteWork},
 		{retried, queueRetried},
 		{postponed, queuePostponed},
 		{notified, queueNotified},
@@ -95,8 +95,8 @@ func outcomes(ds []revocation.Decision) []any {
 const outcomesTable = `unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[],
 	$8::text[], $9::boolean[]) AS t(account_id, id, status, attempts, notify, timestamp, code, detail, inferred)`
 
-// queueSingles puts the final row in the place of the work row.
-func queueSingles(batch *pgx.Batch, ds []revocation.Decision) {
+// queueFinishSingles puts the final row in the place of the work item.
+func queueFinishSingles(batch *pgx.Batch, ds []revocation.Decision) {
 	exactlyWith(batch, len(ds), `ended AS (
 			DELETE FROM work_items o USING `+outcomesTable+`
 			CROSS JOIN LATERAL (
@@ -110,7 +110,7 @@ func queueSingles(batch *pgx.Batch, ds []revocation.Decision) {
 			reason, candidate_message, not_before, status, attempts, inferred, timestamp, code, detail, now() FROM ended`, outcomes(ds)...)
 }
 
-func queueItems(batch *pgx.Batch, ds []revocation.Decision) {
+func queueFinishItems(batch *pgx.Batch, ds []revocation.Decision) {
 	exactly(batch, len(ds), `
 		UPDATE revocations r SET status = t.status, attempts = t.attempts, notify = t.notify,
 			inferred = t.inferred, timestamp = t.timestamp, error_code = t.code, error_detail = t.detail, completed_at = now()
@@ -121,7 +121,7 @@ func queueItems(batch *pgx.Batch, ds []revocation.Decision) {
 		WHERE r.ctid = held.place`, outcomes(ds)...)
 }
 
-func queueDone(batch *pgx.Batch, ds []revocation.Decision) {
+func queueDeleteWork(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	exactly(batch, len(ds), `
 		DELETE FROM work_items o USING unnest($1::text[], $2::uuid[]) AS t(account_id, id)

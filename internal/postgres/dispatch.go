@@ -19,7 +19,7 @@ const (
 )
 
 // ClaimDue implements revocation.DispatchStore.
-func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+func (s *Store) ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	var due []revocation.DueAttempt
 	batch := &pgx.Batch{}
 	batch.Queue(`
@@ -29,7 +29,7 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 		UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, next_check_at = now() +
 			make_interval(secs => ($2::float8[])[least(o.dispatch_count + 2, cardinality($2::float8[]))])
 		FROM due WHERE o.ctid = due.place
-		RETURNING o.account_id, o.revocation_id, o.attempt, o.dispatch_count, o.attempt = 0 AND o.due_at IS NOT NULL`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
+		RETURNING o.account_id, o.revocation_id, o.attempt, o.dispatch_count, o.attempt = 0 AND o.due_at IS NOT NULL`, limit, seconds(visibilityTimeouts)).Query(func(rows pgx.Rows) error {
 		var d revocation.DueAttempt
 		_, err := pgx.ForEachRow(rows, []any{&d.Account, (*uuid)(&d.ID), &d.Attempt, &d.DispatchCount, &d.Waited}, func() error {
 			due = append(due, d)
@@ -65,7 +65,7 @@ func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay 
 }
 
 // ClaimDueNotifications implements revocation.DispatchStore.
-func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []revocation.NotificationRef, unknown int, err error) {
+func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) (due []revocation.NotificationRef, unknown int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		WITH due AS (
@@ -75,7 +75,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 			status = CASE n.status WHEN 'COMMITTED' THEN 'UNKNOWN' ELSE 'PENDING' END,
 			next_check_at = now() + make_interval(secs => ($2::float8[])[least(n.dispatch_count + 2, cardinality($2::float8[]))])
 		FROM due WHERE n.ctid = due.place
-		RETURNING n.account_id, n.revocation_id, n.claims, n.dispatch_count, n.status`, limit, seconds(graces)).Query(func(rows pgx.Rows) error {
+		RETURNING n.account_id, n.revocation_id, n.claims, n.dispatch_count, n.status`, limit, seconds(visibilityTimeouts)).Query(func(rows pgx.Rows) error {
 		var ref revocation.NotificationRef
 		var status revocation.NotificationStatus
 		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.Revocation), &ref.Claims, &ref.DispatchCount, &status}, func() error {

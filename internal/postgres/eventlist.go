@@ -16,7 +16,7 @@ var errNoEvent = &revocation.Error{Code: revocation.CodeInvalid, Detail: "There 
 // Events implements revocation.EventStore. One snapshot has all that it reads: the cursor's event, the newest event, and the
 // page. As the numbers follow the order of the commits, no event with a number up to the newest can appear later.
 func (s *Store) Events(ctx context.Context, f revocation.EventFilter) (page revocation.EventPage, err error) {
-	err = s.look(ctx, "read events", func(ctx context.Context, tx *tx) error {
+	err = s.readTx(ctx, "read events", func(ctx context.Context, tx *tx) error {
 		page = revocation.EventPage{}
 		var newest revocation.EventCursor
 		from := int64(0)
@@ -162,7 +162,7 @@ func (s *Store) EventNumbers(ctx context.Context, accounts []string) (map[string
 		})
 		return err
 	})
-	if err := s.look(ctx, "read numbers of events", committing(batch)); err != nil {
+	if err := s.readTx(ctx, "read numbers of events", committing(batch)); err != nil {
 		return nil, err
 	}
 	return numbers, nil

@@ -24,11 +24,11 @@ func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decid
 func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	var done revocation.BatchResult
 	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
-		held, busy, err := hold(ctx, tx, refs, invites)
+		work, locked, err := lockWork(ctx, tx, refs, invites)
 		if err != nil {
 			return err
 		}
-		done = revocation.BatchResult{Decisions: decide(held), Locked: busy}
+		done = revocation.BatchResult{Decisions: decide(work), Locked: locked}
 		if len(done.Decisions) == 0 {
 			return nil
 		}
@@ -40,13 +40,13 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 	return done, nil
 }
 
-// hold locks the work rows of refs that are not stale, and their invites if it is to, and gives them in the
-// order of their invites. Those whose work row another transaction holds are busy.
-func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (held []revocation.LockedRevocation, busy []revocation.Ref, err error) {
+// hold locks the work items of refs that are not stale, and their invites if it is to, and gives them in the
+// order of their invites. Those whose work item another transaction holds are locked.
+func lockWork(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (work []revocation.LockedRevocation, locked []revocation.Ref, err error) {
 	refs = sortedRefs(refs)
 	accounts, ids, attempts := refColumns(refs)
 	batch := &pgx.Batch{}
-	queueWork(batch, accounts, ids, attempts, &held)
+	queueWork(batch, accounts, ids, attempts, &work)
 	var states map[revocation.InviteKey]revocation.InviteState
 	var plans map[string]plan
 	if invites {
@@ -55,26 +55,26 @@ func hold(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (hel
 	if err := tx.send(ctx, batch); err != nil {
 		return nil, nil, err
 	}
-	slices.SortFunc(held, func(a, b revocation.LockedRevocation) int {
+	slices.SortFunc(work, func(a, b revocation.LockedRevocation) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ReportID, b.ReportID), a.ID.Compare(b.ID))
 	})
-	held = slices.CompactFunc(held, func(a, b revocation.LockedRevocation) bool { return a.Ref == b.Ref }) // a task can name a row twice
+	work = slices.CompactFunc(work, func(a, b revocation.LockedRevocation) bool { return a.Ref == b.Ref }) // a task can name a row twice
 	if invites {
-		if err := fillIn(ctx, tx, held, states, plans); err != nil {
+		if err := fillIn(ctx, tx, work, states, plans); err != nil {
 			return nil, nil, err
 		}
-		if err := fillInFirsts(ctx, tx, held); err != nil {
+		if err := fillInFirsts(ctx, tx, work); err != nil {
 			return nil, nil, err
 		}
 	}
-	if len(held) < len(refs) {
-		busy, err = busyWork(ctx, tx, held, accounts, ids, attempts)
+	if len(work) < len(refs) {
+		locked, err = lockedWork(ctx, tx, work, accounts, ids, attempts)
 	}
-	return held, busy, err
+	return work, locked, err
 }
 
-// queueWork locks the work rows that nobody else holds.
-func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, held *[]revocation.LockedRevocation) {
+// queueWork locks the work items that nobody else holds.
+func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, work *[]revocation.LockedRevocation) {
 	batch.Queue(`
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count, o.job_id, o.in_doubt, o.duplicate,
 			o.job_id IS NOT NULL AND NOT o.in_doubt AND coalesce((
@@ -97,7 +97,7 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 			if job != nil {
 				h.Job = *job
 			}
-			*held = append(*held, h)
+			*work = append(*work, h)
 			return nil
 		})
 		return err
@@ -111,7 +111,7 @@ type plan struct {
 }
 
 // queueInvites locks the invites that nobody else holds, and reads the accounts' plan changes. It finds the
-// invites by their work rows, so that all of it takes one round trip.
+// invites by their work items, so that all of it takes one round trip.
 func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) {
 	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]plan)
 	batch.Queue(`
@@ -147,11 +147,11 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 	return states, plans
 }
 
-// busyWork gives the work rows that are there and not held: another transaction holds them. One that it is
+// lockedWork gives the work items that are there and not work: another transaction holds them. One that it is
 // about to delete is found out at the next try.
-func busyWork(ctx context.Context, tx *tx, held []revocation.LockedRevocation, accounts []string, ids []uuid, attempts []int) (busy []revocation.Ref, err error) {
+func lockedWork(ctx context.Context, tx *tx, work []revocation.LockedRevocation, accounts []string, ids []uuid, attempts []int) (locked []revocation.Ref, err error) {
 	seen := make(map[revocation.Ref]bool, len(ids))
-	for _, h := range held {
+	for _, h := range work {
 		seen[h.Ref] = true
 	}
 	batch := &pgx.Batch{}
@@ -165,21 +165,21 @@ func busyWork(ctx context.Context, tx *tx, held []revocation.LockedRevocation, a
 		_, err := pgx.ForEachRow(rows, []any{&ref.Account, (*uuid)(&ref.ID), &ref.Attempt}, func() error {
 			if !seen[ref] {
 				seen[ref] = true
-				busy = append(busy, ref)
+				locked = append(locked, ref)
 			}
 			return nil
 		})
 		return err
 	})
-	return busy, tx.send(ctx, batch)
+	return locked, tx.send(ctx, batch)
 }
 
-// fillIn adds to held what the rule needs. An invite that is there and could not be locked is contended.
-func fillIn(ctx context.Context, tx *tx, held []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
+// fillIn adds to work what the rule needs. An invite that is there and could not be locked is contended.
+func fillIn(ctx context.Context, tx *tx, work []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
 	var accounts []string
 	var reports []int64
-	for i := range held {
-		h := &held[i]
+	for i := range work {
+		h := &work[i]
 		h.AccountState, h.Upstream = plans[h.Account].AccountState, plans[h.Account].upstream
 		if state, ok := states[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
 			h.Invite = &state
@@ -190,10 +190,10 @@ func fillIn(ctx context.Context, tx *tx, held []revocation.LockedRevocation, sta
 	if len(reports) == 0 {
 		return nil
 	}
-	return markContended(ctx, tx, held, accounts, reports)
+	return markContended(ctx, tx, work, accounts, reports)
 }
 
-func markContended(ctx context.Context, tx *tx, held []revocation.LockedRevocation, accounts []string, reports []int64) error {
+func markContended(ctx context.Context, tx *tx, work []revocation.LockedRevocation, accounts []string, reports []int64) error {
 	there := make(map[revocation.InviteKey]bool)
 	batch := &pgx.Batch{}
 	batch.Queue(`
@@ -211,8 +211,8 @@ func markContended(ctx context.Context, tx *tx, held []revocation.LockedRevocati
 	if err := tx.send(ctx, batch); err != nil {
 		return err
 	}
-	for i := range held {
-		h := &held[i]
+	for i := range work {
+		h := &work[i]
 		h.Contended = h.Invite == nil && there[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]
 	}
 	return nil

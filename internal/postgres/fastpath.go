@@ -43,7 +43,7 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	return done, nil
 }
 
-// revokeFast locks the rows as hold does. requested_by is set only for a single submission; see
+// revokeFast locks the rows as lockWork does. requested_by is set only for a single submission; see
 // selectUnderWay. Every change is of a row that is locked; one that finds less than that aborts the transaction, as
 // with exactly.
 const revokeFast = `

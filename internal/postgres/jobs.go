@@ -106,7 +106,7 @@ func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revo
 	var found []revocation.Job
 	batch := &pgx.Batch{}
 	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(id)).Query(collectJobs(&found, account, scanJob))
-	err := s.look(ctx, "read a job", committing(batch))
+	err := s.readTx(ctx, "read a job", committing(batch))
 	if err == nil && len(found) == 0 {
 		err = errNoJob
 	}
@@ -126,7 +126,7 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (revocation.Pa
 
 type jobList struct{ revocation.JobFilter }
 
-func (jobList) falling() bool { return true }
+func (jobList) descending() bool { return true }
 
 const olderJobs = ` FROM jobs WHERE account_id = $1 AND id < $2 ORDER BY id DESC`
 

@@ -17,14 +17,14 @@ type list interface {
 	// bound gives the one that finds where rows had to stop: behind which id it has not read all. That is looked for
 	// as far as last, or to the end of the list when last is zero.
 	bound(last revocation.ID) (query string, args []any)
-	falling() bool
+	descending() bool
 }
 
 // readPage reads a page of at most limit entries.
 func readPage[Entry revocation.Revocation | revocation.Job](ctx context.Context, s *Store, name string, limit int, l list,
 	scan func(pgx.Row) (Entry, error),
 ) (page revocation.Page[Entry], err error) {
-	err = s.look(ctx, name, func(ctx context.Context, tx *tx) error {
+	err = s.readTx(ctx, name, func(ctx context.Context, tx *tx) error {
 		query, args := l.rows()
 		first := &pgx.Batch{}
 		first.Queue(query, args...).Query(func(rows pgx.Rows) error {
@@ -51,7 +51,7 @@ func readPage[Entry revocation.Revocation | revocation.Job](ctx context.Context,
 				if err := rows.Scan((*uuid)(&at)); err != nil {
 					return err
 				}
-				page.Stop(at, l.falling())
+				page.Stop(at, l.descending())
 			}
 			return rows.Err()
 		})
@@ -73,9 +73,9 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (revocatio
 
 type revocationList struct{ revocation.Filter }
 
-func (revocationList) falling() bool { return true }
+func (revocationList) descending() bool { return true }
 
-// untried reports whether the work rows name all stored rows that are looked for.
+// untried reports whether the work items name all stored rows that are looked for.
 func (l revocationList) untried() bool {
 	return len(l.Statuses) == 1 && l.Statuses[0] == revocation.StatusPending && l.ReportID == 0
 }
@@ -183,7 +183,7 @@ func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (revocat
 
 type resultList struct{ revocation.ResultFilter }
 
-func (resultList) falling() bool { return false }
+func (resultList) descending() bool { return false }
 
 // inChunks reports whether there can be items that are not carried out.
 func (l resultList) inChunks() bool { return l.Statuses.Includes(revocation.StatusPending) }

@@ -55,19 +55,19 @@ func TestService_LockedRows(t *testing.T) {
 		blocked revocation.Submission
 		joined  []revocation.Submission // of the same invite, and yet answered
 	}{
-		"a work row that is locked": {
+		"a work item that is locked": {
 			`SELECT FROM work_items WHERE report_id = 1 FOR UPDATE`, asking(1, true, ""),
 			[]revocation.Submission{asking(1, false, ""), asking(1, false, "k")},
 		},
-		"a work row whose outcome is not committed": {
+		"a work item whose outcome is not committed": {
 			`DELETE FROM work_items WHERE report_id = 1`, asking(1, true, "k"),
 			[]revocation.Submission{asking(1, false, ""), asking(1, false, "j")},
 		},
-		"many work rows whose outcomes are not committed": {
+		"many work items whose outcomes are not committed": {
 			`DELETE FROM work_items WHERE report_id < 90`, asking(1, true, ""),
 			[]revocation.Submission{asking(2, false, ""), asking(3, false, "")},
 		},
-		"a work row that is not committed": {
+		"a work item that is not committed": {
 			`INSERT INTO work_items ` + work, asking(200, false, ""), nil,
 		},
 		"an idempotency key that is not committed": {

@@ -19,7 +19,7 @@ func TestLook_ends(t *testing.T) {
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT pg_sleep(60)`)
 	began := time.Now()
-	err = s.look(context.WithoutCancel(t.Context()), "test", committing(batch))
+	err = s.readTx(context.WithoutCancel(t.Context()), "test", committing(batch))
 	if revocation.ErrorCode(err) != revocation.CodeUnavailable || time.Since(began) < readTimeout || time.Since(began) > 30*time.Second {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}

@@ -151,7 +151,7 @@ func TestStore_Contention(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a work row that another transaction holds is busy", func(t *testing.T) {
+	t.Run("a work item that another transaction holds is busy", func(t *testing.T) {
 		w := newWorld(t, 3)
 		release := w.hold(`SELECT FROM work_items WHERE report_id = 2 FOR UPDATE`)
 		done, err := w.store.CarryOut(t.Context(), w.refs, revocation.Decide)
@@ -357,9 +357,9 @@ func TestStore_Plans(t *testing.T) {
 		w.must(w.store.AddItems(t.Context(), fresh, items, time.Minute))
 		sealed, err := w.store.FinalizeJob(t.Context(), revocation.FinalJob{NewJob: fresh, Total: len(items), JobValues: revocation.JobValues{Notify: true}})
 		w.must(err)
-		agenda, err := w.store.PendingWork(t.Context())
+		pending, err := w.store.PendingWork(t.Context())
 		w.must(err)
-		if len(agenda.AccountTasks) == 0 {
+		if len(pending.AccountTasks) == 0 {
 			t.Fatal("no work for a job")
 		}
 		w.must(w.store.SpillChunk(t.Context(), revocation.Chunk{Account: "acme", Job: fresh.ID, First: 1, Last: len(items)}))

@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// A revocation that was submitted singly is its work row until it is final. An item of a job stands in its chunk until
-// that is carried out, and has a row of its own from then on, with a work row beside it while it waits for another
+// A revocation that was submitted singly is its work item until it is final. An item of a job stands in its chunk until
+// that is carried out, and has a row of its own from then on, with a work item beside it while it waits for another
 // attempt. A statement that looks everywhere finds each once, for it sees one moment.
 //
 // That requested_by is known says the same as single, but only with that would an index be taken which knows reports

@@ -22,7 +22,7 @@ var dialect = search.Dialect{
 
 // Invites implements revocation.InviteStore.
 func (s *Store) Invites(ctx context.Context, f revocation.InviteFilter) (page revocation.InvitePage, err error) {
-	err = s.lookForInvites(ctx, f.Account, func(account revocation.AccountState, read search.Reader) error {
+	err = s.readInvites(ctx, f.Account, func(account revocation.AccountState, read search.Reader) error {
 		page, err = search.Page(f, account, dialect, read)
 		return err
 	})
@@ -36,7 +36,7 @@ var errNoInvite = &revocation.Error{Code: revocation.CodeNotFound, Detail: "Ther
 
 // Invite implements revocation.InviteStore.
 func (s *Store) Invite(ctx context.Context, account string, reportID int64) (invite revocation.StoredInvite, err error) {
-	err = s.lookForInvites(ctx, account, func(state revocation.AccountState, read search.Reader) error {
+	err = s.readInvites(ctx, account, func(state revocation.AccountState, read search.Reader) error {
 		found, err := read(search.One(dialect, account, reportID))
 		if err != nil {
 			return err
@@ -54,9 +54,9 @@ func (s *Store) Invite(ctx context.Context, account string, reportID int64) (inv
 	return invite, nil
 }
 
-// lookForInvites calls fn with the state of an account and with a reader, which both see the same moment.
-func (s *Store) lookForInvites(ctx context.Context, account string, fn func(revocation.AccountState, search.Reader) error) error {
-	return s.look(ctx, "look for invites", func(ctx context.Context, tx *tx) error {
+// readInvites calls fn with the state of an account and with a reader, which both see the same moment.
+func (s *Store) readInvites(ctx context.Context, account string, fn func(revocation.AccountState, search.Reader) error) error {
+	return s.readTx(ctx, "look for invites", func(ctx context.Context, tx *tx) error {
 		state, err := tx.inviteAccount(ctx, account)
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ func (r idRange) stored(columns, report string) string {
 	return selected + ` ORDER BY id ` + r.order
 }
 
-// waiting selects the work rows that are read at most.
+// waiting selects the work items that are read at most.
 func (r idRange) waiting(columns string) string {
 	return `SELECT ` + columns + ` FROM work_items WHERE account_id ` + ofAccount +
 		strings.ReplaceAll(r.rows, " id ", " revocation_id ") + ` ORDER BY revocation_id ` + r.order
@@ -60,7 +60,7 @@ func (r idRange) chunked(columns string) string {
 }
 
 // untried selects the items that have a row of their own and have not been tried: a few, among all that the account
-// has ever asked for. They are in the order of the work rows before their own are looked up, so that a page ends early.
+// has ever asked for. They are in the order of the work items before their own are looked up, so that a page ends early.
 func (r idRange) untried(scan string) string {
 	return `(
 		SELECT w.account_id, w.revocation_id AS id, r.report_id, r.notify, r.client_reference, r.requested_by, r.job_id,
@@ -120,7 +120,7 @@ func storedIs(f revocation.StatusFilter, s *statement) string {
 }
 
 // storedHas is the condition that a stored revocation has a status now, given as a parameter. An item that is not
-// final is PENDING in its own row, and what has become of it stands in its work row.
+// final is PENDING in its own row, and what has become of it stands in its work item.
 func storedHas(status revocation.Status, parameter string) string {
 	switch status {
 	case revocation.StatusPending:

@@ -38,9 +38,9 @@ var (
 // Store is the database. It is safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
-	// cautious counts down the flushes that look before they write.
-	cautious atomic.Int64
-	lookups  *batch.Batcher[*lookup]
+	// readFirst counts down the flushes that look before they write.
+	readFirst atomic.Int64
+	lookups   *batch.Batcher[*lookup]
 
 	readConns, writeConns, keyConns connLimit
 }
@@ -67,7 +67,7 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 	s := &Store{readConns: make(connLimit, maxReadConns), writeConns: make(connLimit, maxWriteConns), keyConns: make(connLimit, maxKeyConns)}
 	s.lookups = batch.New(lookupBatches, s.lookUp)
 	preferWritable(config.ConnConfig, url)
-	giveUpUseless(config.ConnConfig, func() { s.pool.Reset() })
+	closeUnwritable(config.ConnConfig, func() { s.pool.Reset() })
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("set up the database pool: %w", err)
 	}

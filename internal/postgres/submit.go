@@ -16,23 +16,23 @@ const (
 	// maxRounds bounds how often a flush is planned anew because another flush came first. Each round sees
 	// what the others committed, so a second is nearly always enough.
 	maxRounds = 8
-	// cautiousFlushes is how many flushes look first after one that did not and was wrong.
-	cautiousFlushes = 16
+	// readFirstFlushes is how many flushes look first after one that did not and was wrong.
+	readFirstFlushes = 16
 )
 
 // Submit implements revocation.SubmissionStore. Nearly every submission is for an invite that exists, with
 // nothing bound or under way, so the first round takes that for granted and needs one round trip; the
-// statements that write it fail if it is not so, or soon if they meet a lock. A round that looks first finds out which
-// work rows are locked. What else can be locked is what another transaction is about to insert: a work row or a key.
+// statements that write it fail if it is not so, or soon if they meet a lock. A round that reads first finds out which
+// work items are locked. What else can be locked is what another transaction is about to insert: a work item or a key.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
-	look := s.cautious.Add(-1) >= 0
+	readFirst := s.readFirst.Add(-1) >= 0
 	var plan revocation.FlushPlan
 	var err error
 	for range maxRounds {
 		err = s.tx(ctx, "submit", func(ctx context.Context, tx *tx) error {
-			tx.hasty = true
+			tx.shortLockTimeout = true
 			var facts revocation.FlushFacts
-			if look {
+			if readFirst {
 				var err error
 				if facts, err = readFacts(ctx, tx, flush); err != nil {
 					return err
@@ -44,11 +44,11 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 		switch code := revocation.ErrorCode(err); {
 		case err == nil:
 			return plan.Accepted, nil
-		case miscounted(err), code == revocation.CodeLockTimeout && !look:
+		case miscounted(err), code == revocation.CodeLockTimeout && !readFirst:
 			// It was wrong, or another transaction came first.
-			if !look {
-				look = true
-				s.cautious.Store(cautiousFlushes)
+			if !readFirst {
+				readFirst = true
+				s.readFirst.Store(readFirstFlushes)
 			}
 		case code == revocation.CodeDeadlock, code == revocation.CodeSerialization:
 		default:
@@ -65,7 +65,7 @@ const known = `
 	SELECT FROM accounts a WHERE a.account_id = t.account_id AND a.upstream_url IS NOT NULL
 	LIMIT 1`
 
-// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work rows that may change,
+// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work items that may change,
 // in their wish for an email or in when they are due, unless they are locked already.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
@@ -161,8 +161,8 @@ func writePlan(plan *revocation.FlushPlan) *pgx.Batch {
 	case len(plan.Insert) > 0:
 		queueInsert(batch, plan.Insert)
 	}
-	if len(plan.Hasten) > 0 {
-		queueHasten(batch, plan.Hasten)
+	if len(plan.MoveEarlier) > 0 {
+		queueMoveEarlier(batch, plan.MoveEarlier)
 	}
 	if n := len(plan.Bind); n > 0 {
 		accounts, keys := make([]string, n), make([]string, n)
@@ -180,7 +180,7 @@ func writePlan(plan *revocation.FlushPlan) *pgx.Batch {
 	return batch
 }
 
-// queueInsert adds the work rows, whose unique key settles who comes first for an invite.
+// queueInsert adds the work items, whose unique key settles who comes first for an invite.
 func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 	n := len(fresh)
 	accounts, ids, reports := make([]string, n), make([]uuid, n), make([]int64, n)

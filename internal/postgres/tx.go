@@ -38,29 +38,29 @@ const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('pla
 	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
 	set_config('idle_in_transaction_session_timeout', '15s', true)`
 
-// hastySettings are settings for a transaction that many wait for, and that is done in another way when it meets a lock.
-const hastySettings = settings + `, set_config('lock_timeout', '50ms', true)`
+// shortLockSettings are settings for a transaction that many wait for, and that is done in another way when it meets a lock.
+const shortLockSettings = settings + `, set_config('lock_timeout', '50ms', true)`
 
-// readTimeout bounds a statement of a page, and lookTimeout the transaction with all of them.
+// readTimeout bounds a statement of a page, and readTxTimeout the transaction with all of them.
 const (
-	readTimeout = 2 * time.Second
-	lookTimeout = 2*readTimeout + time.Second
+	readTimeout   = 2 * time.Second
+	readTxTimeout = 2*readTimeout + time.Second
 )
 
-// lookSettings are the settings of a transaction that reads a page. What has an order in an index is read in this order,
-// and no further than a LIMIT goes: to read all and sort it looks as cheap as that while a table is small.
-var lookSettings = settings + `, set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
+// readSettings are the settings of a transaction that reads a page. What has an order in an index is read in this order,
+// and no further than a LIMIT goes: to read all and sort it reads as cheap as that while a table is small.
+var readSettings = settings + `, set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
 	set_config('statement_timeout', '` + strconv.FormatInt(readTimeout.Milliseconds(), 10) + `', true)`
 
 // tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
 // statements and commits with its last, so that a transaction of one batch takes one of them.
 type tx struct {
-	name  string
-	conn  *pgxpool.Conn
-	hasty bool // it begins with hastySettings
-	looks bool // see Store.look
-	begun bool
-	done  bool
+	name             string
+	conn             *pgxpool.Conn
+	shortLockTimeout bool // it begins with shortLockSettings
+	snapshot         bool // see Store.readTx
+	begun            bool
+	done             bool
 }
 
 // txTimeout bounds a transaction as a whole, also when the server has fallen silent.
@@ -101,10 +101,10 @@ func (s *Store) change(ctx context.Context, name string, fn func(context.Context
 	return s.transact(ctx, &tx{name: name}, fn)
 }
 
-// look runs statements that read, all of which see one moment. It has few connections, and a statement has
+// readTx runs statements that read, all of which see one moment. It has few connections, and a statement has
 // readTimeout, so that reading holds up nothing else. A caller that leaves meanwhile does not end a statement: the
 // connection would be lost with it.
-func (s *Store) look(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
+func (s *Store) readTx(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	waiting, stopWaiting := context.WithTimeout(ctx, readTimeout)
 	defer stopWaiting()
 	leave, err := s.readConns.acquire(waiting)
@@ -112,9 +112,9 @@ func (s *Store) look(ctx context.Context, name string, fn func(context.Context, 
 		return fault(name, err)
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTxTimeout)
 	defer cancel()
-	return unwritten(s.transact(ctx, &tx{name: name, looks: true}, fn))
+	return unwritten(s.transact(ctx, &tx{name: name, snapshot: true}, fn))
 }
 
 // run is a transaction of one batch, in one round trip.
@@ -184,16 +184,16 @@ func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
 	}
 	t.begun = true
 	first := &pgx.Batch{}
-	if t.looks {
+	if t.snapshot {
 		first.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	} else {
 		first.Queue("BEGIN")
 	}
 	switch {
-	case t.looks:
-		first.Queue(lookSettings)
-	case t.hasty:
-		first.Queue(hastySettings)
+	case t.snapshot:
+		first.Queue(readSettings)
+	case t.shortLockTimeout:
+		first.Queue(shortLockSettings)
 	default:
 		first.Queue(settings)
 	}

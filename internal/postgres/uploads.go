@@ -265,15 +265,15 @@ func queueInvalid(batch *pgx.Batch, job revocation.NewJob, items []revocation.It
 }
 
 // FinalizeJob implements revocation.JobStore.
-func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job revocation.Job, err error) {
-	file, err := storedFile(seal.File)
+func (s *Store) FinalizeJob(ctx context.Context, final revocation.FinalJob) (job revocation.Job, err error) {
+	file, err := storedFile(final.File)
 	if err != nil {
 		return revocation.Job{}, err
 	}
-	err = s.changesJob(ctx, "seal a job", func(ctx context.Context, tx *tx) error {
+	err = s.changesJob(ctx, "finalize a job", func(ctx context.Context, tx *tx) error {
 		batch := &pgx.Batch{}
-		job = seal.Received("")
-		batch.Queue(`SELECT state FROM jobs WHERE account_id = $1 AND id = $2 FOR NO KEY UPDATE`, seal.Account, uuid(seal.ID)).
+		job = final.Received("")
+		batch.Queue(`SELECT state FROM jobs WHERE account_id = $1 AND id = $2 FOR NO KEY UPDATE`, final.Account, uuid(final.ID)).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					if err := rows.Scan(&job.State); err != nil {
@@ -282,7 +282,7 @@ func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job 
 				}
 				return rows.Err()
 			})
-		facts := queueJobFacts(batch, seal.Account)
+		facts := queueJobFacts(batch, final.Account)
 		if err := tx.send(ctx, batch); err != nil {
 			return err
 		}
@@ -291,15 +291,15 @@ func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (job 
 			UPDATE jobs SET total = $3, invalid = $4, label = $5, notify = $6, file = $7, reason = $8, candidate_message = $9,
 				not_before = $10
 			WHERE account_id = $1 AND id = $2`,
-			seal.Account, uuid(seal.ID), seal.Total, seal.Invalid, seal.Label, seal.Notify, file,
-			seal.Reason, seal.CandidateMessage, optionalTime(seal.NotBefore))
-		if seal.IdempotencyKey != "" {
+			final.Account, uuid(final.ID), final.Total, final.Invalid, final.Label, final.Notify, file,
+			final.Reason, final.CandidateMessage, optionalTime(final.NotBefore))
+		if final.IdempotencyKey != "" {
 			exactly(batch, 1, `
 				UPDATE idempotency_keys SET fingerprint = $5, created_at = now()
 				WHERE account_id = $1 AND route = $2 AND key = $3 AND target_id = $4`,
-				seal.Account, string(seal.Route), seal.IdempotencyKey, uuid(seal.ID), seal.Fingerprint[:])
+				final.Account, string(final.Route), final.IdempotencyKey, uuid(final.ID), final.Fingerprint[:])
 		}
-		if _, err := changeJob(ctx, tx, batch, &job, seal.Accept(), *facts); err != nil {
+		if _, err := changeJob(ctx, tx, batch, &job, final.Accept(), *facts); err != nil {
 			return err
 		}
 		queueReadJob(batch, &job)
@@ -318,7 +318,7 @@ func storedFile(f *revocation.File) (*string, error) {
 	}
 	b, err := json.Marshal(f)
 	if err != nil {
-		return nil, fmt.Errorf("seal a job: %w", err)
+		return nil, fmt.Errorf("finalize a job: %w", err)
 	}
 	stored := string(b)
 	return &stored, nil

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// notWaiting is the condition that a work row o does not wait for its not_before or a hold.
+// notWaiting is the condition that a work item o does not wait for its not_before or a hold.
 const notWaiting = `(o.attempt > 0 OR o.due_at IS NULL OR o.due_at <= now())`
 
 // queueInsertExtended is queueInsert for a flush in which a submission has more values than most, or has to wait. It marks
@@ -57,8 +57,8 @@ func queueInsertExtended(batch *pgx.Batch, plan *revocation.FlushPlan) {
 	})
 }
 
-// queueHasten makes revocations that wait due earlier. Their rows are locked, or were written in this transaction.
-func queueHasten(batch *pgx.Batch, joining []revocation.Submission) {
+// queueMoveEarlier makes revocations that wait due earlier. Their rows are locked, or were written in this transaction.
+func queueMoveEarlier(batch *pgx.Batch, joining []revocation.Submission) {
 	n := len(joining)
 	accounts, ids, notBefore, holds := make([]string, n), make([]uuid, n), make([]*time.Time, n), make([]float64, n)
 	for i, s := range joining {
@@ -76,37 +76,37 @@ func queueHasten(batch *pgx.Batch, joining []revocation.Submission) {
 		WHERE o.ctid = earliest.place AND o.due_at > earliest.due_at`, accounts, ids, notBefore, holds)
 }
 
-// heldSingle is the work row of a single revocation that is locked.
-type heldSingle struct {
+// lockedSingle is the work item of a single revocation that is locked.
+type lockedSingle struct {
 	found   bool
 	inDoubt bool
 	report  int64
 	attempt int
 }
 
-// holdSingle waits for the lock of a work row.
-func holdSingle(ctx context.Context, tx *tx, account string, id revocation.ID) (held heldSingle, err error) {
+// lockSingle waits for the lock of a work item.
+func lockSingle(ctx context.Context, tx *tx, account string, id revocation.ID) (single lockedSingle, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		SELECT in_doubt, report_id, attempt FROM work_items
 		WHERE account_id = $1 AND revocation_id = $2 AND requested_by IS NOT NULL FOR UPDATE`, account, uuid(id)).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&held.inDoubt, &held.report, &held.attempt}, func() error {
-			held.found = true
+		_, err := pgx.ForEachRow(rows, []any{&single.inDoubt, &single.report, &single.attempt}, func() error {
+			single.found = true
 			return nil
 		})
 		return err
 	})
-	return held, tx.send(ctx, batch)
+	return single, tx.send(ctx, batch)
 }
 
 // CancelSingle implements revocation.SingleStore.
 func (s *Store) CancelSingle(ctx context.Context, account string, id revocation.ID, by revocation.Actor) (revocation.Revocation, error) {
 	err := s.change(ctx, "cancel a revocation", func(ctx context.Context, tx *tx) error {
-		held, err := holdSingle(ctx, tx, account, id)
+		single, err := lockSingle(ctx, tx, account, id)
 		switch {
-		case err != nil || !held.found:
+		case err != nil || !single.found:
 			return err
-		case held.inDoubt:
+		case single.inDoubt:
 			return &revocation.Error{Code: revocation.CodeUnderWay}
 		}
 		batch := &pgx.Batch{}
@@ -115,7 +115,7 @@ func (s *Store) CancelSingle(ctx context.Context, account string, id revocation.
 				reason, candidate_message, not_before, status, attempts, completed_at)
 			SELECT account_id, revocation_id, report_id, notify, client_reference, requested_by,
 				reason, candidate_message, not_before, 'CANCELLED', attempt, now() FROM ended`, account, uuid(id))
-		cancelled, finished := revocation.CancelledEvents(revocation.Ref{Account: account, ID: id, Attempt: held.attempt}, held.report, by)
+		cancelled, finished := revocation.CancelledEvents(revocation.Ref{Account: account, ID: id, Attempt: single.attempt}, single.report, by)
 		queueAccountEvents(batch, []revocation.Event{cancelled}, "")
 		queueAccountEvents(batch, []revocation.Event{finished}, ifSingleEvents)
 		return tx.commit(ctx, batch)

@@ -22,10 +22,10 @@ func preferWritable(config *pgx.ConnConfig, rawURL string) {
 	}
 }
 
-// giveUpUseless closes a connection whose server reports that it cannot be written to or is about to end. A session can
+// closeUnwritable closes a connection whose server reports that it cannot be written to or is about to end. A session can
 // stay read-only for its life, whatever becomes of the server. reset is called when the others must be expected to be
 // the same.
-func giveUpUseless(config *pgx.ConnConfig, reset func()) {
+func closeUnwritable(config *pgx.ConnConfig, reset func()) {
 	otherwise := config.OnPgError
 	config.OnPgError = func(conn *pgconn.PgConn, answer *pgconn.PgError) bool {
 		switch answer.Code {

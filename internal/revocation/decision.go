@@ -156,19 +156,19 @@ const (
 // contended invite is postponed, and no attempt is counted. An item of a job that is being cancelled is not tried. An item
 // that a preview predicted to end in another way than REVOKED ends as predicted, and a duplicate waits for the item that it
 // is a duplicate of.
-func Decide(held []LockedRevocation) []Decision {
+func Decide(work []LockedRevocation) []Decision {
 	type invite struct {
 		account  string
 		reportID int64
 	}
-	revoked := make(map[invite]bool, len(held))
+	revoked := make(map[invite]bool, len(work))
 	type item struct {
 		job ID
 		invite
 	}
 	firsts := make(map[item]ItemOutcome)
-	decisions := make([]Decision, len(held))
-	for i, h := range held {
+	decisions := make([]Decision, len(work))
+	for i, h := range work {
 		d := Decision{Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt, Kind: Final}
 		key := invite{h.Account, h.ReportID}
 		switch {
@@ -225,9 +225,9 @@ func (d *Decision) AsDuplicate(first *ItemOutcome, dispatchCount int) {
 
 // DecideFailed decides about a batch whose attempt failed: another attempt follows, or the outcome is ERROR_REVOKING
 // after the last one.
-func DecideFailed(held []LockedRevocation, failure Failure, policy RetryPolicy) []Decision {
-	decisions := make([]Decision, len(held))
-	for i, h := range held {
+func DecideFailed(work []LockedRevocation, failure Failure, policy RetryPolicy) []Decision {
+	decisions := make([]Decision, len(work))
+	for i, h := range work {
 		ended := h.Attempt + 1
 		d := Decision{
 			Ref: h.Ref, ReportID: h.ReportID, Job: h.Job, Notify: h.Notify, InDoubt: h.InDoubt,

@@ -33,10 +33,10 @@ func (p *Page[Entry]) Add(entry Entry, limit int) bool {
 	return true
 }
 
-// Stop declares that the list was read up to the id at and no further. falling reports whether the ids of the list
+// Stop declares that the list was read up to the id at and no further. descending reports whether the ids of the list
 // decrease. Stop removes the entries after at from the page, and sets Next to at unless Next is before it.
-func (p *Page[Entry]) Stop(at ID, falling bool) {
-	after := func(id ID) bool { return id != at && (id.Compare(at) < 0) == falling }
+func (p *Page[Entry]) Stop(at ID, descending bool) {
+	after := func(id ID) bool { return id != at && (id.Compare(at) < 0) == descending }
 	if !p.Next.IsZero() && !after(p.Next) {
 		return
 	}

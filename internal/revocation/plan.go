@@ -59,9 +59,9 @@ type FlushPlan struct {
 	// EnableNotify contains the revocations under way whose Notify must be set, in the order of their invites' keys. If
 	// one of them has become final since it was read, the plan must not be carried out.
 	EnableNotify []EnableNotify
-	// Hasten contains the submissions that joined a revocation which waits, with the ID of that revocation. After the new
+	// MoveEarlier contains the submissions that joined a revocation which waits, with the ID of that revocation. After the new
 	// revocations are inserted, it becomes due at the earliest of its own time and the times of these submissions.
-	Hasten []Submission
+	MoveEarlier []Submission
 	// Bind contains the idempotency keys to bind, in the order of the keys. If one of them has been bound since the facts
 	// were read, the plan must not be carried out.
 	Bind []Binding
@@ -112,7 +112,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 		case joined:
 			plan.Accepted[i].ID = under.ID
 			if under.Waits {
-				plan.hasten(s, under.ID)
+				plan.moveEarlier(s, under.ID)
 			}
 			if s.Notify && !under.Notify && !notified[invite] {
 				notified[invite] = true
@@ -122,7 +122,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 			first := &plan.Insert[at]
 			plan.Accepted[i].ID = first.ID
 			if !first.NotBefore.IsZero() || first.Hold > 0 {
-				plan.hasten(s, first.ID)
+				plan.moveEarlier(s, first.ID)
 			}
 			first.Notify = first.Notify || s.Notify
 		default:
@@ -139,7 +139,7 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	slices.SortFunc(plan.Insert, func(a, b Submission) int {
 		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
 	})
-	slices.SortStableFunc(plan.Hasten, func(a, b Submission) int {
+	slices.SortStableFunc(plan.MoveEarlier, func(a, b Submission) int {
 		return InviteKey{a.Account, a.ReportID}.Compare(InviteKey{b.Account, b.ReportID})
 	})
 	slices.SortFunc(plan.EnableNotify, func(a, b EnableNotify) int { return a.Compare(b.InviteKey) })
@@ -149,10 +149,10 @@ func PlanFlush(flush []Submission, facts FlushFacts) FlushPlan {
 	return plan
 }
 
-func (p *FlushPlan) hasten(s *Submission, id ID) {
+func (p *FlushPlan) moveEarlier(s *Submission, id ID) {
 	joining := *s
 	joining.ID = id
-	p.Hasten = append(p.Hasten, joining)
+	p.MoveEarlier = append(p.MoveEarlier, joining)
 }
 
 // MarkWaiting sets Waits in the answers to the submissions that created the revocations with these ids.

@@ -152,7 +152,7 @@ func applyPlan(facts FlushFacts, plan FlushPlan, due map[InviteKey]time.Time) {
 		facts.UnderWay[InviteKey{s.Account, s.ReportID}] = UnderWay{ID: s.ID, Notify: s.Notify}
 		due[InviteKey{s.Account, s.ReportID}] = s.DueAt(ledgerNow)
 	}
-	for _, s := range plan.Hasten {
+	for _, s := range plan.MoveEarlier {
 		invite := InviteKey{s.Account, s.ReportID}
 		if at := s.DueAt(ledgerNow); facts.UnderWay[invite].ID == s.ID && at.Before(due[invite]) {
 			due[invite] = at

@@ -79,11 +79,11 @@ const PreviewPart = 1_000_000
 
 // Predict returns the predictions of the items of a chunk, which is in the order of its rows, by Rule. earlier reports
 // whether an item of an earlier chunk has the same invite and is predicted REVOKED.
-func Predict(held []LockedRevocation, earlier func(i int) bool) []Prediction {
+func Predict(work []LockedRevocation, earlier func(i int) bool) []Prediction {
 	revoked := make(map[int64]bool)
-	predictions := make([]Prediction, len(held))
-	for i := range held {
-		h := &held[i]
+	predictions := make([]Prediction, len(work))
+	for i := range work {
+		h := &work[i]
 		predictions[i] = PredictedNotFound
 		if h.Invite != nil {
 			predictions[i] = PredictionOf(Rule(*h.Invite, h.AccountState))

@@ -14,7 +14,7 @@ type SubmissionStore interface {
 	//   - an unknown invite gives CodeNotFound;
 	//   - a revocation of the invite that was submitted singly and is not final is joined, and the email is
 	//     sent if either asked for it. If it waits for its first attempt, the earlier time counts;
-	//   - otherwise a new one is made under the submission's ID, and its work row with it.
+	//   - otherwise a new one is made under the submission's ID, and its work item with it.
 	// What is accepted binds its idempotency key. What has a time before which nothing must be done is due then, by the
 	// database's clock, and no other method of the store takes it up earlier.
 	//
@@ -78,7 +78,7 @@ type JobStore interface {
 	SelectItems(ctx context.Context, job NewJob, s Selection, limit int, lease time.Duration) (total int, err error)
 	// FinalizeJob applies ChangeAccept to a received job, which makes it visible, and binds its key, whose age counts from
 	// then on. The error's code is CodeJobEnded if the upload was given up.
-	FinalizeJob(ctx context.Context, seal FinalJob) (Job, error)
+	FinalizeJob(ctx context.Context, final FinalJob) (Job, error)
 	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
 	DropJob(ctx context.Context, account string, id ID) error
 
@@ -106,7 +106,7 @@ type ExecutionStore interface {
 	// pass over any: those that are stale, that it cannot tell about at once, or all because one was not as it seemed.
 	// An error as of CarryOut.
 	RevokeFast(ctx context.Context, refs []Ref) (BatchResult, error)
-	// CarryOut locks the work rows of refs that are not stale and their invites, in the order of their keys
+	// CarryOut locks the work items of refs that are not stale and their invites, in the order of their keys
 	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
 	// error means that nothing was written, or, after a broken connection, that this is not known.
 	CarryOut(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
@@ -119,7 +119,7 @@ type BatchResult struct {
 	Decisions []Decision
 	// Ended are the jobs that ended with it.
 	Ended []ID
-	// Locked are those whose work row another transaction held: nothing was decided about them.
+	// Locked are those whose work item another transaction held: nothing was decided about them.
 	Locked []Ref
 }
 
@@ -218,13 +218,13 @@ type DispatchStore interface {
 	JobChanger
 	// PendingWork looks, and changes nothing: mostly there is nothing to do.
 	PendingWork(ctx context.Context) (PendingWork, error)
-	// ClaimDue takes at most limit work rows of what was submitted singly that are due, oldest first, without waiting for any that
+	// ClaimDue takes at most limit work items of what was submitted singly that are due, oldest first, without waiting for any that
 	// another transaction holds. A row enqueued for the n-th time counts as lost after visibilityTimeouts[n], or the
 	// last of them.
-	ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]DueAttempt, error)
+	ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
 	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
 	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
-	ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (due []NotificationRef, unknown int, err error)
+	ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) (due []NotificationRef, unknown int, err error)
 	// Release gives up claims: their rows are due again after delay. It leaves alone what has moved on since it was
 	// claimed.
 	Release(ctx context.Context, due []DueAttempt, delay time.Duration) error

@@ -12,11 +12,11 @@ import (
 const unsettled = `status IN ('PENDING', 'CLAIMED', 'COMMITTED')`
 
 // PendingWork implements revocation.DispatchStore.
-func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork, err error) {
+func (s *Store) PendingWork(ctx context.Context) (pending revocation.PendingWork, err error) {
 	now := sql.Named("now", micros(time.Now()))
 	err = s.readers.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM work_items WHERE `+dueSingle+`), EXISTS (SELECT 1 FROM notifications WHERE `+dueMail+`)`, now).
-		Scan(&agenda.Revocations, &agenda.Notifications)
+		Scan(&pending.Revocations, &pending.Notifications)
 	if err != nil {
 		return revocation.PendingWork{}, fault("find pending work", err)
 	}
@@ -29,7 +29,7 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 		if err != nil {
 			return revocation.PendingWork{}, fault("find pending work", err)
 		}
-		agenda.AccountTasks = append(agenda.AccountTasks, found...)
+		pending.AccountTasks = append(pending.AccountTasks, found...)
 	}
 	for change, statement := range dueJobs {
 		found, err := query(ctx, s.readers, scanRowID, statement, now, sql.Named("limit", revocation.MaxDueJobs))
@@ -37,10 +37,10 @@ func (s *Store) PendingWork(ctx context.Context) (agenda revocation.PendingWork,
 			return revocation.PendingWork{}, fault("find pending work", err)
 		}
 		for _, ref := range found {
-			agenda.Jobs = append(agenda.Jobs, revocation.DueJob{Account: ref.Account, ID: ref.ID, Change: change})
+			pending.Jobs = append(pending.Jobs, revocation.DueJob{Account: ref.Account, ID: ref.ID, Change: change})
 		}
 	}
-	return agenda, nil
+	return pending, nil
 }
 
 func scanRowID(rows *sql.Rows) (ref revocation.Ref, err error) {

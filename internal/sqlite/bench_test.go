@@ -38,9 +38,9 @@ func BenchmarkCarryOut(b *testing.B) {
 // BenchmarkAddItems writes pieces of an upload.
 func BenchmarkAddItems(b *testing.B) {
 	store := open(b, file(b))
-	seal := begin(b, store)
+	final := begin(b, store)
 	for b.Loop() {
-		add(b, store, &seal, 1, revocation.ChunkSize)
+		add(b, store, &final, 1, revocation.ChunkSize)
 	}
 	b.ReportMetric(float64(b.N)*revocation.ChunkSize/b.Elapsed().Seconds(), "items/s")
 }

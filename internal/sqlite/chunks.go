@@ -114,7 +114,7 @@ func cancelChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocatio
 	return int(changed), err
 }
 
-// SpillChunk gives the items of a chunk work rows that are due at once, unless it was carried out meanwhile.
+// SpillChunk gives the items of a chunk work items that are due at once, unless it was carried out meanwhile.
 func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 	return s.write(ctx, "spill chunk", func(tx *sql.Tx, now time.Time) error {
 		scan := func(rows *sql.Rows) (taken takenChunk, err error) {

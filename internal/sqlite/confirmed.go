@@ -8,32 +8,32 @@ import (
 	"rescind/internal/revocation"
 )
 
-// holdDuplicates adds to calls how the items ended that duplicates are duplicates of.
-func holdDuplicates(ctx context.Context, tx *sql.Tx, calls []revocation.Call) error {
-	var held []revocation.LockedRevocation
+// readDuplicates adds to calls how the items ended that duplicates are duplicates of.
+func readDuplicates(ctx context.Context, tx *sql.Tx, calls []revocation.Call) error {
+	var work []revocation.LockedRevocation
 	for _, c := range calls {
 		if c.Duplicate {
-			held = append(held, revocation.LockedRevocation{Ref: c.Ref, Job: c.Job})
+			work = append(work, revocation.LockedRevocation{Ref: c.Ref, Job: c.Job})
 		}
 	}
-	if err := holdPredictions(ctx, tx, held); err != nil {
+	if err := readPredictions(ctx, tx, work); err != nil {
 		return err
 	}
 	for i := range calls {
 		if calls[i].Duplicate {
-			calls[i].First, held = held[0].First, held[1:]
+			calls[i].First, work = work[0].First, work[1:]
 		}
 	}
 	return nil
 }
 
-// holdPredictions adds to held what previews predicted of the items of jobs, and how the items ended that duplicates are
+// readPredictions adds to work what previews predicted of the items of jobs, and how the items ended that duplicates are
 // duplicates of.
-func holdPredictions(ctx context.Context, tx *sql.Tx, held []revocation.LockedRevocation) error {
+func readPredictions(ctx context.Context, tx *sql.Tx, work []revocation.LockedRevocation) error {
 	at := make(map[revocation.ID]int)
 	var rows []rowKey
-	for i := range held {
-		if h := &held[i]; !h.Job.IsZero() {
+	for i := range work {
+		if h := &work[i]; !h.Job.IsZero() {
 			at[h.ID] = i
 			rows = append(rows, keyOf(h.Account, h.ID))
 		}
@@ -52,7 +52,7 @@ func holdPredictions(ctx context.Context, tx *sql.Tx, held []revocation.LockedRe
 		if failure.Code != "" {
 			first.Failure = &failure
 		}
-		h := &held[at[id]]
+		h := &work[at[id]]
 		h.Predicted = predicted
 		if first.Status != "" {
 			h.First = &first

@@ -23,9 +23,9 @@ const (
 	dueMail   = `next_check_at <= :now AND ` + unsettled + ` AND job_id IS NULL`
 )
 
-// ClaimDue takes the work rows of single revocations that are due, oldest first. Like all of the dispatcher's
+// ClaimDue takes the work items of single revocations that are due, oldest first. Like all of the dispatcher's
 // looks, it goes across the accounts.
-func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration) ([]revocation.DueAttempt, error) {
+func (s *Store) ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	var due []revocation.DueAttempt
 	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
 		var err error
@@ -35,7 +35,7 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 		if err != nil {
 			return err
 		}
-		return stampDue(ctx, tx, now, due, graces)
+		return stampDue(ctx, tx, now, due, visibilityTimeouts)
 	})
 	if err != nil {
 		return nil, err
@@ -45,13 +45,13 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, graces []time.Duration)
 
 // stampDue writes down that the rows were claimed, and when they count as lost. Those that go to the queue are in
 // nobody's hand yet.
-func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.DueAttempt, graces []time.Duration) error {
+func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.DueAttempt, visibilityTimeouts []time.Duration) error {
 	if len(due) == 0 {
 		return nil
 	}
 	rows := make([]claimRow, len(due))
 	for i, d := range due {
-		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), DispatchCount: d.DispatchCount, NextCheckAt: lostAt(now, d.DispatchCount, graces)}
+		rows[i] = claimRow{rowKey: keyOf(d.Account, d.ID), DispatchCount: d.DispatchCount, NextCheckAt: lostAt(now, d.DispatchCount, visibilityTimeouts)}
 	}
 	return exec(ctx, tx, `
 		UPDATE work_items AS o SET dispatch_count = p.value ->> 'dispatch_count', next_check_at = p.value ->> 'next_check_at', claimed = o.account_scheduled
@@ -65,11 +65,11 @@ func scanDue(rows *sql.Rows) (d revocation.DueAttempt, err error) {
 }
 
 // lostAt is when what is enqueued now, for the n-th time, counts as lost.
-func lostAt(now time.Time, n int, graces []time.Duration) int64 {
-	return micros(now.Add(graces[min(n, len(graces)-1)]))
+func lostAt(now time.Time, n int, visibilityTimeouts []time.Duration) int64 {
+	return micros(now.Add(visibilityTimeouts[min(n, len(visibilityTimeouts)-1)]))
 }
 
-// Release makes claimed work rows due again after delay, unless they have moved on since.
+// Release makes claimed work items due again after delay, unless they have moved on since.
 func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {
 	rows := make([]claimRow, len(due))
 	for i, d := range due {
@@ -87,7 +87,7 @@ func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay 
 
 // ClaimDueNotifications takes the emails of single revocations that are due, oldest first. Of those that a
 // worker has claimed and not settled in time, the committed ones become UNKNOWN and the others are due.
-func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []time.Duration) (refs []revocation.NotificationRef, unknown int, err error) {
+func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) (refs []revocation.NotificationRef, unknown int, err error) {
 	err = s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
 		found, err := query(ctx, tx, scanDueNotification, `
 			SELECT account_id, revocation_id, claims, dispatch_count + 1, status FROM notifications
@@ -97,7 +97,7 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, graces []t
 		}
 		rows := make([]claimRow, len(found))
 		for i, n := range found {
-			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), DispatchCount: n.DispatchCount, NextCheckAt: lostAt(now, n.DispatchCount, graces)}
+			rows[i] = claimRow{rowKey: keyOf(n.Account, n.Revocation), DispatchCount: n.DispatchCount, NextCheckAt: lostAt(now, n.DispatchCount, visibilityTimeouts)}
 			if n.status != revocation.NotificationCommitted {
 				refs = append(refs, n.NotificationRef)
 			} else {

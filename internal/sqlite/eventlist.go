@@ -13,7 +13,7 @@ import (
 
 // Events implements revocation.EventStore. One snapshot has all that it reads.
 func (s *Store) Events(ctx context.Context, f revocation.EventFilter) (page revocation.EventPage, err error) {
-	err = s.look(ctx, "read events", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "read events", func(ctx context.Context, tx *sql.Tx) error {
 		if page.Next, err = newestEvent(ctx, tx, f.Account); err != nil {
 			return err
 		}

@@ -30,16 +30,16 @@ func (s *Store) attempt(
 ) (revocation.BatchResult, error) {
 	var done revocation.BatchResult
 	err := s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
-		held, withEvents, err := hold(ctx, tx, now, refs, invites)
-		if err != nil || len(held) == 0 {
+		work, withEvents, err := readWork(ctx, tx, now, refs, invites)
+		if err != nil || len(work) == 0 {
 			return err
 		}
 		if invites {
-			if err := holdPredictions(ctx, tx, held); err != nil {
+			if err := readPredictions(ctx, tx, work); err != nil {
 				return err
 			}
 		}
-		done.Decisions = decide(held)
+		done.Decisions = decide(work)
 		if err := writeDecisions(ctx, tx, now, done.Decisions); err != nil {
 			return err
 		}
@@ -65,9 +65,9 @@ type refRow struct {
 	Attempt int `json:"attempt"`
 }
 
-// hold reads the facts about the refs that are not stale, in the order of their invites' keys. withEvents has the accounts
+// read reads the facts about the refs that are not stale, in the order of their invites' keys. withEvents has the accounts
 // whose single revocations have events.
-func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) (held []revocation.LockedRevocation, withEvents map[string]bool, err error) {
+func readWork(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) (work []revocation.LockedRevocation, withEvents map[string]bool, err error) {
 	rows := make([]refRow, len(refs))
 	for i, ref := range refs {
 		rows[i] = refRow{keyOf(ref.Account, ref.ID), ref.Attempt}
@@ -75,13 +75,13 @@ func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref,
 	withEvents = make(map[string]bool)
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		var singleEvents bool
-		h, err := scanHeld(rows, &singleEvents)
+		h, err := scanWork(rows, &singleEvents)
 		if singleEvents {
 			withEvents[h.Account] = true
 		}
 		return h, err
 	}
-	held, err = query(ctx, tx, scan, `
+	work, err = query(ctx, tx, scan, `
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count,
 		       o.job_id, coalesce(j.state = 'CANCELLING', 0) AND NOT o.in_doubt, o.in_doubt,
 		       a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started, i.sent_at,
@@ -95,10 +95,10 @@ func hold(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref,
 		  AND `+notWaiting+`
 		ORDER BY o.account_id, o.report_id, o.revocation_id`,
 		sql.Named("invites", invites), sql.Named("refs", parameter(rows)), sql.Named("now", micros(now)))
-	return held, withEvents, err
+	return work, withEvents, err
 }
 
-func scanHeld(rows *sql.Rows, singleEvents *bool) (h revocation.LockedRevocation, err error) {
+func scanWork(rows *sql.Rows, singleEvents *bool) (h revocation.LockedRevocation, err error) {
 	var planChangedAt sql.Null[int64]
 	var state scannedInvite
 	err = rows.Scan(&h.Account, scannedID{&h.ID}, &h.Attempt, &h.ReportID, &h.Notify, &h.DispatchCount,

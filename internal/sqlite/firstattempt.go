@@ -12,25 +12,25 @@ import (
 // now get work items.
 func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChunk) (done revocation.JobCount, spilled int, err error) {
 	done = revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
-	held, err := holdChunk(ctx, tx, chunk)
+	work, err := readChunk(ctx, tx, chunk)
 	if err != nil {
 		return done, 0, err
 	}
 	if chunk.previewed {
-		if err := holdPredictions(ctx, tx, held); err != nil {
+		if err := readPredictions(ctx, tx, work); err != nil {
 			return done, 0, err
 		}
 	}
-	decisions := revocation.Decide(held)
+	decisions := revocation.Decide(work)
 	if counts := revocation.CountDecisions(decisions); len(counts) > 0 {
 		done = counts[0] // all are of one job
 	}
-	spilled, err = writeFirstPass(ctx, tx, now, chunk.Chunk, decisions)
+	spilled, err = writeFirstAttempts(ctx, tx, now, chunk.Chunk, decisions)
 	return done, spilled, err
 }
 
-// holdChunk reads the facts about the items of a chunk, in the order of the input.
-func holdChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.LockedRevocation, error) {
+// readChunk reads the facts about the items of a chunk, in the order of the input.
+func readChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.LockedRevocation, error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{
 			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, Upstream: chunk.upstream,
@@ -56,10 +56,10 @@ type firstOutcome struct {
 	failure   revocation.Failure
 }
 
-// writeFirstPass writes the decisions on a chunk's items, and gives work items to those that are not final. What is
+// writeFirstAttempts writes the decisions on a chunk's items, and gives work items to those that are not final. What is
 // written about the invites and emails of those that were revoked is read from their rows: in the chunk's range, no item
 // was revoked before.
-func writeFirstPass(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) (spilled int, err error) {
+func writeFirstAttempts(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) (spilled int, err error) {
 	outcomes := make(map[firstOutcome][]string)
 	revoked, notified, final := 0, 0, 0
 	for _, d := range decisions {

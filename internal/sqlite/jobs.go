@@ -46,7 +46,7 @@ const selectJob = `
 // Job gives one by its id.
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
 	var job revocation.Job
-	err := s.look(ctx, "read job", func(ctx context.Context, tx *sql.Tx) (err error) {
+	err := s.readTx(ctx, "read job", func(ctx context.Context, tx *sql.Tx) (err error) {
 		job, err = readJob(ctx, tx, account, id)
 		return err
 	})
@@ -71,8 +71,8 @@ func readJobBy(ctx context.Context, q querier, scan func(*sql.Rows) (revocation.
 // Jobs implements revocation.JobStore.
 func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocation.Page[revocation.Job], err error) {
 	l := list[revocation.Job]{
-		rows:    `SELECT id FROM jobs WHERE account_id = ? AND id < ? ORDER BY id DESC`,
-		falling: true, entries: selection{selectJob, []any{f.Account}}, id: `j.id`, scan: scanJob, limit: f.Limit,
+		rows:       `SELECT id FROM jobs WHERE account_id = ? AND id < ? ORDER BY id DESC`,
+		descending: true, entries: selection{selectJob, []any{f.Account}}, id: `j.id`, scan: scanJob, limit: f.Limit,
 	}
 	if len(f.States) > 0 {
 		args := []any{micros(time.Now())}
@@ -85,7 +85,7 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocati
 	if !f.Before.IsZero() {
 		before = f.Before.String()
 	}
-	err = s.look(ctx, "list jobs", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "list jobs", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan), f.Account, before)
 		return err
 	})

@@ -14,8 +14,8 @@ import (
 // readTimeout bounds the reading of a page.
 const readTimeout = 2 * time.Second
 
-// look reads in one transaction, which sees one moment.
-func (s *Store) look(ctx context.Context, doing string, read func(context.Context, *sql.Tx) error) error {
+// readTx reads in one transaction, which sees one moment.
+func (s *Store) readTx(ctx context.Context, doing string, read func(context.Context, *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	tx, err := s.pages.BeginTx(ctx, nil)
@@ -30,8 +30,8 @@ func (s *Store) look(ctx context.Context, doing string, read func(context.Contex
 type list[Entry revocation.Revocation | revocation.Job] struct {
 	// rows selects the ids of the rows that are read, in the order of the list. A LIMIT follows.
 	rows string
-	// falling reports whether the list begins with the highest id.
-	falling bool
+	// descending reports whether the list begins with the highest id.
+	descending bool
 	// entries selects what is wanted of the rows, whose ids are in the column id.
 	entries selection
 	id      string
@@ -50,7 +50,7 @@ func (l *list[Entry]) read(ctx context.Context, tx *sql.Tx, page *revocation.Pag
 		return most, err
 	}
 	order, last := ``, highest
-	if l.falling {
+	if l.descending {
 		order, last = ` DESC`, lowest
 	}
 	found, err := query(ctx, tx, l.scan,
@@ -65,7 +65,7 @@ func (l *list[Entry]) read(ctx context.Context, tx *sql.Tx, page *revocation.Pag
 		}
 	}
 	if read == most {
-		page.Stop(last, l.falling)
+		page.Stop(last, l.descending)
 	}
 	return most - read, nil
 }
@@ -92,8 +92,8 @@ func (r idRange) and(other idRange) idRange {
 // be many.
 func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revocation.Page[revocation.Revocation], err error) {
 	l := list[revocation.Revocation]{
-		rows:    `SELECT id FROM revocations WHERE account_id = ? AND id >= ? AND id < ? ORDER BY id DESC`,
-		falling: true, entries: selection{selectShown, []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
+		rows:       `SELECT id FROM revocations WHERE account_id = ? AND id >= ? AND id < ? ORDER BY id DESC`,
+		descending: true, entries: selection{selectShown, []any{f.Account}}, id: `r.id`, scan: scanShown, limit: f.Limit,
 	}
 	args := []any{f.Account}
 	if f.ReportID != 0 {
@@ -117,7 +117,7 @@ func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revo
 		}
 		within = within.and(idRange{f.JobID, endOfItems(f.JobID)})
 	}
-	err = s.look(ctx, "list revocations", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "list revocations", func(ctx context.Context, tx *sql.Tx) error {
 		left := cmp.Or(f.Scan, revocation.PageScan)
 		for page.Next.IsZero() && !within.empty() {
 			gap, rest, err := nextGap(ctx, tx, f.Account, within)
@@ -180,7 +180,7 @@ func (s *Store) Results(ctx context.Context, f revocation.ResultFilter) (page re
 	if len(f.Predicted) > 0 {
 		l.entries.where(shownPrediction+` IN (SELECT value FROM json_each(?))`, parameter(revocation.ShownPredictions(f.Predicted)))
 	}
-	err = s.look(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "read results", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := l.read(ctx, tx, &page, cmp.Or(f.Scan, revocation.PageScan),
 			f.Account, f.Job.Item(f.After).String(), endOfItems(f.Job).String())
 		return err

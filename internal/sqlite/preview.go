@@ -24,16 +24,16 @@ func (s *Store) PredictChunk(ctx context.Context, account string) (revocation.Pr
 			step.Complete = true
 			return nil
 		}
-		held, again, err := holdForPreview(ctx, tx, chunk)
+		work, again, err := readForPreview(ctx, tx, chunk)
 		if err != nil {
 			return err
 		}
-		step.Items = len(held)
-		predictions := revocation.Predict(held, func(i int) bool { return again[i] })
-		if err := writePredictions(ctx, tx, chunk, held, predictions); err != nil {
+		step.Items = len(work)
+		predictions := revocation.Predict(work, func(i int) bool { return again[i] })
+		if err := writePredictions(ctx, tx, chunk, work, predictions); err != nil {
 			return err
 		}
-		step.Complete, err = addPredicted(ctx, tx, now, chunk.Chunk, held, predictions)
+		step.Complete, err = addPredicted(ctx, tx, now, chunk.Chunk, work, predictions)
 		return err
 	})
 	if err != nil {
@@ -61,9 +61,9 @@ func scanPreviewChunk(rows *sql.Rows) (c takenChunk, err error) {
 	return c, err
 }
 
-// holdForPreview reads the facts about the items of a chunk, in the order of the input, and for each whether an item of an
+// readForPreview reads the facts about the items of a chunk, in the order of the input, and for each whether an item of an
 // earlier chunk has the same invite and is predicted REVOKED.
-func holdForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (held []revocation.LockedRevocation, earlier []bool, err error) {
+func readForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (work []revocation.LockedRevocation, earlier []bool, err error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{AccountState: chunk.account}
 		var state scannedInvite
@@ -72,7 +72,7 @@ func holdForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (held []r
 		h.Invite, earlier = state.invite(), append(earlier, again)
 		return h, err
 	}
-	held, err = query(ctx, tx, scan, fmt.Sprintf(`
+	work, err = query(ctx, tx, scan, fmt.Sprintf(`
 		SELECT r.id, r.report_id, r.notify, i.sent_at, `+inviteFlags+`,
 		       EXISTS (SELECT 1 FROM revocations AS e INDEXED BY revocations_report
 		               WHERE e.account_id = r.account_id AND e.report_id = r.report_id AND e.id > :job AND e.id < :first
@@ -80,13 +80,13 @@ func holdForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (held []r
 		FROM (SELECT r.account_id, r.id, r.report_id, coalesce(r.notify, j.notify) AS notify`+pendingOfChunk+`) AS r
 		LEFT JOIN invites AS i ON i.account_id = r.account_id AND i.report_id = r.report_id
 		ORDER BY r.id`, revocation.PredictedRevoked), itemsOf(chunk.Chunk)...)
-	return held, earlier, err
+	return work, earlier, err
 }
 
-func writePredictions(ctx context.Context, tx *sql.Tx, chunk takenChunk, held []revocation.LockedRevocation, predictions []revocation.Prediction) error {
+func writePredictions(ctx context.Context, tx *sql.Tx, chunk takenChunk, work []revocation.LockedRevocation, predictions []revocation.Prediction) error {
 	ids := make(map[revocation.Prediction][]string)
 	for i, p := range predictions {
-		ids[p] = append(ids[p], held[i].ID.String())
+		ids[p] = append(ids[p], work[i].ID.String())
 	}
 	for p, ids := range ids {
 		if err := changeAll(ctx, tx, len(ids), `
@@ -107,12 +107,12 @@ func writePredictions(ctx context.Context, tx *sql.Tx, chunk takenChunk, held []
 }
 
 // addPredicted adds to the numbers of a preview, and reports whether all of the job's items are predicted.
-func addPredicted(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, held []revocation.LockedRevocation, predictions []revocation.Prediction) (complete bool, err error) {
+func addPredicted(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, work []revocation.LockedRevocation, predictions []revocation.Prediction) (complete bool, err error) {
 	var add revocation.PredictedCounts
 	emails := 0
 	for i, p := range predictions {
 		add.Add(p, 1)
-		if p == revocation.PredictedRevoked && held[i].Notify {
+		if p == revocation.PredictedRevoked && work[i].Notify {
 			emails++
 		}
 	}
@@ -127,7 +127,7 @@ func addPredicted(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocati
 		    predicted_emails = coalesce(predicted_emails, 0) + :emails
 		WHERE account_id = :account AND id = :job AND state = 'PREVIEWING'
 		RETURNING predicted_items = total - invalid`,
-		sql.Named("now", micros(now)), sql.Named("items", len(held)), sql.Named("revoked", add.Revoked),
+		sql.Named("now", micros(now)), sql.Named("items", len(work)), sql.Named("revoked", add.Revoked),
 		sql.Named("already_revoked", add.AlreadyRevoked), sql.Named("not_allowed", add.NotAllowed),
 		sql.Named("not_found", add.NotFound), sql.Named("already_started", add.AlreadyStarted), sql.Named("emails", emails),
 		sql.Named("account", chunk.Account), sql.Named("job", chunk.Job.String())).Scan(&complete)

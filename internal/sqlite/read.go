@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// While a revocation has a work row, what has come of it stands there; after that, in its own row. A job's item
+// While a revocation has a work item, what has come of it stands there; after that, in its own row. A job's item
 // without a wish of its own uses the default of the job.
 const (
 	shownStatus = `CASE WHEN o.attempt > 0 THEN 'ERROR_REVOKING' ELSE r.status END`

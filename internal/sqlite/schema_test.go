@@ -16,13 +16,13 @@ func TestSchema_refusesWhatCannotBe(t *testing.T) {
 	if _, err := store.CarryOut(t.Context(), refs[:2], revocation.Decide); err != nil {
 		t.Fatal(err)
 	}
-	seal := begin(t, store)
-	add(t, store, &seal, 1, 1)
-	seal.Total, seal.Invalid = 2, 1
-	if err := store.AddItems(t.Context(), seal.NewJob, []revocation.Item{{Row: 2, Invalid: "Why."}}, time.Hour); err != nil {
+	final := begin(t, store)
+	add(t, store, &final, 1, 1)
+	final.Total, final.Invalid = 2, 1
+	if err := store.AddItems(t.Context(), final.NewJob, []revocation.Item{{Row: 2, Invalid: "Why."}}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.FinalizeJob(t.Context(), seal); err != nil {
+	if _, err := store.FinalizeJob(t.Context(), final); err != nil {
 		t.Fatal(err)
 	}
 	db := openRaw(t, path)

@@ -22,7 +22,7 @@ var dialect = search.Dialect{
 
 // Invites implements revocation.InviteStore.
 func (s *Store) Invites(ctx context.Context, f revocation.InviteFilter) (page revocation.InvitePage, err error) {
-	err = s.look(ctx, "look for invites", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "look for invites", func(ctx context.Context, tx *sql.Tx) error {
 		account, err := inviteAccount(ctx, tx, f.Account)
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (s *Store) Invites(ctx context.Context, f revocation.InviteFilter) (page re
 
 // Invite implements revocation.InviteStore.
 func (s *Store) Invite(ctx context.Context, account string, reportID int64) (invite revocation.StoredInvite, err error) {
-	err = s.look(ctx, "look for invites", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.readTx(ctx, "look for invites", func(ctx context.Context, tx *sql.Tx) error {
 		state, err := inviteAccount(ctx, tx, account)
 		if err != nil {
 			return err

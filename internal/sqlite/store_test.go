@@ -92,33 +92,33 @@ func submit(t testing.TB, store *sqlite.Store, first, n int) []revocation.Ref {
 // begin begins the upload of a job.
 func begin(t testing.TB, store *sqlite.Store) revocation.FinalJob {
 	t.Helper()
-	seal := revocation.FinalJob{JobValues: revocation.JobValues{Notify: true}}
-	seal.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: uuidv7.New(), Route: revocation.RouteJobs}
-	if _, err := store.BeginJob(t.Context(), seal.NewJob, time.Hour); err != nil {
+	final := revocation.FinalJob{JobValues: revocation.JobValues{Notify: true}}
+	final.NewJob = revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: uuidv7.New(), Route: revocation.RouteJobs}
+	if _, err := store.BeginJob(t.Context(), final.NewJob, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	return seal
+	return final
 }
 
 // add uploads n items, of the invites from first on.
-func add(t testing.TB, store *sqlite.Store, seal *revocation.FinalJob, first, n int) {
+func add(t testing.TB, store *sqlite.Store, final *revocation.FinalJob, first, n int) {
 	t.Helper()
 	items := make([]revocation.Item, n)
 	for i := range items {
-		items[i] = revocation.Item{Row: seal.Total + i + 1, ReportID: int64(first + i)}
+		items[i] = revocation.Item{Row: final.Total + i + 1, ReportID: int64(first + i)}
 	}
-	if err := store.AddItems(t.Context(), seal.NewJob, items, time.Hour); err != nil {
+	if err := store.AddItems(t.Context(), final.NewJob, items, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	seal.Total += n
+	final.Total += n
 }
 
 // bulk makes a job of n invites from first on.
 func bulk(t testing.TB, store *sqlite.Store, first, n int) revocation.Job {
 	t.Helper()
-	seal := begin(t, store)
-	add(t, store, &seal, first, n)
-	job, err := store.FinalizeJob(t.Context(), seal)
+	final := begin(t, store)
+	add(t, store, &final, first, n)
+	job, err := store.FinalizeJob(t.Context(), final)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,8 +136,8 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.
 			return err
 		}
 	}
-	if len(plan.Hasten) > 0 {
-		if err := hasten(ctx, tx, now, plan.Hasten); err != nil {
+	if len(plan.MoveEarlier) > 0 {
+		if err := moveEarlier(ctx, tx, now, plan.MoveEarlier); err != nil {
 			return err
 		}
 	}
@@ -167,8 +167,8 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.
 		routeRevoke, micros(now), parameter(bindings))
 }
 
-// insert adds the revocations and their work rows, and marks those that wait in the plan. Until it is due, or its task
-// counts as lost, a work row needs no look.
+// insert adds the revocations and their work items, and marks those that wait in the plan. Until it is due, or its task
+// counts as lost, a work item needs no look.
 func insert(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.FlushPlan) error {
 	rows := make([]newRow, len(plan.Insert))
 	waiting := make(map[revocation.ID]bool)

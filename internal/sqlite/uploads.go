@@ -205,60 +205,60 @@ func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until ti
 }
 
 // FinalizeJob implements revocation.JobStore.
-func (s *Store) FinalizeJob(ctx context.Context, seal revocation.FinalJob) (revocation.Job, error) {
+func (s *Store) FinalizeJob(ctx context.Context, final revocation.FinalJob) (revocation.Job, error) {
 	var file any // NULL without one
-	if seal.File != nil {
-		stored, err := json.Marshal(seal.File)
+	if final.File != nil {
+		stored, err := json.Marshal(final.File)
 		if err != nil {
-			return revocation.Job{}, fault("seal job", err)
+			return revocation.Job{}, fault("finalize job", err)
 		}
 		file = string(stored)
 	}
 	var job revocation.Job
-	err := s.write(ctx, "seal job", func(tx *sql.Tx, now time.Time) error {
+	err := s.write(ctx, "finalize job", func(tx *sql.Tx, now time.Time) error {
 		sealed, err := change(ctx, tx, `
 			UPDATE jobs
 			SET label = ?1, notify = ?2, total = ?3, invalid = ?4, file = ?5, reason = ?6, candidate_message = ?7, not_before = ?8
 			WHERE account_id = ?9 AND id = ?10 AND state = 'RECEIVING'`,
-			seal.Label, seal.Notify, seal.Total, seal.Invalid, file, seal.Reason, seal.CandidateMessage,
-			optionalMicros(seal.NotBefore), seal.Account, seal.ID.String())
+			final.Label, final.Notify, final.Total, final.Invalid, file, final.Reason, final.CandidateMessage,
+			optionalMicros(final.NotBefore), final.Account, final.ID.String())
 		if err != nil {
 			return err
 		}
 		if sealed == 0 {
 			return errGivenUp
 		}
-		if seal.Invalid < seal.Total {
-			if err := addChunks(ctx, tx, seal); err != nil {
+		if final.Invalid < final.Total {
+			if err := addChunks(ctx, tx, final); err != nil {
 				return err
 			}
 		}
-		job = seal.Received(revocation.JobReceiving)
-		if err := changeJob(ctx, tx, now, &job, seal.Accept()); err != nil {
+		job = final.Received(revocation.JobReceiving)
+		if err := changeJob(ctx, tx, now, &job, final.Accept()); err != nil {
 			return err
 		}
-		if seal.IdempotencyKey != "" {
+		if final.IdempotencyKey != "" {
 			if err := exec(ctx, tx, `
 				UPDATE idempotency_keys SET fingerprint = ?1, created_at = ?2
 				WHERE account_id = ?3 AND route = ?4 AND key = ?5 AND target_id = ?6`,
-				seal.Fingerprint[:], micros(now),
-				seal.Account, string(seal.Route), seal.IdempotencyKey, seal.ID.String()); err != nil {
+				final.Fingerprint[:], micros(now),
+				final.Account, string(final.Route), final.IdempotencyKey, final.ID.String()); err != nil {
 				return err
 			}
 		}
-		job, err = readJob(ctx, tx, seal.Account, seal.ID)
+		job, err = readJob(ctx, tx, final.Account, final.ID)
 		return err
 	})
 	return job, err
 }
 
-func addChunks(ctx context.Context, tx *sql.Tx, seal revocation.FinalJob) error {
+func addChunks(ctx context.Context, tx *sql.Tx, final revocation.FinalJob) error {
 	return exec(ctx, tx, `
 		WITH RECURSIVE chunk (first_row) AS (
 			SELECT 1 UNION ALL SELECT first_row + ?1 FROM chunk WHERE first_row + ?1 <= ?2)
 		INSERT INTO chunks (account_id, job_id, first_row, end_row)
 		SELECT ?3, ?4, first_row, min(first_row + ?1 - 1, ?2) FROM chunk`,
-		revocation.ChunkSize, seal.Total, seal.Account, seal.ID.String())
+		revocation.ChunkSize, final.Total, final.Account, final.ID.String())
 }
 
 // DropJob gives up a job that is being received; any other stays as it is.

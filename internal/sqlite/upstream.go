@@ -87,7 +87,7 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 		if len(calls) == 0 {
 			return nil
 		}
-		if err := holdDuplicates(ctx, tx, calls); err != nil {
+		if err := readDuplicates(ctx, tx, calls); err != nil {
 			return err
 		}
 		return exec(ctx, tx, `
@@ -112,8 +112,8 @@ func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
 // callRow is a call in a statement's parameter.
 type callRow struct {
 	rowKey
-	Epoch    int  `json:"dispatch_count"`
-	Uncalled bool `json:"uncalled"`
+	DispatchCount int  `json:"dispatch_count"`
+	Uncalled      bool `json:"uncalled"`
 }
 
 func callRows(calls []revocation.Call) []callRow {

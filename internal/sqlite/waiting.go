@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// notWaiting is the condition that a work row o does not wait for its not_before or a hold.
+// notWaiting is the condition that a work item o does not wait for its not_before or a hold.
 const notWaiting = `(o.attempt > 0 OR o.due_at IS NULL OR o.due_at <= :now)`
 
 type dueRow struct {
@@ -17,8 +17,8 @@ type dueRow struct {
 	DueAt int64 `json:"due_at"`
 }
 
-// hasten makes revocations that wait due earlier.
-func hasten(ctx context.Context, tx *sql.Tx, now time.Time, joining []revocation.Submission) error {
+// moveEarlier makes revocations that wait due earlier.
+func moveEarlier(ctx context.Context, tx *sql.Tx, now time.Time, joining []revocation.Submission) error {
 	earliest := make(map[revocation.ID]dueRow, len(joining))
 	for _, s := range joining {
 		due := s.DueAt(now)

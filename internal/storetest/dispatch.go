@@ -26,27 +26,27 @@ func (f *fixture) claimAtMost(limit int, visibilityTimeouts ...time.Duration) []
 
 var dispatchTests = []test{
 	{"pending work counts due rows and lists account tasks", func(f *fixture) {
-		agenda := func(when string, revocations, notifications bool) {
+		pending := func(when string, revocations, notifications bool) {
 			f.Helper()
 			got, err := f.PendingWork(f.Context())
 			f.must(err)
-			f.equal("agenda "+when, revocation.PendingWork{Revocations: revocations, Notifications: notifications}, got)
+			f.equal("pending "+when, revocation.PendingWork{Revocations: revocations, Notifications: notifications}, got)
 		}
 		refs := f.submitNew(request(1, withNotify), request(2))
-		agenda("at first", false, false)
+		pending("at first", false, false)
 		f.attemptFails(0, refs[0])
-		agenda("after a failure", true, false)
+		pending("after a failure", true, false)
 		f.equal("due", []revocation.Ref{next(refs[0])}, f.claimDue(time.Hour))
-		agenda("when it is claimed", false, false)
+		pending("when it is claimed", false, false)
 		f.carryOut(next(refs[0]))
-		agenda("with an email under way", false, false)
+		pending("with an email under way", false, false)
 		email := revocation.NotificationRef{Account: acme, Revocation: refs[0].ID}
 		emails, err := f.ClaimNotifications(f.Context(), sender, []revocation.NotificationRef{email}, 0)
 		f.must(err)
 		f.equal("emails", 1, len(emails))
-		agenda("with a claim that has run out", false, true)
+		pending("with a claim that has run out", false, true)
 		f.equal("due emails", 1, len(f.dueEmails(time.Hour)))
-		agenda("when all is claimed", false, false)
+		pending("when all is claimed", false, false)
 	}},
 	{"a new submission is not due, because it has a task", func(f *fixture) {
 		f.submitNew(request(1))
