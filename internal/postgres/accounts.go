@@ -13,8 +13,8 @@ import (
 
 var errNoAccount = &revocation.Error{Code: revocation.CodeNotFound, Detail: "There is no such account."}
 
-// SetAccount creates an account or changes what change names. A change of the platform cancels the jobs of the account that
-// have not begun. CodeInvalid for an upstream without a URL or a key.
+// SetAccount creates an account, or changes the fields that are not nil in change. A change of the platform cancels the jobs of
+// the account that have not begun. The error's code is CodeInvalid if the upstream has no URL or no key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *time.Time
 	if change.PlanChangedAt != nil && !change.PlanChangedAt.IsZero() {
@@ -47,7 +47,7 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 			UPDATE accounts SET upstream_url = NULL, upstream_key = NULL, upstream_rate = 0, upstream_concurrency = 0,
 				upstream_hold = '', upstream_held_until = NULL
 			WHERE account_id = $1`, change.ID)
-	default: // without a URL, any key breaks the constraint
+	default: // a key without a URL violates the constraint
 		batch.Queue(`
 			UPDATE accounts SET upstream_url = coalesce($2, upstream_url),
 				upstream_key = CASE WHEN coalesce($2, upstream_url) IS NULL THEN '' ELSE coalesce($3, upstream_key) END,
@@ -76,7 +76,7 @@ func queueAccount(batch *pgx.Batch, account, lock string, found *[]revocation.Ac
 	})
 }
 
-// Accounts gives all accounts by their ids.
+// Accounts returns all accounts, ordered by their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	rows, err := s.pool.Query(ctx, selectAccounts+` ORDER BY account_id`)
 	if err != nil {
@@ -116,7 +116,7 @@ func scanAccount(row pgx.CollectableRow) (a revocation.Account, err error) {
 	return a, err
 }
 
-// AddKey adds an API key; CodeNotFound without its account.
+// AddKey adds an API key. The error's code is CodeNotFound if the account does not exist.
 func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	scopes := make([]string, len(key.Scopes))
 	for i, scope := range key.Scopes {
@@ -135,7 +135,7 @@ func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 		there = tag.RowsAffected() > 0
 		return nil
 	})
-	queueEvents(batch, []revocation.Event{revocation.KeyCreated(&key)}) // none without the account
+	queueEvents(batch, []revocation.Event{revocation.KeyCreated(&key)}) // writes none if the account does not exist
 	if err := s.run(ctx, "add a key", batch); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ const (
 		FROM api_keys k JOIN accounts a ON a.account_id = k.account_id `
 )
 
-// Keys gives the keys of an account, or of all with "", by account and age.
+// Keys returns the keys of an account, or of all accounts if account is empty, ordered by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
 	rows, err := s.pool.Query(ctx, selectKey+`WHERE k.account_id = $1 OR $1 = '' ORDER BY k.account_id, k.id`, account)
 	if err != nil {
@@ -189,8 +189,8 @@ func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) 
 	return keys, fault("look up keys", err)
 }
 
-// RevokeKey ends a key; one that is revoked already keeps its time. CodeNotFound when the account has none
-// such.
+// RevokeKey revokes a key. It does not change a key that is revoked already. The error's code is CodeNotFound if the account
+// has no such key.
 func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID) error {
 	return s.tx(ctx, "revoke a key", func(ctx context.Context, tx *tx) error {
 		var revoked, there bool
@@ -217,7 +217,7 @@ func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID)
 	})
 }
 
-// scanKey reads keyColumns, and what follows them into more.
+// scanKey reads keyColumns, and the columns after them into more.
 func scanKey(row pgx.Row, more ...any) (revocation.APIKey, error) {
 	var key revocation.APIKey
 	var hash []byte

@@ -9,8 +9,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// ClaimDueItems implements revocation.BulkStore. Single submissions come first: an account has work items of such ones
-// from the time when it had an upstream.
+// ClaimDueItems implements revocation.BulkStore. Single submissions come first. An account has such work items left over if
+// its upstream was removed.
 func (s *Store) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	var due []revocation.DueAttempt
 	err := s.tx(ctx, "claim due items", func(ctx context.Context, tx *tx) error {
@@ -60,14 +60,14 @@ func (s *Store) ClaimCancelledItems(ctx context.Context, account string, limit i
 	return due, nil
 }
 
-// claimItems claims the work items whose places "due" selects. $3 are the visibility timeouts in seconds.
+// claimItems claims the work items whose ctids the table "due" contains. $3 is the visibility timeouts in seconds.
 const claimItems = `
 	UPDATE work_items o SET dispatch_count = o.dispatch_count + 1, claimed = true, next_check_at = now() +
 		make_interval(secs => ($3::float8[])[least(o.dispatch_count + 2, cardinality($3::float8[]))])
 	FROM due WHERE o.ctid = due.place
 	RETURNING o.revocation_id, o.attempt, o.dispatch_count`
 
-// collectDue appends to due what claimItems returns.
+// collectDue returns a callback that appends the rows of claimItems to due.
 func collectDue(account string, due *[]revocation.DueAttempt) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		d := revocation.DueAttempt{Ref: revocation.Ref{Account: account}}
@@ -126,7 +126,7 @@ func (s *Store) PendingWork(ctx context.Context) (pending revocation.PendingWork
 			OR (SELECT 1 FROM jobs j WHERE j.account_id = a.account_id AND j.state IN ('QUEUED', 'RUNNING', 'CANCELLING')
 				AND (` + cancelledLeft + ` OR j.state = 'CANCELLING' AND ` + chunkLeft + `) LIMIT 1) = 1)`).
 		Query(collect(revocation.UpstreamTask))
-	// What was diverted for an upstream that the account has no more.
+	// Single submissions that were left to an upstream which has been removed.
 	batch.Queue(`
 		WITH RECURSIVE a AS (
 			(SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0
@@ -154,7 +154,7 @@ func (s *Store) PendingWork(ctx context.Context) (pending revocation.PendingWork
 	return pending, s.readOnly(ctx, "find pending work", batch)
 }
 
-// queueDueJobs finds the jobs whose time has come, the longest waiting first.
+// queueDueJobs reads the jobs that are due or have expired, earliest first.
 func queueDueJobs(batch *pgx.Batch, due *[]revocation.DueJob) {
 	for change, statement := range dueJobs {
 		batch.Queue(statement, revocation.MaxDueJobs).Query(func(rows pgx.Rows) error {
@@ -176,11 +176,11 @@ var dueJobs = map[revocation.JobChangeKind]string{
 		ORDER BY expires_at LIMIT $1`,
 }
 
-// Each of these sub-selects ends at the first row that it finds. EXISTS could be turned into reading all rows.
+// Each of these sub-selects stops at the first row. The planner could make EXISTS read all rows.
 const (
-	// chunkLeft reports whether job j has a chunk that was not carried out.
+	// chunkLeft is true if job j has a chunk that was not carried out.
 	chunkLeft = `(SELECT 1 FROM chunks c WHERE c.account_id = j.account_id AND c.job_id = j.id LIMIT 1) = 1`
-	// cancelledLeft reports whether job j is being cancelled and has items that wait.
+	// cancelledLeft is true if job j is being cancelled and has work items that can be cancelled.
 	cancelledLeft = `j.state = 'CANCELLING' AND (SELECT 1 FROM work_items o
 		WHERE o.account_id = j.account_id AND o.revocation_id BETWEEN j.id AND ` + lastItem + `
 			AND NOT o.claimed AND NOT o.in_doubt LIMIT 1) = 1`

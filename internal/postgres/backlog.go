@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Backlog implements revocation.BacklogStore. Each of its statements ends after revocation.MaxBacklog rows of an
-// index, or as many chunks.
+// Backlog implements revocation.BacklogStore. Each statement reads little more than revocation.MaxBacklog rows of an index, or
+// as many chunks.
 func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 	found := revocation.Backlog{
 		Waiting: make(map[revocation.Class]revocation.Waiting, len(revocation.Classes)),
@@ -57,11 +57,11 @@ func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 }
 
 const (
-	// countWaiting counts the ids of a sub-select that follows, and finds the oldest. Their text sorts as they do.
+	// countWaiting counts the ids of the sub-select that follows, and finds the oldest. Ids sort like their texts.
 	countWaiting = `SELECT count(*), min(o.revocation_id::text COLLATE "C") FROM (`
 
-	// waitingOfAccountTasks are the rows that are left to turns of accounts with an upstream, or without. It steps from
-	// account to account.
+	// waitingOfAccountTasks counts the work items that are left to account tasks, of accounts with an upstream or without. The
+	// recursion goes from account to account.
 	waitingOfAccountTasks = `
 		WITH RECURSIVE a AS (
 			(SELECT o.account_id FROM work_items o WHERE o.account_scheduled AND o.dispatch_count >= 0
@@ -79,7 +79,7 @@ const (
 				WHERE u.upstream = $2 AND o.account_id = a.account_id AND o.account_scheduled AND o.dispatch_count >= 0 OFFSET 0) AS o
 			LIMIT $1) AS o`
 
-	// waitingInChunks are the items of such accounts that have not had their first pass.
+	// waitingInChunks counts the items of such accounts that wait for their first attempt.
 	waitingInChunks = `
 		SELECT coalesce(sum(c.end_row - c.first_row + 1), 0)::int8, min(c.job_id::text COLLATE "C")
 		FROM (

@@ -9,13 +9,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// takenChunk is a chunk that this transaction holds, with what its items' outcome depends on.
+// takenChunk is a chunk that this transaction has locked, with the facts on which the outcomes of its items depend.
 type takenChunk struct {
 	revocation.Chunk
 	upstream      bool
 	planChangedAt *time.Time
 	spareStarted  bool
-	// previewed reports whether the chunk has predictions, and predictedPlan is the plan change that they used.
+	// previewed reports whether the chunk has predictions. predictedPlan is the plan change that they used.
 	previewed     bool
 	predictedPlan *time.Time
 }
@@ -41,8 +41,8 @@ func (s *Store) CancelChunk(ctx context.Context, account string) (revocation.Chu
 	})
 }
 
-// takeChunk locks a chunk of a job that is being cancelled, or of one that is not, and runs the statements that queue
-// adds for it. It writes the job's counters in the same transaction.
+// takeChunk locks a chunk of a job whose state is CANCELLING if cancelling is true, or QUEUED or RUNNING if it is false. It
+// runs the statements that queue adds, and updates the job's counters in the same transaction.
 func (s *Store) takeChunk(ctx context.Context, name, account string, cancelling bool, queue func(*pgx.Batch, *takenChunk)) (revocation.Chunk, error) {
 	c := takenChunk{Chunk: revocation.Chunk{Account: account}}
 	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
@@ -69,8 +69,8 @@ func (s *Store) takeChunk(ctx context.Context, name, account string, cancelling 
 	return c.Chunk, err
 }
 
-// queueTakeChunk locks the first chunk that nobody else holds, of the job that was served longest ago. What there is to
-// do besides is looked for here, so that a turn that has nothing but chunks takes no round trips for it.
+// queueTakeChunk locks the first chunk that no other transaction has locked, of the job that was served longest ago. It also
+// finds out whether the account has other work, so that an account task with nothing but chunks needs no round trips for it.
 func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 	batch.Queue(`
 		SELECT c.job_id, c.first_row, c.end_row, c.previewed, c.predicted_plan,
@@ -103,7 +103,7 @@ func queueTakeChunk(batch *pgx.Batch, c *takenChunk, cancelling bool) {
 	})
 }
 
-// itemsOf are the parameters $1 to $4 of takenItems.
+// itemsOf returns the parameters $1 to $4 of takenItems.
 func itemsOf(c *revocation.Chunk) []any {
 	ids := make([]uuid, c.Last-c.First+1)
 	for i := range ids {
@@ -112,10 +112,10 @@ func itemsOf(c *revocation.Chunk) []any {
 	return []any{c.Account, uuid(c.Job), c.First, ids}
 }
 
-// takenItems and takenPredicted begin a statement that writes the items of a chunk, the second one of a chunk with
-// predictions: they delete the chunk, so that its items are there or here. The ids come from the program, which makes them
-// faster. Of a job that is being received nothing is taken. The bytes of the predictions are made a value in memory, or each
-// would be read from where the table keeps large values.
+// takenItems and takenPredicted begin a statement that writes the items of a chunk; takenPredicted is for a chunk with
+// predictions. They delete the chunk and return its items. They return none of a job that is being received. The ids are a
+// parameter, because the program makes them faster. The concatenation copies the predictions to memory; otherwise each byte
+// would be read from the table's storage for large values (TOAST).
 var (
 	takenItems     = takenColumns("", "", "")
 	takenPredicted = takenColumns(`c.predictions || '' AS predictions, `, `get_byte(c.predictions, u.n::integer - 1) AS predicted, `, `, n`)
@@ -142,14 +142,13 @@ func takenColumns(ofChunk, ofItem, ordinality string) string {
 	)`
 }
 
-// queueDecideChunk applies the rule to a chunk. It is revocation.Rule once more, in SQL, because a million rows
-// that travel to the program and back cost twice the time; the stores' conformance suite holds both to the same
-// outcomes.
+// queueDecideChunk applies the rule to a chunk. It is revocation.Rule in SQL, because sending a million rows to the program
+// and back takes twice the time. The conformance suite of the stores checks that both lead to the same outcomes.
 //
-// The invites are taken in the order of their keys, as every transaction does. An invite is named by its place
-// and not looked up again: if somebody else has changed it since, it is not there any more, and the item continues
-// by itself. Minor versions of PostgreSQL from before the end of 2025 take its new place for the old one, so that what
-// was decided is asked for once more. Of items with the same report, the first comes first.
+// The statement locks the invites in the order of their keys, as every transaction does. The update finds an invite by its
+// ctid. If another transaction has changed the invite since it was read, the update does not find it, and the item gets a
+// work item. Minor versions of PostgreSQL from before the end of 2025 follow the ctid to the new row, so the update checks the
+// conditions again. Of several items with the same report, the first revokes the invite.
 func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 	batch.Queue(takenItems+`, fact AS MATERIALIZED (
 			SELECT item.*, i.place AS invite, i.revoked, i.spared, i.allowed,
@@ -196,7 +195,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 	).Query(collectOutcomes(&c.Chunk))
 }
 
-// timestampOf returns a plan change as outcomes show it.
+// timestampOf returns the timestamp of an outcome NOT_ALLOWED.
 func timestampOf(planChangedAt *time.Time) *string {
 	if planChangedAt == nil {
 		return nil
@@ -205,8 +204,8 @@ func timestampOf(planChangedAt *time.Time) *string {
 	return &t
 }
 
-// collectOutcomes reads how many items of a chunk ended in which way, and how many of them want an email. Those without an
-// outcome have a work item.
+// collectOutcomes returns a callback that reads the number of items with each status, and how many of them request an email.
+// Items without a status have got work items.
 func collectOutcomes(c *revocation.Chunk) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		var status revocation.Status

@@ -8,11 +8,12 @@ import (
 	"rescind/internal/revocation"
 )
 
-// confirmedChunk ends the items of a chunk whose preview was confirmed: those predicted REVOKED by the rule, as
-// queueDecideChunk does, duplicates as the item ended that they are a duplicate of, and the others as predicted. With $9,
-// work items for those predicted REVOKED take the place of the rule. Of the items of a job with the same report, one is
-// predicted REVOKED: the first of its duplicates. It is in this chunk, or has a row of its own once it has been carried
-// out. While it is not final, its duplicates have work items.
+// confirmedChunk carries out a chunk whose preview was confirmed. It applies the rule to items predicted REVOKED, as
+// queueDecideChunk does; if $9 is true, it gives them work items instead. A duplicate gets the outcome of its original. All
+// others get their prediction.
+//
+// The original is the item that is predicted REVOKED among the items of the job with the same report. It is in this chunk, or
+// has a row in revocations once it was carried out. Until it is final, its duplicates have work items.
 var confirmedChunk = takenPredicted + predictionNames.Replace(`, fact AS MATERIALIZED (
 		SELECT item.*, i.place AS invite, i.revoked, i.spared, i.allowed,
 			bool_or(item.predicted = {revoked}) OVER (PARTITION BY item.report_id) AS first_here
@@ -80,7 +81,7 @@ func queueConfirmedChunk(batch *pgx.Batch, c *takenChunk, spill bool) {
 		timestampOf(c.predictedPlan), spill, uuid(c.Job.Item(revocation.MaxJobItems)))...).Query(collectOutcomes(&c.Chunk))
 }
 
-// duplicates are items that end as others of their jobs.
+// duplicates collects duplicates, to read the outcomes of their originals.
 type duplicates struct {
 	accounts    []string
 	reports     []int64
@@ -94,7 +95,7 @@ func (d *duplicates) add(account string, report int64, job revocation.ID, set fu
 	d.set = append(d.set, set)
 }
 
-// queue reads how the others ended, as far as they are final.
+// queue reads the outcomes of the originals that are final.
 func (d *duplicates) queue(batch *pgx.Batch) {
 	batch.Queue(selectFirsts, d.accounts, d.reports, d.jobs, d.lasts).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -113,7 +114,7 @@ func (d *duplicates) queue(batch *pgx.Batch) {
 	})
 }
 
-// fillInFirsts reads how the items ended that those in work are duplicates of.
+// fillInFirsts sets First of the duplicates in work.
 func fillInFirsts(ctx context.Context, tx *tx, work []revocation.LockedRevocation) error {
 	var d duplicates
 	for i := range work {
@@ -129,7 +130,7 @@ func fillInFirsts(ctx context.Context, tx *tx, work []revocation.LockedRevocatio
 	return tx.send(ctx, batch)
 }
 
-// fillInFirsts reads the same for calls.
+// fillInFirsts sets First of the duplicates in calls.
 func (s *Store) fillInFirsts(ctx context.Context, calls []revocation.Call) error {
 	var d duplicates
 	for i := range calls {

@@ -6,8 +6,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// writeDecisions makes the statements that write what was decided. The rows are locked, so each changes
-// exactly as many as it names; anything else is a fault that must not be committed. ended gets the jobs that end.
+// writeDecisions returns the statements that write decisions, and appends the jobs that end to ended. The rows are locked, so a
+// statement that changes another number of rows is a bug and aborts the transaction.
 func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
 	var revoked, singles, items, retried, postponed, notified []revocation.Decision
 	for _, d := range decisions {
@@ -75,7 +75,7 @@ func queueRevoked(batch *pgx.Batch, ds []revocation.Decision) {
 		accounts, reports, ids)
 }
 
-// outcomes are the columns of what was decided for good, as $1 to $9, and their form as a table t.
+// outcomes returns the columns of final decisions, the parameters $1 to $9 of outcomesTable.
 func outcomes(ds []revocation.Decision) []any {
 	accounts, ids := decisionColumns(ds)
 	n := len(ds)
@@ -95,7 +95,7 @@ func outcomes(ds []revocation.Decision) []any {
 const outcomesTable = `unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::boolean[], $6::text[], $7::text[],
 	$8::text[], $9::boolean[]) AS t(account_id, id, status, attempts, notify, timestamp, code, detail, inferred)`
 
-// queueFinishSingles puts the final row in the place of the work item.
+// queueFinishSingles replaces the work items of single submissions by their final rows.
 func queueFinishSingles(batch *pgx.Batch, ds []revocation.Decision) {
 	exactlyWith(batch, len(ds), `ended AS (
 			DELETE FROM work_items o USING `+outcomesTable+`
@@ -110,6 +110,7 @@ func queueFinishSingles(batch *pgx.Batch, ds []revocation.Decision) {
 			reason, candidate_message, not_before, status, attempts, inferred, timestamp, code, detail, now() FROM ended`, outcomes(ds)...)
 }
 
+// queueFinishItems makes the rows of items final.
 func queueFinishItems(batch *pgx.Batch, ds []revocation.Decision) {
 	exactly(batch, len(ds), `
 		UPDATE revocations r SET status = t.status, attempts = t.attempts, notify = t.notify,
@@ -121,6 +122,7 @@ func queueFinishItems(batch *pgx.Batch, ds []revocation.Decision) {
 		WHERE r.ctid = held.place`, outcomes(ds)...)
 }
 
+// queueDeleteWork deletes the work items of final items.
 func queueDeleteWork(batch *pgx.Batch, ds []revocation.Decision) {
 	accounts, ids := decisionColumns(ds)
 	exactly(batch, len(ds), `
@@ -178,7 +180,7 @@ func queueNotified(batch *pgx.Batch, ds []revocation.Decision) {
 			jobs[i] = (*uuid)(&ds[i].Job)
 		}
 	}
-	// Those of a job are not sent to the queue one by one: the account's tasks find them.
+	// Emails of jobs are not enqueued one by one: account tasks find them.
 	exactly(batch, len(ds), `
 		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, next_check_at)
 		SELECT account_id, id, report_id, job_id, status,

@@ -12,7 +12,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
+// dueSingle and dueNotification are the conditions of due single submissions and of their due emails.
 const (
 	dueSingle       = `next_check_at <= now() AND NOT account_scheduled AND dispatch_count >= 0`
 	dueNotification = `next_check_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND dispatch_count >= 0 AND job_id IS NULL`

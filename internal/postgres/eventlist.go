@@ -13,8 +13,8 @@ import (
 // errNoEvent is the error for a cursor that cannot be continued.
 var errNoEvent = &revocation.Error{Code: revocation.CodeInvalid, Detail: "There is no such event, or events after it are deleted."}
 
-// Events implements revocation.EventStore. One snapshot has all that it reads: the cursor's event, the newest event, and the
-// page. As the numbers follow the order of the commits, no event with a number up to the newest can appear later.
+// Events implements revocation.EventStore. It reads the cursor's event, the newest event and the page from one snapshot. The
+// numbers follow the order of the commits, so no event with a number up to the newest can appear later.
 func (s *Store) Events(ctx context.Context, f revocation.EventFilter) (page revocation.EventPage, err error) {
 	err = s.readTx(ctx, "read events", func(ctx context.Context, tx *tx) error {
 		page = revocation.EventPage{}
@@ -31,7 +31,7 @@ func (s *Store) Events(ctx context.Context, f revocation.EventFilter) (page revo
 		})
 		if f.After != nil {
 			valid, from = f.After.Number == 0, f.After.Number
-			// After the zero cursor comes the event with the number 1, if there is any.
+			// A zero cursor is valid if event 1 still exists, or if there was never an event.
 			batch.Queue(`SELECT id FROM events WHERE account_id = $1 AND number = $2`, f.Account, max(from, 1)).
 				Query(func(rows pgx.Rows) error {
 					var id revocation.ID
@@ -88,7 +88,7 @@ const (
 				left(e.actor_id::text, 8), ''),
 			e.subject_type, e.subject_id, e.data `
 	allEvents = eventColumns + `FROM events e WHERE e.account_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3`
-	// The events of a subject are ordered in an index of their own, and so are those of each type.
+	// One index has the events of each subject in order, and another the events of each type.
 	subjectEvents = eventColumns + `
 		FROM events e WHERE e.account_id = $1 AND e.subject_id = $4 AND e.number > $2 AND e.number > 0 ORDER BY e.number LIMIT $3`
 	typedEvents = eventColumns + `

@@ -10,10 +10,9 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// queueEvents makes the statements that write events, which must be the last of their transaction. The number of an event
-// comes from the row of its account, which stays locked until the commit: so the numbers follow the order of the commits,
-// and a transaction that is rolled back leaves no gap. The accounts are locked in the order of their ids. The events of an
-// account are written in the order in which they are given.
+// queueEvents writes events. Its statements must be the last of their transaction. The number of an event comes from the row
+// of its account, which stays locked until the commit. So the numbers follow the order of the commits, and a rollback leaves
+// no gap. The accounts are locked in the order of their ids. The events of an account keep their order.
 func queueEvents(batch *pgx.Batch, events []revocation.Event) {
 	byAccount := groupEvents(events)
 	for _, account := range slices.Sorted(maps.Keys(byAccount)) {
@@ -29,12 +28,12 @@ func groupEvents(events []revocation.Event) map[string][]revocation.Event {
 	return groups
 }
 
-// occurredAt is the time of an event whose account has the number c.before. It is taken after the account's row is locked,
-// and never before the time of the event before, so that a time is a place among the events too.
+// occurredAt is the time of an event that follows event number c.before. It is read after the account's row is locked, and is
+// never before the time of the previous event, so that the times have the same order as the numbers.
 const occurredAt = `greatest(clock_timestamp(), (
 		SELECT occurred_at FROM events e WHERE e.account_id = $1 AND e.number = c.before))`
 
-// ifSingleEvents is the condition that single revocations of an account have events when they are final.
+// ifSingleEvents is the condition that an account has events for its final single revocations.
 const ifSingleEvents = ` AND single_events`
 
 // queueAccountEvents writes events of one account, if the account meets the condition.
@@ -61,9 +60,9 @@ func queueAccountEvents(batch *pgx.Batch, events []revocation.Event, condition s
 		events[0].Account, n, ids, types, actors, keys, subjectTypes, subjects, data)
 }
 
-// queueFinished writes an event for each of the jobs that has ended in this transaction, which has just added to the
-// counters of all of them. Only here is it known whether a job has ended, so the statement also makes the event's data, in
-// the form that revocation.JobEvents gives it. It also writes the events singles of accounts that have such events.
+// queueFinished writes an event for each job of counts that has ended in this transaction. The statements before it have
+// updated the jobs' counters. Only the database knows whether a job has ended, so the statement also builds the event's data,
+// like revocation.JobEvents. It also writes the events singles, for accounts that have such events.
 func queueFinished(batch *pgx.Batch, counts []revocation.JobCount, singles []revocation.Event) {
 	type jobs struct{ ids, events []uuid }
 	ended := make(map[string]jobs)

@@ -40,8 +40,8 @@ func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref,
 	return done, nil
 }
 
-// hold locks the work items of refs that are not stale, and their invites if it is to, and gives them in the
-// order of their invites. Those whose work item another transaction holds are locked.
+// lockWork locks the work items of refs that are not stale, and their invites if invites is true. It returns what it locked,
+// in the order of the invites, and as locked the refs whose work item another transaction has locked.
 func lockWork(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) (work []revocation.LockedRevocation, locked []revocation.Ref, err error) {
 	refs = sortedRefs(refs)
 	accounts, ids, attempts := refColumns(refs)
@@ -73,7 +73,7 @@ func lockWork(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) 
 	return work, locked, err
 }
 
-// queueWork locks the work items that nobody else holds.
+// queueWork locks the work items that no other transaction has locked.
 func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, work *[]revocation.LockedRevocation) {
 	batch.Queue(`
 		SELECT o.account_id, o.revocation_id, o.attempt, o.report_id, o.notify, o.dispatch_count, o.job_id, o.in_doubt, o.duplicate,
@@ -104,14 +104,14 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 	})
 }
 
-// plan is what the outcome of an account's revocations depends on.
+// plan is the facts about an account on which the outcomes of its revocations depend.
 type plan struct {
 	revocation.AccountState
 	upstream bool
 }
 
-// queueInvites locks the invites that nobody else holds, and reads the accounts' plan changes. It finds the
-// invites by their work items, so that all of it takes one round trip.
+// queueInvites locks the invites that no other transaction has locked, and reads the accounts' plans. It finds the invites by
+// the work items, so that all statements fit into one round trip.
 func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) {
 	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]plan)
 	batch.Queue(`
@@ -147,8 +147,8 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 	return states, plans
 }
 
-// lockedWork gives the work items that are there and not work: another transaction holds them. One that it is
-// about to delete is found out at the next try.
+// lockedWork returns the refs whose work items exist and are not in work: another transaction has locked them. If that
+// transaction deletes one, the next try finds that the ref is stale.
 func lockedWork(ctx context.Context, tx *tx, work []revocation.LockedRevocation, accounts []string, ids []uuid, attempts []int) (locked []revocation.Ref, err error) {
 	seen := make(map[revocation.Ref]bool, len(ids))
 	for _, h := range work {
@@ -174,7 +174,7 @@ func lockedWork(ctx context.Context, tx *tx, work []revocation.LockedRevocation,
 	return locked, tx.send(ctx, batch)
 }
 
-// fillIn adds to work what the rule needs. An invite that is there and could not be locked is contended.
+// fillIn adds to work the facts that the rule needs. An invite is contended if it exists and is not in states.
 func fillIn(ctx context.Context, tx *tx, work []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
 	var accounts []string
 	var reports []int64
@@ -218,7 +218,7 @@ func markContended(ctx context.Context, tx *tx, work []revocation.LockedRevocati
 	return nil
 }
 
-// sortedRefs gives refs in the order in which every transaction takes them.
+// sortedRefs returns refs in the order in which every transaction locks their rows.
 func sortedRefs(refs []revocation.Ref) []revocation.Ref {
 	return slices.SortedFunc(slices.Values(refs), func(a, b revocation.Ref) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), a.ID.Compare(b.ID))

@@ -9,14 +9,13 @@ import (
 	"rescind/internal/revocation"
 )
 
-// RevokeFast implements revocation.ExecutionStore in one statement, and so in one round trip: what nearly every
-// revocation that was submitted singly needs is known beforehand, and a row that travels to the program and back costs
-// the database more than its outcome. It is revocation.Rule once more, in SQL; the stores' conformance suite holds both
-// to the same outcomes.
+// RevokeFast implements revocation.ExecutionStore with one statement in one round trip. Sending a row to the program and back
+// costs the database more than writing its outcome. The statement is revocation.Rule in SQL; the conformance suite of the
+// stores checks that both lead to the same outcomes.
 //
-// It passes over what another transaction holds, what waits for its not_before or a hold, and whatever is not ordinary: an
-// invite that is gone, an account on an upstream or with events for single revocations, an item of a job, a call that is in
-// doubt. An invite has one single revocation under way at most, so that no two rows here are about the same.
+// It skips rows that another transaction has locked, revocations that wait for their not_before or a hold, and every special
+// case: an invite that does not exist, an account on an upstream or with events for single revocations, an item of a job, and
+// a call in doubt. An invite has at most one single revocation under way, so no two rows have the same invite.
 func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocation.BatchResult, error) {
 	accounts, ids, attempts := refColumns(slices.Compact(sortedRefs(refs))) // a task can name a row twice
 	var done revocation.BatchResult
@@ -34,7 +33,7 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	})
 	err := s.run(ctx, "carry out", batch)
 	if miscounted(err) {
-		// A row was changed after it was read and before it was locked.
+		// A row was changed after it was read and before it was locked. CarryOut decides about all of them.
 		return revocation.BatchResult{}, nil
 	}
 	if err != nil {
@@ -43,9 +42,8 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	return done, nil
 }
 
-// revokeFast locks the rows as lockWork does. requested_by is set only for a single submission; see
-// selectUnderWay. Every change is of a row that is locked; one that finds less than that aborts the transaction, as
-// with exactly.
+// revokeFast locks the rows as lockWork does. Only single submissions have requested_by; see selectUnderWay. If a statement
+// changes fewer rows than were locked, the division by zero aborts the transaction, as in exactly.
 const revokeFast = `
 	WITH work AS MATERIALIZED (
 		SELECT o.*

@@ -11,7 +11,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// fault gives a driver's error the code that the domain acts on. It passes nil and a domain error through.
+// fault returns a driver's error as a *revocation.Error with a code. It returns nil and a *revocation.Error unchanged.
 func fault(name string, err error) error {
 	if err == nil {
 		return nil
@@ -22,19 +22,19 @@ func fault(name string, err error) error {
 	return &revocation.Error{Code: faultCode(err), Err: fmt.Errorf("%s: %w", name, redact(err))}
 }
 
-// redactedError is an answer of the server without its words.
+// redactedError is an error of the server without its message.
 type redactedError struct{ *pgconn.PgError }
 
-// Error names what the words would be about, as far as it is part of the schema.
+// Error returns the SQLSTATE and the names of the schema that the error is about.
 func (e redactedError) Error() string {
 	return strings.Join(strings.Fields("SQLSTATE "+e.Code+" "+e.TableName+" "+e.ColumnName+" "+e.ConstraintName), " ")
 }
 
-// Unwrap gives the answer as it came.
+// Unwrap returns the original error.
 func (e redactedError) Unwrap() error { return e.PgError }
 
-// redact keeps out of the log what the server says about data: it can quote a row's values, a candidate's name
-// among them. What it says about itself is kept.
+// redact removes the server's message from errors about data, because it can quote the values of a row, such as a candidate's
+// name. Errors about the server itself keep their message.
 func redact(err error) error {
 	if isEncodeError(err) {
 		return errParameter
@@ -51,7 +51,7 @@ func redact(err error) error {
 	}
 }
 
-// The codes are PostgreSQL's SQLSTATEs, appendix A of its manual.
+// faultCode returns the code for an error. The SQLSTATEs are those of PostgreSQL's manual, appendix A.
 func faultCode(err error) revocation.Code {
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
@@ -81,7 +81,7 @@ func faultCode(err error) revocation.Code {
 	case connecting, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return revocation.CodeUnavailable
 	default:
-		// What the server did not say is the connection's.
+		// The error is not from the server, so it is from the connection.
 		return revocation.CodeConnectionLost
 	}
 }

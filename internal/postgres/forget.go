@@ -56,7 +56,7 @@ func (s *Store) ForgetOld(ctx context.Context, age time.Duration, limit int) (in
 	}, "")
 }
 
-// forgetSome forgets the candidates of the invites that a statement selects and locks, of one account if it is not empty.
+// forgetSome forgets the candidates of the invites that a statement selects and locks. account is empty for all accounts.
 func (s *Store) forgetSome(ctx context.Context, by revocation.Actor, queue func(*pgx.Batch, func(pgx.Rows) error), account string) (n int, err error) {
 	err = s.change(ctx, "forget candidates", func(ctx context.Context, tx *tx) error {
 		if account != "" {
@@ -84,9 +84,8 @@ func (s *Store) forgetSome(ctx context.Context, by revocation.Actor, queue func(
 	return n, nil
 }
 
-// forgetInvites makes the statements that erase the names and addresses of invites, which are locked, and skip their emails.
-// An email whose message a mail server is receiving is not skipped. The emails are locked in the order of their keys; see
-// emailsInKeyOrder.
+// forgetInvites returns the statements that erase the names and addresses of locked invites and skip their emails. They do not
+// skip an email that is being sent to a mail server. They lock the emails in the order of their keys; see emailsInKeyOrder.
 func forgetInvites(invites []revocation.InviteKey, by revocation.Actor) *pgx.Batch {
 	batch := &pgx.Batch{}
 	accounts, reports := make([]string, len(invites)), make([]int64, len(invites))

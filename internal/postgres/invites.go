@@ -11,7 +11,7 @@ import (
 	"rescind/internal/search"
 )
 
-// errUpstream is the answer about invites of an account that has them at an upstream.
+// errUpstream is the error for the invites of an account on an upstream.
 var errUpstream = &revocation.Error{Code: revocation.CodeNotSupported, Detail: "The account's invites are at its upstream."}
 
 // UpsertInvites implements revocation.InviteStore.
@@ -74,8 +74,8 @@ func folded(texts []string) []string {
 	return all
 }
 
-// inviteAccount returns what the rule needs to know about an account. It returns errNoAccount without the account, and
-// errUpstream if its invites are at an upstream.
+// inviteAccount returns the facts about an account that the rule needs. It returns errNoAccount if the account does not exist,
+// and errUpstream if its invites are at an upstream.
 func (t *tx) inviteAccount(ctx context.Context, account string) (state revocation.AccountState, err error) {
 	found, upstream := false, false
 	batch := &pgx.Batch{}

@@ -23,7 +23,8 @@ func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) 
 	return dropped, s.run(ctx, "drop silent uploads", batch)
 }
 
-// clearedChunks bounds how many chunks are deleted at once: the text of one can take up hundreds of rows.
+// clearedChunks bounds how many chunks are deleted at once. The texts of one chunk can take hundreds of rows in the TOAST
+// table.
 const clearedChunks = 10
 
 // ClearDropped implements revocation.JanitorStore.
@@ -95,7 +96,7 @@ func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err e
 	return deleted, nil
 }
 
-// deleteOld deletes the revocations that a statement has named as old, with their work and their emails.
+// deleteOld deletes the revocations in the table "old", with their work items and emails.
 const deleteOld = `, work AS (
 		DELETE FROM work_items o USING old
 		CROSS JOIN LATERAL (
@@ -112,7 +113,7 @@ const deleteOld = `, work AS (
 		DELETE FROM revocations r USING old WHERE r.ctid = old.place RETURNING 1)
 	SELECT count(*) FROM gone`
 
-// queueDeleteJob deletes what is left of a job that has no items any more.
+// queueDeleteJob deletes a job that has no items any more, with its counters and its idempotency key.
 func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
 	batch.Queue(`DELETE FROM job_mail_counts WHERE account_id = $1 AND job_id = $2`, account, uuid(job))
 	batch.Queue(`
@@ -123,8 +124,8 @@ func queueDeleteJob(batch *pgx.Batch, account string, job revocation.ID) {
 		account, uuid(job))
 }
 
-// Expire implements revocation.JanitorStore. An email that is not settled keeps what it belongs to. A key
-// goes before what it names: in between, it would name nothing.
+// Expire implements revocation.JanitorStore. It keeps a revocation or job while an email of it is not settled. It deletes an
+// idempotency key before its revocation or job, so that no key refers to a deleted one.
 func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error) {
 	err = s.tx(ctx, "delete what is old", func(ctx context.Context, tx *tx) error {
 		var before time.Time
@@ -172,7 +173,7 @@ func queueExpire(batch *pgx.Batch, before time.Time, limit int, expired *int) {
 		*expired += int(tag.RowsAffected())
 		return nil
 	})
-	// What ended before that moment was also made before it, which the ids tell.
+	// A revocation that ended before that moment was created before it, so the range of ids bounds what is read.
 	batch.Queue(`
 		WITH old AS MATERIALIZED (
 			SELECT r.place, r.account_id, r.id FROM accounts a

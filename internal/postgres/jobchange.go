@@ -38,7 +38,7 @@ func (s *Store) ChangeJob(ctx context.Context, account string, id revocation.ID,
 	return job, nil
 }
 
-// changesJob runs a transaction that calls changeJob, again if the account's platform has changed meanwhile.
+// changesJob runs a transaction that calls changeJob, and repeats it if the account's platform has changed meanwhile.
 func (s *Store) changesJob(ctx context.Context, name string, fn func(context.Context, *tx) error) (err error) {
 	for range maxRounds {
 		if err = s.change(ctx, name, fn); !miscounted(err) {
@@ -48,13 +48,13 @@ func (s *Store) changesJob(ctx context.Context, name string, fn func(context.Con
 	return err
 }
 
-// queueLockJob locks a job's row until the end of the transaction. A statement that follows reads the row as the
-// transaction before has left it.
+// queueLockJob locks a job's row until the end of the transaction. Only a later statement sees what the previous owner of the
+// lock has written.
 func queueLockJob(batch *pgx.Batch, account string, id revocation.ID) {
 	batch.Queue(`SELECT FROM jobs WHERE account_id = $1 AND id = $2 FOR NO KEY UPDATE`, account, uuid(id))
 }
 
-// queueReadJob reads the job again after it was changed.
+// queueReadJob reads the changed job into job.
 func queueReadJob(batch *pgx.Batch, job *revocation.Job) {
 	account := job.Account
 	batch.Queue(selectJob+` AND j.id = $2`, account, uuid(job.ID)).QueryRow(func(row pgx.Row) (err error) {
@@ -63,7 +63,7 @@ func queueReadJob(batch *pgx.Batch, job *revocation.Job) {
 	})
 }
 
-// queueJobFacts reads what a change of a job depends on, except the limits' sums.
+// queueJobFacts reads the facts on which a change of a job depends, except Recent.
 func queueJobFacts(batch *pgx.Batch, account string) *revocation.JobFacts {
 	facts := &revocation.JobFacts{}
 	batch.Queue(`
@@ -79,10 +79,10 @@ func queueJobFacts(batch *pgx.Batch, account string) *revocation.JobFacts {
 	return facts
 }
 
-// changeJob applies a change to a job, whose row is locked, and adds the statements that write it and its events to batch.
-// The caller must commit batch and add only statements that read. changeJob reports whether the job has changed. In an
-// account with limits it locks the account's row first, so that of two changes that count for a limit the second one sees
-// the first.
+// changeJob applies a change to a job, whose row must be locked. It adds the statements that write the job and its events to
+// batch, and reports whether the job has changed. The caller must commit batch, and may add only statements that read. In an
+// account with limits, changeJob locks the account's row first, so that each change that counts for a limit sees the previous
+// ones.
 func changeJob(ctx context.Context, tx *tx, batch *pgx.Batch, job *revocation.Job, change revocation.JobChange, facts revocation.JobFacts) (changed bool, err error) {
 	if change.Kind.NeedsRecent(facts.Settings) {
 		locked := &pgx.Batch{}
@@ -107,7 +107,7 @@ func changeJob(ctx context.Context, tx *tx, batch *pgx.Batch, job *revocation.Jo
 	return true, nil
 }
 
-// queueJob writes what a change has made of a job that was in the state was.
+// queueJob writes a changed job. was is its state before the change.
 func queueJob(batch *pgx.Batch, j *revocation.Job, was revocation.JobState) {
 	var predicted revocation.PredictedCounts
 	var emails *int
@@ -128,8 +128,8 @@ func queueJob(batch *pgx.Batch, j *revocation.Job, was revocation.JobState) {
 		predicted.NotFound, predicted.AlreadyStarted, predicted.Unknown, emails)
 }
 
-// queueSamePlatform aborts the transaction if the account's platform has changed since it was read, and keeps it from
-// changing until the commit: a change of the platform cancels the jobs that have not begun, and must find them all.
+// queueSamePlatform aborts the transaction if the account's platform has changed since it was read, and locks the platform
+// until the commit. A change of the platform must find all jobs that have not begun, because it cancels them.
 func queueSamePlatform(batch *pgx.Batch, account string, upstream bool) {
 	batch.Queue(`
 		SELECT 1 / count(*)::int FROM (
@@ -137,8 +137,8 @@ func queueSamePlatform(batch *pgx.Batch, account string, upstream bool) {
 		account, upstream)
 }
 
-// queueRecent counts the items of the account's other jobs, as revocation.RecentItems says. A job has at least one item, so
-// it is enough to read one job more than the limit.
+// queueRecent reads revocation.RecentItems, without the job itself. A job has at least one item, so it is enough to read one
+// job more than the limit.
 func queueRecent(batch *pgx.Batch, job *revocation.Job, recent *revocation.RecentItems) {
 	batch.Queue(`SELECT `+sumOfItems(`NOT preview`, `confirm_above`)+`, `+sumOfItems(`approved_by IS NULL`, `approve_above`),
 		job.Account, uuid(job.ID), revocation.LimitWindow.Seconds()).QueryRow(func(row pgx.Row) error {
@@ -146,8 +146,8 @@ func queueRecent(batch *pgx.Batch, job *revocation.Job, recent *revocation.Recen
 	})
 }
 
-// sumOfItems is the sum of the items of jobs that count for a limit and meet a condition. What of an account is SCHEDULED is
-// found by another index than what was counted lately, and the OFFSET keeps them apart.
+// sumOfItems returns a sub-select of the sum of the items of jobs that count for a limit and meet a condition. SCHEDULED jobs
+// and recently counted jobs have different indexes; OFFSET keeps the planner from mixing the conditions.
 func sumOfItems(condition, limit string) string {
 	const (
 		since   = `statement_timestamp() - make_interval(secs => $3)`

@@ -11,7 +11,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// selectJob reads a job's row, and how many of its emails are settled. What is not visible is not there.
+// selectJob reads a visible job, with the numbers of its settled emails.
 const (
 	selectJob = jobColumns + `jobs` + jobFacts
 
@@ -33,7 +33,7 @@ const (
 	WHERE j.account_id = $1 AND j.state NOT IN ('RECEIVING', 'DROPPED')`
 )
 
-// scanJob reads a job as callers see it: one whose time is over is EXPIRED.
+// scanJob reads a job as callers see it: EXPIRED if its expires_at has passed.
 func scanJob(account string, row pgx.Row) (revocation.Job, error) {
 	j, err := scanStoredJob(account, row)
 	if err == nil {
@@ -147,17 +147,17 @@ func (l jobList) bound(last revocation.ID) (string, []any) {
 	if last.IsZero() {
 		return `SELECT id` + olderJobs + ` OFFSET $3 LIMIT 1`, []any{l.Account, uuid(l.Before), l.Scan - 1}
 	}
-	return `SELECT id` + olderJobs + ` LIMIT 0`, []any{l.Account, uuid(l.Before)} // rows has come as far as that
+	return `SELECT id` + olderJobs + ` LIMIT 0`, []any{l.Account, uuid(l.Before)} // rows has read all up to last
 }
 
-// lastID is after every other.
+// lastID is greater than every id.
 var lastID = revocation.ID{
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 }
 
-// queueCounts makes the statements that add to jobs' rows, which come last in a transaction: those rows are
-// the ones that all workers want. ended gets the jobs that end with it, which get their event.
-// singles are the events of single revocations, for accounts that have such events.
+// queueCounts adds counts to the jobs' rows. Its statements must be the last of their transaction, because all workers wait for
+// the locks of these rows. It writes the events of jobs that end, and appends the jobs to ended. singles are the events of
+// single revocations, which are written for accounts that have such events.
 func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revocation.ID, singles ...revocation.Event) {
 	for _, c := range counts {
 		if c.Unknown > 0 {
@@ -185,11 +185,10 @@ func queueCounts(batch *pgx.Batch, counts []revocation.JobCount, ended *[]revoca
 	queueFinished(batch, counts, singles)
 }
 
-// done is how many items of a job are final after a count of $3 more.
+// done is the number of final items of a job after $3 more.
 const done = `(j.revoked + j.already_revoked + j.not_allowed + j.already_started + j.not_found + j.error_revoking + j.invalid + j.cancelled + $3)`
 
-// addCount fails unless it changes one row. A job that is being cancelled was not taken up where items are cancelled
-// alone.
+// addCount fails unless it changes one row. A CANCELLING job does not get started_at if only cancelled items are counted.
 const addCount = `
 	WITH counted AS (
 		UPDATE jobs j SET retrying = j.retrying + $4,

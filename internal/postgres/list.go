@@ -10,13 +10,14 @@ import (
 	"rescind/internal/revocation"
 )
 
-// list are the statements that read a page of a list.
+// list returns the statements that read a page of a list.
 type list interface {
-	// rows gives the one that reads at most one entry more than are asked for.
+	// rows reads the entries of the page, and at most one more.
 	rows() (query string, args []any)
-	// bound gives the one that finds where rows had to stop: behind which id it has not read all. That is looked for
-	// as far as last, or to the end of the list when last is zero.
+	// bound returns the last id up to which rows has read all sources; no row if it has read them to the end. It searches up
+	// to last, or to the end of the list if last is zero.
 	bound(last revocation.ID) (query string, args []any)
+	// descending reports whether the list begins with the highest id.
 	descending() bool
 }
 
@@ -46,7 +47,7 @@ func readPage[Entry revocation.Revocation | revocation.Job](ctx context.Context,
 		last := &pgx.Batch{}
 		query, args = l.bound(page.Next)
 		last.Queue(query, args...).Query(func(rows pgx.Rows) error {
-			for rows.Next() { // of which there is one at most
+			for rows.Next() { // at most one
 				var at revocation.ID
 				if err := rows.Scan((*uuid)(&at)); err != nil {
 					return err
@@ -75,15 +76,15 @@ type revocationList struct{ revocation.Filter }
 
 func (revocationList) descending() bool { return true }
 
-// untried reports whether the work items name all stored rows that are looked for.
+// untried reports whether only items without an attempt are selected, of any report. Their work items name them.
 func (l revocationList) untried() bool {
 	return len(l.Statuses) == 1 && l.Statuses[0] == revocation.StatusPending && l.ReportID == 0
 }
 
-// underWay reports whether there can be single revocations without an outcome.
+// underWay reports whether single revocations without an outcome can be selected.
 func (l revocationList) underWay() bool { return l.JobID.IsZero() && underWayIs(l.Statuses) != "false" }
 
-// inChunks reports whether there can be items that are not carried out.
+// inChunks reports whether items in chunks can be selected.
 func (l revocationList) inChunks() bool {
 	return l.Statuses.Includes(revocation.StatusPending)
 }
@@ -91,7 +92,7 @@ func (l revocationList) inChunks() bool {
 func (l revocationList) within(s *statement) idRange {
 	low, high := l.IDRange()
 	from := s.add(uuid(low))
-	r := idRange{source: jobsUnderWay, order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // a moment's first id could be a job's, and no item's
+	r := idRange{source: jobsUnderWay, order: "DESC", rows: " AND id >= " + from, jobs: " AND id >= " + from} // the first id of a moment can be a job's, but not an item's
 	if !high.IsZero() {
 		r.rows += " AND id < " + s.add(uuid(high))
 		if l.inChunks() {
@@ -134,7 +135,7 @@ func (l revocationList) rows() (string, []any) {
 	parts := []string{stored + newestFirst}
 	if l.underWay() {
 		source := "FROM (" + within.waiting("*") + " LIMIT " + scan + ") AS o WHERE requested_by IS NOT NULL"
-		if report != "" { // there is one at most
+		if report != "" { // at most one
 			source = "FROM work_items WHERE account_id " + ofAccount + " AND requested_by IS NOT NULL AND single AND report_id = " + report + " OFFSET 0"
 		}
 		parts = append(parts, underWayColumns+source+") AS r WHERE "+underWayIs(l.Statuses)+emails(`r.notify`, `NULL`, `false`)+within.rows+newestFirst)
@@ -185,7 +186,7 @@ type resultList struct{ revocation.ResultFilter }
 
 func (resultList) descending() bool { return false }
 
-// inChunks reports whether there can be items that are not carried out.
+// inChunks reports whether items in chunks can be selected.
 func (l resultList) inChunks() bool { return l.Statuses.Includes(revocation.StatusPending) }
 
 func (l resultList) within(s *statement) idRange {

@@ -11,15 +11,15 @@ import (
 	"rescind/internal/revocation"
 )
 
-// lookupBatches gathers requests for one revocation each: many that poll at once cost the database a few statements, and
-// not a transaction for each.
+// lookupBatches combines requests for one revocation each, so that many callers that poll at once cost the database only a
+// few transactions.
 var lookupBatches = batch.Options{MaxSize: 256, MaxRunning: maxLookups, MaxWait: 20 * time.Millisecond}
 
 type lookup struct {
-	ctx     context.Context //nolint:containedctx // of the request: it waits, and its trace is followed
+	ctx     context.Context //nolint:containedctx // the request's context, for its trace
 	account string
 	id      revocation.ID
-	// found has room for the result: a request that has left does not receive it.
+	// found is buffered, because a request whose context has ended does not receive from it.
 	found chan lookedUp
 }
 
@@ -44,9 +44,9 @@ func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID
 	}
 }
 
-// lookUp answers each of a batch.
+// lookUp sends an answer to each of lookups.
 func (s *Store) lookUp(lookups []*lookup) {
-	// The first caller may leave while the others wait; the transaction has a time limit of its own.
+	// The first request may end while the others wait. The transaction has its own time limit.
 	answers, err := s.findRevocations(context.WithoutCancel(lookups[0].ctx), lookups)
 	for i, l := range lookups {
 		if err != nil {
@@ -57,9 +57,9 @@ func (s *Store) lookUp(lookups []*lookup) {
 	}
 }
 
-// selectRevocation looks in one place after the other, in the order in which most are found. It finds an item in a
-// chunk by its job and its row, which are parts of its id. The last chunk of a job is also read for a row behind it, of which
-// there is no prediction.
+// selectRevocation reads revocations, then work items, then chunks, and stops when it has found the id: most are found in this
+// order. It finds an item in a chunk by its job and its row, which are parts of its id. A row after the end of the job also
+// leads to the last chunk, which has no prediction for it.
 var selectRevocation = strings.ReplaceAll(`
 	SELECT t.n, r.*
 	FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) WITH ORDINALITY AS t(account_id, id, job_id, row, n)

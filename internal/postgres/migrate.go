@@ -21,7 +21,7 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// files are the migrations, from 1 on without a gap.
+// files contains the migrations, numbered from 1 without a gap.
 var files = func() fs.FS {
 	dir, err := fs.Sub(embedded, "migrations")
 	if err != nil {
@@ -34,19 +34,18 @@ var files = func() fs.FS {
 var ErrNotMigrated = errors.New("the database's tables are not up to date: run the migrate command")
 
 const (
-	// migrationLockTimeout bounds the wait of a step for a table. A transaction that comes later waits behind it, one that only
-	// read too, so it is shorter than what they wait for a lock.
+	// migrationLockTimeout bounds how long a step waits for the lock of a table. Later transactions wait behind it, even those
+	// that only read, so it is shorter than their lock_timeout.
 	migrationLockTimeout = "500ms"
-	// migrationPause lets those pass.
+	// migrationPause is the pause before the next try, in which these transactions get their locks.
 	migrationPause = time.Second
-	// migrationPatience is how long a table may be held by others, such as a report or a backup.
+	// migrationPatience is how long another transaction, such as a report or a backup, may keep a table locked.
 	migrationPatience = 20 * time.Minute
 )
 
-// Migrate brings the tables up to date and gives the number of steps that it took. Any number may run at
-// once: a lock that belongs to the session lets one go first, so the URL must lead to PostgreSQL itself and
-// not to a pooler of transactions. Processes of the version before can work meanwhile. A step that does not get its tables
-// soon gives way and is tried again, for up to 20 minutes.
+// Migrate applies the missing migrations and returns their number. Several processes may call it at once: a session lock makes
+// them run one after the other, so the URL must lead to PostgreSQL itself and not to a pooler of transactions. Processes of the
+// previous version can run meanwhile. If a step cannot lock its tables soon, it is retried, for up to 20 minutes.
 func Migrate(ctx context.Context, url string) (steps int, err error) { return migrate(ctx, url, files) }
 
 func migrate(ctx context.Context, url string, files fs.FS) (steps int, err error) {
@@ -75,8 +74,8 @@ func migrate(ctx context.Context, url string, files fs.FS) (steps int, err error
 	}
 }
 
-// CheckSchema gives ErrNotMigrated when steps are missing. A database that is ahead of this program is taken for one
-// that is being upgraded: steps only add.
+// CheckSchema returns ErrNotMigrated if migrations are missing. It accepts a database of a newer version, because migrations
+// only add.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	steps, err := fs.ReadDir(files, ".")
 	if err != nil {

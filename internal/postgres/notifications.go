@@ -32,8 +32,8 @@ func (s *Store) ClaimNotifications(ctx context.Context, sender string, refs []re
 	return emails, err
 }
 
-// emailsInKeyOrder returns refs in the order of their keys. Statements that wait for the locks of several rows take them
-// in this order, so that two that overlap cannot end in a deadlock.
+// emailsInKeyOrder returns refs in the order of their keys. Statements that wait for the locks of several rows use this order,
+// so that they cannot deadlock.
 func emailsInKeyOrder(refs []revocation.NotificationRef) []revocation.NotificationRef {
 	return slices.SortedFunc(slices.Values(refs), func(a, b revocation.NotificationRef) int {
 		return cmp.Or(strings.Compare(a.Account, b.Account), a.Revocation.Compare(b.Revocation))
@@ -53,8 +53,8 @@ func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account strin
 		WHERE n.ctid = due.place`, account, limit, lease.Seconds())
 }
 
-// claimEmails runs the update that claims, whose parameters are $2 and following, reads what the messages say, and
-// counts those that have become UNKNOWN.
+// claimEmails runs an update that claims emails, whose parameters begin with $2. It reads the data for their messages, and
+// counts the emails that became UNKNOWN.
 func (s *Store) claimEmails(ctx context.Context, sender, update string, args ...any) (emails []revocation.Email, unknown int, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
@@ -144,7 +144,7 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 		email.Revocation[len(email.Revocation)-1]%mailCountSlots, email.ServerCleared, settled.About)
 	switch {
 	case settled.Status == revocation.NotificationSent:
-		// Nothing is written unless the server was blamed since it last accepted a message.
+		// Nothing is written unless the server has refused a message for its own reasons since it last accepted one.
 		batch.Queue(`UPDATE mail_senders SET accepted_at = now() WHERE sender = $1 AND blamed_at >= accepted_at`, email.Sender)
 	case settled.About == revocation.AboutServer:
 		batch.Queue(`
@@ -154,5 +154,5 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 	return s.run(ctx, "settle an email", batch)
 }
 
-// mailCountSlots is how many rows the tally of a job's emails has, so that many can be settled at once.
+// mailCountSlots is the number of rows in job_mail_counts for one job, so that many emails can be settled at once.
 const mailCountSlots = 8

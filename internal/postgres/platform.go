@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// platformTries and platformPause bound how long a change of an account's platform waits for changes of the account's
-	// jobs.
+	// A change of an account's platform is tried platformTries times while jobs of the account are being changed, with
+	// platformPause between two tries.
 	platformTries = 50
 	platformPause = 50 * time.Millisecond
 )
@@ -65,9 +65,9 @@ func setAccount(ctx context.Context, tx *tx, change revocation.AccountChange, ba
 	return tx.commit(ctx, last)
 }
 
-// cancelWaiting cancels the account's jobs that have not begun, unless the account is on that platform already. It locks
-// the account's row first, which no other transaction does before it locks a job. So it must not wait for a job: its error
-// is errJobLocked then.
+// cancelWaiting cancels the account's jobs that have not begun, unless the account is on that platform already. It locks the
+// account's row before the jobs' rows. Other transactions lock a job before its account, so cancelWaiting must not wait for a
+// job: it returns errJobLocked if another transaction has locked one.
 func cancelWaiting(ctx context.Context, tx *tx, account string, upstream bool) (events []revocation.Event, err error) {
 	const waiting = ` FROM jobs WHERE account_id = $1 AND state IN ('PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED')`
 	locked, all := 0, 0
@@ -100,7 +100,7 @@ func cancelWaiting(ctx context.Context, tx *tx, account string, upstream bool) (
 		was := job.State
 		types, err := job.Change(revocation.JobChange{Kind: revocation.ChangeCancel, By: by}, *facts)
 		if err != nil {
-			continue // its time is over, and it expires
+			continue // it has expired
 		}
 		queueJob(batch, job, was)
 		events = append(events, revocation.JobEvents(job, by, types...)...)

@@ -2,7 +2,7 @@ package postgres
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics returns a collector of the use of the connection pool.
+// Metrics returns a collector of the connection pool's metrics.
 func (s *Store) Metrics() prometheus.Collector { return poolMetrics{s} }
 
 type poolMetrics struct{ store *Store }

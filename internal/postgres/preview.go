@@ -38,13 +38,13 @@ func (s *Store) PredictChunk(ctx context.Context, account string) (revocation.Pr
 	if err == nil {
 		return step, nil
 	}
-	if miscounted(err) { // the job was cancelled meanwhile
+	if miscounted(err) { // the job is not PREVIEWING any more
 		err = nil
 	}
 	return revocation.PreviewStep{}, err
 }
 
-// previewChunk is a chunk that this transaction holds and predicts, with what its predictions depend on.
+// previewChunk is a chunk that this transaction has locked, with the facts on which its predictions depend.
 type previewChunk struct {
 	account       string
 	job           revocation.ID
@@ -74,13 +74,13 @@ func queueUnpredicted(batch *pgx.Batch, p *previewChunk) {
 	})
 }
 
-// predictedCounts is what a step adds to the numbers of a preview.
+// predictedCounts contains the numbers that a step adds to a preview.
 type predictedCounts struct {
 	revocation.PredictedCounts
 	emails int
 }
 
-// predictionNames replaces the names of predictions in a statement by their bytes.
+// predictionNames replaces the names of predictions in a statement by their numbers.
 var predictionNames = strings.NewReplacer(
 	"{revoked}", predictionByte(revocation.PredictedRevoked),
 	"{already revoked}", predictionByte(revocation.PredictedAlreadyRevoked),
@@ -93,8 +93,8 @@ var predictionNames = strings.NewReplacer(
 
 func predictionByte(p revocation.Prediction) string { return strconv.Itoa(int(p)) }
 
-// predictChunk is revocation.Predict in SQL; the conformance suite holds both to the same predictions. The byte of a row
-// that cannot be read is 0. Duplicates of items in other chunks are found later.
+// predictChunk is revocation.PredictItems in SQL; the conformance suite of the stores checks that both lead to the same
+// predictions. The byte of an INVALID row is 0. findDuplicates finds duplicates of items in other chunks.
 var predictChunk = predictionNames.Replace(`
 	WITH item AS MATERIALIZED (
 		SELECT u.n, u.report_id, coalesce(u.notify, c.by_default) AS notify
@@ -144,7 +144,7 @@ func queuePredict(batch *pgx.Batch, p *previewChunk, add *predictedCounts) {
 	})
 }
 
-// queuePredicted adds to the numbers of a preview that is still being made.
+// queuePredicted adds to the numbers of a preview. It aborts the transaction if the job is not PREVIEWING.
 func queuePredicted(batch *pgx.Batch, account string, job revocation.ID, add predictedCounts) {
 	exactly(batch, 1, `
 		UPDATE jobs SET served_at = clock_timestamp(), predicted_items = predicted_items + $3,
@@ -155,15 +155,15 @@ func queuePredicted(batch *pgx.Batch, account string, job revocation.ID, add pre
 		account, uuid(job), add.Sum(), add.Revoked, add.AlreadyRevoked, add.NotAllowed, add.NotFound, add.AlreadyStarted, add.emails)
 }
 
-// previewPart is a part of a job's items, among which a transaction finds duplicates.
+// previewPart is a part of a job's items, in which one transaction finds duplicates.
 type previewPart struct {
 	account     string
 	job         revocation.ID
 	part, parts int
 }
 
-// findDuplicates finds duplicates in different chunks of a job. The parts divide the items by their reports, so that
-// duplicates are in the same part.
+// findDuplicates finds duplicates in different chunks of a job, in one part of its items. Items with the same report are in the
+// same part.
 func (s *Store) findDuplicates(ctx context.Context, account string) (step revocation.PreviewStep, err error) {
 	p := previewPart{account: account}
 	err = s.tx(ctx, "find duplicates", func(ctx context.Context, tx *tx) error {
@@ -198,8 +198,8 @@ func (s *Store) findDuplicates(ctx context.Context, account string) (step revoca
 	return step, err
 }
 
-// queuePart takes the next part of a job whose chunks are all predicted. The lock of the job's first chunk keeps other
-// workers from the same part; the job itself is not locked, so that it can be cancelled meanwhile.
+// queuePart reads the next part of a job whose chunks are all predicted. It locks the job's first chunk, so that no other
+// worker takes the same part. It does not lock the job, which can be cancelled meanwhile.
 func queuePart(batch *pgx.Batch, p *previewPart) {
 	batch.Queue(`
 		SELECT j.id, j.predicted_part, (j.total - 1) / $2 + 1
@@ -221,9 +221,9 @@ func queuePart(batch *pgx.Batch, p *previewPart) {
 	})
 }
 
-// selectDuplicates reads the items that are predicted REVOKED, and returns those that follow another one with the same
-// report. To sort a part in memory takes a few times less than on disk. The bytes are made a value in memory, or each
-// would be read from where the table keeps large values.
+// selectDuplicates selects the items that are predicted REVOKED and follow another such item with the same report.
+// queueDuplicates raises work_mem, because sorting a part in memory is several times as fast as on disk. For the
+// concatenation of the predictions see takenItems.
 var selectDuplicates = predictionNames.Replace(`
 	SELECT first_row, array_agg(n), count(*) FILTER (WHERE notify)
 	FROM (
@@ -253,7 +253,7 @@ func queueDuplicates(batch *pgx.Batch, p previewPart, found map[int][]int, add *
 	})
 }
 
-// markDuplicates writes the byte of each item that was found, by the first row of its chunk and its place in it.
+// markDuplicates stores the prediction of duplicates. found contains their numbers in their chunk, by the chunk's first row.
 func markDuplicates(ctx context.Context, tx *tx, p previewPart, found map[int][]int) error {
 	if len(found) == 0 {
 		return nil

@@ -8,20 +8,19 @@ import (
 	"rescind/internal/revocation"
 )
 
-// A revocation that was submitted singly is its work item until it is final. An item of a job stands in its chunk until
-// that is carried out, and has a row of its own from then on, with a work item beside it while it waits for another
-// attempt. A statement that looks everywhere finds each once, for it sees one moment.
+// A single revocation is stored in its work item until it is final, and then in revocations. An item of a job is stored in
+// its chunk until the chunk is carried out, and then in revocations, with a work item while it waits for another attempt. A
+// statement that reads all of these finds each revocation once, because it sees one snapshot.
 //
-// That requested_by is known says the same as single, but only with that would an index be taken which knows reports
-// and no ids.
+// requested_by IS NOT NULL means single. Testing single would make PostgreSQL use the index work_items_single, which contains
+// reports and no ids.
 const (
-	// ofAccount is what the rows of one account have in common.
+	// ofAccount is the condition on account_id.
 	ofAccount = `= $1`
-	// messageOfJob is the message of an item. Results leave it out, since it is long and the same for all.
+	// messageOfJob is the message of an item. Results omit it, because it can be long and is the same for all items.
 	messageOfJob = `j.candidate_message`
 
-	// selectStored reads the rows with outcomes, and those of items that wait for an attempt. storedColumns and
-	// storedFacts stand before and after where the rows come from.
+	// selectStored reads revocations. storedColumns and storedFacts are its parts before and after the name of the table.
 	selectStored = storedColumns + `revocations` + storedFacts
 
 	storedColumns = `
@@ -33,8 +32,8 @@ const (
 		coalesce(r.reason, j.reason), coalesce(r.candidate_message, ` + messageOfJob + `), coalesce(r.not_before, j.not_before),
 		` + storedPrediction + `, false
 	FROM `
-	// storedPrediction is the prediction of an item, as revocation.ShownPrediction reads it. An item without one of its
-	// own is that of an upstream.
+	// storedPrediction is the prediction of an item for revocation.ShownPrediction. An item without a stored prediction is on
+	// an upstream.
 	storedPrediction = `CASE WHEN j.predicted_at IS NULL THEN 0 WHEN r.status = 'INVALID' THEN -1 ELSE coalesce(r.predicted::integer, ` + predictedUnknown + `) END`
 
 	storedFacts = ` AS r
@@ -57,7 +56,7 @@ const (
 		r.due_at, r.updated_at, NULL::timestamptz, '', 0, r.reason, r.candidate_message, r.not_before, 0, false
 	FROM (SELECT *, revocation_id AS id `
 
-	// selectInChunk is of an item u of a job j, which has got this id.
+	// selectInChunk contains the columns of an item u of a job j, after the item's id.
 	selectInChunk = `, u.report_id, coalesce(u.notify, j.notify), u.client_reference, j.requested_by, j.id,
 		'PENDING', false, 0, '', '', '', NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, '', 0,
 		coalesce(u.reason, j.reason), ` + messageOfJob + `, j.not_before,
@@ -65,8 +64,8 @@ const (
 		j.state IN ('PREVIEWING', 'PREVIEWED')`
 	predictedUnknown = `6` // revocation.PredictedUnknown
 
-	// jobsWithChunks are those whose items in chunks callers may see; more conditions follow. jobsUnderWay are those of them
-	// that have begun.
+	// jobsWithChunks selects the jobs whose items in chunks callers may see; more conditions can follow. jobsUnderWay selects
+	// those of them that have begun.
 	jobsWithChunks = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING', 'PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED')
 			AND coalesce(expires_at > clock_timestamp(), true)`
 	jobsUnderWay = chunksOfJob + ` AND state IN ('QUEUED', 'RUNNING', 'CANCELLING') AND queued_at IS NOT NULL`
@@ -76,7 +75,7 @@ const (
 		WHERE account_id ` + ofAccount + ``
 )
 
-// scanRevocation reads a row whose columns are those above, after as many others as first takes.
+// scanRevocation reads a row with the columns above, after the columns of first.
 func scanRevocation(account string, row pgx.Row, first ...any) (revocation.Revocation, error) {
 	r := revocation.Revocation{Account: account}
 	var job *uuid

@@ -45,7 +45,7 @@ func (s *Store) Invite(ctx context.Context, account string, reportID int64) (inv
 			return errNoInvite
 		}
 		invite = found[0]
-		invite.Predict(state)
+		invite.SetPredicted(state)
 		return nil
 	})
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Store) Invite(ctx context.Context, account string, reportID int64) (inv
 	return invite, nil
 }
 
-// readInvites calls fn with the state of an account and with a reader, which both see the same moment.
+// readInvites calls fn with the state of an account and a reader, both of the same snapshot.
 func (s *Store) readInvites(ctx context.Context, account string, fn func(revocation.AccountState, search.Reader) error) error {
 	return s.readTx(ctx, "look for invites", func(ctx context.Context, tx *tx) error {
 		state, err := tx.inviteAccount(ctx, account)

@@ -7,11 +7,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// A page of a list takes two statements, which see one moment. The first reads the rows; each of its sources stops
-// after so many, whether or not they are of those that are looked for. When the page has become short, the second one
-// finds where the first had to stop.
+// A page of a list takes two statements, which see one snapshot. The first statement reads the rows. Each of its sources
+// reads a bounded number of rows, whether or not they match. The second statement finds where the first had to stop: the page
+// can be shorter than requested and yet not be the last.
 
-// statement is one under construction.
+// statement collects the parameters of a statement that is being built.
 type statement struct{ args []any }
 
 // add adds a parameter and returns its name.
@@ -20,20 +20,20 @@ func (s *statement) add(arg any) (parameter string) {
 	return "$" + strconv.Itoa(len(s.args))
 }
 
-// idRange is where a page begins and where its list ends: conditions on the columns of the sources.
+// idRange is the range of a page, as conditions on the columns of the sources.
 type idRange struct {
 	// source selects the jobs whose chunks are read: jobsUnderWay or jobsWithChunks.
 	source string
-	// order is that of the list: DESC or empty.
+	// order is the order of the list: DESC or empty.
 	order string
-	// rows is about the id of a revocation.
+	// rows is the condition on the id of a revocation.
 	rows string
-	// jobs, chunks and items are about the id of a job, the c.first_row of its chunk and the u.row of an item, both of
-	// a job j. Each begins with AND, or is empty.
+	// jobs, chunks and items are the conditions on the id of a job, on c.first_row of a chunk of job j, and on u.row of an item
+	// of job j. Each begins with AND or is empty.
 	jobs, chunks, items string
 }
 
-// stored selects the rows of revocations that are read at most; report, which may be empty, is a parameter.
+// stored selects rows of revocations. report is empty, or the parameter for their report.
 func (r idRange) stored(columns, report string) string {
 	selected := `SELECT ` + columns + ` FROM revocations WHERE account_id ` + ofAccount + r.rows
 	if report != "" {
@@ -42,14 +42,13 @@ func (r idRange) stored(columns, report string) string {
 	return selected + ` ORDER BY id ` + r.order
 }
 
-// waiting selects the work items that are read at most.
+// waiting selects work items.
 func (r idRange) waiting(columns string) string {
 	return `SELECT ` + columns + ` FROM work_items WHERE account_id ` + ofAccount +
 		strings.ReplaceAll(r.rows, " id ", " revocation_id ") + ` ORDER BY revocation_id ` + r.order
 }
 
-// chunked selects the chunks that are read at most: job by job, and chunk by chunk, so that a LIMIT that follows ends it
-// early.
+// chunked selects chunks in the order of their jobs and rows, so that a LIMIT after it stops early.
 func (r idRange) chunked(columns string) string {
 	return `
 		SELECT ` + columns + `
@@ -59,8 +58,8 @@ func (r idRange) chunked(columns string) string {
 			ORDER BY c.first_row ` + r.order + ` OFFSET 0) AS c`
 }
 
-// untried selects the items that have a row of their own and have not been tried: a few, among all that the account
-// has ever asked for. They are in the order of the work items before their own are looked up, so that a page ends early.
+// untried selects the items that have a row in revocations but had no attempt. They are few among the rows of an account, so
+// it reads their work items, in the order of the list, and then their rows. So a LIMIT stops early.
 func (r idRange) untried(scan string) string {
 	return `(
 		SELECT w.account_id, w.revocation_id AS id, r.report_id, r.notify, r.client_reference, r.requested_by, r.job_id,
@@ -73,13 +72,13 @@ func (r idRange) untried(scan string) string {
 			SELECT * FROM revocations r WHERE r.account_id = w.account_id AND r.id = w.revocation_id OFFSET 0) AS r)`
 }
 
-// itemOf is the id of an item: the pair of its job's and its row.
+// itemOf returns the id of an item as the pair of its job's id and its row.
 func itemOf(job, row string) string {
 	return `overlay(` + job + `::text PLACING lpad(to_hex(` + row + `), 8, '0') FROM 29)::uuid`
 }
 
-// inChunks selects items that are not carried out yet, in the order in which they are read: to sort them would read all
-// first. ofChunks is a condition on the chunks j that have them.
+// inChunks selects items in chunks, in the order in which they are read; sorting would read all of them. ofChunks is a
+// condition on their chunks j.
 func (r idRange) inChunks(chunks, ofChunks, ofItems string) string {
 	return `
 	SELECT ` + itemOf("j.id", "u.row") + selectInChunk + `
@@ -95,22 +94,22 @@ func (r idRange) inChunks(chunks, ofChunks, ofItems string) string {
 	WHERE ` + ofChunks
 }
 
-// firstOf selects the first of the ends of sources, in the order of the list: what comes before it was read from all.
+// firstOf selects the first of the ends of sources, in the order of the list. All sources were read up to it.
 func (r idRange) firstOf(ends []string) string {
 	return r.together(ends, "1")
 }
 
-// together selects the first limit rows of what parts select, which is in the order of the list, by the first column.
+// together merges parts, whose rows are in the order of the list by the first column, and selects the first limit rows.
 func (r idRange) together(parts []string, limit string) string {
 	limited := " LIMIT " + limit
 	return "SELECT * FROM ((" + strings.Join(parts, limited+") UNION ALL (") + limited + ")) AS parts ORDER BY 1 " + r.order + limited
 }
 
-// chunksFor is how many chunks are read where so many rows are. To search a chunk for a report costs a tenth of
-// reading its items as rows.
+// chunksFor returns how many chunks are read if scan rows are read. Searching a chunk for a report costs a tenth of reading
+// its items as rows.
 func chunksFor(scan int) int { return max(1, 10*scan/revocation.ChunkSize) }
 
-// storedIs is the condition that a stored revocation has one of the statuses now. It must not be asked of an empty filter.
+// storedIs returns the condition that a stored revocation has one of the statuses of f, which must not be empty.
 func storedIs(f revocation.StatusFilter, s *statement) string {
 	alternatives := make([]string, len(f))
 	for i, status := range f {
@@ -119,8 +118,8 @@ func storedIs(f revocation.StatusFilter, s *statement) string {
 	return "(" + strings.Join(alternatives, " OR ") + ")"
 }
 
-// storedHas is the condition that a stored revocation has a status now, given as a parameter. An item that is not
-// final is PENDING in its own row, and what has become of it stands in its work item.
+// storedHas returns the condition that a stored revocation has the status of a parameter. The row of an item that is not final
+// is PENDING; the attempts of its work item determine its status.
 func storedHas(status revocation.Status, parameter string) string {
 	switch status {
 	case revocation.StatusPending:
@@ -132,7 +131,7 @@ func storedHas(status revocation.Status, parameter string) string {
 	}
 }
 
-// underWayIs is the condition that a single revocation without an outcome has one of the statuses now.
+// underWayIs returns the condition that a single revocation without an outcome has one of the statuses of f.
 func underWayIs(f revocation.StatusFilter) string {
 	pending, failed := f.Includes(revocation.StatusPending), f.Includes(revocation.StatusErrorRevoking)
 	switch {
@@ -147,10 +146,10 @@ func underWayIs(f revocation.StatusFilter) string {
 	}
 }
 
-// emails returns a function that makes a condition, which begins with AND: that the email of a revocation has one of the
-// statuses, as revocation.ShownNotification tells it. The function takes expressions for whether an email is requested, for
-// the stored status of the email, and for whether the outcome is final and sends none. The condition is empty for an empty
-// filter.
+// emails returns a function that returns the condition that the email of a revocation has one of the statuses of f, as
+// revocation.ShownNotification computes it. The condition begins with AND, and is empty if f is empty. The function's
+// arguments are expressions for whether an email is requested, for the stored status of the email, and for whether the
+// outcome is final and sends no email.
 func (s *statement) emails(f []revocation.NotificationStatus) func(notify, stored, skipped string) string {
 	if len(f) == 0 {
 		return func(string, string, string) string { return "" }

@@ -41,7 +41,7 @@ func (s *Store) SpillChunk(ctx context.Context, c revocation.Chunk) error {
 		}
 		batch = &pgx.Batch{}
 		if taken.Spilled+taken.Done.Counts.Sum() > 0 {
-			// The job has been taken up, and others come before its next chunk.
+			// Sets the job RUNNING and its served_at, so that other jobs come before its next chunk.
 			queueCounts(batch, []revocation.JobCount{taken.Done}, new([]revocation.ID))
 		}
 		return tx.commit(ctx, batch)

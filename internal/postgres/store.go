@@ -1,9 +1,9 @@
-// Package postgres keeps everything in PostgreSQL, for any number of APIs and workers. A batch takes a fixed
-// number of statements, whatever its size: its rows travel as arrays.
+// Package postgres implements the stores with PostgreSQL, for any number of APIs and workers. The number of statements does
+// not depend on the size of a batch: its rows are passed as arrays.
 //
-// Every statement carries the account of each row it touches, which is the wall between accounts and the
-// way to shard. A few look across accounts on purpose: a key's owner is found by the key's hash, the dispatcher
-// takes what is due in all accounts, and what is no longer kept is deleted everywhere.
+// A statement names the account of each row that it touches, so that accounts are isolated and the tables can be sharded by
+// account. The exceptions are the look-up of an API key by its hash, lists and counts for operators, and the work of the
+// dispatcher and the janitor.
 package postgres
 
 import (
@@ -38,7 +38,7 @@ var (
 // Store is the database. It is safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
-	// readFirst counts down the flushes that look before they write.
+	// readFirst is the number of flushes that still have to read before they write; see Submit.
 	readFirst atomic.Int64
 	lookups   *batch.Batcher[*lookup]
 
@@ -51,8 +51,8 @@ const (
 	connectTimeout = 3 * time.Second
 )
 
-// Open makes a Store of a postgres:// URL. It does not connect: a database that is away at the start is one
-// that comes back later. tracers are told of every statement.
+// Open returns a Store for a postgres:// URL. It does not connect: the database need not be available yet. tracers see every
+// statement.
 func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -74,7 +74,7 @@ func Open(ctx context.Context, url string, tracers ...pgx.QueryTracer) (*Store, 
 	return s, nil
 }
 
-// Close ends all connections, after the statements that run.
+// Close waits for the running statements and closes all connections.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil

@@ -9,21 +9,21 @@ import (
 	"rescind/internal/revocation"
 )
 
-// routeRevoke names the route in idempotency_keys; a key counts for one route.
+// routeRevoke is the route of single submissions in idempotency_keys. The same key of another route is independent.
 const routeRevoke = "revoke"
 
 const (
-	// maxRounds bounds how often a flush is planned anew because another flush came first. Each round sees
-	// what the others committed, so a second is nearly always enough.
+	// maxRounds bounds how often a flush is planned, because another flush can commit first. Each round sees what the others
+	// committed, so two are nearly always enough.
 	maxRounds = 8
-	// readFirstFlushes is how many flushes look first after one that did not and was wrong.
+	// readFirstFlushes is how many flushes read first after one had to be repeated because it did not.
 	readFirstFlushes = 16
 )
 
-// Submit implements revocation.SubmissionStore. Nearly every submission is for an invite that exists, with
-// nothing bound or under way, so the first round takes that for granted and needs one round trip; the
-// statements that write it fail if it is not so, or soon if they meet a lock. A round that reads first finds out which
-// work items are locked. What else can be locked is what another transaction is about to insert: a work item or a key.
+// Submit implements revocation.SubmissionStore. Nearly every submission is for an invite that exists and has no revocation
+// under way, with a new idempotency key. So the first round assumes this and takes one round trip. Its statements fail if the
+// assumption is wrong, or after a short time if a row is locked. The other rounds read the facts first, and which work items
+// are locked. Then they can only wait for a work item or key that another transaction inserts.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	readFirst := s.readFirst.Add(-1) >= 0
 	var plan revocation.FlushPlan
@@ -45,7 +45,7 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 		case err == nil:
 			return plan.Accepted, nil
 		case miscounted(err), code == revocation.CodeLockTimeout && !readFirst:
-			// It was wrong, or another transaction came first.
+			// The assumption was wrong, or another transaction committed first.
 			if !readFirst {
 				readFirst = true
 				s.readFirst.Store(readFirstFlushes)
@@ -58,15 +58,15 @@ func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]re
 	return nil, err
 }
 
-// known gives a row when the invite of t is there, or its account is on an upstream, which alone knows.
+// known returns a row if the invite of t exists, or may exist because the account is on an upstream.
 const known = `
 	SELECT FROM invites i WHERE i.account_id = t.account_id AND i.report_id = t.report_id
 	UNION ALL
 	SELECT FROM accounts a WHERE a.account_id = t.account_id AND a.upstream_url IS NOT NULL
 	LIMIT 1`
 
-// readFacts asks in one round trip for what the flush's keys and invites are by now. It locks the work items that may change,
-// in their wish for an email or in when they are due, unless they are locked already.
+// readFacts reads, in one round trip, what is known of the flush's keys and invites. It locks the work items whose notify or
+// due_at may change, and reports those that another transaction has locked.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
@@ -126,7 +126,7 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 			}
 			facts.Invites[invite] = true
 			if id != nil {
-				// It is locked if one row of the batch found it locked.
+				// Several submissions can be for the same invite, and not all of them need the lock.
 				under.ID, under.Locked = *id, *locked || facts.UnderWay[invite].Locked
 				facts.UnderWay[invite] = under
 			}
@@ -136,12 +136,12 @@ func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revo
 	return facts, tx.send(ctx, batch)
 }
 
-// writePlan makes the statements that write a plan. They fail when a row that the plan counts on is not as it
-// was. All flushes take their rows in the same order, so they wait for each other but never in a circle.
+// writePlan returns the statements that write a plan. They fail if a row has changed since it was read. All flushes lock
+// rows in the same order, so they cannot deadlock.
 func writePlan(plan *revocation.FlushPlan) *pgx.Batch {
 	batch := &pgx.Batch{}
 	if n := len(plan.EnableNotify); n > 0 {
-		// An upstream that may have been called already was told what to do about the email.
+		// An upstream that may have been called already knows whether to send an email, which cannot change any more.
 		accounts, ids := make([]string, n), make([]uuid, n)
 		for i, w := range plan.EnableNotify {
 			accounts[i], ids[i] = w.Account, uuid(w.ID)
@@ -180,7 +180,7 @@ func writePlan(plan *revocation.FlushPlan) *pgx.Batch {
 	return batch
 }
 
-// queueInsert adds the work items, whose unique key settles who comes first for an invite.
+// queueInsert inserts the work items. Their unique key decides which of several flushes is first for an invite.
 func queueInsert(batch *pgx.Batch, fresh []revocation.Submission) {
 	n := len(fresh)
 	accounts, ids, reports := make([]string, n), make([]uuid, n), make([]int64, n)

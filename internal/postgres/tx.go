@@ -15,59 +15,62 @@ import (
 	"rescind/internal/revocation"
 )
 
-// settings opens every transaction. They end with it, so that a pooler between is no obstacle.
+// settings are the settings of every transaction. They end with it, so they work behind a pooler too.
 //
-// Plans are made once and kept, which saves a third of a small transaction. Such a plan must also serve when
-// the tables have grown from nothing to millions of rows, so it must not depend on what the planner takes
-// their size for. Hence no scan of a table and no join but the nested loop, and two forms that leave it no
-// other order:
+// plan_cache_mode: a statement is planned once and the plan is kept, which saves a third of a small transaction. The plan
+// must still be fast when an empty table has grown to millions of rows, so it must not depend on the planner's estimate of
+// a table's size.
 //
-//	FROM unnest(…) AS t CROSS JOIN LATERAL (SELECT … WHERE key = t.key OFFSET 0) AS o   for each of t, one look-up
-//	UPDATE … AS o FROM (… the above, giving ctid AS place …) AS t WHERE o.ctid = t.place   then its row by its place
+// enable_seqscan, enable_hashjoin, enable_mergejoin: these plans depend on the estimate, so only look-ups in an index and
+// nested loops remain. Statements have two forms, for which the planner has only one order:
 //
-// What is switched off is still taken where nothing else will do, at a price that would have PostgreSQL compile
-// the statement first, which takes longer than to run it: hence no just-in-time compilation.
+//	FROM unnest(…) AS t CROSS JOIN LATERAL (SELECT … WHERE key = t.key OFFSET 0) AS o   one look-up for each of t
+//	UPDATE … AS o FROM (… the above, with ctid AS place …) AS t WHERE o.ctid = t.place   then the row by its ctid
 //
-// TestStore_Plans holds all statements to it.
+// jit: PostgreSQL still uses a disabled plan if there is no other, at a very high estimated cost. Then it would compile the
+// statement, which takes longer than running it.
 //
-// A process that is stopped in a transaction, or whose machine is gone, would keep the rows that it has locked until it
-// continues or its connection is found broken, which takes hours: the server ends a session that has been silent for
-// longer than any transaction may take.
+// idle_in_transaction_session_timeout: a process that is suspended in a transaction, or whose machine has failed, would
+// keep its locks until it continues or its connection is found broken, which takes hours. So the server ends a session that
+// is silent for longer than a transaction may take.
+//
+// TestStore_Plans checks all statements.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
 	set_config('idle_in_transaction_session_timeout', '15s', true)`
 
-// shortLockSettings are settings for a transaction that many wait for, and that is done in another way when it meets a lock.
+// shortLockSettings are the settings of a transaction for which many requests wait. If a row is locked, the caller retries in
+// another way.
 const shortLockSettings = settings + `, set_config('lock_timeout', '50ms', true)`
 
-// readTimeout bounds a statement of a page, and readTxTimeout the transaction with all of them.
+// readTimeout bounds one statement that reads a page, and readTxTimeout the transaction.
 const (
 	readTimeout   = 2 * time.Second
 	readTxTimeout = 2*readTimeout + time.Second
 )
 
-// readSettings are the settings of a transaction that reads a page. What has an order in an index is read in this order,
-// and no further than a LIMIT goes: to read all and sort it reads as cheap as that while a table is small.
+// readSettings are the settings of a transaction that reads a page. Without sorts and bitmap scans, the planner reads rows
+// in the order of an index and stops at the LIMIT. While a table is small, reading and sorting all rows seems as cheap.
 var readSettings = settings + `, set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
 	set_config('statement_timeout', '` + strconv.FormatInt(readTimeout.Milliseconds(), 10) + `', true)`
 
-// tx is a transaction of isolation READ COMMITTED that saves round trips: it begins with its first
-// statements and commits with its last, so that a transaction of one batch takes one of them.
+// tx is a transaction of isolation READ COMMITTED. It saves round trips: BEGIN is sent with the first batch and COMMIT with
+// the last one, so a transaction of one batch takes one round trip.
 type tx struct {
 	name             string
 	conn             *pgxpool.Conn
-	shortLockTimeout bool // it begins with shortLockSettings
-	snapshot         bool // see Store.readTx
+	shortLockTimeout bool // begin with shortLockSettings
+	snapshot         bool // isolation REPEATABLE READ, read only, with readSettings; see Store.readTx
 	begun            bool
 	done             bool
 }
 
-// txTimeout bounds a transaction as a whole, also when the server has fallen silent.
+// txTimeout bounds a transaction as a whole, also if the server does not answer any more.
 const txTimeout = 10 * time.Second
 
-// tx runs fn, which ends with tx.commit; without, what it did is rolled back. The error is an
-// *revocation.Error, and with any code but CodeOutcomeUnknown nothing was written.
+// tx runs fn in a transaction and rolls it back unless fn calls tx.commit. The error is a *revocation.Error. Nothing was
+// written if there is an error, unless its code is CodeOutcomeUnknown.
 func (s *Store) tx(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
@@ -88,8 +91,8 @@ func (s *Store) transact(ctx context.Context, t *tx, fn func(context.Context, *t
 	return fault(t.name, err)
 }
 
-// change is tx for what callers change but do not submit singly. It has few connections, so that however long such
-// transactions take, others have theirs.
+// change is tx for changes that callers request, except single submissions. It uses few connections at once, so that slow
+// changes leave connections for others.
 func (s *Store) change(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
@@ -101,9 +104,9 @@ func (s *Store) change(ctx context.Context, name string, fn func(context.Context
 	return s.transact(ctx, &tx{name: name}, fn)
 }
 
-// readTx runs statements that read, all of which see one moment. It has few connections, and a statement has
-// readTimeout, so that reading holds up nothing else. A caller that leaves meanwhile does not end a statement: the
-// connection would be lost with it.
+// readTx runs fn in a transaction that only reads; all its statements see one snapshot. It uses few connections at once,
+// and readTimeout bounds a statement, so that reads do not delay other work. The end of ctx does not interrupt a statement,
+// because the driver would close the connection.
 func (s *Store) readTx(ctx context.Context, name string, fn func(context.Context, *tx) error) error {
 	waiting, stopWaiting := context.WithTimeout(ctx, readTimeout)
 	defer stopWaiting()
@@ -117,12 +120,12 @@ func (s *Store) readTx(ctx context.Context, name string, fn func(context.Context
 	return unwritten(s.transact(ctx, &tx{name: name, snapshot: true}, fn))
 }
 
-// run is a transaction of one batch, in one round trip.
+// run runs a transaction of one batch, in one round trip.
 func (s *Store) run(ctx context.Context, name string, batch *pgx.Batch) error {
 	return s.tx(ctx, name, committing(batch))
 }
 
-// committing is all of a transaction of one batch.
+// committing returns a function for tx that runs one batch and commits.
 func committing(batch *pgx.Batch) func(context.Context, *tx) error {
 	return func(ctx context.Context, tx *tx) error { return tx.commit(ctx, batch) }
 }
@@ -132,7 +135,7 @@ func (s *Store) readOnly(ctx context.Context, name string, batch *pgx.Batch) err
 	return unwritten(s.run(ctx, name, batch))
 }
 
-// unwritten is the error of a transaction that had nothing to commit.
+// unwritten returns the error of a transaction that wrote nothing: its outcome is never unknown.
 func unwritten(err error) error {
 	if revocation.ErrorCode(err) == revocation.CodeOutcomeUnknown {
 		err = &revocation.Error{Code: revocation.CodeConnectionLost, Err: err}
@@ -140,7 +143,7 @@ func unwritten(err error) error {
 	return err
 }
 
-// send runs the statements of a batch in one round trip; their callbacks read what they gave.
+// send runs the statements of a batch in one round trip. Their callbacks read the results.
 func (t *tx) send(ctx context.Context, batch *pgx.Batch) error {
 	if err := t.prepare(ctx, batch); err != nil {
 		return err
@@ -148,8 +151,8 @@ func (t *tx) send(ctx context.Context, batch *pgx.Batch) error {
 	return t.exchange(ctx, t.opened(batch))
 }
 
-// commit runs the statements of a last batch and commits, in one round trip. No callback can prevent the
-// commit any more: what must hold has to be said by exactly.
+// commit runs the last batch and commits, in one round trip. A callback cannot prevent the commit; a statement can, see
+// exactly.
 func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 	if err := t.prepare(ctx, batch); err != nil {
 		return err
@@ -162,7 +165,7 @@ func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 	})
 	failpoint.Reach(failpoint.BeforeCommit, t.name)
 	err := t.exchange(ctx, batch)
-	// A backend that is terminated while it commits reports the commit first, and then its end.
+	// A backend that is terminated during the commit first reports the commit, and then the termination.
 	if err == nil || committed {
 		t.done = true
 		failpoint.Reach(failpoint.AfterCommit, t.name)
@@ -173,11 +176,11 @@ func (t *tx) commit(ctx context.Context, batch *pgx.Batch) error {
 	if answered || unsent || pgconn.SafeToRetry(err) {
 		return err
 	}
-	// It was sent, and the server did not report the outcome.
+	// COMMIT was sent, and the server did not report the outcome.
 	return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("commit: %w", err)}
 }
 
-// opened puts the beginning of the transaction before its first batch.
+// opened returns the batch, with BEGIN and the settings before it if it is the first of the transaction.
 func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
 	if t.begun {
 		return batch
@@ -201,21 +204,21 @@ func (t *tx) opened(batch *pgx.Batch) *pgx.Batch {
 	return first
 }
 
-// rollback keeps the connection for others, even when ctx has ended. If it fails, the pool discards the
-// connection and the server rolls back by itself.
+// rollback rolls back, even if ctx has ended, so that the connection can be used again. If that fails, the pool closes the
+// connection and the server rolls back.
 func (t *tx) rollback(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_, _ = t.conn.Exec(ctx, "ROLLBACK")
 }
 
-// exactly queues a statement that changes rows and aborts the transaction unless it changes n of them. The
-// server does the counting, because the commit may be on its way in the same round trip.
+// exactly queues a statement that changes rows, and aborts the transaction unless it changes n rows. The server compares
+// the numbers, because COMMIT may be in the same round trip.
 func exactly(batch *pgx.Batch, n int, statement string, args ...any) {
 	exactlyWith(batch, n, "", statement, args...)
 }
 
-// exactlyWith is exactly for a statement that uses the results of others, which come first: "name AS (…),".
+// exactlyWith is exactly for a statement that needs the common table expressions first: "name AS (…),".
 func exactlyWith(batch *pgx.Batch, n int, first, statement string, args ...any) {
 	args = append(args, n)
 	batch.Queue(`WITH `+first+` changed AS (`+statement+` RETURNING 1)
@@ -228,5 +231,5 @@ func miscounted(err error) bool {
 	return ok && answer.Code == "22012" // division by zero
 }
 
-// uuid is the form in which the driver knows an id.
+// uuid is the type of an id in the driver.
 type uuid = [16]byte

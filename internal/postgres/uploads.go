@@ -33,13 +33,13 @@ func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.
 		if !taken && (job.IdempotencyKey == "" || revocation.ErrorCode(err) != revocation.CodeRetryRunning) {
 			return nil, err
 		}
-		// The key may be there: whose is it?
+		// The key may exist already.
 		free, bound, lookupErr := s.boundJob(ctx, job)
 		switch {
 		case lookupErr != nil || !free:
 			return bound, lookupErr
 		case !taken:
-			return nil, err // the live retry is another request's
+			return nil, err // another request has begun the retry
 		}
 	}
 	return nil, err
@@ -54,8 +54,8 @@ func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocatio
 	return bound, err
 }
 
-// onlyRetry returns an error unless the job may become the live retry of another. It locks that other job, so that
-// callers ask one after the other.
+// onlyRetry returns an error unless a retry of job.RetryOf may begin. It locks job.RetryOf, so that only one of several callers
+// begins a retry, and drops a retry whose upload has lost its lease.
 func onlyRetry(ctx context.Context, tx *tx, job revocation.NewJob) error {
 	found := false
 	var live, silent revocation.ID
@@ -119,7 +119,8 @@ func beginJob(job revocation.NewJob, lease time.Duration) *pgx.Batch {
 	return batch
 }
 
-// boundJob returns the binding of a key that is in use. A key that was left behind becomes free.
+// boundJob returns the binding of a key that is in use. It frees the key of a job that was dropped or deleted, and drops an
+// upload whose lease has expired.
 func (s *Store) boundJob(ctx context.Context, job revocation.NewJob) (free bool, bound *revocation.Binding, err error) {
 	var found, alive bool
 	var state revocation.JobState
@@ -169,9 +170,9 @@ func freeKey(account string, target revocation.ID, route revocation.JobRoute, ke
 	return batch
 }
 
-// AddItems implements revocation.JobStore. What can be read waits in chunks, and becomes rows with its outcome; what
-// cannot is final already. That the job's rows are counted holds its own until the items are there, so that nobody
-// gives it up in between, and has the table refuse any that do not follow on those that are there.
+// AddItems implements revocation.JobStore. Valid items wait in chunks, and become rows when they have an outcome. Invalid items
+// are final and become rows at once. The update of the job's row locks it until the commit, so that the upload is not dropped
+// meanwhile. If the items do not follow the previous ones, total becomes -1, which a constraint refuses.
 func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []revocation.Item, lease time.Duration) error {
 	first := items[0].Row
 	for i := range items {
@@ -199,8 +200,8 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 	return err
 }
 
-// queueChunk adds items to the chunk that begins with the row first. Pieces are mostly whole chunks, but an upload that
-// is slow has smaller ones.
+// queueChunk adds items to the chunk that begins with the row first. Mostly they are a whole chunk; a slow upload adds fewer
+// at a time.
 func queueChunk(batch *pgx.Batch, job revocation.NewJob, first int, items []revocation.Item) {
 	last := items[len(items)-1].Row
 	reports, wishes := make([]*int64, last-first+1), []*bool(nil)
@@ -311,7 +312,7 @@ func (s *Store) FinalizeJob(ctx context.Context, final revocation.FinalJob) (job
 	return job, nil
 }
 
-// storedFile is what is stored of a file; nil for none.
+// storedFile returns the JSON of a file; nil for none.
 func storedFile(f *revocation.File) (*string, error) {
 	if f == nil {
 		return nil, nil //nolint:nilnil // a file is optional
@@ -342,8 +343,8 @@ func (s *Store) DropJob(ctx context.Context, account string, id revocation.ID) e
 	return s.change(ctx, "drop a job", committing(dropUpload(account, id, false)))
 }
 
-// dropUpload gives up a job that is being received, and frees its key. With onlySilent, one that was renewed meanwhile
-// stays as it is.
+// dropUpload drops a job that is being received, and frees its key. If onlySilent is true, it does nothing while the lease
+// lasts.
 func dropUpload(account string, id revocation.ID, onlySilent bool) *pgx.Batch {
 	batch := &pgx.Batch{}
 	batch.Queue(`

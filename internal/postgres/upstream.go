@@ -29,7 +29,7 @@ func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstr
 	return found, s.readOnly(ctx, "read an upstream", batch)
 }
 
-// BeginCalls implements revocation.CallStore. That a row was in doubt before is read as it was locked.
+// BeginCalls implements revocation.CallStore. It reads whether a row was in doubt when it locks the row.
 func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]revocation.Call, error) {
 	var calls []revocation.Call
 	batch := &pgx.Batch{}
@@ -70,7 +70,7 @@ func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int
 	if err := s.run(ctx, "begin calls", batch); err != nil {
 		return nil, err
 	}
-	// What cannot be read is taken for an item that is not final.
+	// After an error, First is nil, as if the originals were not final.
 	_ = s.fillInFirsts(ctx, calls)
 	return calls, nil
 }
@@ -103,8 +103,8 @@ func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstrea
 	return s.changeHold(ctx, "release an upstream", upstream, "", 0)
 }
 
-// changeHold puts an upstream that is still as it was read on hold, or ends its hold if why is empty. A hold that is made
-// longer has no event of its own.
+// changeHold puts an upstream on hold, or ends its hold if why is empty. It does nothing if the URL or key has changed since
+// upstream was read. Extending a hold writes no event.
 func (s *Store) changeHold(ctx context.Context, name string, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
 	return s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
 		var before []revocation.Hold

@@ -9,11 +9,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// notWaiting is the condition that a work item o does not wait for its not_before or a hold.
+// notWaiting is the condition that the work item o does not wait for its not_before or a hold.
 const notWaiting = `(o.attempt > 0 OR o.due_at IS NULL OR o.due_at <= now())`
 
-// queueInsertExtended is queueInsert for a flush in which a submission has more values than most, or has to wait. It marks
-// those that wait in the plan.
+// queueInsertExtended is queueInsert for a flush in which a submission has optional values or has to wait. It marks the waiting
+// submissions in the plan.
 func queueInsertExtended(batch *pgx.Batch, plan *revocation.FlushPlan) {
 	n := len(plan.Insert)
 	accounts, ids, reports := make([]string, n), make([]uuid, n), make([]int64, n)
@@ -57,7 +57,7 @@ func queueInsertExtended(batch *pgx.Batch, plan *revocation.FlushPlan) {
 	})
 }
 
-// queueMoveEarlier makes revocations that wait due earlier. Their rows are locked, or were written in this transaction.
+// queueMoveEarlier moves waiting revocations to an earlier time. This transaction has locked or written their rows.
 func queueMoveEarlier(batch *pgx.Batch, joining []revocation.Submission) {
 	n := len(joining)
 	accounts, ids, notBefore, holds := make([]string, n), make([]uuid, n), make([]*time.Time, n), make([]float64, n)
@@ -76,7 +76,7 @@ func queueMoveEarlier(batch *pgx.Batch, joining []revocation.Submission) {
 		WHERE o.ctid = earliest.place AND o.due_at > earliest.due_at`, accounts, ids, notBefore, holds)
 }
 
-// lockedSingle is the work item of a single revocation that is locked.
+// lockedSingle is the work item of a single revocation that this transaction has locked.
 type lockedSingle struct {
 	found   bool
 	inDoubt bool
@@ -84,7 +84,7 @@ type lockedSingle struct {
 	attempt int
 }
 
-// lockSingle waits for the lock of a work item.
+// lockSingle locks the work item of a single revocation. It waits if another transaction has locked it.
 func lockSingle(ctx context.Context, tx *tx, account string, id revocation.ID) (single lockedSingle, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`
@@ -136,8 +136,8 @@ func (s *Store) StartSingle(ctx context.Context, account string, id revocation.I
 	return s.afterSingle(ctx, account, id, err, "")
 }
 
-// afterSingle returns the revocation after a change, unless err says that the change failed. A final revocation must have
-// the status that the change gives.
+// afterSingle returns the revocation after a change, or err if the change failed. It returns an error if the revocation is
+// final with another status.
 func (s *Store) afterSingle(ctx context.Context, account string, id revocation.ID, err error, status revocation.Status) (revocation.Revocation, error) {
 	if err != nil {
 		return revocation.Revocation{}, err

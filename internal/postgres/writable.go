@@ -12,9 +12,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// preferWritable has connections lead to a server that can be written to, unless the URL says by target_session_attrs
-// which servers it means. After a failover, the address can still lead to a standby, and a list of hosts to the
-// primary of before.
+// preferWritable makes the driver connect only to a server that can be written to, unless the URL has target_session_attrs.
+// After a failover, the address can still lead to a standby, and a list of hosts to the former primary.
 func preferWritable(config *pgx.ConnConfig, rawURL string) {
 	_, query, _ := strings.Cut(rawURL, "?")
 	if settings, err := url.ParseQuery(query); err == nil && !settings.Has("target_session_attrs") {
@@ -22,9 +21,9 @@ func preferWritable(config *pgx.ConnConfig, rawURL string) {
 	}
 }
 
-// closeUnwritable closes a connection whose server reports that it cannot be written to or is about to end. A session can
-// stay read-only for its life, whatever becomes of the server. reset is called when the others must be expected to be
-// the same.
+// closeUnwritable makes the driver close a connection whose server reports that it is read-only, shutting down or starting. A
+// session can stay read-only even if its server becomes a primary. It calls reset when the other connections of the pool are
+// probably read-only too.
 func closeUnwritable(config *pgx.ConnConfig, reset func()) {
 	otherwise := config.OnPgError
 	config.OnPgError = func(conn *pgconn.PgConn, answer *pgconn.PgError) bool {
@@ -40,7 +39,7 @@ func closeUnwritable(config *pgx.ConnConfig, reset func()) {
 	}
 }
 
-// SQLSTATEs of servers that cannot be used.
+// SQLSTATEs of servers that cannot be written to.
 const (
 	readOnlyTransaction = "25006"
 	diskFull            = "53100"
@@ -51,8 +50,8 @@ var (
 	errFull     = &revocation.Error{Code: revocation.CodeUnavailable, Detail: "The database's disk is full."}
 )
 
-// Ping reports whether the database has this program's tables and can be written to: CodeUnavailable when not, with a
-// Detail when it is read-only or full. It changes nothing.
+// Ping returns an error unless the database has tables and can be written to. The error has a Detail if the database is
+// read-only or its disk is full. Ping changes nothing.
 func (s *Store) Ping(ctx context.Context) error {
 	var readOnly bool
 	batch := &pgx.Batch{}
@@ -60,7 +59,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return row.Scan(&readOnly)
 	})
 	batch.Queue(`SELECT 1 FROM notifications LIMIT 0`)
-	// More than the server keeps in memory: it asks the disk for some 100 kB and gives them back.
+	// With this work_mem, the server writes some 100 kB of the statement's rows to a temporary file, which needs free space.
 	batch.Queue(`SELECT set_config('work_mem', '64kB', true)`)
 	batch.Queue(`SELECT count(*) FROM generate_series(1, 5000)`)
 	err := s.readOnly(ctx, "ping", batch)

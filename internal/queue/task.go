@@ -53,7 +53,8 @@ const outcomesChannel = "rescind:outcomes"
 func wakeChannel(queue string) string { return "rescind:wake:" + queue }
 
 // payload is the payload of a task. The items are grouped by account, so that it has the id of an account only once.
-// TraceParent is the trace context of the request that led to the task. A worker may ignore it.
+// TraceParent is the trace context of the request that led to the task. A worker may ignore it. The JSON names "origin" and
+// "epoch" stay, because earlier versions read and write them.
 type payload[Item any] struct {
 	TraceParent string               `json:"origin,omitempty"`
 	Accounts    []accountItems[Item] `json:"accounts"`

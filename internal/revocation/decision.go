@@ -38,7 +38,7 @@ type LockedRevocation struct {
 	// without a preview, the rule determines the outcome. PredictedTimestamp is the timestamp of PredictedNotAllowed.
 	Predicted          Prediction
 	PredictedTimestamp string
-	// First is how the item ended that it is a duplicate of, if it is PredictedDuplicate; nil if that item is not final.
+	// First is the outcome of the original of a PredictedDuplicate; nil if the original is not final.
 	First *ItemOutcome
 	AccountState
 }

@@ -65,8 +65,8 @@ type StoredInvite struct {
 	Predicted Status
 }
 
-// Predict sets Predicted.
-func (i *StoredInvite) Predict(account AccountState) {
+// SetPredicted sets Predicted by Rule.
+func (i *StoredInvite) SetPredicted(account AccountState) {
 	i.Predicted = Rule(InviteState{SentAt: i.SentAt, Revoked: !i.RevokedAt.IsZero(), Started: i.Progress.Started()}, account)
 }
 

@@ -59,8 +59,8 @@ type FlushPlan struct {
 	// EnableNotify contains the revocations under way whose Notify must be set, in the order of their invites' keys. If
 	// one of them has become final since it was read, the plan must not be carried out.
 	EnableNotify []EnableNotify
-	// MoveEarlier contains the submissions that joined a revocation which waits, with the ID of that revocation. After the new
-	// revocations are inserted, it becomes due at the earliest of its own time and the times of these submissions.
+	// MoveEarlier contains the submissions that joined a waiting revocation, with the ID of that revocation. After Insert was
+	// written, the revocation becomes due at the earliest of its own time and the times of these submissions.
 	MoveEarlier []Submission
 	// Bind contains the idempotency keys to bind, in the order of the keys. If one of them has been bound since the facts
 	// were read, the plan must not be carried out.

@@ -77,9 +77,10 @@ func ShownPredictions(statuses []Status) []int {
 // PreviewPart is the number of items among which one step of a preview finds duplicates, about.
 const PreviewPart = 1_000_000
 
-// Predict returns the predictions of the items of a chunk, which is in the order of its rows, by Rule. earlier reports
-// whether an item of an earlier chunk has the same invite and is predicted REVOKED.
-func Predict(work []LockedRevocation, earlier func(i int) bool) []Prediction {
+// PredictItems returns the predictions of the items of a chunk, which must be in the order of their rows. earlier reports
+// whether an item of an earlier chunk has the same invite and is predicted REVOKED. Package sqlite uses it. Package postgres
+// has a statement instead; the conformance suite checks that both lead to the same predictions.
+func PredictItems(work []LockedRevocation, earlier func(i int) bool) []Prediction {
 	revoked := make(map[int64]bool)
 	predictions := make([]Prediction, len(work))
 	for i := range work {

@@ -7,49 +7,49 @@ import (
 
 // SubmissionStore makes submissions durable.
 type SubmissionStore interface {
-	// Submit writes a flush in one transaction and answers for each of its submissions, in their order. An
-	// error means that nothing of the flush was written, unless its code is CodeOutcomeUnknown. For each
-	// submission, as if they had come one after the other:
-	//   - a known idempotency key gives its revocation again, or CodeIdempotencyMismatch;
-	//   - an unknown invite gives CodeNotFound;
-	//   - a revocation of the invite that was submitted singly and is not final is joined, and the email is
-	//     sent if either asked for it. If it waits for its first attempt, the earlier time counts;
-	//   - otherwise a new one is made under the submission's ID, and its work item with it.
-	// What is accepted binds its idempotency key. What has a time before which nothing must be done is due then, by the
-	// database's clock, and no other method of the store takes it up earlier.
+	// Submit writes a flush in one transaction and returns an answer to each of its submissions, in their order. If it
+	// returns an error, nothing of the flush was written, unless the error's code is CodeOutcomeUnknown. The result is as if
+	// the submissions had come one after the other:
+	//   - A known idempotency key leads to its revocation, or to CodeIdempotencyMismatch.
+	//   - An unknown invite leads to CodeNotFound.
+	//   - If a single revocation of the invite is not final, the submission joins it. The email is sent if any of the
+	//     submissions requests it. A revocation that waits for its first attempt is due at the earlier of the times.
+	//   - Otherwise Submit creates a revocation with the submission's ID, and its work item.
+	// An accepted submission binds its idempotency key. A revocation with NotBefore or a hold becomes due at that time, by the
+	// database's clock, and no other method of the store carries it out earlier.
 	//
-	// What another transaction has locked must not delay the other submissions: Submit answers CodeLockTimeout within
-	// moments, for the submissions that need it, or for the flush where it cannot tell them apart. A submission that
-	// changes nothing of the revocation that it joins needs no lock of it.
+	// A locked row must not delay the other submissions. After a short time Submit answers CodeLockTimeout to the submissions
+	// that need the row, or returns it for the whole flush if it does not know which do. A submission that changes nothing
+	// of the revocation that it joins needs no lock.
 	Submit(ctx context.Context, flush []Submission) ([]Accepted, error)
 }
 
 // SingleStore cancels and starts single revocations.
 //
-// Of an id that the account does not have, the error's code is CodeNotFound; of an item of a job, CodeNotSupported. While
-// another transaction has locked the revocation it is CodeLockTimeout, and the caller may try again.
+// The error's code is CodeNotFound if the account does not have the id, and CodeNotSupported if it is an item of a job. It is
+// CodeLockTimeout while another transaction has locked the revocation; the caller may try again.
 type SingleStore interface {
-	// CancelSingle makes a revocation CANCELLED that is not final, writes the event, and returns the revocation. It changes
-	// nothing if the revocation is CANCELLED already. The error's code is CodeAlreadyFinal if it ended otherwise, and
-	// CodeUnderWay while it is in doubt.
+	// CancelSingle makes a revocation CANCELLED unless it is final, writes the event, and returns the revocation. It changes
+	// nothing if the revocation is CANCELLED already. The error's code is CodeAlreadyFinal if the revocation has another
+	// outcome, and CodeUnderWay while it is in doubt.
 	CancelSingle(ctx context.Context, account string, id ID, by Actor) (Revocation, error)
-	// StartSingle makes a revocation that waits for its NotBefore or a hold due now, and returns it. It changes nothing if
-	// the revocation waits for neither. The error's code is CodeAlreadyFinal if it is final.
+	// StartSingle makes a revocation due now if it waits for its NotBefore or a hold, and returns it. It changes nothing if
+	// the revocation waits for neither. The error's code is CodeAlreadyFinal if the revocation is final.
 	StartSingle(ctx context.Context, account string, id ID) (Revocation, error)
 }
 
 // ReadStore reads revocations back.
 type ReadStore interface {
-	// Revocation gives one by its id; CodeNotFound when the account has none such.
+	// Revocation returns a revocation by its id. The error's code is CodeNotFound if the account does not have it.
 	Revocation(ctx context.Context, account string, id ID) (Revocation, error)
-	// Revocations returns a page of those that f selects, newest first.
+	// Revocations returns a page of the revocations that f selects, newest first.
 	Revocations(ctx context.Context, f Filter) (Page[Revocation], error)
 }
 
 // EventStore reads events.
 type EventStore interface {
-	// Events returns a page of an account's events. The error's code is CodeInvalid if the database does not have the event
-	// that f.After names, or has deleted events after it.
+	// Events returns a page of an account's events. The error's code is CodeInvalid if the event of f.After does not exist, or
+	// events after it were deleted.
 	Events(ctx context.Context, f EventFilter) (EventPage, error)
 	// EventNumbers returns the number of the newest event of each account, 0 for an account without events.
 	EventNumbers(ctx context.Context, accounts []string) (map[string]int64, error)
@@ -57,37 +57,38 @@ type EventStore interface {
 
 // JobStore keeps jobs.
 type JobStore interface {
-	// BeginJob makes a job that nobody sees, for an upload that is given up after lease without a sign of
-	// life. With a key that is bound to a job it makes nothing and gives the binding; with one whose upload
-	// still runs, CodeUploadInProgress. A key of an upload that was given up, or of a job that is no more, is
-	// free. After the key, a job with RetryOf is checked: CodeNotFound when the account does not have that job any
-	// more, CodeRetryRunning while another retry of it has not ended. Of several callers at once one makes its job.
+	// BeginJob creates an invisible job for an upload, which is dropped if its lease is not renewed. If the idempotency key is
+	// bound to a job, BeginJob creates nothing and returns the binding. The error's code is CodeUploadInProgress if an upload
+	// with the key has not ended. The key of a dropped or deleted job can be used again. If job has RetryOf, the code is
+	// CodeNotFound if the account does not have that job, and CodeRetryRunning while another retry of it has not ended; the
+	// key is checked first. If several callers use the same key or RetryOf at once, one of them creates its job.
 	BeginJob(ctx context.Context, job NewJob, lease time.Duration) (bound *Binding, err error)
-	// BoundJob returns what the job's idempotency key is bound to, and nil when a job may begin under it.
-	// CodeUploadInProgress as for BeginJob.
+	// BoundJob returns the binding of the job's idempotency key, or nil if a job may begin with the key. The error's code can
+	// be CodeUploadInProgress, as for BeginJob.
 	BoundJob(ctx context.Context, job NewJob) (*Binding, error)
-	// RenewUpload renews the lease of a job that is being received. CodeJobEnded when it was given up.
+	// RenewUpload renews the lease of a job that is being received. The error's code is CodeJobEnded if the upload was dropped.
 	RenewUpload(ctx context.Context, job NewJob, lease time.Duration) error
-	// AddItems writes items of a job that is being received, at least one, all or none, and renews the lease. They
-	// follow on those that are there. CodeJobEnded when it was given up.
+	// AddItems adds items to a job that is being received, and renews the lease. There must be at least one item, and their
+	// rows must follow the previous ones. If it fails, it adds none. The error's code is CodeJobEnded if the upload was
+	// dropped.
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
 	// SelectItems fills a job that is being received and has no items. Its items are the invites that s selects at one
 	// moment, in ascending order of their reports. It renews the lease and returns the number of items. After an error the
 	// caller must drop the job. The error's code is CodeInvalid if no invite matches, CodeTooManyItems if more than limit
-	// match, CodeNotSupported if the account's invites are at an upstream, and CodeJobEnded if the upload was given up.
+	// match, CodeNotSupported if the account's invites are at an upstream, and CodeJobEnded if the upload was dropped.
 	SelectItems(ctx context.Context, job NewJob, s Selection, limit int, lease time.Duration) (total int, err error)
-	// FinalizeJob applies ChangeAccept to a received job, which makes it visible, and binds its key, whose age counts from
-	// then on. The error's code is CodeJobEnded if the upload was given up.
+	// FinalizeJob applies ChangeAccept to a received job, which makes it visible, and binds its key. The age of the key counts
+	// from then on. The error's code is CodeJobEnded if the upload was dropped.
 	FinalizeJob(ctx context.Context, final FinalJob) (Job, error)
-	// DropJob gives up a job that is being received, and frees its key; any other stays as it is.
+	// DropJob drops a job that is being received, and frees its key. It does not change a job in another state.
 	DropJob(ctx context.Context, account string, id ID) error
 
-	// Job gives one by its id; CodeNotFound when the account has none such, or not yet, or not any more.
+	// Job returns a visible job by its id. The error's code is CodeNotFound if the account does not have it.
 	Job(ctx context.Context, account string, id ID) (Job, error)
 	// Jobs returns a page of an account's jobs, newest first.
 	Jobs(ctx context.Context, f JobFilter) (Page[Job], error)
-	// Results returns a page of a job's items, by their rows, INVALID ones too, without CandidateMessage. Of a job that
-	// is not visible there are none.
+	// Results returns a page of a job's items in the order of their rows, INVALID items too, without CandidateMessage. It
+	// returns none for a job that is not visible.
 	Results(ctx context.Context, f ResultFilter) (Page[Revocation], error)
 	JobChanger
 }
@@ -102,28 +103,27 @@ type JobChanger interface {
 
 // ExecutionStore carries batches through one transaction each.
 type ExecutionStore interface {
-	// RevokeFast applies Rule to those of refs that nothing stands in the way of, and writes the outcomes. It may
-	// pass over any: those that are stale, that it cannot tell about at once, or all because one was not as it seemed.
-	// An error as of CarryOut.
+	// RevokeFast applies Rule to ordinary single revocations among refs and writes their outcomes. It may skip any of refs, or
+	// all of them if a row has changed meanwhile. Its errors are those of CarryOut.
 	RevokeFast(ctx context.Context, refs []Ref) (BatchResult, error)
-	// CarryOut locks the work items of refs that are not stale and their invites, in the order of their keys
-	// and without waiting for a row that another transaction holds, and writes what decide says of them. An
-	// error means that nothing was written, or, after a broken connection, that this is not known.
+	// CarryOut locks the work items of refs that are not stale, and their invites, in the order of their keys. It skips rows
+	// that another transaction has locked. It writes the decisions that decide returns. If it returns an error, nothing was
+	// written, unless the error's code is CodeOutcomeUnknown.
 	CarryOut(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
-	// RecordOutcomes does the same without looking at the invites, which may be what cannot be reached.
+	// RecordOutcomes is CarryOut without reading or locking the invites, because reading them may be what has failed.
 	RecordOutcomes(ctx context.Context, refs []Ref, decide func([]LockedRevocation) []Decision) (BatchResult, error)
 }
 
 // BatchResult is what a transaction did.
 type BatchResult struct {
 	Decisions []Decision
-	// Ended are the jobs that ended with it.
+	// Ended contains the jobs that ended with the transaction.
 	Ended []ID
-	// Locked are those whose work item another transaction held: nothing was decided about them.
+	// Locked contains the refs whose work item another transaction had locked. There is no decision about them.
 	Locked []Ref
 }
 
-// Undecided are those of refs that nothing was decided about.
+// Undecided returns the refs without a decision.
 func (c *BatchResult) Undecided(refs []Ref) (left []Ref) {
 	decided := make(map[Ref]struct{}, len(c.Decisions))
 	for _, d := range c.Decisions {
@@ -142,22 +142,22 @@ type BulkStore interface {
 	// CarryOutChunk makes the first attempt on a chunk of one of the account's jobs that are not being cancelled, and
 	// updates the job's counters in the same transaction. It takes the job that was served longest ago and has a chunk
 	// that no other transaction has locked. An item whose invite another transaction changed meanwhile, and every item of
-	// an account on an upstream, gets a work item instead. The Chunk is zero when there was none; with an error it may
-	// name the one that failed, of which nothing was written.
+	// an account on an upstream, gets a work item instead. The Chunk is zero if there was no chunk. With an error it can
+	// name the chunk that failed, of which nothing was written.
 	CarryOutChunk(ctx context.Context, account string) (Chunk, error)
-	// CancelChunk makes the items of a chunk CANCELLED, of one of the account's jobs that are being cancelled. Otherwise
-	// it does as CarryOutChunk.
+	// CancelChunk makes the items of a chunk CANCELLED. The chunk is of one of the account's jobs that are being cancelled.
+	// Everything else is as in CarryOutChunk.
 	CancelChunk(ctx context.Context, account string) (Chunk, error)
 	// SpillChunk writes a work item for each item of a chunk. They are due at once. It does nothing if the chunk was
 	// carried out or another transaction has locked it.
 	SpillChunk(ctx context.Context, chunk Chunk) error
 	// PredictChunk makes a step of the preview of one of the account's PREVIEWING jobs: the one that was served longest ago
-	// and that no other transaction is busy with. It applies Rule to the items of a chunk and stores their predictions, or,
-	// when all chunks are predicted, finds duplicates among some of the items. It changes no invite. The job's numbers are
-	// written in the same transaction, and nothing is written if the job is not PREVIEWING any more. The result is zero when
-	// there was nothing to do.
+	// and that no other transaction has locked. It applies Rule to the items of a chunk and stores their predictions. When all
+	// chunks are predicted, it finds duplicates among some of the items instead. It changes no invite. It updates the job's
+	// numbers in the same transaction, and writes nothing if the job is not PREVIEWING any more. The result is zero if there
+	// was nothing to do.
 	PredictChunk(ctx context.Context, account string) (PreviewStep, error)
-	// ClaimDueItems claims at most limit work items of the account that are due and left to its tasks.
+	// ClaimDueItems claims at most limit due work items of the account that are left to its account tasks.
 	// visibilityTimeouts are as for DispatchStore.ClaimDue.
 	ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
 	// ClaimCancelledItems claims at most limit work items of the account's jobs that are being cancelled, due or not,
@@ -165,7 +165,7 @@ type BulkStore interface {
 	ClaimCancelledItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
 }
 
-// Chunk is a range of a job's rows, and what became of them. Rows without a valid item need not be in any chunk.
+// Chunk is a range of a job's rows, and what was done with them. INVALID rows need not be in any chunk.
 type Chunk struct {
 	Account string
 	Job     ID
@@ -177,8 +177,8 @@ type Chunk struct {
 	Spilled int
 	// Ended reports whether the job ended with this chunk.
 	Ended bool
-	// MoreWork reports whether the account may have work besides chunks: items that are due or to be cancelled, or jobs to
-	// be previewed. When it is false, there was none when the chunk was locked.
+	// MoreWork reports whether the account may have other work than chunks: due items, items to cancel, or jobs to preview. If
+	// it is false, there was no such work when the chunk was locked.
 	MoreWork bool
 }
 
@@ -191,42 +191,40 @@ type PreviewStep struct {
 	Complete bool
 }
 
-// CallStore keeps what is to be revoked at upstreams.
+// CallStore stores the calls to upstreams.
 type CallStore interface {
-	// Upstream gives the account's upstream; nil when it has none.
+	// Upstream returns the account's upstream; nil if it has none.
 	Upstream(ctx context.Context, account string) (*Upstream, error)
-	// BeginCalls begins at most limit calls of what is due of an account on an upstream, at most items of them for
-	// items of jobs, and for what was submitted singly first. The worker that asks owns them for the length of lease.
-	// When it returns, their rows are in doubt: the store assumes that each call was made until the outcome is
-	// recorded, and a later wish for an email is not taken any more. An item whose job is being cancelled is Cancelled
-	// and not in doubt, unless it was before.
+	// BeginCalls begins at most limit calls for due work items of an account on an upstream, single submissions first. At most
+	// items of the calls are for items of jobs. The calls belong to the calling worker for the length of lease. BeginCalls
+	// marks their rows as in doubt: until the outcome is recorded, the store assumes that the call was made, and ignores a
+	// later request for an email. If the job of an item is being cancelled, its call is Cancelled and not in doubt, unless it
+	// was in doubt before.
 	BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]Call, error)
 	// ExtendCalls renews the lease of calls that no other worker has begun since. It leaves out the rows that another
 	// transaction has locked.
 	ExtendCalls(ctx context.Context, calls []Call, lease time.Duration) error
-	// HoldUpstream keeps the account from being called for a while and records the reason, unless the account has got
-	// another key or URL since upstream was read.
+	// HoldUpstream puts the account's upstream on hold for a while and records the reason. It does nothing if the account's URL
+	// or key has changed since upstream was read.
 	HoldUpstream(ctx context.Context, upstream Upstream, why Hold, length time.Duration) error
-	// ReleaseUpstream ends a hold, likewise.
+	// ReleaseUpstream ends a hold, on the same condition.
 	ReleaseUpstream(ctx context.Context, upstream Upstream) error
-	// ResealUpstream replaces an account's encrypted key by the same key encrypted anew, likewise.
+	// ResealUpstream replaces an account's encrypted key by the same key, encrypted again, on the same condition.
 	ResealUpstream(ctx context.Context, upstream Upstream, sealed []byte) error
 }
 
 // DispatchStore finds what has to be enqueued. The database's clock decides what is due.
 type DispatchStore interface {
 	JobChanger
-	// PendingWork looks, and changes nothing: mostly there is nothing to do.
+	// PendingWork reads what has to be enqueued, and changes nothing.
 	PendingWork(ctx context.Context) (PendingWork, error)
-	// ClaimDue takes at most limit work items of what was submitted singly that are due, oldest first, without waiting for any that
-	// another transaction holds. A row enqueued for the n-th time counts as lost after visibilityTimeouts[n], or the
-	// last of them.
+	// ClaimDue claims at most limit due work items of single submissions, oldest first. It skips rows that another transaction
+	// has locked. A row that is enqueued for the n-th time counts as lost after visibilityTimeouts[n], or after the last one.
 	ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]DueAttempt, error)
-	// ClaimDueNotifications does the same with the emails of those. A claim that has run out is taken back; an email
-	// that its worker had committed and not settled becomes UNKNOWN, and unknown is how many did.
+	// ClaimDueNotifications does the same with the emails of single submissions. It takes over claims that have expired. If
+	// the worker had committed such an email, the email becomes UNKNOWN; unknown is the number of these.
 	ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) (due []NotificationRef, unknown int, err error)
-	// Release gives up claims: their rows are due again after delay. It leaves alone what has moved on since it was
-	// claimed.
+	// Release releases claims: their rows are due again after delay. It skips rows that have changed since they were claimed.
 	Release(ctx context.Context, due []DueAttempt, delay time.Duration) error
 	// ReleaseNotifications does the same with emails.
 	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
@@ -242,7 +240,7 @@ type DueAttempt struct {
 	Waited bool
 }
 
-// AccountWork is something to do for an account, in a turn of its kind.
+// AccountWork is an account with work for a kind of account task.
 type AccountWork struct {
 	Task    AccountTask
 	Account string

@@ -33,7 +33,7 @@ func Page(f revocation.InviteFilter, account revocation.AccountState, d Dialect,
 			if n := len(page.Entries); n > 0 && (n == f.Limit || bytes >= revocation.PageBytes) {
 				return page, nil // Next is set by the last entry
 			}
-			found[i].Predict(account)
+			found[i].SetPredicted(account)
 			page.Entries = append(page.Entries, found[i])
 			page.Next = position(&s, &found[i])
 			bytes += size(&found[i])

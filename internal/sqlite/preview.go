@@ -29,7 +29,7 @@ func (s *Store) PredictChunk(ctx context.Context, account string) (revocation.Pr
 			return err
 		}
 		step.Items = len(work)
-		predictions := revocation.Predict(work, func(i int) bool { return again[i] })
+		predictions := revocation.PredictItems(work, func(i int) bool { return again[i] })
 		if err := writePredictions(ctx, tx, chunk, work, predictions); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func (s *Store) Invite(ctx context.Context, account string, reportID int64) (inv
 			return notFound("There is no such invite in this account.")
 		}
 		invite = found[0]
-		invite.Predict(state)
+		invite.SetPredicted(state)
 		return nil
 	})
 	return invite, err
