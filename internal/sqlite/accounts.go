@@ -10,8 +10,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// SetAccount creates an account or changes what is not nil of it. A change of the platform cancels the jobs of the account
-// that have not begun. CodeInvalid for an upstream without a URL or a key.
+// SetAccount creates an account, or changes the fields that are not nil in change. A change of the platform cancels the jobs of
+// the account that have not begun. The error's code is CodeInvalid if the upstream has no URL or no key.
 func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange) error {
 	var planChangedAt *int64
 	if change.PlanChangedAt != nil {
@@ -60,7 +60,7 @@ func (s *Store) SetAccount(ctx context.Context, change revocation.AccountChange)
 	})
 }
 
-// changePlatform is setUpstream, and cancels the jobs that have not begun if the account's platform changes.
+// changePlatform calls setUpstream. If the account's platform changes, it cancels the jobs that have not begun.
 func changePlatform(ctx context.Context, tx *sql.Tx, now time.Time, account string, up revocation.UpstreamChange) error {
 	var upstream bool
 	if err := tx.QueryRowContext(ctx, `SELECT upstream_url IS NOT NULL FROM accounts WHERE account_id = ?1`, account).
@@ -78,14 +78,14 @@ func changePlatform(ctx context.Context, tx *sql.Tx, now time.Time, account stri
 		err := changeJob(ctx, tx, now, &waiting[i], revocation.JobChange{
 			Kind: revocation.ChangeCancel, By: revocation.Actor{Type: revocation.ActorService},
 		})
-		if err != nil && revocation.ErrorCode(err) != revocation.CodeJobEnded { // its time is over, and it expires
+		if err != nil && revocation.ErrorCode(err) != revocation.CodeJobEnded { // an expired job stays as it is
 			return err
 		}
 	}
 	return nil
 }
 
-// Accounts gives all accounts, in the order of their ids.
+// Accounts returns all accounts, ordered by their ids.
 func (s *Store) Accounts(ctx context.Context) ([]revocation.Account, error) {
 	accounts, err := query(ctx, s.readers, scanAccount, selectAccounts+` ORDER BY account_id`, sql.Named("now", micros(time.Now())))
 	return accounts, fault("list accounts", err)
@@ -103,7 +103,7 @@ func (s *Store) Account(ctx context.Context, id string) (revocation.Account, err
 	return found[0], nil
 }
 
-// readAccount returns the account, or none if it does not exist.
+// readAccount returns the account, or an empty slice if it does not exist.
 func readAccount(ctx context.Context, q querier, id string) ([]revocation.Account, error) {
 	return query(ctx, q, scanAccount, selectAccounts+` WHERE account_id = :account`,
 		sql.Named("now", micros(time.Now())), sql.Named("account", id))
@@ -129,7 +129,7 @@ func scanAccount(rows *sql.Rows) (a revocation.Account, err error) {
 	return a, err
 }
 
-// requireAccount gives CodeNotFound when there is no such account.
+// requireAccount returns an error with CodeNotFound if the account does not exist.
 func requireAccount(ctx context.Context, tx *sql.Tx, account string) error {
 	var found bool
 	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts WHERE account_id = ?1)`, account).Scan(&found); err != nil {
@@ -141,7 +141,7 @@ func requireAccount(ctx context.Context, tx *sql.Tx, account string) error {
 	return nil
 }
 
-// AddKey adds an API key to an account; CodeNotFound when there is no such account.
+// AddKey adds an API key. The error's code is CodeNotFound if the account does not exist.
 func (s *Store) AddKey(ctx context.Context, key revocation.APIKey) error {
 	scopes := make([]string, len(key.Scopes))
 	for i, scope := range key.Scopes {
@@ -168,7 +168,7 @@ const (
 		FROM api_keys AS k JOIN accounts AS a ON a.account_id = k.account_id`
 )
 
-// Keys gives an account's keys, or those of all accounts when account is empty, by account and age.
+// Keys returns the keys of an account, or of all accounts if account is empty, ordered by account and age.
 func (s *Store) Keys(ctx context.Context, account string) ([]revocation.APIKey, error) {
 	scan := func(rows *sql.Rows) (revocation.APIKey, error) { return scanKey(rows) }
 	keys, err := query(ctx, s.readers, scan, selectKey+`
@@ -194,7 +194,7 @@ func (s *Store) KeysByHash(ctx context.Context, hashes []revocation.SecretHash) 
 	return keys, fault("look up keys", err)
 }
 
-// scanKey reads keyColumns, and what follows them into more.
+// scanKey reads keyColumns, and the columns after them into more.
 func scanKey(row *sql.Rows, more ...any) (revocation.APIKey, error) {
 	var (
 		key                  revocation.APIKey
@@ -214,7 +214,8 @@ func scanKey(row *sql.Rows, more ...any) (revocation.APIKey, error) {
 	return key, nil
 }
 
-// RevokeKey ends a key; revoking it again changes nothing. CodeNotFound when the account has none such.
+// RevokeKey revokes a key. It does not change a key that is revoked already. The error's code is CodeNotFound if the account
+// has no such key.
 func (s *Store) RevokeKey(ctx context.Context, account string, id revocation.ID) error {
 	return s.write(ctx, "revoke key", func(tx *sql.Tx, now time.Time) error {
 		changed, err := change(ctx, tx, `

@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// unsettled is the condition of the indexes on emails, to the letter: otherwise SQLite does not use them.
+// unsettled is the condition of the indexes on emails. SQLite uses them only if the text of the condition is the same.
 const unsettled = `status IN ('PENDING', 'CLAIMED', 'COMMITTED')`
 
 // PendingWork implements revocation.DispatchStore.
@@ -48,7 +48,7 @@ func scanRowID(rows *sql.Rows) (ref revocation.Ref, err error) {
 	return ref, err
 }
 
-// dueJobs find the jobs whose time has come, the longest waiting first.
+// dueJobs reads the jobs that are due or have expired, earliest first.
 var dueJobs = map[revocation.JobChangeKind]string{
 	revocation.ChangeDue: `
 		SELECT account_id, id FROM jobs INDEXED BY jobs_scheduled
@@ -59,8 +59,9 @@ var dueJobs = map[revocation.JobChangeKind]string{
 }
 
 const (
-	// What was left to turns, chunks, and what has only to be cancelled, which no hold of an upstream keeps from
-	// its end. It steps from account to account, however many rows each has.
+	// workOnItems reads the accounts with due work items that are left to account tasks, with chunks, with items to cancel, or
+	// with previews. A hold of the upstream does not delay cancelling. The recursion goes from account to account, however many
+	// rows each has.
 	workOnItems = `
 		WITH RECURSIVE pulling (account_id) AS (
 			SELECT (SELECT account_id FROM work_items INDEXED BY work_items_account_due
@@ -90,7 +91,7 @@ const (
 		SELECT 1 FROM work_items AS o INDEXED BY work_items_account_due
 		WHERE o.account_id = pulling.account_id AND o.account_scheduled AND o.next_check_at <= :now`
 
-	// What of job j can be cancelled, by the range of its ids.
+	// waitsOfJob is the condition that o is a work item of job j, by the range of its ids, and can be cancelled.
 	waitsOfJob = `o.account_id = j.account_id AND o.revocation_id > j.id
 		AND o.revocation_id < substr(j.id, 1, 28) || '80000000' AND NOT o.claimed AND NOT o.in_doubt`
 
@@ -108,7 +109,7 @@ const (
 		              WHERE n.account_id = mailing.account_id AND n.next_check_at <= :now AND ` + unsettled + ` AND job_id IS NOT NULL)`
 )
 
-// ClaimDueItems implements revocation.BulkStore. Single submissions come first, and the oldest of each.
+// ClaimDueItems implements revocation.BulkStore. Single submissions come first; the oldest of each come first.
 func (s *Store) ClaimDueItems(ctx context.Context, account string, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	return s.claimItems(ctx, "claim due items", visibilityTimeouts, func(tx *sql.Tx, now time.Time) ([]revocation.DueAttempt, error) {
 		return dueOfAccountTasks(ctx, tx, account, limit, now)

@@ -7,8 +7,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Backlog implements revocation.BacklogStore. Each of its statements ends after revocation.MaxBacklog rows of an
-// index, or as many chunks.
+// Backlog implements revocation.BacklogStore. Each statement reads little more than revocation.MaxBacklog rows of an index, or
+// as many chunks.
 func (s *Store) Backlog(ctx context.Context) (revocation.Backlog, error) {
 	b := revocation.Backlog{
 		Waiting: make(map[revocation.Class]revocation.Waiting, len(revocation.Classes)),
@@ -64,11 +64,11 @@ var backlogParts = []struct {
 }
 
 const (
-	// countWaiting counts the ids of a sub-select that follows, and finds the oldest.
+	// countWaiting counts the ids of the sub-select that follows, and finds the oldest.
 	countWaiting = `SELECT count(*), min(revocation_id) FROM (`
 
-	// waitingOfAccountTasks are the rows that are left to turns of accounts with an upstream, or without. It steps from
-	// account to account.
+	// waitingOfAccountTasks counts the work items that are left to account tasks, of accounts with an upstream or without. The
+	// recursion goes from account to account.
 	waitingOfAccountTasks = `
 		WITH RECURSIVE pulling (account_id) AS (
 			SELECT (SELECT account_id FROM work_items INDEXED BY work_items_account_due
@@ -83,7 +83,7 @@ const (
 			CROSS JOIN work_items AS o INDEXED BY work_items_account_due ON o.account_id = a.account_id AND o.account_scheduled
 			WHERE (a.upstream_url IS NOT NULL) = :upstream LIMIT :limit)`
 
-	// waitingInChunks are the items of such accounts that have not had their first pass.
+	// waitingInChunks counts the items of such accounts that wait for their first attempt.
 	waitingInChunks = `
 		SELECT coalesce(sum(end_row - first_row + 1), 0), min(job_id) FROM (
 			SELECT c.first_row, c.end_row, c.job_id

@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// CarryOutChunk implements revocation.BulkStore. No item is contended here: what is spilled is for an upstream, or a
-// duplicate of an item that is not final.
+// CarryOutChunk implements revocation.BulkStore. No item is contended in SQLite. Items get work items only if their account is
+// on an upstream, or if they are duplicates of an item that is not final.
 func (s *Store) CarryOutChunk(ctx context.Context, account string) (revocation.Chunk, error) {
 	return s.takeChunk(ctx, "carry out chunk", account, false, func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error) {
 		if next.upstream && !next.previewed {
@@ -29,7 +29,8 @@ func (s *Store) CancelChunk(ctx context.Context, account string) (revocation.Chu
 	})
 }
 
-// takeChunk ends the first pass of a chunk by write: of a job that is being cancelled, or of one that is not.
+// takeChunk calls write for a chunk, deletes the chunk, and updates the job's counters. The job's state is CANCELLING if
+// cancelling is true, and QUEUED or RUNNING if it is false.
 func (s *Store) takeChunk(
 	ctx context.Context, doing, account string, cancelling bool,
 	write func(tx *sql.Tx, now time.Time, next takenChunk) (done revocation.JobCount, spilled int, err error),
@@ -55,7 +56,7 @@ func (s *Store) takeChunk(
 			return err
 		}
 		chunk.Done, chunk.Spilled, chunk.Ended = done, spilled, len(ended) > 0
-		chunk.MoreWork = true // it is cheap to check
+		chunk.MoreWork = true // the caller finds out, which is cheap
 		return nil
 	})
 	if err != nil {
@@ -64,7 +65,7 @@ func (s *Store) takeChunk(
 	return chunk, err
 }
 
-// nextChunk reads one chunk of each job, however many there are. A job that was not served yet comes first.
+// nextChunk reads the first chunk of the job that was served longest ago, or not yet. It reads one chunk of each job.
 const nextChunk = `
 	SELECT c.account_id, c.job_id, c.first_row, c.end_row, c.predicted, coalesce(c.predicted_timestamp, ''), a.upstream_url IS NOT NULL, a.plan_changed_at, a.spare_started
 	FROM jobs AS j INDEXED BY jobs_active
@@ -74,12 +75,13 @@ const nextChunk = `
 	WHERE j.account_id = ?1 AND j.state IN ` + activeStates + ` AND (j.state = 'CANCELLING') = ?2
 	ORDER BY j.served_at, j.id LIMIT 1`
 
-// takenChunk is a chunk with what counts for all of its items.
+// takenChunk is a chunk with the facts on which the outcomes of its items depend.
 type takenChunk struct {
 	revocation.Chunk
 	upstream bool
 	account  revocation.AccountState
-	// previewed reports whether the items have predictions, and predictedTimestamp is for those that are NOT_ALLOWED.
+	// previewed reports whether the items have predictions. predictedTimestamp is the timestamp of those predicted
+	// NOT_ALLOWED.
 	previewed          bool
 	predictedTimestamp string
 }
@@ -91,7 +93,7 @@ func scanNextChunk(rows *sql.Rows) (c takenChunk, err error) {
 	return c, err
 }
 
-// itemsOf are a statement's parameters for a chunk: account, job, and the ids of its first and last item.
+// itemsOf returns the parameters for a chunk: account, job, and the ids of its first and last item.
 func itemsOf(chunk revocation.Chunk) []any {
 	return []any{
 		sql.Named("account", chunk.Account), sql.Named("job", chunk.Job.String()),
@@ -105,7 +107,7 @@ func deleteChunk(ctx context.Context, tx *sql.Tx, chunk revocation.Chunk) error 
 		chunk.Account, chunk.Job.String(), chunk.First)
 }
 
-// cancelChunk ends the items of a chunk without an attempt.
+// cancelChunk makes the items of a chunk CANCELLED, without an attempt.
 func cancelChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk) (cancelled int, err error) {
 	changed, err := change(ctx, tx, `
 		UPDATE revocations SET status = 'CANCELLED', completed_at = :now
@@ -114,7 +116,7 @@ func cancelChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocatio
 	return int(changed), err
 }
 
-// SpillChunk gives the items of a chunk work items that are due at once, unless it was carried out meanwhile.
+// SpillChunk implements revocation.BulkStore.
 func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 	return s.write(ctx, "spill chunk", func(tx *sql.Tx, now time.Time) error {
 		scan := func(rows *sql.Rows) (taken takenChunk, err error) {
@@ -139,12 +141,13 @@ func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 		if err := deleteChunk(ctx, tx, chunk); err != nil {
 			return err
 		}
-		// The job has been taken up, and others come before its next chunk.
+		// Sets the job RUNNING and its served_at, so that other jobs come before its next chunk.
 		_, err = addCounts(ctx, tx, now, []revocation.JobCount{done})
 		return err
 	})
 }
 
+// spillChunk gives the items of a chunk work items, and returns their number.
 func spillChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk) (spilled int, err error) {
 	changed, err := change(ctx, tx, `
 		INSERT INTO work_items (account_id, revocation_id, report_id, single, notify, next_check_at, job_id, account_scheduled)
@@ -154,7 +157,7 @@ func spillChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation
 	return int(changed), err
 }
 
-// pendingOfChunk are the items r of a chunk of job j that are to be carried out.
+// pendingOfChunk reads the items r of a chunk of job j that are not INVALID.
 const pendingOfChunk = `
 	FROM jobs AS j
 	CROSS JOIN revocations AS r

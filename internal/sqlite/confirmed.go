@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// readDuplicates adds to calls how the items ended that duplicates are duplicates of.
+// readDuplicates sets First of the duplicates in calls.
 func readDuplicates(ctx context.Context, tx *sql.Tx, calls []revocation.Call) error {
 	var work []revocation.LockedRevocation
 	for _, c := range calls {
@@ -27,8 +27,7 @@ func readDuplicates(ctx context.Context, tx *sql.Tx, calls []revocation.Call) er
 	return nil
 }
 
-// readPredictions adds to work what previews predicted of the items of jobs, and how the items ended that duplicates are
-// duplicates of.
+// readPredictions sets Predicted of the items in work, and First of the duplicates.
 func readPredictions(ctx context.Context, tx *sql.Tx, work []revocation.LockedRevocation) error {
 	at := make(map[revocation.ID]int)
 	var rows []rowKey

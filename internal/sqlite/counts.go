@@ -10,11 +10,11 @@ import (
 	"rescind/internal/revocation"
 )
 
-// markInterval is at least how far the two moments of a job's speed are apart.
+// markInterval is the least time between the two samples from which a job's speed is computed.
 const markInterval = 5 * time.Second
 
-// addCounts adds to the jobs' counters what a transaction that began at began has done, and gives the jobs that
-// ended with it, for which it writes an event. It is the last that such a transaction does.
+// addCounts adds counts to the jobs' counters, and returns the jobs that have ended. It writes their events. began is when the
+// transaction began. The caller must call it last in the transaction.
 func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revocation.JobCount) (ended []revocation.ID, err error) {
 	now := time.Now()
 	for _, count := range counts {
@@ -53,8 +53,8 @@ func addCounts(ctx context.Context, tx *sql.Tx, began time.Time, counts []revoca
 	return ended, nil
 }
 
-// Times are in microseconds. What stands right of an equals sign is the row as it was. A job that is being cancelled
-// was not taken up where items are cancelled alone.
+// addCount updates a job. Times are in microseconds. Expressions to the right of = see the old row. A CANCELLING job does not
+// get started_at if only cancelled items are counted.
 const addCount = `
 	UPDATE jobs AS j
 	SET revoked = j.revoked + :revoked, already_revoked = j.already_revoked + :already_revoked,
@@ -78,7 +78,7 @@ const addCount = `
 	WHERE j.account_id = :account AND j.id = :job AND j.state IN ` + activeStates + `
 	RETURNING finished_at IS NOT NULL`
 
-// addMailCount counts an email of a job that was settled: as SENT, FAILED, UNKNOWN or SKIPPED.
+// addMailCount counts a settled email of a job. status is SENT, FAILED, UNKNOWN or SKIPPED.
 func addMailCount(ctx context.Context, tx *sql.Tx, account, job string, status revocation.NotificationStatus) error {
 	return exec(ctx, tx, `
 		INSERT INTO job_mail_counts (account_id, job_id, slot, sent, failed, unknown, skipped)

@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// claimRow is a row that a dispatcher claims or releases, in a statement's parameter.
+// claimRow is a row that a dispatcher claims or releases, as an element of a JSON parameter.
 type claimRow struct {
 	rowKey
 	Attempt       int   `json:"attempt"`
@@ -17,14 +17,13 @@ type claimRow struct {
 	NextCheckAt   int64 `json:"next_check_at"`
 }
 
-// dueSingle and dueMail are the conditions of what was submitted singly and is due, and of its emails.
+// dueSingle and dueMail are the conditions of due single submissions and of their due emails.
 const (
 	dueSingle = `NOT account_scheduled AND next_check_at <= :now`
 	dueMail   = `next_check_at <= :now AND ` + unsettled + ` AND job_id IS NULL`
 )
 
-// ClaimDue takes the work items of single revocations that are due, oldest first. Like all of the dispatcher's
-// looks, it goes across the accounts.
+// ClaimDue implements revocation.DispatchStore. Like all of the dispatcher's statements, it reads all accounts.
 func (s *Store) ClaimDue(ctx context.Context, limit int, visibilityTimeouts []time.Duration) ([]revocation.DueAttempt, error) {
 	var due []revocation.DueAttempt
 	err := s.write(ctx, "claim due revocations", func(tx *sql.Tx, now time.Time) error {
@@ -43,8 +42,8 @@ func (s *Store) ClaimDue(ctx context.Context, limit int, visibilityTimeouts []ti
 	return due, nil
 }
 
-// stampDue writes down that the rows were claimed, and when they count as lost. Those that go to the queue are in
-// nobody's hand yet.
+// stampDue stores the dispatch counts of the rows, and when they count as lost. Rows that are enqueued are not claimed by a
+// worker yet.
 func stampDue(ctx context.Context, tx *sql.Tx, now time.Time, due []revocation.DueAttempt, visibilityTimeouts []time.Duration) error {
 	if len(due) == 0 {
 		return nil
@@ -64,12 +63,12 @@ func scanDue(rows *sql.Rows) (d revocation.DueAttempt, err error) {
 	return d, err
 }
 
-// lostAt is when what is enqueued now, for the n-th time, counts as lost.
+// lostAt returns when a row that is enqueued now, for the n-th time, counts as lost.
 func lostAt(now time.Time, n int, visibilityTimeouts []time.Duration) int64 {
 	return micros(now.Add(visibilityTimeouts[min(n, len(visibilityTimeouts)-1)]))
 }
 
-// Release makes claimed work items due again after delay, unless they have moved on since.
+// Release implements revocation.DispatchStore.
 func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay time.Duration) error {
 	rows := make([]claimRow, len(due))
 	for i, d := range due {
@@ -85,8 +84,7 @@ func (s *Store) Release(ctx context.Context, due []revocation.DueAttempt, delay 
 	})
 }
 
-// ClaimDueNotifications takes the emails of single revocations that are due, oldest first. Of those that a
-// worker has claimed and not settled in time, the committed ones become UNKNOWN and the others are due.
+// ClaimDueNotifications implements revocation.DispatchStore.
 func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, visibilityTimeouts []time.Duration) (refs []revocation.NotificationRef, unknown int, err error) {
 	err = s.write(ctx, "claim due emails", func(tx *sql.Tx, now time.Time) error {
 		found, err := query(ctx, tx, scanDueNotification, `
@@ -128,7 +126,7 @@ func scanDueNotification(rows *sql.Rows) (n dueNotification, err error) {
 	return n, err
 }
 
-// ReleaseNotifications makes claimed emails due again after delay, unless they have moved on since.
+// ReleaseNotifications implements revocation.DispatchStore.
 func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
 	rows := make([]claimRow, len(refs))
 	for i, ref := range refs {

@@ -9,8 +9,8 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// addEvents writes events with the time now, or the time of the event before if that is later, so that a time is a place among
-// the events too. The file has one writer, so the numbers follow the order of the commits.
+// addEvents writes events with the time now, or with the time of the previous event if that is later, so that the times have
+// the same order as the numbers. The file has one writer, so the numbers follow the order of the commits.
 func addEvents(ctx context.Context, tx *sql.Tx, now time.Time, events ...revocation.Event) error {
 	for i := range events {
 		e := &events[i]

@@ -14,13 +14,12 @@ func (s *Store) RevokeFast(ctx context.Context, refs []revocation.Ref) (revocati
 	return s.CarryOut(ctx, refs, revocation.Decide)
 }
 
-// CarryOut decides on the refs that are not stale and writes the outcomes. Nothing is ever contended or busy
-// here.
+// CarryOut implements revocation.ExecutionStore. No row is contended or locked in SQLite.
 func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.attempt(ctx, "carry out", refs, true, decide)
 }
 
-// RecordOutcomes does the same without looking at the invites.
+// RecordOutcomes implements revocation.ExecutionStore.
 func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	return s.attempt(ctx, "record a failure", refs, false, decide)
 }
@@ -65,8 +64,8 @@ type refRow struct {
 	Attempt int `json:"attempt"`
 }
 
-// read reads the facts about the refs that are not stale, in the order of their invites' keys. withEvents has the accounts
-// whose single revocations have events.
+// readWork reads the work items of refs that are not stale, in the order of their invites' keys, with the facts that the rule
+// needs. withEvents contains the accounts with events for single revocations.
 func readWork(ctx context.Context, tx *sql.Tx, now time.Time, refs []revocation.Ref, invites bool) (work []revocation.LockedRevocation, withEvents map[string]bool, err error) {
 	rows := make([]refRow, len(refs))
 	for i, ref := range refs {
@@ -108,8 +107,8 @@ func scanWork(rows *sql.Rows, singleEvents *bool) (h revocation.LockedRevocation
 	return h, err
 }
 
-// scannedInvite is what the rule needs of an invite that may not exist. Of a long chunk each column takes a measurable time,
-// so flags has two facts in one: see inviteFlags.
+// scannedInvite contains the facts about an invite, which may not exist. flags has two facts in one column, see inviteFlags,
+// because each column of a long chunk takes measurable time.
 type scannedInvite struct {
 	sentAt, flags sql.Null[int64]
 }
@@ -130,7 +129,7 @@ func (s *scannedInvite) invite() *revocation.InviteState {
 	}
 }
 
-// outcomeRow is a decision in a statement's parameter. Times are in microseconds.
+// outcomeRow is a decision as an element of a JSON parameter. Times are in microseconds.
 type outcomeRow struct {
 	rowKey
 	ReportID      int64   `json:"report_id"`
@@ -164,7 +163,7 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 	return row
 }
 
-// writeDecisions takes each decision its way: a final outcome, another attempt, or no attempt at all.
+// writeDecisions writes decisions of all kinds.
 func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
 	var final, revoked, notified, retried, postponed []outcomeRow
 	for _, d := range decisions {
@@ -207,8 +206,8 @@ func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []
 	return nil
 }
 
-// changeAll runs a statement that must change want rows. The facts cannot have changed since they were read, so
-// anything else is a fault of this program.
+// changeAll runs a statement that must change want rows. The rows cannot have changed since they were read, so another number
+// is a bug.
 func changeAll(ctx context.Context, tx *sql.Tx, want int, statement string, args ...any) error {
 	changed, err := change(ctx, tx, statement, args...)
 	if err == nil && changed != int64(want) {
@@ -238,7 +237,7 @@ const (
 		FROM json_each(:rows) AS p
 		WHERE i.account_id = p.value ->> 'account' AND i.report_id = p.value ->> 'report_id' AND i.revoked_at IS NULL`
 
-	// Nobody enqueues the emails of jobs one by one, so they are due at once.
+	// The emails of jobs are not enqueued one by one, so they are due at once.
 	addNotifications = `
 		INSERT INTO notifications (account_id, revocation_id, report_id, job_id, status, next_check_at, updated_at)
 		SELECT value ->> 'account', value ->> 'id', value ->> 'report_id', value ->> 'job', value ->> 'email',

@@ -8,8 +8,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// decideChunk makes the first attempt on the items of a chunk, or ends them as predicted. Items that cannot be decided about
-// now get work items.
+// decideChunk makes the first attempt on the items of a chunk, or gives them their predicted outcome. Items without an outcome
+// get work items.
 func decideChunk(ctx context.Context, tx *sql.Tx, now time.Time, chunk takenChunk) (done revocation.JobCount, spilled int, err error) {
 	done = revocation.JobCount{Account: chunk.Account, Job: chunk.Job}
 	work, err := readChunk(ctx, tx, chunk)
@@ -48,7 +48,7 @@ func readChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.
 		ORDER BY r.id`, itemsOf(chunk.Chunk)...)
 }
 
-// firstOutcome is what items of a chunk have in common: there are few of them, however long the chunk.
+// firstOutcome is an outcome of items of a chunk. A chunk has few different ones.
 type firstOutcome struct {
 	status    revocation.Status
 	attempts  int
@@ -56,9 +56,8 @@ type firstOutcome struct {
 	failure   revocation.Failure
 }
 
-// writeFirstAttempts writes the decisions on a chunk's items, and gives work items to those that are not final. What is
-// written about the invites and emails of those that were revoked is read from their rows: in the chunk's range, no item
-// was revoked before.
+// writeFirstAttempts writes the decisions about a chunk's items, and gives work items to those that are not final. It updates
+// the invites and inserts the emails of all REVOKED items in the chunk's range: before the first attempt there were none.
 func writeFirstAttempts(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) (spilled int, err error) {
 	outcomes := make(map[firstOutcome][]string)
 	revoked, notified, final := 0, 0, 0

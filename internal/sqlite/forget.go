@@ -72,8 +72,8 @@ func forgetSome(ctx context.Context, tx *sql.Tx, now time.Time, by revocation.Ac
 	return len(found), forgetInvites(ctx, tx, now, found, by)
 }
 
-// forgetInvites erases the names and addresses of invites, and skips their emails. An email whose message a mail server is
-// receiving is not skipped.
+// forgetInvites erases the names and addresses of invites and skips their emails. It does not skip an email that is being sent
+// to a mail server.
 func forgetInvites(ctx context.Context, tx *sql.Tx, now time.Time, invites []inviteRow, by revocation.Actor) error {
 	keys := parameter(invites)
 	if err := changeAll(ctx, tx, len(invites), `

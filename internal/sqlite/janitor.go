@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// DropSilentUploads gives up the jobs whose lease has run out.
+// DropSilentUploads implements revocation.JanitorStore.
 func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) {
 	err = s.write(ctx, "drop silent uploads", func(tx *sql.Tx, now time.Time) error {
 		dropped, err = dropUploads(ctx, tx, micros(now))
@@ -24,7 +24,7 @@ func (s *Store) DropSilentUploads(ctx context.Context) (dropped int, err error) 
 // endOfTime is later than any lease, in microseconds.
 const endOfTime = math.MaxInt64
 
-// dropUploads gives up the jobs whose lease runs out by a time, and returns how many.
+// dropUploads drops the uploads whose lease ends at leaseUntil or before, and returns their number.
 func dropUploads(ctx context.Context, tx *sql.Tx, leaseUntil int64) (int, error) {
 	silent, err := query(ctx, tx, scanRowKey, `
 		SELECT account_id, id FROM jobs INDEXED BY jobs_hidden
@@ -45,7 +45,7 @@ func scanRowKey(rows *sql.Rows) (k rowKey, err error) {
 	return k, err
 }
 
-// ClearDropped deletes what jobs that were dropped or have expired have left, one job after the other.
+// ClearDropped implements revocation.JanitorStore. It clears one job after the other.
 func (s *Store) ClearDropped(ctx context.Context, limit int) (deleted int, err error) {
 	err = s.write(ctx, "clear dropped jobs", func(tx *sql.Tx, _ time.Time) error {
 		for deleted < limit {
@@ -124,8 +124,7 @@ var deleteJob = []string{
 	`DELETE FROM jobs WHERE account_id = ?1 AND id = ?2`,
 }
 
-// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention. A
-// revocation or job with an email that is not settled is kept until it is.
+// Expire implements revocation.JanitorStore. It keeps a revocation or job while an email of it is not settled.
 func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error) {
 	err = s.write(ctx, "expire", func(tx *sql.Tx, now time.Time) error {
 		before := now.Add(-retention)
@@ -139,7 +138,7 @@ func (s *Store) Expire(ctx context.Context, retention time.Duration, limit int) 
 		}
 		expired = int(keys + jobs)
 		if keys == int64(limit) {
-			return nil // there may be more, and no key is left behind by the revocation that it names
+			return nil // there may be more keys, and a key must be deleted before its revocation
 		}
 		singles, err := expireSingles(ctx, tx, before, limit)
 		expired += singles
@@ -168,7 +167,7 @@ const (
 			  AND j.mails = coalesce(t.sent + t.failed + t.unknown + t.skipped, 0)
 			LIMIT ?2)`
 
-	// Between the jobs' items, which can be many: gap is from the start or a job's end up to the next job.
+	// expiredSingles skips the items of jobs, which can be many: a gap is the range of ids between the items of two jobs.
 	expiredSingles = `
 		WITH gap (account_id, low, high) AS (
 			SELECT a.account_id, '', coalesce((SELECT min(id) FROM jobs WHERE account_id = a.account_id), :bound)
@@ -186,7 +185,7 @@ const (
 )
 
 func expireSingles(ctx context.Context, tx *sql.Tx, before time.Time, limit int) (expired int, err error) {
-	// What has ended by then was made by then, so that most of what is kept need not be read.
+	// A revocation that ended before that time was created before it, so the range of ids bounds what is read.
 	ended, err := query(ctx, tx, scanRowKey, expiredSingles,
 		sql.Named("bound", revocation.FirstIDAt(before.Add(revocation.IDSkew)).String()),
 		sql.Named("before", micros(before)), sql.Named("limit", limit))

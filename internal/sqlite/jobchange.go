@@ -22,7 +22,7 @@ func (s *Store) ChangeJob(ctx context.Context, account string, id revocation.ID,
 	return job, nil
 }
 
-// changeJob applies a change to a job that the transaction has read, and writes it.
+// changeJob applies a change to a job that this transaction has read, and writes the job and its events.
 func changeJob(ctx context.Context, tx *sql.Tx, now time.Time, job *revocation.Job, c revocation.JobChange) error {
 	facts, err := jobFacts(ctx, tx, now, job, c.Kind)
 	if err != nil {
@@ -39,7 +39,7 @@ func changeJob(ctx context.Context, tx *sql.Tx, now time.Time, job *revocation.J
 	return addEvents(ctx, tx, now, revocation.JobEvents(job, c.By, events...)...)
 }
 
-// jobFacts reads what a change of a job depends on.
+// jobFacts reads the facts on which a change of a job depends.
 func jobFacts(ctx context.Context, tx *sql.Tx, now time.Time, job *revocation.Job, kind revocation.JobChangeKind) (f revocation.JobFacts, err error) {
 	f.Now = now.UTC().Truncate(time.Microsecond)
 	var hold int64
@@ -71,8 +71,8 @@ func jobFacts(ctx context.Context, tx *sql.Tx, now time.Time, job *revocation.Jo
 	return f, nil
 }
 
-// sumOfItems is the sum of the items of an account's other jobs that count for a limit and meet a condition, see
-// revocation.RecentItems.
+// sumOfItems returns a statement that sums the items of an account's other jobs that count for a limit and meet a condition;
+// see revocation.RecentItems.
 func sumOfItems(condition string) string {
 	counted := func(index, which string) string {
 		return `
@@ -92,7 +92,7 @@ func sumOfItems(condition string) string {
 // waitingJob is the condition of the index jobs_waiting.
 const waitingJob = `state IN ('PREVIEWING', 'PREVIEWED', 'AWAITING_APPROVAL', 'SCHEDULED')`
 
-// writeJob writes what a change has made of a job that was in the state was.
+// writeJob writes a changed job. was is its state before the change.
 func writeJob(ctx context.Context, tx *sql.Tx, j *revocation.Job, was revocation.JobState) error {
 	var p revocation.Preview
 	if j.Preview != nil {

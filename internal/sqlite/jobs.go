@@ -11,20 +11,20 @@ import (
 	"rescind/internal/revocation"
 )
 
-// A job that is being received, or was dropped, is not to be seen, and neither are its items. The list of
-// states is the index's, to the letter: otherwise SQLite does not use it.
+// Jobs in hiddenStates and their items are not visible. The lists of states have the same text as in the indexes' conditions;
+// otherwise SQLite does not use the indexes.
 const (
 	hiddenStates = `('RECEIVING', 'DROPPED')`
 	activeStates = `('QUEUED', 'RUNNING', 'CANCELLING')`
 )
 
-// visibleJob is the condition that callers may see the items of the job j at :now.
+// visibleJob returns the condition that callers may see the items of the job j at the time now.
 func visibleJob(now string) string {
 	return `j.state NOT IN ('RECEIVING', 'DROPPED', 'EXPIRED') AND (j.expires_at IS NULL OR j.expires_at > ` + now + `)`
 }
 
-// endOfItems is above the ids of all items of a job, since their rows are numbered in 31 bits; the job's own id
-// is below them.
+// endOfItems returns an id that is greater than the ids of all items of a job, because their rows have 31 bits. The job's own
+// id is less than all of them.
 func endOfItems(job revocation.ID) revocation.ID {
 	job[12] = 1 << 7
 	return job
@@ -43,7 +43,7 @@ const selectJob = `
 	LEFT JOIN job_mail_counts AS t ON t.account_id = j.account_id AND t.job_id = j.id AND t.slot = 0
 	WHERE j.account_id = ? AND j.state NOT IN ` + hiddenStates
 
-// Job gives one by its id.
+// Job implements revocation.JobStore.
 func (s *Store) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
 	var job revocation.Job
 	err := s.readTx(ctx, "read job", func(ctx context.Context, tx *sql.Tx) (err error) {
@@ -81,7 +81,7 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocati
 		}
 		l.entries.where(`iif(j.expires_at <= ?, 'EXPIRED', j.state) IN (?`+strings.Repeat(`, ?`, len(f.States)-1)+`)`, args...)
 	}
-	before := "g" // above all ids
+	before := "g" // greater than every id
 	if !f.Before.IsZero() {
 		before = f.Before.String()
 	}
@@ -92,7 +92,7 @@ func (s *Store) Jobs(ctx context.Context, f revocation.JobFilter) (page revocati
 	return page, err
 }
 
-// scanJob reads a job as callers see it: one whose time is over is EXPIRED.
+// scanJob reads a job as callers see it: EXPIRED if its expires_at has passed.
 func scanJob(rows *sql.Rows) (revocation.Job, error) {
 	j, err := scanStoredJob(rows)
 	if err == nil {

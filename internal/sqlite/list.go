@@ -11,10 +11,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// readTimeout bounds the reading of a page.
+// readTimeout bounds the transaction that reads a page.
 const readTimeout = 2 * time.Second
 
-// readTx reads in one transaction, which sees one moment.
+// readTx runs read in a transaction that only reads; all its statements see one snapshot.
 func (s *Store) readTx(ctx context.Context, doing string, read func(context.Context, *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -32,15 +32,15 @@ type list[Entry revocation.Revocation | revocation.Job] struct {
 	rows string
 	// descending reports whether the list begins with the highest id.
 	descending bool
-	// entries selects what is wanted of the rows, whose ids are in the column id.
+	// entries selects the matching entries among the rows. id is its column with their ids.
 	entries selection
 	id      string
 	scan    func(*sql.Rows) (Entry, error)
 	limit   int
 }
 
-// read adds to a page what is wanted of at most so many rows, and returns how many more may be read. It sets the page's
-// Next when there are more entries, or more rows. args are the parameters of l.rows.
+// read reads at most most rows, adds the matching entries to the page, and returns how many more rows may be read. It sets the
+// page's Next if there are more entries or rows. args are the parameters of l.rows.
 func (l *list[Entry]) read(ctx context.Context, tx *sql.Tx, page *revocation.Page[Entry], most int, args ...any) (left int, err error) {
 	var read int
 	var lowest, highest revocation.ID
@@ -73,7 +73,7 @@ func (l *list[Entry]) read(ctx context.Context, tx *sql.Tx, page *revocation.Pag
 // idRange is low <= id < high.
 type idRange struct{ low, high revocation.ID }
 
-// lastID is above all ids that are made.
+// lastID is greater than every id.
 var lastID = revocation.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 func (r idRange) empty() bool { return r.low.Compare(r.high) >= 0 }
@@ -88,8 +88,7 @@ func (r idRange) and(other idRange) idRange {
 	return r
 }
 
-// Revocations implements revocation.ReadStore. The items of hidden jobs are passed over by their ranges, since they can
-// be many.
+// Revocations implements revocation.ReadStore. It skips the items of each hidden job as a range, because they can be many.
 func (s *Store) Revocations(ctx context.Context, f revocation.Filter) (page revocation.Page[revocation.Revocation], err error) {
 	l := list[revocation.Revocation]{
 		rows:       `SELECT id FROM revocations WHERE account_id = ? AND id >= ? AND id < ? ORDER BY id DESC`,
@@ -147,7 +146,8 @@ func newestJob(index, condition string) string {
 		WHERE account_id = ?1 AND ` + condition + ` AND id < ?2 ORDER BY id DESC LIMIT 1)`
 }
 
-// nextGap splits a range at the newest job in it that is hidden or has not begun: into the ids above its items, and those below.
+// nextGap splits a range at the newest job in it that is hidden or has not begun: into the ids above its items, and the ids
+// below them.
 func nextGap(ctx context.Context, tx *sql.Tx, account string, within idRange) (gap, rest idRange, err error) {
 	hidden, err := query(ctx, tx, scanID, `
 		SELECT max(id) AS id FROM (`+
@@ -156,7 +156,7 @@ func nextGap(ctx context.Context, tx *sql.Tx, account string, within idRange) (g
 		newestJob(`jobs_expired`, `state = 'EXPIRED' AND NOT items_deleted`)+`)
 		HAVING id IS NOT NULL`, account, within.high.String())
 	gap = within
-	for _, job := range hidden { // of which there is one at most
+	for _, job := range hidden { // at most one
 		gap = within.and(idRange{endOfItems(job), lastID})
 		rest = within.and(idRange{high: job})
 	}

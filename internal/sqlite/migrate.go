@@ -12,7 +12,7 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// files are the migrations, from 1 on without a gap.
+// files contains the migrations, numbered from 1 without a gap.
 var files = func() fs.FS {
 	dir, err := fs.Sub(embedded, "migrations")
 	if err != nil {
@@ -21,14 +21,14 @@ var files = func() fs.FS {
 	return dir
 }()
 
-// migrate applies the migrations that the file has not seen yet, each in a transaction of its own.
+// migrate applies the missing migrations, each in its own transaction.
 func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
-	// Another process may be migrating the same file. Then one of the two finds a table that it was about
-	// to create; as long as the file gets further between two such failures, it is worth looking again.
+	// Another process may be migrating the same file. Then a migration fails here, because its table exists already. migrate
+	// tries again as long as the version has increased since the previous failure.
 	for reached := int64(-1); ; {
 		_, err := provider.Up(ctx)
 		if err == nil {

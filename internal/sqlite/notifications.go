@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// What an email says, of the notifications n.
+// The columns of revocation.Email, and where they are read from, for the notifications n.
 const (
 	emailColumns = `
 		SELECT n.account_id, n.revocation_id, n.claims + 1, n.attempts, n.deferred_since, n.blamed_at,
@@ -24,7 +24,7 @@ const (
 		LEFT JOIN jobs AS j ON j.account_id = n.account_id AND j.id = n.job_id`
 )
 
-// ClaimNotifications claims those of refs that wait to be sent and are not stale.
+// ClaimNotifications implements revocation.NotificationStore.
 func (s *Store) ClaimNotifications(ctx context.Context, sender string, refs []revocation.NotificationRef, lease time.Duration) ([]revocation.Email, error) {
 	rows := make([]claimRow, len(refs))
 	for i, ref := range refs {
@@ -90,14 +90,14 @@ func claim(ctx context.Context, tx *sql.Tx, now time.Time, sender string, emails
 		micros(now.Add(lease)), micros(now), parameter(claimed))
 }
 
-// ClaimJobNotifications claims the account's emails of jobs that are due, oldest first.
+// ClaimJobNotifications implements revocation.NotificationStore.
 func (s *Store) ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []revocation.Email, unknown int, err error) {
 	err = s.write(ctx, "claim emails of jobs", func(tx *sql.Tx, now time.Time) error {
 		scan := func(rows *sql.Rows) (d dueEmail, err error) {
 			err = scanEmail(rows, now, &d.Email, &d.status, &d.job)
 			return d, err
 		}
-		// None that can be sent does not mean that none is due: all that were found may have become UNKNOWN.
+		// If all emails that were found became UNKNOWN, more can be due.
 		for full := true; full && len(emails) == 0; {
 			due, err := query(ctx, tx, scan, emailColumns+`, n.status, n.job_id
 				FROM (SELECT * FROM notifications INDEXED BY notifications_job_due
@@ -134,7 +134,7 @@ type dueEmail struct {
 	job    string
 }
 
-// loseEmail makes an email UNKNOWN that its worker has committed and not settled.
+// loseEmail makes an email UNKNOWN whose worker committed it and did not settle it.
 func loseEmail(ctx context.Context, tx *sql.Tx, now time.Time, d dueEmail) error {
 	if err := exec(ctx, tx, `
 		UPDATE notifications SET status = 'UNKNOWN', updated_at = ?1 WHERE account_id = ?2 AND revocation_id = ?3`,
@@ -144,7 +144,7 @@ func loseEmail(ctx context.Context, tx *sql.Tx, now time.Time, d dueEmail) error
 	return addMailCount(ctx, tx, d.Account, d.job, revocation.NotificationUnknown)
 }
 
-// CommitNotification marks a claimed email COMMITTED, if the claim still holds.
+// CommitNotification implements revocation.NotificationStore.
 func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, lease time.Duration) (held bool, err error) {
 	err = s.write(ctx, "commit email", func(tx *sql.Tx, now time.Time) error {
 		changed, err := change(ctx, tx, `
@@ -157,7 +157,7 @@ func (s *Store) CommitNotification(ctx context.Context, email revocation.Email, 
 	return held && err == nil, err
 }
 
-// SettleNotification ends a claim that nobody has taken over, and counts it for the email's job.
+// SettleNotification implements revocation.NotificationStore.
 func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, settled revocation.Settlement) error {
 	return s.write(ctx, "settle email", func(tx *sql.Tx, now time.Time) error {
 		if err := tellSender(ctx, tx, now, email.Sender, settled); err != nil {
@@ -184,8 +184,7 @@ func (s *Store) SettleNotification(ctx context.Context, email revocation.Email, 
 	})
 }
 
-// tellSender keeps when the server last accepted a message from the sender after it had refused one for a reason that
-// seemed to be its own.
+// tellSender stores when the server last refused a message for a reason of its own, and when it last accepted one after that.
 func tellSender(ctx context.Context, tx *sql.Tx, now time.Time, sender string, settled revocation.Settlement) error {
 	switch {
 	case settled.Status == revocation.NotificationSent:

@@ -9,8 +9,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// PredictChunk implements revocation.BulkStore. The chunks of a job are predicted in the order of their rows, so that an
-// item's duplicates in earlier chunks are known: there is no step that finds them.
+// PredictChunk implements revocation.BulkStore. The chunks of a job are predicted in the order of their rows, so duplicates of
+// items in earlier chunks are found at once, without further steps.
 func (s *Store) PredictChunk(ctx context.Context, account string) (revocation.PreviewStep, error) {
 	var step revocation.PreviewStep
 	err := s.write(ctx, "predict chunk", func(tx *sql.Tx, now time.Time) error {
@@ -42,8 +42,8 @@ func (s *Store) PredictChunk(ctx context.Context, account string) (revocation.Pr
 	return step, nil
 }
 
-// nextUnpredicted reads the first chunk without predictions of the job that was served longest ago. A job without such a
-// chunk is complete: its first_row is 0.
+// nextUnpredicted reads the first chunk without predictions of the job that was served longest ago. Its first_row is 0 if all
+// chunks of the job have predictions.
 const nextUnpredicted = `
 	SELECT j.account_id, j.id, coalesce(c.first_row, 0), coalesce(c.end_row, 0), a.plan_changed_at, a.spare_started
 	FROM jobs AS j INDEXED BY jobs_previewing
@@ -61,8 +61,8 @@ func scanPreviewChunk(rows *sql.Rows) (c takenChunk, err error) {
 	return c, err
 }
 
-// readForPreview reads the facts about the items of a chunk, in the order of the input, and for each whether an item of an
-// earlier chunk has the same invite and is predicted REVOKED.
+// readForPreview reads the items of a chunk in the order of the input, with the facts that the rule needs. earlier reports of
+// each whether an item of an earlier chunk has the same invite and is predicted REVOKED.
 func readForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (work []revocation.LockedRevocation, earlier []bool, err error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{AccountState: chunk.account}

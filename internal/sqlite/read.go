@@ -9,8 +9,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// While a revocation has a work item, what has come of it stands there; after that, in its own row. A job's item
-// without a wish of its own uses the default of the job.
+// While a revocation has a work item, its attempts and its last error are in the work item, and later in its row. An item
+// without notify uses the default of its job.
 const (
 	shownStatus = `CASE WHEN o.attempt > 0 THEN 'ERROR_REVOKING' ELSE r.status END`
 
@@ -18,14 +18,14 @@ const (
 
 	shownNotify = `(coalesce(r.notify, j.notify, 0) OR coalesce(o.notify, 0))`
 
-	// shownEmail is what revocation.ShownNotification returns.
+	// shownEmail is revocation.ShownNotification in SQL.
 	shownEmail = `
 		CASE WHEN n.status IN ('CLAIMED', 'COMMITTED') THEN 'PENDING' WHEN n.status IS NOT NULL THEN n.status
 		     WHEN NOT ` + shownNotify + ` THEN 'NOT_REQUESTED'
 		     WHEN r.completed_at IS NOT NULL AND r.status <> 'REVOKED' THEN 'SKIPPED' ELSE 'PENDING' END`
 
-	// shownPrediction is as revocation.ShownPrediction reads it. An item without a prediction of its own is that of an
-	// upstream.
+	// shownPrediction is the prediction of an item for revocation.ShownPrediction. An item without a stored prediction is on
+	// an upstream.
 	shownPrediction = `CASE WHEN j.predicted_at IS NULL THEN 0 WHEN r.status = 'INVALID' THEN -1 ELSE coalesce(r.predicted, 6) END`
 
 	shownColumns = `
@@ -46,11 +46,11 @@ const (
 
 	selectShown = shownColumns + shownJoins
 
-	// Left to itself, SQLite would read all that the account has, in the order of the ids.
+	// Without INDEXED BY, SQLite would read all revocations of the account in the order of their ids.
 	selectShownOfReport = shownColumns + ` INDEXED BY revocations_report` + shownJoins + ` AND r.report_id = ?`
 )
 
-// Revocation gives one by its id.
+// Revocation implements revocation.ReadStore.
 func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
 	found, err := query(ctx, s.readers, scanShown,
 		selectShown+` AND r.id = ? AND (r.job_id IS NULL OR `+visibleJob(`?`)+`)`, account, id.String(), micros(time.Now()))
@@ -63,7 +63,7 @@ func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID
 	return found[0], nil
 }
 
-// selection is a statement under construction.
+// selection is a statement that is being built, with its parameters.
 type selection struct {
 	statement string
 	args      []any
@@ -74,8 +74,8 @@ func (s *selection) where(condition string, args ...any) {
 	s.args = append(s.args, args...)
 }
 
-// status selects by what is shown. What of it stands in the revocation's own row is told first, so that most
-// rows can be skipped without reading the others.
+// status selects by the status that callers see. It tests the revocation's row first, so that most rows are skipped without
+// reading their work items.
 func (s *selection) status(f revocation.StatusFilter) {
 	if len(f) == 0 {
 		return
@@ -92,7 +92,7 @@ func (s *selection) status(f revocation.StatusFilter) {
 	s.where(`r.status`+in, args...)
 }
 
-// emails selects by the status of the email.
+// emails selects by the email's status that callers see.
 func (s *selection) emails(f []revocation.NotificationStatus) {
 	if len(f) == 0 {
 		return

@@ -54,8 +54,8 @@ func (s *Store) Invite(ctx context.Context, account string, reportID int64) (inv
 	return invite, err
 }
 
-// inviteAccount returns what the rule needs to know about an account. It returns CodeNotFound without the account, and
-// CodeNotSupported if its invites are at an upstream.
+// inviteAccount returns the facts about an account that the rule needs. The error's code is CodeNotFound if the account does
+// not exist, and CodeNotSupported if its invites are at an upstream.
 func inviteAccount(ctx context.Context, tx *sql.Tx, account string) (state revocation.AccountState, err error) {
 	type found struct {
 		revocation.AccountState

@@ -1,9 +1,9 @@
-// Package sqlite keeps the service's data in one SQLite file: the embedded form of the store. It passes the
-// same conformance suite as the production form, internal/storetest.
+// Package sqlite implements the stores with one SQLite file: the embedded database. It passes the same conformance suite as
+// package postgres, internal/storetest.
 //
-// SQLite has one writer at a time. Every write here is one short transaction that takes the file's write
-// lock at its start, so that what it reads stays true until it commits: nothing is ever contended or busy,
-// and a lock is only ever waited for at the start.
+// SQLite has one writer at a time. Every write is one short transaction that takes the file's write lock at its start, so what
+// it reads cannot change before it commits. No row is contended or locked, and a transaction waits for a lock only at its
+// start.
 package sqlite
 
 import (
@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// readers is how many reads run at once beside the writer, but for those of pages and jobs, which have connections
-	// of their own: however long they take, API keys are looked up and workers find their work.
+	// readers is how many reads run at once beside the writer. Reads of pages and jobs have other connections, so that they do
+	// not delay the look-up of API keys and the search for work.
 	readers = 4
 	pages   = 4
 	// busyTimeout bounds the wait for another process that writes to the same file.
@@ -54,14 +54,14 @@ var (
 	_ revocation.EventStore        = (*Store)(nil)
 )
 
-// Open opens the file at path, creates it when it is absent, and brings its tables up to date. Its directory
-// must exist.
+// Open opens the file at path and applies the missing migrations. It creates the file if it does not exist; the directory must
+// exist.
 func Open(ctx context.Context, path string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fault("open database", err)
 	}
-	// The file holds names and addresses; what SQLite puts beside it gets the same mode.
+	// The file contains names and addresses. SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, &revocation.Error{Code: revocation.CodeUnavailable, Err: err}
@@ -69,7 +69,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := file.Close(); err != nil {
 		return nil, &revocation.Error{Code: revocation.CodeUnavailable, Err: err}
 	}
-	// A commit is on the disk before it is told: that is what synchronous=FULL adds to write-ahead logging.
+	// With synchronous=FULL, the write-ahead log is on the disk before a commit returns.
 	writer, err := open(path, 1, url.Values{
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_foreign_keys": {"1"}, "_txlock": {"immediate"},
 	})
@@ -102,16 +102,15 @@ func open(path string, connections int, settings url.Values) (*sql.DB, error) {
 	return db, nil
 }
 
-// Close ends the store's use of the file; the last one to do so folds the write-ahead log into it.
+// Close closes the file. The last process that closes it writes the write-ahead log back into it.
 func (s *Store) Close() error {
-	// The writer goes last: a connection that may only read cannot fold the log.
+	// The writer is closed last, because a connection that only reads cannot write the log back.
 	return fault("close database", errors.Join(s.readers.Close(), s.pages.Close(), s.writer.Close()))
 }
 
-// Resume makes everything that is not finished due at once. It is for a process that is alone with the file
-// and whose queue is empty, at its start: what was enqueued before cannot come back, so there is nothing to
-// wait for. Attempts that wait for their time go on waiting; an email that was at its mail server when the
-// process ended becomes UNKNOWN. Uploads that ran then are given up, and their idempotency keys are free.
+// Resume makes everything due that was enqueued or claimed. A process must call it only at its start, if no other process uses
+// the file and its queue is empty: the tasks of the previous process are lost. Attempts that wait for a later time still wait.
+// A committed email becomes UNKNOWN. Resume drops the uploads that had not ended, and frees their idempotency keys.
 func (s *Store) Resume(ctx context.Context) error {
 	return s.write(ctx, "resume", func(tx *sql.Tx, now time.Time) error {
 		if err := exec(ctx, tx, `

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// routeRevoke is where the idempotency keys of submissions belong; a key of another route is another key.
+// routeRevoke is the route of single submissions in idempotency_keys. The same key of another route is independent.
 const routeRevoke = "revoke"
 
 // Submit writes a flush in one transaction of at most six statements.
@@ -39,8 +39,8 @@ type inviteRow struct {
 	ReportID int64  `json:"report_id"`
 }
 
-// flushFacts reads what is bound, known and under way. It stays true until the transaction ends, since
-// there is no other writer.
+// flushFacts reads what is known of the flush's keys and invites. It cannot change before the transaction ends, because there
+// is no other writer.
 func flushFacts(ctx context.Context, tx *sql.Tx, now time.Time, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),
@@ -69,7 +69,7 @@ func flushFacts(ctx context.Context, tx *sql.Tx, now time.Time, flush []revocati
 			facts.Bound[b.IdempotencyKey] = b
 		}
 	}
-	// An upstream alone knows its invites.
+	// The invites of an account on an upstream are not in the database, so all of them may exist.
 	known, err := query(ctx, tx, scanKnownInvite, `
 		SELECT a.account_id, p.value ->> 'report_id', o.revocation_id, coalesce(o.notify, 0), coalesce(o.attempt = 0 AND o.due_at > ?2, 0)
 		FROM json_each(?1) AS p
@@ -99,7 +99,7 @@ func scanBinding(rows *sql.Rows) (b revocation.Binding, err error) {
 
 type knownInvite struct {
 	invite   revocation.InviteKey
-	underWay revocation.UnderWay // its ID is zero when there is none
+	underWay revocation.UnderWay // its ID is zero if there is none
 }
 
 func scanKnownInvite(rows *sql.Rows) (k knownInvite, err error) {
@@ -116,7 +116,7 @@ type newRow struct {
 	extendedRow
 }
 
-// extendedRow has the values that few submissions have.
+// extendedRow contains the values that few submissions have.
 type extendedRow struct {
 	Reason           *string `json:"reason,omitempty"`
 	CandidateMessage *string `json:"candidate_message,omitempty"`
@@ -167,8 +167,8 @@ func writePlan(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.
 		routeRevoke, micros(now), parameter(bindings))
 }
 
-// insert adds the revocations and their work items, and marks those that wait in the plan. Until it is due, or its task
-// counts as lost, a work item needs no look.
+// insert inserts the revocations and their work items, and marks the waiting submissions in the plan. The dispatcher checks a
+// work item when it is due, or when its task counts as lost.
 func insert(ctx context.Context, tx *sql.Tx, now time.Time, plan *revocation.FlushPlan) error {
 	rows := make([]newRow, len(plan.Insert))
 	waiting := make(map[revocation.ID]bool)

@@ -13,21 +13,21 @@ import (
 	"rescind/internal/revocation"
 )
 
-// write runs do in one transaction, the only kind there is: it holds the file's write lock from its start,
-// and now is when it got it. Nothing is written when it returns an error, unless that is CodeOutcomeUnknown.
+// write runs do in a transaction that has the file's write lock from its start; now is when it got the lock. If it returns an
+// error, nothing was written, unless the error's code is CodeOutcomeUnknown.
 func (s *Store) write(ctx context.Context, doing string, do func(tx *sql.Tx, now time.Time) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fault(doing, err)
 	}
 	if err := do(tx, time.Now()); err != nil {
-		// It fails only where SQLite has rolled back by itself, and then there is nothing left to do.
+		// Rollback fails only if SQLite has rolled back already.
 		_ = tx.Rollback()
 		return fault(doing, err)
 	}
 	if err := tx.Commit(); err != nil {
 		if primaryCode(err) == sqlite3.SQLITE_IOERR {
-			// The log may have reached the disk or not.
+			// The log may be on the disk or not.
 			return &revocation.Error{Code: revocation.CodeOutcomeUnknown, Err: fmt.Errorf("%s: commit: %w", doing, err)}
 		}
 		return fault(doing, fmt.Errorf("commit: %w", err))
@@ -40,7 +40,7 @@ func exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) error 
 	return err
 }
 
-// change runs a statement and counts the rows that it changed.
+// change runs a statement and returns the number of rows that it changed.
 func change(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int64, error) {
 	result, err := tx.ExecContext(ctx, statement, args...)
 	if err != nil {
@@ -49,7 +49,7 @@ func change(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int
 	return result.RowsAffected()
 }
 
-// fault returns err with its code and the name of the operation. It is the one place where SQLite's codes are read.
+// fault returns err as a *revocation.Error with its code and the name of the operation.
 func fault(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -74,7 +74,7 @@ func codeOf(err error) revocation.Code {
 	}
 }
 
-// primaryCode is SQLite's result code without its extension, and SQLITE_OK for an error of another kind.
+// primaryCode returns SQLite's result code without its extension, or SQLITE_OK for another error.
 func primaryCode(err error) int {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -83,7 +83,8 @@ func primaryCode(err error) int {
 	return e.Code() & 0xff
 }
 
-// closed reports whether the store was closed. database/sql keeps that error to itself, so its text has to do.
+// closed reports whether err means that the store was closed. database/sql does not export that error, so closed compares the
+// text.
 func closed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == "sql: database is closed" {
@@ -93,7 +94,7 @@ func closed(err error) bool {
 	return false
 }
 
-// notFound is the answer about everything that the account does not have.
+// notFound returns the error for anything that the account does not have.
 func notFound(detail string) error {
 	return &revocation.Error{Code: revocation.CodeNotFound, Detail: detail}
 }

@@ -9,11 +9,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// uploading is the fingerprint of an idempotency key while what it will be bound to is still coming in. No
-// content has it.
+// uploading is the fingerprint of an idempotency key during the upload. No content has this fingerprint.
 var uploading revocation.Fingerprint
 
-// BeginJob makes a job that nobody sees, and holds its idempotency key for it.
+// BeginJob implements revocation.JobStore.
 func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
 	var bound *revocation.Binding
 	err := s.write(ctx, "begin job", func(tx *sql.Tx, now time.Time) error {
@@ -40,7 +39,7 @@ func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.
 	return bound, nil
 }
 
-// BoundJob returns what the job's idempotency key is bound to, and nil when a job may begin under it.
+// BoundJob implements revocation.JobStore.
 func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocation.Binding, error) {
 	if job.IdempotencyKey == "" {
 		return nil, nil
@@ -49,7 +48,7 @@ func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocatio
 	if err != nil {
 		return nil, fault("look up a job's key", err)
 	}
-	for i := range found { // of which there is one at most
+	for i := range found { // at most one
 		if bound, err := found[i].bound(time.Now()); bound != nil || err != nil {
 			return bound, err
 		}
@@ -57,14 +56,14 @@ func (s *Store) BoundJob(ctx context.Context, job revocation.NewJob) (*revocatio
 	return nil, nil
 }
 
-// takeKey binds the idempotency key to the job, or returns its binding. An upload that has been
-// silent for too long loses it.
+// takeKey binds the idempotency key to the job, or returns its existing binding. It takes the key from an upload whose lease
+// has expired.
 func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) (*revocation.Binding, error) {
 	found, err := query(ctx, tx, scanKeyHolder, selectKeyHolder, job.Account, string(job.Route), job.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
-	for i := range found { // of which there is one at most
+	for i := range found { // at most one
 		if bound, err := found[i].bound(now); bound != nil || err != nil {
 			return bound, err
 		}
@@ -80,7 +79,7 @@ func takeKey(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJ
 		job.Account, string(job.Route), job.IdempotencyKey, uploading[:], job.ID.String(), micros(now))
 }
 
-// onlyRetry returns an error unless the job may become the live retry of another.
+// onlyRetry returns an error unless a retry of job.RetryOf may begin.
 func onlyRetry(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.NewJob) error {
 	var found bool
 	if err := tx.QueryRowContext(ctx, `
@@ -112,7 +111,7 @@ func onlyRetry(ctx context.Context, tx *sql.Tx, now time.Time, job revocation.Ne
 	return nil
 }
 
-// selectKeyHolder reads a key with the job that has it.
+// selectKeyHolder reads a key, and the state of the job that it is bound to.
 const selectKeyHolder = `
 	SELECT k.account_id, k.key, k.fingerprint, k.target_id, coalesce(j.state, 'DROPPED'), coalesce(j.lease_until, 0)
 	FROM idempotency_keys AS k
@@ -125,7 +124,7 @@ type keyHolder struct {
 	leaseUntil int64
 }
 
-// bound returns what the key is bound to; nil when its job is no more, or its upload is silent for too long.
+// bound returns the key's binding; nil if its job was dropped or deleted, or if the lease of its upload has expired.
 func (h *keyHolder) bound(now time.Time) (*revocation.Binding, error) {
 	switch {
 	case h.state == revocation.JobReceiving && h.leaseUntil > micros(now):
@@ -148,7 +147,7 @@ func scanKeyHolder(rows *sql.Rows) (h keyHolder, err error) {
 
 var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The upload was given up."}
 
-// itemRow is an item in a statement's parameter.
+// itemRow is an item as an element of a JSON parameter.
 type itemRow struct {
 	ID              string  `json:"id"`
 	ReportID        *int64  `json:"report_id"`
@@ -159,7 +158,7 @@ type itemRow struct {
 	Invalid         *string `json:"invalid"`
 }
 
-// AddItems writes items of a job that is being received.
+// AddItems implements revocation.JobStore.
 func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []revocation.Item, lease time.Duration) error {
 	rows := make([]itemRow, len(items))
 	for i := range items {
@@ -187,7 +186,7 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 	})
 }
 
-// RenewUpload renews the lease of a job that is being received.
+// RenewUpload implements revocation.JobStore.
 func (s *Store) RenewUpload(ctx context.Context, job revocation.NewJob, lease time.Duration) error {
 	return s.write(ctx, "renew upload", func(tx *sql.Tx, now time.Time) error {
 		return renewLease(ctx, tx, job, now.Add(lease))
@@ -206,7 +205,7 @@ func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until ti
 
 // FinalizeJob implements revocation.JobStore.
 func (s *Store) FinalizeJob(ctx context.Context, final revocation.FinalJob) (revocation.Job, error) {
-	var file any // NULL without one
+	var file any // nil is NULL
 	if final.File != nil {
 		stored, err := json.Marshal(final.File)
 		if err != nil {
@@ -261,14 +260,14 @@ func addChunks(ctx context.Context, tx *sql.Tx, final revocation.FinalJob) error
 		revocation.ChunkSize, final.Total, final.Account, final.ID.String())
 }
 
-// DropJob gives up a job that is being received; any other stays as it is.
+// DropJob implements revocation.JobStore.
 func (s *Store) DropJob(ctx context.Context, account string, id revocation.ID) error {
 	return s.write(ctx, "drop job", func(tx *sql.Tx, _ time.Time) error {
 		return dropUpload(ctx, tx, account, id.String())
 	})
 }
 
-// dropUpload gives up a job that is being received, and frees its key. What it has left is cleared away later.
+// dropUpload drops a job that is being received, and frees its key. ClearDropped deletes the job later.
 func dropUpload(ctx context.Context, tx *sql.Tx, account, job string) error {
 	dropped, err := change(ctx, tx, `
 		UPDATE jobs SET state = 'DROPPED', lease_until = NULL

@@ -9,12 +9,12 @@ import (
 	"rescind/internal/revocation"
 )
 
-// upstreamColumns are what scanUpstream reads of an account.
+// upstreamColumns are the columns that scanUpstream reads.
 const upstreamColumns = `
 	account_id, coalesce(upstream_url, ''), upstream_key, upstream_rate, upstream_concurrency,
 	upstream_hold, upstream_held_until, coalesce(upstream_held_until > :now, 0)`
 
-// scanUpstream reads upstreamColumns into up, and what else there is.
+// scanUpstream reads upstreamColumns into up, and the columns after them into more.
 func scanUpstream(rows *sql.Rows, up *revocation.Upstream, more ...any) error {
 	var heldUntil sql.Null[int64]
 	err := rows.Scan(append([]any{
@@ -24,7 +24,7 @@ func scanUpstream(rows *sql.Rows, up *revocation.Upstream, more ...any) error {
 	return err
 }
 
-// Upstream gives the account's upstream; nil when it has none.
+// Upstream implements revocation.CallStore.
 func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstream, error) {
 	scan := func(rows *sql.Rows) (up revocation.Upstream, err error) { return up, scanUpstream(rows, &up) }
 	found, err := query(ctx, s.readers, scan, `
@@ -36,7 +36,7 @@ func (s *Store) Upstream(ctx context.Context, account string) (*revocation.Upstr
 	return &found[0], nil
 }
 
-// setUpstream gives the account an upstream, changes what is not nil of it, or takes it away.
+// setUpstream adds, changes or removes the account's upstream. It changes only what is not nil in up.
 func setUpstream(ctx context.Context, tx *sql.Tx, account string, up revocation.UpstreamChange) error {
 	if up.URL != nil && *up.URL == "" {
 		return exec(ctx, tx, `
@@ -58,7 +58,7 @@ func setUpstream(ctx context.Context, tx *sql.Tx, account string, up revocation.
 	return err
 }
 
-// BeginCalls begins calls of what is due of an account on an upstream, what was submitted singly first.
+// BeginCalls implements revocation.CallStore.
 func (s *Store) BeginCalls(ctx context.Context, account string, limit, items int, lease time.Duration) ([]revocation.Call, error) {
 	var calls []revocation.Call
 	err := s.write(ctx, "begin calls", func(tx *sql.Tx, now time.Time) error {
@@ -109,7 +109,7 @@ func scanCall(rows *sql.Rows) (c revocation.Call, err error) {
 	return c, err
 }
 
-// callRow is a call in a statement's parameter.
+// callRow is a call as an element of a JSON parameter.
 type callRow struct {
 	rowKey
 	DispatchCount int  `json:"dispatch_count"`
@@ -124,7 +124,7 @@ func callRows(calls []revocation.Call) []callRow {
 	return rows
 }
 
-// ExtendCalls renews the lease of calls that no other worker has begun since.
+// ExtendCalls implements revocation.CallStore.
 func (s *Store) ExtendCalls(ctx context.Context, calls []revocation.Call, lease time.Duration) error {
 	return s.write(ctx, "extend calls", func(tx *sql.Tx, now time.Time) error {
 		return exec(ctx, tx, `
@@ -146,8 +146,8 @@ func (s *Store) ReleaseUpstream(ctx context.Context, upstream revocation.Upstrea
 	return s.changeHold(ctx, "release upstream", upstream, "", 0)
 }
 
-// changeHold puts an upstream that is still as it was read on hold, or ends its hold if why is empty. A hold that is made
-// longer has no event of its own.
+// changeHold puts an upstream on hold, or ends its hold if why is empty. It does nothing if the URL or key has changed since
+// upstream was read. Extending a hold writes no event.
 func (s *Store) changeHold(ctx context.Context, doing string, upstream revocation.Upstream, why revocation.Hold, length time.Duration) error {
 	return s.write(ctx, doing, func(tx *sql.Tx, now time.Time) error {
 		var before revocation.Hold

@@ -10,10 +10,10 @@ import (
 	"rescind/internal/revocation"
 )
 
-// micros is how a time is stored.
+// micros returns a time as it is stored.
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-// optionalMicros stores the zero time as NULL.
+// optionalMicros returns a time as it is stored; nil for the zero time.
 func optionalMicros(t time.Time) *int64 {
 	if t.IsZero() {
 		return nil
@@ -22,7 +22,7 @@ func optionalMicros(t time.Time) *int64 {
 	return &v
 }
 
-// moment reads a time back; NULL is the zero time.
+// moment returns a stored time; the zero time for NULL.
 func moment(v sql.Null[int64]) time.Time {
 	if !v.Valid {
 		return time.Time{}
@@ -54,7 +54,7 @@ func (o optionalID) Scan(value any) error {
 	return scannedID(o).Scan(value)
 }
 
-// optionalText stores the zero id as NULL.
+// optionalText returns the text of an id; nil for the zero id.
 func optionalText(id revocation.ID) *string {
 	if id.IsZero() {
 		return nil
@@ -63,7 +63,7 @@ func optionalText(id revocation.ID) *string {
 	return &text
 }
 
-// rowKey names a row of revocations, work_items or notifications in a statement's parameter.
+// rowKey identifies a row of revocations, work_items or notifications in a JSON parameter.
 type rowKey struct {
 	Account string `json:"account"`
 	ID      string `json:"id"`
@@ -71,8 +71,8 @@ type rowKey struct {
 
 func keyOf(account string, id revocation.ID) rowKey { return rowKey{account, id.String()} }
 
-// parameter makes one parameter of any number of rows, for json_each: a statement stays the same whatever
-// its batch's size. The rows are structs of strings, numbers and booleans, which always have a JSON form.
+// parameter returns rows as JSON, for json_each, so that the statement does not depend on the number of rows. The rows must be
+// structs of strings, numbers and booleans, whose encoding cannot fail.
 func parameter[Row any](rows []Row) string {
 	b, err := json.Marshal(rows)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// notWaiting is the condition that a work item o does not wait for its not_before or a hold.
+// notWaiting is the condition that the work item o does not wait for its not_before or a hold.
 const notWaiting = `(o.attempt > 0 OR o.due_at IS NULL OR o.due_at <= :now)`
 
 type dueRow struct {
@@ -17,7 +17,7 @@ type dueRow struct {
 	DueAt int64 `json:"due_at"`
 }
 
-// moveEarlier makes revocations that wait due earlier.
+// moveEarlier moves waiting revocations to an earlier time.
 func moveEarlier(ctx context.Context, tx *sql.Tx, now time.Time, joining []revocation.Submission) error {
 	earliest := make(map[revocation.ID]dueRow, len(joining))
 	for _, s := range joining {
@@ -94,8 +94,8 @@ func (s *Store) StartSingle(ctx context.Context, account string, id revocation.I
 	return s.afterSingle(ctx, account, id, err, "")
 }
 
-// afterSingle returns the revocation after a change, unless err says that the change failed. A final revocation must have
-// the status that the change gives.
+// afterSingle returns the revocation after a change, or err if the change failed. It returns an error if the revocation is
+// final with another status.
 func (s *Store) afterSingle(ctx context.Context, account string, id revocation.ID, err error, status revocation.Status) (revocation.Revocation, error) {
 	if err != nil {
 		return revocation.Revocation{}, err

@@ -10,8 +10,8 @@ import (
 	"rescind/internal/revocation"
 )
 
-// Ping reports whether the file can be read and there is room to write: CodeUnavailable when not, with a Detail when it
-// is about writing. It waits for no writer.
+// Ping returns an error unless the file can be read and its disk has room to write. The error has a Detail if writing is not
+// possible. Ping does not wait for the writer.
 func (s *Store) Ping(ctx context.Context) error {
 	var some bool
 	if err := s.readers.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM accounts)`).Scan(&some); err != nil {
@@ -28,11 +28,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 }
 
-// room is about what a few transactions take in the write-ahead log, which grows beside the file.
+// room is about the size of a few transactions in the write-ahead log.
 const room = 128 << 10
 
-// findRoom takes room of the disk and gives it back. The file has no name while it holds anything, so that nothing is
-// left of it when the process ends meanwhile.
+// findRoom writes room bytes to a temporary file. It removes the file's name first, so that nothing is left if the process
+// ends.
 func (s *Store) findRoom() error {
 	file, err := os.CreateTemp(filepath.Dir(s.path), "room-*")
 	if err != nil {
