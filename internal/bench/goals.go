@@ -25,7 +25,7 @@ func (r *results) goals() (all []goal) {
 	times := func(table, column, ours, others string) []float64 {
 		return ratios(r.values(table, ours, column), r.values(table, others, column))
 	}
-	least("accepted submissions, times the bare floor without a database", 1, times("accepted", perSecond, rescind, bareFloor))
+	least("accepted submissions, times asynq without a database", 1, times("accepted", perSecond, rescind, bareFloor))
 	least("submitted and carried out, times River with a transaction a request", 3, times("carried", perSecond, rescind, riverPlain))
 	least("submitted and carried out, times River with gathered inserts", 1.5, times("carried", perSecond, rescind, riverBatched))
 	least("submitted and carried out, times BullMQ", 3, times("carried", perSecond, rescind, bullMQ))
@@ -49,7 +49,7 @@ func (r *results) goals() (all []goal) {
 	for _, part := range r.rowsOf("selections") {
 		most("a selection "+part+", just loaded", 3, " s", r.values("selections", part, "just loaded: "+seconds))
 	}
-	least("looked at a second", 20_000, r.values("polling", rescind, perSecond))
+	least("polls a second", 20_000, r.values("polling", rescind, perSecond))
 	return all
 }
 

@@ -36,7 +36,7 @@ func TestResults(t *testing.T) {
 		if len(goals) != 1 {
 			t.Fatalf("%d goals: only one was measured", len(goals))
 		}
-		want := goal{"accepted submissions, times the bare floor without a database", "at least 1", "0.97 (0.93 to 1.08)", "no, by 3 %"}
+		want := goal{"accepted submissions, times asynq without a database", "at least 1", "0.97 (0.93 to 1.08)", "no, by 3 %"}
 		if goals[0] != want {
 			t.Errorf("got %+v, want %+v", goals[0], want)
 		}

@@ -119,9 +119,9 @@ const (
 	ScopeApprove Scope = "approve"
 	// ScopeInvites permits everything that shows or selects candidates.
 	ScopeInvites Scope = "invites"
-	// ScopeWebhooks permits managing webhooks.
+	// ScopeWebhooks is reserved for managing webhooks.
 	ScopeWebhooks Scope = "webhooks"
-	// ScopeMail permits reporting bounces.
+	// ScopeMail is reserved for reporting bounces.
 	ScopeMail Scope = "mail"
 )
 

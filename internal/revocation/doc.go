@@ -100,9 +100,12 @@
 //	prediction         the outcome that an item of a previewed job would have, by the rule
 //	preview            the predictions of a job's items and their counts, which a caller must confirm before the job begins
 //	quiet period       how long no single submission must have come before chunks run in parallel
+//	retry              a further attempt on a revocation; to retry a job is to create a new job of its failed items; the
+//	                   queue retries a task whose function returned an error
 //	route upstream     to leave a work item to the account's upstream tasks
 //	single             a revocation that was submitted on its own, not in a job
 //	single-first       the rule that a worker gives single submissions priority over chunks
+//	spill              to give the items of a chunk work items, instead of carrying out the chunk
 //	task               an entry of the queue; it carries ids, never facts
 //	upstream           another service that revokes the invites of an account
 //	visibility timeout how long after its dispatch a task's rows count as lost
