@@ -139,7 +139,7 @@ func (p *process) refused(job client.Job) error {
 	return errOutcome
 }
 
-// nextStep names the command with which a job that waits goes on; empty for any other job.
+// nextStep returns the command with which a waiting job continues; empty for any other job.
 func nextStep(j client.Job) string {
 	id := printable(j.ID)
 	until := ""

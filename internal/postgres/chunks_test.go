@@ -10,7 +10,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// upload makes a job of acme's of reports that follow on each other, and an unreadable row, and seals it.
+// upload creates a job of acme with consecutive reports and an INVALID row, and finalizes it.
 func (w *world) upload(from, to int64) revocation.Job {
 	w.t.Helper()
 	job := w.receive(from, to)
@@ -24,15 +24,15 @@ func (w *world) receive(from, to int64) revocation.NewJob {
 	job := revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
 	_, err := w.store.BeginJob(w.t.Context(), job, time.Minute)
 	w.must(err)
-	for report := from; report <= to; report++ { // each by itself, so that all but the first find their chunk
+	for report := from; report <= to; report++ { // one by one, so that all but the first are added to an existing chunk
 		w.must(w.store.AddItems(w.t.Context(), job, []revocation.Item{{Row: int(report-from) + 1, ReportID: report}}, time.Minute))
 	}
 	w.must(w.store.AddItems(w.t.Context(), job, []revocation.Item{{Row: int(to-from) + 2, Invalid: "no"}}, time.Minute))
 	return job
 }
 
-// look reads what waits of a job in all ways.
-func (w *world) look(job revocation.Job) {
+// readAll reads the waiting items of a job with all kinds of filters.
+func (w *world) readAll(job revocation.Job) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	for _, status := range []revocation.Status{"", revocation.StatusPending, revocation.StatusRevoked} {
@@ -44,7 +44,7 @@ func (w *world) look(job revocation.Job) {
 			{}, {JobID: job.ID}, {Before: job.ID.Item(1)}, {CreatedAfter: job.CreatedAt().Add(-time.Hour), CreatedBefore: job.CreatedAt()},
 		} {
 			if filter.Account, filter.Limit = "acme", 10; status != revocation.StatusRevoked || filter.JobID == job.ID {
-				filter.Statuses = oneStatus(status) // of all there are, looking for those takes long
+				filter.Statuses = oneStatus(status) // reading a page of one status takes the longest
 			}
 			_, err = w.store.Revocations(ctx, filter)
 			w.must(err)
@@ -75,8 +75,7 @@ func (w *world) firstReport(job revocation.Job) int64 {
 	return r.ReportID
 }
 
-// The statements that go through chunks are held to the keys as all others are, and look into no more of the chunks
-// than it takes.
+// TestStore_ChunkPlans is TestStore_Plans for statements that read chunks. They must also read no more chunks than needed.
 func TestStore_ChunkPlans(t *testing.T) {
 	w := newWorld(t, 1)
 	const each, rows = 10, 40 // of a job, and of four
@@ -93,7 +92,7 @@ func TestStore_ChunkPlans(t *testing.T) {
 			},
 		} {
 			job := w.upload(from, from+each-1)
-			w.look(job)
+			w.readAll(job)
 			end(job)
 			take := w.store.CarryOutChunk
 			if n == 1 {
@@ -115,10 +114,10 @@ func TestStore_ChunkPlans(t *testing.T) {
 	_, err := w.other.Exec(t.Context(), `INSERT INTO invites SELECT 'acme', n, '', '', '', now() FROM generate_series(2, 40) n`)
 	w.must(err)
 	jobs(2)
-	_, err = w.other.Exec(t.Context(), `ANALYZE`) // has everything planned anew
+	_, err = w.other.Exec(t.Context(), `ANALYZE`) // discards all plans
 	w.must(err)
 	jobs(2 + each)
-	// A job that others come before, one that is being received, and another account's.
+	// A job that is served after others, a job that is being received, and a job of another account.
 	_, err = w.other.Exec(t.Context(), `
 		ALTER TABLE chunks SET (autovacuum_enabled = false, toast.autovacuum_enabled = false);
 		ALTER TABLE revocations SET (autovacuum_enabled = false);
@@ -150,7 +149,7 @@ func TestStore_ChunkPlans(t *testing.T) {
 		UNION ALL SELECT 'arrays', toast_blks_hit + toast_blks_read FROM pg_statio_user_tables
 		WHERE relname = 'chunks' AND toast_blks_hit > 0`)
 	for table, most := range map[string]int64{
-		// Of rows, as in TestStore_Plans, and of the arrays less than one statement would touch that reads them all.
+		// For the rows as in TestStore_Plans. For the arrays, less than a statement that reads all of them would touch.
 		"invites": 600 * rows, "revocations": 600 * rows, "chunks": 600 * rows, "arrays": 1000,
 	} {
 		if counted[table] > most {
@@ -177,7 +176,7 @@ func TestStore_ChunkBesides(t *testing.T) {
 	}
 }
 
-// oneStatus makes a filter of one status; of none, it selects all.
+// oneStatus returns a filter for one status, or for all if status is empty.
 func oneStatus(status revocation.Status) revocation.StatusFilter {
 	if status == "" {
 		return nil

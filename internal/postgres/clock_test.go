@@ -18,7 +18,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// openAhead opens a store whose database's clock is ahead of this process's, or behind it by a negative offset.
+// openAhead opens a store whose database's clock is ahead of this process's by offset, which may be negative.
 func openAhead(t *testing.T, offset time.Duration) *postgres.Store {
 	t.Helper()
 	server := testservers.Postgres(t)
@@ -51,7 +51,7 @@ func openAhead(t *testing.T, offset time.Duration) *postgres.Store {
 	return store
 }
 
-// callee is an upstream that revokes everything, and a queue that loses everything.
+// callee is an upstream that revokes every invite, and a queue that loses every task.
 type callee struct{ calls int }
 
 func (*callee) Admit(ctx context.Context, _ revocation.Target) error { return ctx.Err() }
@@ -77,7 +77,7 @@ func (*callee) open(context.Context, revocation.Upstream) (revocation.Secret, er
 	return "key", nil
 }
 
-// TestClock_HoldOfAnUpstream holds the process to the database's clock, whatever its own says.
+// The database's clock decides how long a hold lasts, whatever the clock of the process shows.
 func TestClock_HoldOfAnUpstream(t *testing.T) {
 	for name, offset := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
 		t.Run("the database's clock is an hour "+name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestClock_HoldOfAnUpstream(t *testing.T) {
 			id := uuidv7.New()
 			_, err := store.Submit(t.Context(), []revocation.Submission{{ID: id, Account: "acme", ReportID: 1, RequestedBy: uuidv7.New()}})
 			must(err)
-			_, err = store.CarryOut(t.Context(), []revocation.Ref{{Account: "acme", ID: id}}, revocation.Decide) // which diverts it
+			_, err = store.CarryOut(t.Context(), []revocation.Ref{{Account: "acme", ID: id}}, revocation.Decide) // leaves it to the upstream
 			must(err)
 			var c callee
 			caller := worker.NewUpstreamRunner(worker.UpstreamRunnerOptions{

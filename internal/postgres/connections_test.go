@@ -10,8 +10,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// TestStore_ConnectionsOfTheirOwn has reading and the changes of jobs wait for a lock, far more of them than there are
-// connections.
+// TestStore_ConnectionsOfTheirOwn makes many more reads and changes of jobs wait for a lock than there are connections.
 func TestStore_ConnectionsOfTheirOwn(t *testing.T) {
 	w := newWorld(t, 1)
 	key := revocation.APIKey{ID: uuidv7.New(), Account: "acme", Hash: revocation.HashSecret("secret"), Scopes: revocation.Scopes}

@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// emails revokes so many invites with a wish for an email each, and returns what tasks would carry.
+// emails revokes invites, each with an email, and returns the references that tasks would carry.
 func (w *world) emails() []revocation.NotificationRef {
 	w.t.Helper()
 	_, err := w.other.Exec(w.t.Context(), `UPDATE work_items SET notify = true`)
@@ -22,8 +22,7 @@ func (w *world) emails() []revocation.NotificationRef {
 	return refs
 }
 
-// Two tasks that name the same emails in opposite orders wait for one another's rows for as long as it takes to claim
-// them, and never without end.
+// Two tasks that contain the same emails in opposite orders wait for each other's locks only briefly, and do not deadlock.
 func TestStore_OverlappingEmailTasks(t *testing.T) {
 	const emails, rounds = 200, 40
 	backwards := func(refs []revocation.NotificationRef) []revocation.NotificationRef {

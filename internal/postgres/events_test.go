@@ -12,7 +12,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// addKey writes one event of acme's.
+// addKey writes one event of acme.
 func (w *world) addKey(store interface {
 	AddKey(ctx context.Context, key revocation.APIKey) error
 },
@@ -22,8 +22,8 @@ func (w *world) addKey(store interface {
 	w.must(store.AddKey(w.t.Context(), revocation.APIKey{ID: id, Account: "acme", Hash: revocation.HashSecret(id.String())}))
 }
 
-// Transactions that somebody has left open, in this database and in another one of the server, delay no event, and a cursor
-// is the same in a database that was restored from a dump.
+// Open transactions, in this database and in another one of the server, delay no event. A cursor stays valid in a database that
+// was restored from a dump.
 func TestStore_EventsAfterRestore(t *testing.T) {
 	w := newWorld(t, 1)
 	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "zenith"}))

@@ -17,8 +17,8 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// seconds is far more than a store may take to find a server that can be written to, and far less than a connection
-// may stay in a pool.
+// seconds is much longer than a store may take to find a server that can be written to, and much shorter than the lifetime of
+// a connection in the pool.
 const seconds = 30 * time.Second
 
 // until waits for a condition.
@@ -31,7 +31,7 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// submit submits an invite of account acme.
+// submit submits a revocation of an invite of acme.
 func submit(ctx context.Context, store *postgres.Store, report int64) error {
 	accepted, err := store.Submit(ctx, []revocation.Submission{{ID: uuidv7.New(), Account: "acme", ReportID: report}})
 	if err != nil {
@@ -40,7 +40,7 @@ func submit(ctx context.Context, store *postgres.Store, report int64) error {
 	return accepted[0].Err
 }
 
-// readOnly reports whether the store finds its database read-only.
+// readOnly reports whether Ping returns that the database is read-only.
 func readOnly(ctx context.Context, store *postgres.Store) bool {
 	known, ok := errors.AsType[*revocation.Error](store.Ping(ctx))
 	return ok && known.Code == revocation.CodeUnavailable && strings.Contains(known.Detail, "read-only")
@@ -93,7 +93,7 @@ func TestStore_Failover(t *testing.T) {
 		standby.Promote()
 		primary.Start()
 		until(t, "it can be written to", func() bool { return submit(ctx, store, 2) == nil })
-		for _, err := range atOnce(ctx, store, 40) { // over connections that are made now
+		for _, err := range atOnce(ctx, store, 40) { // with new connections
 			if err != nil {
 				t.Error(err)
 			}
@@ -106,7 +106,7 @@ func TestStore_Failover(t *testing.T) {
 		ctx := t.Context()
 		url := testservers.Postgres(t)
 		prepareServer(t, url)
-		// Such a store takes what there is.
+		// Such a store uses any server.
 		store, err := postgres.Open(ctx, url+"&target_session_attrs=any")
 		if err != nil {
 			t.Fatal(err)
@@ -160,7 +160,7 @@ func TestStore_Failover(t *testing.T) {
 	})
 }
 
-// atOnce submits invites side by side, and gives what became of each.
+// atOnce submits n invites at once, and returns the error of each.
 func atOnce(ctx context.Context, store *postgres.Store, n int) []error {
 	errs := make([]error, n)
 	var all sync.WaitGroup
@@ -171,7 +171,7 @@ func atOnce(ctx context.Context, store *postgres.Store, n int) []error {
 	return errs
 }
 
-// execute runs a statement on a connection of its own.
+// execute runs a statement on a new connection.
 func execute(ctx context.Context, url, statement string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -181,7 +181,7 @@ func execute(ctx context.Context, url, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// caughtUp reports whether the standby of a primary has replayed all that was written.
+// caughtUp reports whether the standby of a primary has replayed everything.
 func caughtUp(t *testing.T, url string) (all bool) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

@@ -7,7 +7,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// An invite that an earlier version wrote has no copies of its texts.
+// An invite of an earlier version has no folded texts.
 func TestStore_FoldInvites(t *testing.T) {
 	w := newWorld(t, 1)
 	_, err := w.other.Exec(t.Context(), `
@@ -58,7 +58,7 @@ func TestStore_RevocationsAreHOT(t *testing.T) {
 	}
 }
 
-// A search reads a part of an index that does not grow with the table, planned while the table was empty or not.
+// A search reads a part of an index that does not grow with the table, even if it was planned while the table was empty.
 func TestStore_SearchPlans(t *testing.T) {
 	w := newWorld(t, 1)
 	yes := true
@@ -108,7 +108,7 @@ func TestStore_SearchPlans(t *testing.T) {
 			blocks := w.touched(1, `
 				SELECT relname, heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables
 				WHERE relname = 'invites' AND idx_blks_hit > 0`)["invites"]
-			// Reading an index whole would be more. Each row can be on another page, and bound reads it again.
+			// Reading a whole index would touch more. Each row can be on another page, and bound reads it again.
 			if limit := int64(4 * 2 * 500); blocks > limit {
 				t.Errorf("%d pages were touched", blocks)
 			}

@@ -13,7 +13,7 @@ import (
 	"rescind/internal/uuidv7"
 )
 
-// absent is a queue that takes everything and carries nothing out.
+// absent is a queue that accepts all tasks and has no worker.
 type absent struct{}
 
 func (absent) EnqueueRevocations(context.Context, int, []revocation.Ref) error { return nil }
@@ -38,7 +38,7 @@ func (w *world) service() *submission.Service {
 	return service
 }
 
-// known are the invites of the tests below: those up to underWay have a revocation under way.
+// The tests below have the invites up to known. Those up to underWay have a revocation under way.
 const known, underWay = 300, 100
 
 func TestService_LockedRows(t *testing.T) {
@@ -51,9 +51,9 @@ func TestService_LockedRows(t *testing.T) {
 	const work = `(account_id, revocation_id, report_id, single, notify, requested_by, next_check_at)
 		VALUES ('acme', gen_random_uuid(), 200, true, false, gen_random_uuid(), now())`
 	for name, c := range map[string]struct {
-		lock    string // what another transaction does and does not commit
+		lock    string // what another transaction does without committing
 		blocked revocation.Submission
-		joined  []revocation.Submission // of the same invite, and yet answered
+		joined  []revocation.Submission // of the same invite, answered without the lock
 	}{
 		"a work item that is locked": {
 			`SELECT FROM work_items WHERE report_id = 1 FOR UPDATE`, asking(1, true, ""),

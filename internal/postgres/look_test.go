@@ -11,7 +11,7 @@ import (
 	"rescind/internal/testservers"
 )
 
-// TestLook_ends has a page take longer than it may.
+// A page that takes too long ends with an error.
 func TestLook_ends(t *testing.T) {
 	s, err := Open(t.Context(), testservers.Postgres(t))
 	must(t, err)

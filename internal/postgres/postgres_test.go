@@ -44,7 +44,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// world is a store with one account, some pending revocations of it, and a connection of somebody else.
+// world is a store with an account that has pending revocations, and another connection to its database.
 type world struct {
 	t     *testing.T
 	url   string
@@ -89,7 +89,7 @@ func (w *world) status(ref revocation.Ref) revocation.Status {
 	return r.Status
 }
 
-// hold runs statements in a transaction of somebody else, and leaves it open until release.
+// hold runs statements in a transaction of the other connection, and leaves it open until release.
 func (w *world) hold(statements ...string) (release func()) {
 	w.t.Helper()
 	tx, err := w.other.Begin(w.t.Context())
@@ -278,7 +278,7 @@ func waitingJobs(t *testing.T, w *world) {
 		w.must(err)
 		_, err = w.store.Jobs(t.Context(), revocation.JobFilter{Account: "acme", Limit: 10, Scan: 10, States: []revocation.JobState{revocation.JobScheduled}})
 		w.must(err)
-		// Nothing of it is to be left for the rest of the test.
+		// The rest of the test must not find the job.
 		_, err = w.store.ChangeJob(t.Context(), "acme", held.ID, revocation.JobChange{Kind: revocation.ChangeCancel, By: revocation.ByKey(uuidv7.New())})
 		w.must(err)
 		_, err = w.store.CancelChunk(t.Context(), "acme")
@@ -291,8 +291,8 @@ func waitingJobs(t *testing.T, w *world) {
 	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", ConfirmAbove: &none, ApproveAbove: &none}))
 }
 
-// The planner is held to the keys: statements that were planned while the tables were empty, and not again
-// since, still touch a few pages for each row when the tables are large.
+// TestStore_Plans plans statements while the tables are empty, and runs them with the same plans when the tables are large.
+// They must use the keys, and so touch only a few pages for each row.
 func TestStore_Plans(t *testing.T) {
 	w := newWorld(t, 1)
 	all := func(from, to int64) {
@@ -321,7 +321,7 @@ func TestStore_Plans(t *testing.T) {
 		if len(due) != len(refs) || len(ruled.Decisions)+len(done.Decisions) != len(refs) {
 			t.Fatalf("%d due and %d+%d carried out of %d", len(due), len(ruled.Decisions), len(done.Decisions), len(refs))
 		}
-		w.must(w.store.Release(t.Context(), due, 0)) // of what is gone by now
+		w.must(w.store.Release(t.Context(), due, 0)) // their rows do not exist any more
 		for _, s := range flush {
 			got, err := w.store.Revocation(t.Context(), "acme", s.ID)
 			w.must(err)
@@ -345,7 +345,7 @@ func TestStore_Plans(t *testing.T) {
 		_, _, err = w.store.ClaimDueNotifications(t.Context(), 10, []time.Duration{time.Minute})
 		w.must(err)
 	}
-	// A job of the same reports, whose items go on by themselves. TestStore_ChunkPlans has what is carried out in chunks.
+	// A job of the same reports, whose items get work items. TestStore_ChunkPlans carries out chunks.
 	job := func(from, to int64) {
 		fresh := revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", Route: revocation.RouteJobs}
 		_, err := w.store.BeginJob(t.Context(), fresh, time.Minute)
@@ -396,7 +396,7 @@ func TestStore_Plans(t *testing.T) {
 	w.must(err)
 	all(2, 20)
 	job(2, 20)
-	_, err = w.other.Exec(t.Context(), `ANALYZE`) // has everything planned anew
+	_, err = w.other.Exec(t.Context(), `ANALYZE`) // discards all plans
 	w.must(err)
 	all(21, 30)
 	job(21, 30)
@@ -440,13 +440,13 @@ func TestStore_Plans(t *testing.T) {
 	for table, blocks := range w.touched(6, `
 		SELECT relname, heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables
 		WHERE relname IN ('invites', 'revocations', 'work_items', 'notifications', 'idempotency_keys', 'jobs') AND idx_blks_hit > 0`) {
-		if perRow := blocks / 10; perRow > 600 { // reading the table once would be many times that
+		if perRow := blocks / 10; perRow > 600 { // reading the whole table once would touch many times as many
 			t.Errorf("%s: %d pages were touched for each of 10 rows among 100,000", table, perRow)
 		}
 	}
 }
 
-// touched gives how many pages of each of n tables the server has counted, which it does when a connection has ended.
+// touched returns how many pages of each of n tables the server has counted. It counts those of a connection when that ends.
 func (w *world) touched(n int, query string) map[string]int64 {
 	w.t.Helper()
 	pages := make(map[string]int64)

@@ -32,8 +32,7 @@ func TestTx_Prepare(t *testing.T) {
 	locked("one that is")
 }
 
-// A parameter that cannot be encoded is a mistake in the program: nothing of its transaction was sent, and the outcome
-// is known.
+// A parameter that cannot be encoded is a bug. Nothing of its transaction was written, and the error is not CodeOutcomeUnknown.
 func TestTx_Misfit(t *testing.T) {
 	url := migrated(t)
 	s := open(t, url)

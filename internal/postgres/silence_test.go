@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A process that is stopped in a transaction keeps no rows for longer than a transaction may take.
+// A process that is suspended in a transaction keeps its locks no longer than a transaction may take.
 func TestTx_Silence(t *testing.T) {
 	s := open(t, migrated(t))
 	var limit time.Duration

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// tables is a database that a test of the conformance suite looks into.
+// tables gives the conformance suite access to the tables of a database.
 type tables struct{ url string }
 
 func (d tables) connect(t testing.TB) *pgx.Conn {

@@ -103,7 +103,8 @@ func (c *Client) enqueueMissing(ctx context.Context, kind revocation.AccountTask
 	return nil
 }
 
-// traceParentHeader carries the trace context of the request that led to a task. A worker may ignore it.
+// traceParentHeader is the header with the trace context of the request that led to a task. A worker may ignore it. Its name
+// stays, because earlier versions use it.
 const traceParentHeader = "origin"
 
 // newAccountTask returns a task that asynq does not retry: the dispatcher enqueues another for the account.

@@ -252,7 +252,7 @@ type PendingWork struct {
 	Revocations   bool
 	Notifications bool
 	AccountTasks  []AccountWork
-	// Jobs are some of the jobs whose time has come, at most MaxDueJobs of each kind.
+	// Jobs contains jobs that are due or have expired, at most MaxDueJobs of each kind.
 	Jobs []DueJob
 }
 
@@ -272,17 +272,17 @@ type NotificationStore interface {
 	// ClaimNotifications claims those of refs that are PENDING and not stale, for the length of lease. sender is the
 	// Mailer's.
 	ClaimNotifications(ctx context.Context, sender string, refs []NotificationRef, lease time.Duration) ([]Email, error)
-	// ClaimJobNotifications claims at most limit emails of the account's jobs that are due, oldest first. A
-	// claim that has run out is taken over; an email that its worker had committed and not settled becomes
-	// UNKNOWN, and unknown is how many did.
+	// ClaimJobNotifications claims at most limit due emails of the account's jobs, oldest first. It takes over claims that
+	// have expired. If the worker had committed such an email, the email becomes UNKNOWN; unknown is the number of these.
 	ClaimJobNotifications(ctx context.Context, sender, account string, limit int, lease time.Duration) (emails []Email, unknown int, err error)
-	// CommitNotification marks a claimed email COMMITTED and gives its worker lease to settle it. held is
-	// false when the claim has run out or was taken over: the message must not be sent then.
+	// CommitNotification marks a claimed email COMMITTED. The worker must settle it within lease. held is false if the claim
+	// has expired or was taken over; the caller must not send the message then.
 	CommitNotification(ctx context.Context, email Email, lease time.Duration) (held bool, err error)
-	// SettleNotification ends a claim that is still this worker's. With NotificationPending the email becomes due
-	// again after the delay. It keeps what later claims say in Deferred and ServerCleared, by the database's clock.
+	// SettleNotification ends a claim that still belongs to this worker. With NotificationPending the email becomes due
+	// again after the delay. It stores what Deferred and ServerCleared of later claims are computed from, by the database's
+	// clock.
 	SettleNotification(ctx context.Context, email Email, s Settlement) error
-	// ReleaseNotifications makes emails that nobody has claimed due again after delay; see DispatchStore.
+	// ReleaseNotifications makes emails that no worker has claimed due again after delay; see DispatchStore.
 	ReleaseNotifications(ctx context.Context, refs []NotificationRef, delay time.Duration) error
 }
 
@@ -291,15 +291,15 @@ type Settlement struct {
 	Status   NotificationStatus
 	Attempts int
 	Delay    time.Duration
-	// About is what the mail server's answer was about, if it refused the email.
+	// About is the subject of the mail server's refusal, if it refused the email.
 	About About
 }
 
-// About is what a mail server's refusal is about.
+// About is the subject of a mail server's refusal.
 type About string
 
 const (
-	// AboutNothing: the server said nothing, or accepted the email.
+	// AboutNothing: the server did not answer, or accepted the email.
 	AboutNothing About = ""
 	// AboutEmail: the refusal counts, and the first one starts the time for which it is tried again.
 	AboutEmail About = "email"
@@ -308,36 +308,34 @@ const (
 	AboutServer About = "server"
 )
 
-// JanitorStore deletes what is no longer kept, and completes what an earlier version wrote, in small steps.
+// JanitorStore deletes what is no longer kept, and completes rows of earlier versions, in small steps.
 type JanitorStore interface {
-	// DropSilentUploads gives up jobs whose lease has run out.
+	// DropSilentUploads drops the uploads whose lease has expired.
 	DropSilentUploads(ctx context.Context) (dropped int, err error)
-	// ClearDropped deletes at most limit items of jobs that were dropped or have expired, or chunks of them where a store
-	// keeps them so, with all that belongs to them, and dropped jobs that have none left. It returns how much it deleted; 0
-	// means that nothing is left.
+	// ClearDropped deletes at most limit items or chunks of DROPPED and EXPIRED jobs, with everything that belongs to them,
+	// and DROPPED jobs without items. It returns how many it deleted; 0 means that nothing is left.
 	ClearDropped(ctx context.Context, limit int) (deleted int, err error)
 	// ForgetOld forgets the candidates of at most limit invites, of all accounts, that were sent longer ago than age by the
-	// database's clock; see InviteStore.Forget. It returns how many; 0 means that none is left.
+	// database's clock; see InviteStore.Forget. It returns how many; 0 means that no such invite is left.
 	ForgetOld(ctx context.Context, age time.Duration, limit int) (forgotten int, err error)
 	// Expire drops jobs, and deletes single revocations and idempotency keys, that ended longer ago than retention
 	// by the database's clock: at most limit of each kind. It returns how many; 0 means that nothing is left.
 	Expire(ctx context.Context, retention time.Duration, limit int) (expired int, err error)
-	// FoldInvites makes the invites that were there before the search findable, at most limit of them. It returns how
-	// many; 0 means that nothing is left.
+	// FoldInvites makes at most limit invites findable that were stored by a version without search. It returns how many; 0
+	// means that nothing is left.
 	FoldInvites(ctx context.Context, limit int) (folded int, err error)
 	// ExpireEvents deletes at most limit events that are older than retention by the database's clock, the oldest of an
-	// account first. It keeps the newest event of each account, so that a cursor after that stays valid. It returns how
+	// account first. It keeps the newest event of each account, so that a cursor at that event stays valid. It returns how
 	// many it deleted; 0 means that nothing is left.
 	ExpireEvents(ctx context.Context, retention time.Duration, limit int) (deleted int, err error)
 }
 
-// BacklogStore counts what waits.
+// BacklogStore counts the work that is not done yet.
 type BacklogStore interface {
-	// Backlog counts all classes. It changes nothing and locks nothing, and takes up to a second where a
-	// million rows wait.
+	// Backlog counts all classes. It changes and locks nothing. It takes up to a second if a million rows wait.
 	Backlog(ctx context.Context) (Backlog, error)
 }
 
-// IDSkew is how far the clock of a process that makes ids may be ahead of the database's. What is kept for a time is found
-// by its id first; the id of a clock that is further ahead is found that much later.
+// IDSkew is how far the clock of a process that makes ids may be ahead of the database's clock. Old rows are found by the time
+// in their ids, plus IDSkew. If a clock was further ahead, its rows are deleted later.
 const IDSkew = 2 * time.Hour

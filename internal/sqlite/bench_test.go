@@ -35,7 +35,7 @@ func BenchmarkCarryOut(b *testing.B) {
 	b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds(), "revocations/s")
 }
 
-// BenchmarkAddItems writes pieces of an upload.
+// BenchmarkAddItems writes batches of items of an upload.
 func BenchmarkAddItems(b *testing.B) {
 	store := open(b, file(b))
 	final := begin(b, store)

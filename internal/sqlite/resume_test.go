@@ -24,7 +24,7 @@ func claimDue(t *testing.T, store *sqlite.Store) []revocation.Ref {
 	return refs
 }
 
-// claimItems gives the rows of the items that are due, with their attempts.
+// claimItems claims the due items, and returns their attempts by row.
 func claimItems(t *testing.T, store *sqlite.Store) map[int]int {
 	t.Helper()
 	due, err := store.ClaimDueItems(t.Context(), "acme", 100, []time.Duration{time.Hour})

@@ -35,7 +35,7 @@ func open(t testing.TB, path string) *sqlite.Store {
 
 func file(t testing.TB) string { return filepath.Join(t.TempDir(), "rescind.db") }
 
-// openRaw opens the file as another program would.
+// openRaw opens the file like another program.
 func openRaw(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -113,7 +113,7 @@ func add(t testing.TB, store *sqlite.Store, final *revocation.FinalJob, first, n
 	final.Total += n
 }
 
-// bulk makes a job of n invites from first on.
+// bulk creates a job of n invites, from first on.
 func bulk(t testing.TB, store *sqlite.Store, first, n int) revocation.Job {
 	t.Helper()
 	final := begin(t, store)
@@ -143,7 +143,7 @@ func wantCode(t *testing.T, want revocation.Code, err error) {
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	// Each store has its own copy of one empty file: there are hundreds, and migrating takes a while.
+	// Each store gets a copy of one empty file, because migrating hundreds of files takes long.
 	path := file(t)
 	first, err := sqlite.Open(t.Context(), path)
 	if err != nil {
@@ -187,7 +187,7 @@ func TestOpen(t *testing.T) {
 		store := open(t, path)
 		seed(t, store, 1, 1)
 		ref := submit(t, store, 1, 1)[0]
-		// What a killed process leaves behind is what is on the disk while it runs.
+		// A killed process leaves what is on the disk while it runs.
 		left := file(t)
 		for _, suffix := range []string{"", "-wal"} {
 			content, err := os.ReadFile(path + suffix)
@@ -249,7 +249,7 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// openTogether opens the file eight times at once, and looks whether each can be used.
+// openTogether opens the file eight times at once, and checks that each store can be used.
 func openTogether(t *testing.T, path string) {
 	t.Helper()
 	var opening sync.WaitGroup

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// tables is a file that a test of the conformance suite looks into.
+// tables gives the conformance suite access to the tables of a file.
 type tables struct{ path string }
 
-// Holding implements storetest.Tables. It also looks for the texts in the bytes of the file and of the log beside it, after
+// Holding implements storetest.Tables. It also searches the bytes of the file and of its log, after
 // the file was written anew.
 func (d tables) Holding(t testing.TB, texts ...string) []string {
 	t.Helper()
