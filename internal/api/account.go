@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,106 +23,71 @@ func (a *API) getAccount(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	x.respond(http.StatusOK, mediaJSON, appendAccount(nil, &account, x.key))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(accountOf(&account, x.key)))
 	return nil
 }
 
-func appendAccount(b []byte, a *revocation.Account, key *revocation.APIKey) []byte {
-	choice := func(name string, on bool) {
-		b = append(b, name...)
-		b = strconv.AppendBool(b, on)
+// accountBody is an account with its settings, and the key of the request.
+type accountBody struct {
+	ID            string        `json:"id" doc:"The account's id."`
+	Name          string        `json:"name" doc:"The company's name, as candidates know it; it may be empty."`
+	Platform      string        `json:"platform" enum:"database,upstream" doc:"Where the account's invites are revoked: in this service's database, or by an upstream."`
+	Contact       *string       `json:"contact" doc:"The address that candidates may write to."`
+	PlanChangedAt *string       `json:"plan_changed_at" format:"date-time" doc:"The latest plan change."`
+	Hold          string        `json:"hold" doc:"The least time between a submission, confirmation or approval and the beginning of the work: whole seconds, written like 10m, 1h30m or 0s."`
+	ConfirmAbove  *int          `json:"confirm_above" minimum:"0" doc:"The number of items above which a job is previewed. null: no limit."`
+	ApproveAbove  *int          `json:"approve_above" minimum:"0" doc:"The number of items above which a job needs another key's approval. null: no limit."`
+	Spare         string        `json:"spare" enum:"started,none" doc:"started: the invites of candidates who have started are not revoked."`
+	MessageLinks  bool          `json:"message_links" doc:"Whether messages for candidates may contain web addresses."`
+	SingleEvents  bool          `json:"single_events" doc:"Whether single revocations have events."`
+	Upstream      *upstreamBody `json:"upstream" doc:"The upstream; null on the platform database."`
+	Key           keyBody       `json:"key" doc:"The API key of this request."`
+}
+
+// upstreamBody is the state of an upstream. Its URL may name a host that only the operator should know.
+type upstreamBody struct {
+	_         struct{} `nullable:"true"`
+	State     string   `json:"state" enum:"ok,paused" doc:"paused: it is called only to check whether it works again."`
+	Reason    *string  `json:"reason" doc:"Why it is paused, as a code: upstream_unauthorized, upstream_unavailable or secret_unreadable."`
+	HeldUntil *string  `json:"held_until" format:"date-time" doc:"Until when it is not called at all."`
+}
+
+type keyBody struct {
+	ID     string             `json:"id" format:"uuid" doc:"The id of the key."`
+	Name   string             `json:"name" doc:"Its name; the first 8 characters of the id if it was given none."`
+	Scopes []revocation.Scope `json:"scopes" nullable:"false" doc:"What the key allows."`
+}
+
+// TransformSchema adds the names of the scopes.
+func (keyBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["scopes"].Items.Enum = oneOf(revocation.Scopes...)
+	return s
+}
+
+func accountOf(a *revocation.Account, key *revocation.APIKey) accountBody {
+	body := accountBody{
+		ID: a.ID, Name: a.Name, Platform: platformDatabase, Contact: filled(a.Contact), PlanChangedAt: optionalTime(a.PlanChangedAt),
+		Hold: revocation.FormatHold(a.Hold), ConfirmAbove: a.ConfirmAbove, ApproveAbove: a.ApproveAbove, Spare: "none",
+		MessageLinks: a.MessageLinks, SingleEvents: a.SingleEvents,
+		Key: keyBody{ID: key.ID.String(), Name: key.ShownName(), Scopes: key.Scopes},
 	}
-	b = append(b, `{"id":`...)
-	b = appendString(b, a.ID)
-	b = append(b, `,"name":`...)
-	b = appendString(b, a.Name)
-	b = append(b, `,"platform":`...)
-	b = appendString(b, platformOf(a))
-	b = append(b, `,"contact":`...)
-	b = appendFilled(b, a.Contact)
-	b = append(b, `,"plan_changed_at":`...)
-	b = appendTime(b, a.PlanChangedAt)
-	b = append(b, `,"hold":`...)
-	b = appendString(b, revocation.FormatHold(a.Hold))
-	b = append(b, `,"confirm_above":`...)
-	b = appendLimit(b, a.ConfirmAbove)
-	b = append(b, `,"approve_above":`...)
-	b = appendLimit(b, a.ApproveAbove)
-	b = append(b, `,"spare":`...)
-	b = appendString(b, spareOf(a))
-	choice(`,"message_links":`, a.MessageLinks)
-	choice(`,"single_events":`, a.SingleEvents)
-	b = append(b, `,"upstream":`...)
-	b = appendUpstream(b, a.Upstream)
-	b = append(b, `,"key":{"id":`...)
-	b = appendID(b, key.ID)
-	b = append(b, `,"name":`...)
-	b = appendString(b, key.ShownName())
-	b = append(b, `,"scopes":[`...)
-	for i, scope := range key.Scopes {
-		if i > 0 {
-			b = append(b, ',')
+	if a.SpareStarted {
+		body.Spare = "started"
+	}
+	if up := a.Upstream; up != nil {
+		body.Platform = platformUpstream
+		body.Upstream = &upstreamBody{State: "ok", Reason: filled(string(up.Hold)), HeldUntil: optionalTime(up.HeldUntil)}
+		if up.Hold != "" {
+			body.Upstream.State = "paused"
 		}
-		b = appendString(b, string(scope))
 	}
-	return append(b, `]}}`...)
+	return body
 }
 
 const (
 	platformDatabase = "database"
 	platformUpstream = "upstream"
-	spareStarted     = "started"
-	spareNone        = "none"
-	upstreamOK       = "ok"
-	upstreamPaused   = "paused"
 )
-
-func platformOf(a *revocation.Account) string {
-	if a.Upstream != nil {
-		return platformUpstream
-	}
-	return platformDatabase
-}
-
-func spareOf(a *revocation.Account) string {
-	if a.SpareStarted {
-		return spareStarted
-	}
-	return spareNone
-}
-
-// appendUpstream appends the state of an upstream. Its URL may name a host that only the operator should know.
-func appendUpstream(b []byte, up *revocation.Upstream) []byte {
-	if up == nil {
-		return append(b, "null"...)
-	}
-	state := upstreamOK
-	if up.Hold != "" {
-		state = upstreamPaused
-	}
-	b = append(b, `{"state":`...)
-	b = appendString(b, state)
-	b = append(b, `,"reason":`...)
-	b = appendFilled(b, string(up.Hold))
-	b = append(b, `,"held_until":`...)
-	b = appendTime(b, up.HeldUntil)
-	return append(b, '}')
-}
-
-// appendFilled appends a string, or null for an empty one.
-func appendFilled(b []byte, s string) []byte {
-	if s == "" {
-		return append(b, "null"...)
-	}
-	return appendString(b, s)
-}
-
-func appendLimit(b []byte, limit *int) []byte {
-	if limit == nil {
-		return append(b, "null"...)
-	}
-	return strconv.AppendInt(b, int64(*limit), 10)
-}
 
 func accountOperation(schemas huma.Registry) *huma.Operation {
 	return &huma.Operation{
@@ -134,10 +98,10 @@ func accountOperation(schemas huma.Registry) *huma.Operation {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The account.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: named(schemas, "Account", accountSchema()),
+				Schema: schemaOf[accountBody](schemas, "An account with its settings, and the key of the request."),
 				Examples: map[string]*huma.Example{
-					platformDatabase: {Summary: platformDatabase, Value: json.RawMessage(appendAccount(nil, &exampleAccount, &exampleKey))},
-					platformUpstream: {Summary: platformUpstream, Value: json.RawMessage(appendAccount(nil, &exampleUpstream, &exampleKey))},
+					platformDatabase: {Summary: platformDatabase, Value: json.RawMessage(jsonOf(accountOf(&exampleAccount, &exampleKey)))},
+					platformUpstream: {Summary: platformUpstream, Value: json.RawMessage(jsonOf(accountOf(&exampleUpstream, &exampleKey)))},
 				},
 			}},
 		}},
@@ -158,46 +122,3 @@ var (
 		ID: exampleRevoked.RequestedBy, Name: "importer", Scopes: []revocation.Scope{revocation.ScopeRevoke, revocation.ScopeRead},
 	}
 )
-
-func accountSchema() *huma.Schema {
-	limit := func(description string) *huma.Schema {
-		return &huma.Schema{Type: "integer", Minimum: new(0.0), Nullable: true, Description: description + " null: no limit."}
-	}
-	return &huma.Schema{
-		Type: "object", Description: "An account with its settings, and the key of the request.",
-		Required: []string{
-			"id", "name", "platform", "contact", "plan_changed_at", "hold", "confirm_above", "approve_above", "spare",
-			"message_links", "single_events", "upstream", "key",
-		},
-		Properties: map[string]*huma.Schema{
-			"id":              text("The account's id."),
-			"name":            text("The company's name, as candidates know it; it may be empty."),
-			"platform":        {Type: "string", Enum: []any{platformDatabase, platformUpstream}, Description: "Where the account's invites are revoked: in this service's database, or by an upstream."},
-			"contact":         maybe(text("The address that candidates may write to.")),
-			"plan_changed_at": maybe(instant("The latest plan change.")),
-			"hold":            text("The least time between a submission, confirmation or approval and the beginning of the work: whole seconds, written like 10m, 1h30m or 0s."),
-			"confirm_above":   limit("The number of items above which a job is previewed."),
-			"approve_above":   limit("The number of items above which a job needs another key's approval."),
-			"spare":           {Type: "string", Enum: []any{spareStarted, spareNone}, Description: "started: the invites of candidates who have started are not revoked."},
-			"message_links":   {Type: "boolean", Description: "Whether messages for candidates may contain web addresses."},
-			"single_events":   {Type: "boolean", Description: "Whether single revocations have events."},
-			"upstream": {
-				Type: "object", Nullable: true, Description: "The upstream; null on the platform database.",
-				Required: []string{"state", "reason", "held_until"},
-				Properties: map[string]*huma.Schema{
-					"state":      {Type: "string", Enum: []any{upstreamOK, upstreamPaused}, Description: "paused: it is called only to check whether it works again."},
-					"reason":     maybe(text("Why it is paused, as a code: upstream_unauthorized, upstream_unavailable or secret_unreadable.")),
-					"held_until": maybe(instant("Until when it is not called at all.")),
-				},
-			},
-			"key": {
-				Type: "object", Description: "The API key of this request.", Required: []string{"id", "name", "scopes"},
-				Properties: map[string]*huma.Schema{
-					"id":     {Type: "string", Format: "uuid", Description: "The id of the key."},
-					"name":   text("Its name; the first 8 characters of the id if it was given none."),
-					"scopes": {Type: "array", Items: &huma.Schema{Type: "string", Enum: oneOf(revocation.Scopes...)}, Description: "What the key allows."},
-				},
-			},
-		},
-	}
-}

@@ -7,7 +7,7 @@ import "net/http"
 func Admin(health *Health, metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		setAdminHeaders(w, http.StatusOK, mediaJSON, []byte(alive))
+		setAdminHeaders(w, http.StatusOK, mediaJSON, jsonOf(livenessBody{StateOK}))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		status, media, body := health.answer()

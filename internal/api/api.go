@@ -166,7 +166,7 @@ func New(o Options) *API {
 			return echo.ErrMethodNotAllowed
 		})
 	}
-	a.serve(livenessOperation(), a.liveness)
+	a.serve(livenessOperation(schemas), a.liveness)
 	a.serve(readinessOperation(schemas), a.readiness)
 	a.serveDocument()
 	return a

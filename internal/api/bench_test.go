@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,43 @@ func BenchmarkAppendRevocation(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buffer = appendRevocation(buffer[:0], &exampleFailing)
+	}
+}
+
+// BenchmarkPages measures the JSON of pages of 100 entries.
+func BenchmarkPages(b *testing.B) {
+	const entries = 100
+	page := func(name string, body func()) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				body()
+			}
+		})
+	}
+	revocations := slices.Repeat([]revocation.Revocation{exampleFailing}, entries)
+	page("revocations", func() { jsonOf(pageOf(revocations, revocationOf, "next")) })
+	page("results", func() { jsonOf(pageOf(revocations, resultOf, "next")) })
+	jobs := slices.Repeat([]revocation.Job{exampleRunning}, entries)
+	page("jobs", func() { jsonOf(pageOf(jobs, jobOf, "next")) })
+	invites := slices.Repeat([]revocation.StoredInvite{exampleInvite}, entries)
+	page("invites", func() { jsonOf(pageOf(invites, inviteOf, "next")) })
+	events := slices.Repeat([]revocation.Event{exampleEvent}, entries)
+	page("events", func() { jsonOf(eventPageBody{bodiesOf(events, eventOf), "next"}) })
+}
+
+func BenchmarkAppendResultLine(b *testing.B) {
+	buffer := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		buffer = appendResultLine(buffer[:0], &exampleResults[0])
+	}
+}
+
+func BenchmarkJob(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		jsonOf(jobOf(&exampleRunning))
 	}
 }
 

@@ -38,14 +38,8 @@ The data of an event of a job is the job's state and numbers after the change. F
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: named(schemas, "EventPage", &huma.Schema{
-					Type: "object", Required: []string{"data", "next_cursor"},
-					Properties: map[string]*huma.Schema{
-						"data":        {Type: "array", Items: named(schemas, "Event", eventSchema())},
-						"next_cursor": text("Where the next page begins. Never null."),
-					},
-				}),
-				Example: json.RawMessage(appendPage(nil, []revocation.Event{exampleEvent}, appendAccountEvent, eventCursor(revocation.EventCursor{Number: 1, ID: exampleEvent.ID}))),
+				Schema:  schemaOf[eventPageBody](schemas, "A page of events."),
+				Example: json.RawMessage(jsonOf(eventPageBody{[]eventBody{eventOf(&exampleEvent)}, eventCursor(revocation.EventCursor{Number: 1, ID: exampleEvent.ID})})),
 			}},
 		}},
 	}
@@ -54,29 +48,43 @@ The data of an event of a job is the job's state and numbers after the change. F
 	return op
 }
 
-func eventSchema() *huma.Schema {
-	part := func(types []any, id, name *huma.Schema) *huma.Schema {
-		s := &huma.Schema{Type: "object", Required: []string{"type", "id"}, Properties: map[string]*huma.Schema{
-			"type": {Type: "string", Enum: types}, "id": id,
-		}}
-		if name != nil {
-			s.Required, s.Properties["name"] = append(s.Required, "name"), name
-		}
-		return s
-	}
-	return &huma.Schema{
-		Type: "object", Required: []string{"id", "type", "occurred_at", "actor", "subject", "data"},
-		Properties: map[string]*huma.Schema{
-			"id":          {Type: "string", Format: "uuid"},
-			"type":        {Type: "string", Description: "What happened. Later versions may add types."},
-			"occurred_at": {Type: "string", Format: "date-time", Description: "It does not decrease from one event to the next."},
-			"actor": part(oneOf(revocation.ActorKey, revocation.ActorOperator, revocation.ActorService),
-				&huma.Schema{Type: "string", Format: "uuid", Nullable: true, Description: "The id of the API key; null for other actors."},
-				&huma.Schema{Type: "string", Nullable: true, Description: "The name of the key, or cli for a command; null for the service."}),
-			"subject": part(oneOf(revocation.SubjectJob, revocation.SubjectRevocation, revocation.SubjectAccount, revocation.SubjectKey),
-				text("The id of the job, revocation, account or key."), nil),
-			"data": {Type: "object", AdditionalProperties: true, Description: "What the type adds."},
-		},
+// eventPageBody is a page of events.
+type eventPageBody struct {
+	Data       []eventBody `json:"data" nullable:"false"`
+	NextCursor string      `json:"next_cursor" doc:"Where the next page begins. Never null."`
+}
+
+type eventBody struct {
+	ID         string          `json:"id" format:"uuid"`
+	Type       string          `json:"type" doc:"What happened. Later versions may add types."`
+	OccurredAt string          `json:"occurred_at" format:"date-time" doc:"It does not decrease from one event to the next."`
+	Actor      actorBody       `json:"actor" doc:"Who did it."`
+	Subject    subjectBody     `json:"subject" doc:"What it is about."`
+	Data       json.RawMessage `json:"data" doc:"What the type adds."`
+}
+
+type actorBody struct {
+	Type string  `json:"type" enum:"key,operator,service"`
+	ID   *string `json:"id" format:"uuid" doc:"The id of the API key; null for other actors."`
+	Name *string `json:"name" doc:"The name of the key, or cli for a command; null for the service."`
+}
+
+type subjectBody struct {
+	Type string `json:"type" enum:"job,revocation,account,key"`
+	ID   string `json:"id" doc:"The id of the job, revocation, account or key."`
+}
+
+// TransformSchema declares the data, which the domain writes, as an object.
+func (eventBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["data"].Type, s.Properties["data"].AdditionalProperties = "object", true
+	return s
+}
+
+func eventOf(e *revocation.Event) eventBody {
+	return eventBody{
+		ID: e.ID.String(), Type: string(e.Type), OccurredAt: timeOf(e.OccurredAt),
+		Actor:   actorBody{Type: string(e.Actor.Type), ID: optionalID(e.Actor.Key), Name: filled(e.Actor.Name)},
+		Subject: subjectBody{Type: string(e.Subject.Type), ID: e.Subject.ID}, Data: e.Data,
 	}
 }
 

@@ -47,41 +47,13 @@ func (a *API) writeEvents(x *requestContext, prefer preference) error {
 	if applied := prefer.applied(); applied != "" {
 		h["Preference-Applied"] = []string{applied}
 	}
-	body := make([]byte, 0, 64+800*len(page.Events))
-	x.respond(http.StatusOK, mediaJSON, appendPage(body, page.Events, appendAccountEvent, eventCursor(page.Next)))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(eventPageBody{bodiesOf(page.Events, eventOf), eventCursor(page.Next)}))
 	return nil
 }
 
 var noSuchEvent = fault{
 	Field: "cursor", Code: "unknown_event",
 	Detail: "The event that cursor names, or an event after it, is not in the database any more. To continue, send after instead, with the time of the last event that you have.",
-}
-
-// appendAccountEvent appends an event as GET /events returns it.
-func appendAccountEvent(b []byte, e *revocation.Event) []byte {
-	b = append(b, `{"id":`...)
-	b = appendID(b, e.ID)
-	b = append(b, `,"type":`...)
-	b = appendString(b, string(e.Type))
-	b = append(b, `,"occurred_at":`...)
-	b = appendTime(b, e.OccurredAt)
-	b = append(b, `,"actor":{"type":`...)
-	b = appendString(b, string(e.Actor.Type))
-	b = append(b, `,"id":`...)
-	b = appendOptionalID(b, e.Actor.Key)
-	b = append(b, `,"name":`...)
-	if e.Actor.Name == "" {
-		b = append(b, "null"...)
-	} else {
-		b = appendString(b, e.Actor.Name)
-	}
-	b = append(b, `},"subject":{"type":`...)
-	b = appendString(b, string(e.Subject.Type))
-	b = append(b, `,"id":`...)
-	b = appendString(b, e.Subject.ID)
-	b = append(b, `},"data":`...)
-	b = append(b, e.Data...)
-	return append(b, '}')
 }
 
 // latestEvents is the cursor after the newest event.

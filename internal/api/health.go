@@ -138,11 +138,13 @@ func (h *Health) answer() (status int, media string, body []byte) {
 	return status, media, body
 }
 
-const alive = `{"state":"ok"}`
+type livenessBody struct {
+	State State `json:"state" enum:"ok"`
+}
 
 func (a *API) liveness(x *requestContext) error {
 	x.quiet = true
-	x.respond(http.StatusOK, mediaJSON, []byte(alive))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(livenessBody{StateOK}))
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"rescind/internal/invites"
@@ -49,7 +48,7 @@ func (a *API) putInvites(x *requestContext) error {
 	if result.written == 0 {
 		return nothingImported(result)
 	}
-	x.respond(http.StatusOK, mediaJSON, appendImport(nil, result))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(importOf(result)))
 	return nil
 }
 
@@ -156,21 +155,23 @@ func nothingImported(result importResult) *problem {
 	return invalid(faults...).withDetail("No row could be taken; errors names the first of them.")
 }
 
-func appendImport(b []byte, result importResult) []byte {
-	b = appendCount(b, `{"read":`, result.read)
-	b = appendCount(b, `,"written":`, result.written)
-	b = append(b, `,"errors":[`...)
-	for i, e := range result.errors {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"row":`...)
-		b = strconv.AppendInt(b, int64(e.Row), 10)
-		b = append(b, `,"code":`...)
-		b = appendString(b, e.Code)
-		b = append(b, `,"detail":`...)
-		b = appendString(b, e.Sentence())
-		b = append(b, '}')
+// importBody is what became of the rows of an import that wrote at least one.
+type importBody struct {
+	Read    int            `json:"read" minimum:"0" doc:"The number of rows, without blank ones and the header."`
+	Written int            `json:"written" minimum:"1" doc:"The number of rows that are written."`
+	Errors  []rowErrorBody `json:"errors" nullable:"false" doc:"The first 100 rows that could not be read."`
+}
+
+type rowErrorBody struct {
+	Row    int    `json:"row" minimum:"1" doc:"The number of the row, from 1."`
+	Code   string `json:"code" doc:"The kind of fault, as in a problem."`
+	Detail string `json:"detail" doc:"The line or the row of the sheet, the column and the fault."`
+}
+
+func importOf(result importResult) importBody {
+	body := importBody{Read: result.read, Written: result.written}
+	for _, e := range result.errors {
+		body.Errors = append(body.Errors, rowErrorBody{e.Row, e.Code, e.Sentence()})
 	}
-	return append(b, "]}"...)
+	return body
 }

@@ -1,41 +1,35 @@
 package api
 
-import (
-	"strconv"
+import "rescind/internal/revocation"
 
-	"rescind/internal/revocation"
-)
-
-// appendInvite appends an invite of a list as JSON.
-func appendInvite(b []byte, i *revocation.StoredInvite) []byte {
-	return append(appendInviteMembers(b, i), '}')
+// InviteBody is an invite of a list. It is exported because huma ignores an embedded struct that is not.
+type InviteBody struct {
+	ReportID       int64   `json:"report_id" minimum:"1"`
+	CandidateName  *string `json:"candidate_name" doc:"As it was imported."`
+	CandidateEmail *string `json:"candidate_email" doc:"As it was imported."`
+	AssessmentID   *string `json:"assessment_id" doc:"The platform's id of the assessment."`
+	AssessmentName *string `json:"assessment_name" doc:"As it was imported."`
+	Language       *string `json:"language" doc:"A BCP 47 tag."`
+	State          string  `json:"state" enum:"PENDING,STARTED,COMPLETED" doc:"How far the candidate has come."`
+	SentAt         string  `json:"sent_at" format:"date-time" doc:"When the invite was sent."`
+	RevokedAt      *string `json:"revoked_at" format:"date-time" doc:"When the invite was revoked."`
+	Predicted      string  `json:"predicted" enum:"REVOKED,ALREADY_REVOKED,ALREADY_STARTED,NOT_ALLOWED" doc:"The outcome that a revocation would have now."`
 }
 
-// appendOneInvite appends an invite with the revocation that revoked it.
-func appendOneInvite(b []byte, i *revocation.StoredInvite) []byte {
-	b = append(appendInviteMembers(b, i), `,"revocation_id":`...)
-	return append(appendOptionalID(b, i.RevokedBy), '}')
+func inviteOf(i *revocation.StoredInvite) InviteBody {
+	return InviteBody{
+		ReportID: i.ReportID, CandidateName: filled(i.CandidateName), CandidateEmail: filled(i.CandidateEmail),
+		AssessmentID: i.AssessmentID, AssessmentName: filled(i.AssessmentName), Language: i.Language, State: string(i.Progress),
+		SentAt: timeOf(i.SentAt), RevokedAt: optionalTime(i.RevokedAt), Predicted: string(i.Predicted),
+	}
 }
 
-func appendInviteMembers(b []byte, i *revocation.StoredInvite) []byte {
-	b = append(b, `{"report_id":`...)
-	b = strconv.AppendInt(b, i.ReportID, 10)
-	b = append(b, `,"candidate_name":`...)
-	b = appendFilled(b, i.CandidateName)
-	b = append(b, `,"candidate_email":`...)
-	b = appendFilled(b, i.CandidateEmail)
-	b = append(b, `,"assessment_id":`...)
-	b = appendOptional(b, i.AssessmentID)
-	b = append(b, `,"assessment_name":`...)
-	b = appendFilled(b, i.AssessmentName)
-	b = append(b, `,"language":`...)
-	b = appendOptional(b, i.Language)
-	b = append(b, `,"state":`...)
-	b = appendString(b, string(i.Progress))
-	b = append(b, `,"sent_at":`...)
-	b = appendTime(b, i.SentAt)
-	b = append(b, `,"revoked_at":`...)
-	b = appendTime(b, i.RevokedAt)
-	b = append(b, `,"predicted":`...)
-	return appendString(b, string(i.Predicted))
+// inviteDetailsBody is an invite with the revocation that revoked it.
+type inviteDetailsBody struct {
+	InviteBody
+	RevocationID *string `json:"revocation_id" format:"uuid" doc:"The revocation that revoked it."`
+}
+
+func inviteDetailsOf(i *revocation.StoredInvite) inviteDetailsBody {
+	return inviteDetailsBody{inviteOf(i), optionalID(i.RevokedBy)}
 }

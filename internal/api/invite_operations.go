@@ -49,25 +49,10 @@ sent_at is in RFC 3339 format, also with a space instead of the T, and with offs
 		Responses: map[string]*huma.Response{"200": {
 			Description: "At least one invite is written.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: named(schemas, "Import", &huma.Schema{
-					Type: "object", AdditionalProperties: false, Required: []string{"read", "written", "errors"},
-					Properties: map[string]*huma.Schema{
-						"read":    {Type: "integer", Minimum: new(0.0), Description: "The number of rows, without blank ones and the header."},
-						"written": {Type: "integer", Minimum: new(1.0), Description: "The number of rows that are written."},
-						"errors": {
-							Type: "array", Description: "The first 100 rows that could not be read.",
-							Items: &huma.Schema{
-								Type: "object", AdditionalProperties: false, Required: []string{"row", "code", "detail"},
-								Properties: map[string]*huma.Schema{
-									"row":    {Type: "integer", Minimum: new(1.0), Description: "The number of the row, from 1."},
-									"code":   text("The kind of fault, as in a problem."),
-									"detail": text("The line or the row of the sheet, the column and the fault."),
-								},
-							},
-						},
-					},
-				}),
-				Example: json.RawMessage(`{"read":2,"written":1,"errors":[{"row":2,"code":"invalid_format","detail":"Line 3: candidate_email: not an email address."}]}`),
+				Schema: schemaOf[importBody](schemas, "What became of the rows."),
+				Example: json.RawMessage(jsonOf(importBody{Read: 2, Written: 1, Errors: []rowErrorBody{{
+					Row: 2, Code: "invalid_format", Detail: "Line 3: candidate_email: not an email address.",
+				}}})),
 			}},
 		}},
 	}
@@ -144,7 +129,8 @@ func getInviteOperation(schemas huma.Registry) *huma.Operation {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The invite.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: named(schemas, "InviteDetails", inviteSchema(true)), Example: json.RawMessage(appendOneInvite(nil, &exampleInvite)),
+				Schema:  schemaOf[inviteDetailsBody](schemas, "An invite with the revocation that revoked it."),
+				Example: json.RawMessage(jsonOf(inviteDetailsOf(&exampleInvite))),
 			}},
 		}},
 	}
@@ -171,38 +157,10 @@ func invitePage(schemas huma.Registry) *huma.Response {
 	return &huma.Response{
 		Description: "A page.",
 		Content: map[string]*huma.MediaType{mediaJSON: {
-			Schema:  pageSchema(named(schemas, "Invite", inviteSchema(false))),
-			Example: json.RawMessage(appendPage(nil, []revocation.StoredInvite{exampleInvite}, appendInvite, "")),
+			Schema:  schemaOf[pageBody[InviteBody]](schemas, "A page of invites."),
+			Example: json.RawMessage(jsonOf(pageOf([]revocation.StoredInvite{exampleInvite}, inviteOf, ""))),
 		}},
 	}
-}
-
-func inviteSchema(details bool) *huma.Schema {
-	s := &huma.Schema{
-		Type: "object", AdditionalProperties: false,
-		Required: []string{
-			"report_id", "candidate_name", "candidate_email", "assessment_id", "assessment_name", "language", "state", "sent_at",
-			"revoked_at", "predicted",
-		},
-		Properties: map[string]*huma.Schema{
-			"report_id":      {Type: "integer", Format: "int64", Minimum: new(1.0)},
-			"candidate_name": maybe(text("As it was imported.")), "candidate_email": maybe(text("As it was imported.")),
-			"assessment_id": maybe(text("The platform's id of the assessment.")), "assessment_name": maybe(text("As it was imported.")),
-			"language":   maybe(text("A BCP 47 tag.")),
-			"state":      {Type: "string", Enum: oneOf(revocation.ProgressPending, revocation.ProgressStarted, revocation.ProgressCompleted), Description: "How far the candidate has come."},
-			"sent_at":    instant("When the invite was sent."),
-			"revoked_at": maybe(instant("When the invite was revoked.")),
-			"predicted": {
-				Type: "string", Description: "The outcome that a revocation would have now.",
-				Enum: oneOf(revocation.StatusRevoked, revocation.StatusAlreadyRevoked, revocation.StatusAlreadyStarted, revocation.StatusNotAllowed),
-			},
-		},
-	}
-	if details {
-		s.Required = append(s.Required, "revocation_id")
-		s.Properties["revocation_id"] = &huma.Schema{Type: "string", Format: "uuid", Nullable: true, Description: "The revocation that revoked it."}
-	}
-	return s
 }
 
 var exampleInvite = revocation.StoredInvite{

@@ -57,8 +57,7 @@ func (a *API) respondInvites(x *requestContext, f revocation.InviteFilter, q *qu
 	if err != nil {
 		return err
 	}
-	body := make([]byte, 0, 64+400*len(page.Entries))
-	x.respond(http.StatusOK, mediaJSON, appendPage(body, page.Entries, appendInvite, inviteCursor(page.Next)))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(pageOf(page.Entries, inviteOf, inviteCursor(page.Next))))
 	return nil
 }
 
@@ -72,7 +71,7 @@ func (a *API) getInvite(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	x.respond(http.StatusOK, mediaJSON, appendOneInvite(nil, &invite))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(inviteDetailsOf(&invite)))
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (x *requestContext) answerChange(job *revocation.Job, err error) error {
 	if err != nil {
 		return err
 	}
-	x.respond(http.StatusAccepted, mediaJSON, appendJob(nil, job))
+	x.respond(http.StatusAccepted, mediaJSON, jsonOf(jobOf(job)))
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (a *API) newJob(x *requestContext) error {
 	}
 	x.Response().Header()["Location"] = []string{"/jobs/" + job.ID.String()}
 	x.Response().Header()["Retry-After"] = []string{"1"}
-	x.respond(http.StatusAccepted, mediaJSON, appendJob(nil, &job))
+	x.respond(http.StatusAccepted, mediaJSON, jsonOf(jobOf(&job)))
 	return nil
 }
 

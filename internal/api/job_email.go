@@ -42,24 +42,20 @@ func (a *API) jobEmail(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	x.respond(http.StatusOK, mediaJSON, appendEmail(nil, &shown))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(emailBody(shown)))
 	return nil
 }
 
 const noEmailHere = "The account's upstream sends its emails."
 
-func appendEmail(b []byte, e *revocation.EmailText) []byte {
-	b = append(b, `{"subject":`...)
-	b = appendString(b, e.Subject)
-	b = append(b, `,"text":`...)
-	b = appendString(b, e.Text)
-	b = append(b, `,"html":`...)
-	b = appendString(b, e.HTML)
-	return append(b, '}')
+type emailBody struct {
+	Subject string `json:"subject" doc:"The subject."`
+	Text    string `json:"text" doc:"The plain text."`
+	HTML    string `json:"html" doc:"The same as HTML."`
 }
 
 func jobEmailOperation(schemas huma.Registry) *huma.Operation {
-	example := revocation.EmailText{Subject: "Your invitation has been withdrawn", Text: "Hello Ada Example,", HTML: "<p>Hello Ada Example,</p>"}
+	example := emailBody{Subject: "Your invitation has been withdrawn", Text: "Hello Ada Example,", HTML: "<p>Hello Ada Example,</p>"}
 	op := &huma.Operation{
 		OperationID: "getJobEmail", Method: http.MethodGet, Path: "/jobs/{id}/email",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRead, revocation.ScopeApprove),
@@ -69,13 +65,8 @@ func jobEmailOperation(schemas huma.Registry) *huma.Operation {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The email.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema: named(schemas, "Email", &huma.Schema{
-					Type: "object", Required: []string{"subject", "text", "html"},
-					Properties: map[string]*huma.Schema{
-						"subject": text("The subject."), "text": text("The plain text."), "html": text("The same as HTML."),
-					},
-				}),
-				Example: json.RawMessage(appendEmail(nil, &example)),
+				Schema:  schemaOf[emailBody](schemas, "The email about a job's REVOKED items."),
+				Example: json.RawMessage(jsonOf(example)),
 			}},
 		}},
 	}

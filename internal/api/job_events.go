@@ -88,6 +88,6 @@ func appendEvent(b []byte, name string, job *revocation.Job) []byte {
 	b = append(b, "event: "...)
 	b = append(b, name...)
 	b = append(b, "\ndata: "...)
-	b = appendJob(b, job)
+	b = append(b, jsonOf(jobOf(job))...)
 	return append(b, "\n\n"...)
 }

@@ -10,7 +10,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-func TestAppendJob(t *testing.T) {
+func TestJobOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		job  revocation.Job
 		want string
@@ -50,14 +50,14 @@ func TestAppendJob(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, string(appendJob(nil, &c.job))); diff != "" {
+			if diff := cmp.Diff(c.want, string(jsonOf(jobOf(&c.job)))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestAppendProgress_roundsDown(t *testing.T) {
+func TestProgressOf_roundsDown(t *testing.T) {
 	for _, c := range []struct {
 		done, total int
 		want        string
@@ -75,17 +75,17 @@ func TestAppendProgress_roundsDown(t *testing.T) {
 		{revocation.MaxJobItems, revocation.MaxJobItems, "1"},
 	} {
 		job := revocation.Job{Total: c.total, Counts: revocation.Counts{Revoked: c.done}}
-		if got := string(appendProgress(nil, &job)); got != c.want {
+		if got := string(jsonOf(progressOf(&job))); got != c.want {
 			t.Errorf("%d of %d: %s, want %s", c.done, c.total, got, c.want)
 		}
 	}
 }
 
-func TestAppendSpeed(t *testing.T) {
+func TestRounded(t *testing.T) {
 	for speed, want := range map[float64]string{
 		0: "0", 0.04: "0", 0.05: "0.1", 1.24: "1.2", 9.94: "9.9", 9.96: "10", 10.4: "10", 21000.5: "21001", 1e7: "10000000",
 	} {
-		if got := string(appendSpeed(nil, speed)); got != want {
+		if got := string(jsonOf(rounded(speed))); got != want {
 			t.Errorf("%v: %s, want %s", speed, got, want)
 		}
 	}

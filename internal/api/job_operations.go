@@ -40,8 +40,8 @@ func listJobsOperation(schemas huma.Registry) *huma.Operation {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema:  jobPageRef(schemas),
-				Example: json.RawMessage(appendPage(nil, []revocation.Job{exampleRunning}, appendJob, "")),
+				Schema:  schemaOf[pageBody[jobBody]](schemas, "A page of jobs."),
+				Example: json.RawMessage(jsonOf(pageOf([]revocation.Job{exampleRunning}, jobOf, ""))),
 			}},
 		}},
 	}
@@ -74,8 +74,8 @@ In CSV, missing values are empty cells. The service puts an apostrophe before a 
 			Description: "A page, or all items as a stream.",
 			Content: map[string]*huma.MediaType{
 				mediaJSON: {
-					Schema:  resultPageRef(schemas),
-					Example: json.RawMessage(appendPage(nil, exampleResults, appendResult, "")),
+					Schema:  schemaOf[pageBody[*resultBody]](schemas, "A page of a job's items."),
+					Example: json.RawMessage(jsonOf(pageOf(exampleResults, resultOf, ""))),
 				},
 				mediaNDJSON: {Schema: text("One Result in each line."), Example: string(lines)},
 				mediaCSV:    {Schema: text("A header row, then one item in each row (RFC 4180), in UTF-8."), Example: string(rows)},
@@ -153,7 +153,7 @@ func jobResponse(schemas huma.Registry, description string, examples ...revocati
 	}
 	for _, j := range examples {
 		response.Content[mediaJSON].Examples[string(j.State)] = &huma.Example{
-			Summary: string(j.State), Value: json.RawMessage(appendJob(nil, &j)),
+			Summary: string(j.State), Value: json.RawMessage(jsonOf(jobOf(&j))),
 		}
 	}
 	return response

@@ -20,7 +20,7 @@ func (a *API) getJob(x *requestContext) error {
 	if err := a.recheck(x); err != nil {
 		return err
 	}
-	x.answerPoll(prefer, appendJob(nil, &job))
+	x.answerPoll(prefer, jsonOf(jobOf(&job)))
 	return nil
 }
 
@@ -38,7 +38,7 @@ func (a *API) listJobs(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	x.respond(http.StatusOK, mediaJSON, appendPage(nil, page.Entries, appendJob, cursorAfter(cursorJobs, page.Next)))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(pageOf(page.Entries, jobOf, cursorAfter(cursorJobs, page.Next))))
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (a *API) retryJob(x *requestContext) error {
 	_ = x.extendWrite()
 	x.Response().Header()["Location"] = []string{"/jobs/" + job.ID.String()}
 	x.Response().Header()["Retry-After"] = []string{"1"}
-	x.respond(http.StatusAccepted, mediaJSON, appendJob(nil, &job))
+	x.respond(http.StatusAccepted, mediaJSON, jsonOf(jobOf(&job)))
 	return nil
 }
 

@@ -39,25 +39,8 @@ func (a *API) list(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	body := make([]byte, 0, 64+600*len(page.Entries))
-	x.respond(http.StatusOK, mediaJSON, appendPage(body, page.Entries, appendRevocation, cursorAfter(cursorRevocations, page.Next)))
+	x.respond(http.StatusOK, mediaJSON, jsonOf(pageOf(page.Entries, revocationOf, cursorAfter(cursorRevocations, page.Next))))
 	return nil
-}
-
-// appendPage appends a page of a list. It calls appendEntry for each entry. next is the cursor of the next page, or empty.
-func appendPage[T any](b []byte, page []T, appendEntry func([]byte, *T) []byte, next string) []byte {
-	b = append(b, `{"data":[`...)
-	for i := range page {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendEntry(b, &page[i])
-	}
-	b = append(b, `],"next_cursor":`...)
-	if next == "" {
-		return append(b, "null}"...)
-	}
-	return append(appendString(b, next), '}')
 }
 
 // cursorKind identifies the list that a cursor belongs to. Other lists refuse it.

@@ -32,7 +32,7 @@ const shortPages = "A page may hold fewer entries than limit, even none; only ne
 
 // newDocument returns the document without operations.
 func newDocument() *huma.OpenAPI {
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry(schemaPrefix, schemaName)
 	schemas.Schema(reflect.TypeFor[problem](), true, "")
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -239,10 +239,13 @@ func (a *API) serveDocument() {
 		x.respond(http.StatusOK, "text/html; charset=utf-8", page)
 		return nil
 	})
-	// Huma's schemas of Go types forbid additional properties. Later versions may add members to responses, and one
-	// response combines two such types.
-	for _, name := range []string{"Problem", "Fault", "Readiness", "PartHealth"} {
-		a.document.Components.Schemas.Map()[name].AdditionalProperties = nil
+	// Huma's schemas of Go types, which are those of responses, forbid additional properties. Later versions may add members
+	// to responses, and one response combines two such types.
+	schemas := a.document.Components.Schemas
+	for name, schema := range schemas.Map() {
+		if schemas.TypeFromRef(schemaPrefix+name) != nil {
+			schema.AdditionalProperties = nil
+		}
 	}
 	var err error
 	if document, err = json.Marshal(a.document); err != nil {

@@ -140,23 +140,23 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "A page.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema:  pageSchema(revocationRef(schemas)),
-				Example: json.RawMessage(appendPage(nil, []revocation.Revocation{exampleRevoked}, appendRevocation, "")),
+				Schema:  schemaOf[pageBody[*revocationBody]](schemas, "A page of revocations."),
+				Example: json.RawMessage(jsonOf(pageOf([]revocation.Revocation{exampleRevoked}, revocationOf, ""))),
 			}},
 		}},
 	}
 	return op
 }
 
-func livenessOperation() *huma.Operation {
+func livenessOperation(schemas huma.Registry) *huma.Operation {
 	return &huma.Operation{
 		OperationID: "getLiveness", Method: http.MethodGet, Path: "/healthz", Tags: []string{"service"},
 		Summary: "Is the process alive?", Description: "Does not check what the process depends on.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The process is alive.",
 			Content: map[string]*huma.MediaType{mediaJSON: {
-				Schema:  &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{"state": {Type: "string", Enum: oneOf(StateOK)}}},
-				Example: json.RawMessage(alive),
+				Schema:  schemaOf[livenessBody](schemas, "The process is alive."),
+				Example: livenessBody{StateOK},
 			}},
 		}},
 	}

@@ -220,7 +220,7 @@ func TestOpenAPI(t *testing.T) {
 	})
 	t.Run("statuses and states", func(t *testing.T) {
 		revoked, job := d.Components.Schemas["Revocation"], d.Components.Schemas["Job"]
-		counted := job.Properties["counts"].Properties
+		counted := d.resolve(job.Properties["counts"]).Properties
 		for _, s := range []Status{
 			StatusRevoked, StatusAlreadyRevoked, StatusNotAllowed, StatusAlreadyStarted, StatusNotFound,
 			StatusErrorRevoking, StatusInvalid, StatusCancelled,
