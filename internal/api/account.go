@@ -66,7 +66,7 @@ func (keyBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 
 func accountOf(a *revocation.Account, key *revocation.APIKey) accountBody {
 	body := accountBody{
-		ID: a.ID, Name: a.Name, Platform: platformDatabase, Contact: filled(a.Contact), PlanChangedAt: optionalTime(a.PlanChangedAt),
+		ID: a.ID, Name: a.Name, Platform: platformDatabase, Contact: filled(&a.Contact), PlanChangedAt: optionalTime(a.PlanChangedAt),
 		Hold: revocation.FormatHold(a.Hold), ConfirmAbove: a.ConfirmAbove, ApproveAbove: a.ApproveAbove, Spare: "none",
 		MessageLinks: a.MessageLinks, SingleEvents: a.SingleEvents,
 		Key: keyBody{ID: key.ID.String(), Name: key.ShownName(), Scopes: key.Scopes},
@@ -76,7 +76,7 @@ func accountOf(a *revocation.Account, key *revocation.APIKey) accountBody {
 	}
 	if up := a.Upstream; up != nil {
 		body.Platform = platformUpstream
-		body.Upstream = &upstreamBody{State: "ok", Reason: filled(string(up.Hold)), HeldUntil: optionalTime(up.HeldUntil)}
+		body.Upstream = &upstreamBody{State: "ok", Reason: filled((*string)(&up.Hold)), HeldUntil: optionalTime(up.HeldUntil)}
 		if up.Hold != "" {
 			body.Upstream.State = "paused"
 		}

@@ -16,8 +16,11 @@ import (
 // Responses are structs whose names end with Body. Their JSON and their schemas come from the same fields and tags. Only a
 // revocation and an item of a job are written by hand, because both are written by the thousand.
 
-// bodyOptions write map entries in the order of their names, invalid UTF-8 as U+FFFD, and JSON from the database as it is.
-var bodyOptions = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true))
+// bodyOptions write map entries in the order of their names, invalid UTF-8 as U+FFFD, and JSON that is written already as it
+// is.
+var bodyOptions = json.JoinOptions(
+	json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true),
+)
 
 // jsonOf returns the JSON of a response. It escapes only what JSON requires: browsers do not interpret a response as HTML,
 // because of its type and nosniff.
@@ -56,7 +59,7 @@ type pageBody[Entry any] struct {
 
 // pageOf returns a page with the entries. next is the cursor of the next page, or empty.
 func pageOf[T, Entry any](entries []T, entryOf func(*T) Entry, next string) pageBody[Entry] {
-	return pageBody[Entry]{Data: bodiesOf(entries, entryOf), NextCursor: filled(next)}
+	return pageBody[Entry]{Data: bodiesOf(entries, entryOf), NextCursor: filled(&next)}
 }
 
 func bodiesOf[T, Entry any](entries []T, entryOf func(*T) Entry) []Entry {
@@ -68,7 +71,10 @@ func bodiesOf[T, Entry any](entries []T, entryOf func(*T) Entry) []Entry {
 }
 
 // timeOf returns a time in RFC 3339 format. It is in UTC and always has milliseconds, so that times sort as text.
-func timeOf(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+func timeOf(t time.Time) string {
+	var b [32]byte
+	return string(appendUTC(b[:0], t))
+}
 
 // optionalTime returns timeOf(t), or nil for the zero time.
 func optionalTime(t time.Time) *string {
@@ -86,10 +92,10 @@ func optionalID(id revocation.ID) *string {
 	return new(id.String())
 }
 
-// filled returns a string, or nil for an empty one.
-func filled(s string) *string {
-	if s == "" {
+// filled returns s, or nil if the string is empty.
+func filled(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }

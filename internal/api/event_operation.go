@@ -83,7 +83,7 @@ func (eventBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 func eventOf(e *revocation.Event) eventBody {
 	return eventBody{
 		ID: e.ID.String(), Type: string(e.Type), OccurredAt: timeOf(e.OccurredAt),
-		Actor:   actorBody{Type: string(e.Actor.Type), ID: optionalID(e.Actor.Key), Name: filled(e.Actor.Name)},
+		Actor:   actorBody{Type: string(e.Actor.Type), ID: optionalID(e.Actor.Key), Name: filled(&e.Actor.Name)},
 		Subject: subjectBody{Type: string(e.Subject.Type), ID: e.Subject.ID}, Data: e.Data,
 	}
 }

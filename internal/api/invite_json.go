@@ -18,8 +18,8 @@ type InviteBody struct {
 
 func inviteOf(i *revocation.StoredInvite) InviteBody {
 	return InviteBody{
-		ReportID: i.ReportID, CandidateName: filled(i.CandidateName), CandidateEmail: filled(i.CandidateEmail),
-		AssessmentID: i.AssessmentID, AssessmentName: filled(i.AssessmentName), Language: i.Language, State: string(i.Progress),
+		ReportID: i.ReportID, CandidateName: filled(&i.CandidateName), CandidateEmail: filled(&i.CandidateEmail),
+		AssessmentID: i.AssessmentID, AssessmentName: filled(&i.AssessmentName), Language: i.Language, State: string(i.Progress),
 		SentAt: timeOf(i.SentAt), RevokedAt: optionalTime(i.RevokedAt), Predicted: string(i.Predicted),
 	}
 }

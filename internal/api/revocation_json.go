@@ -166,18 +166,20 @@ func appendID(b []byte, id revocation.ID) []byte {
 	return append(b, '"')
 }
 
-// appendTime appends a time in RFC 3339 format, or null for the zero time. It is in UTC and always has milliseconds, so
-// that times sort as text.
+// appendTime appends what timeOf returns, or null for the zero time.
 func appendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
 	}
+	return append(appendUTC(append(b, '"'), t), '"')
+}
+
+// appendUTC appends what timeOf returns.
+func appendUTC(b []byte, t time.Time) []byte {
 	t = t.UTC()
-	b = append(b, '"')
 	b = t.AppendFormat(b, time.RFC3339)
 	ms := t.Nanosecond() / int(time.Millisecond)
-	b = append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10)) //nolint:gosec // digits
-	return append(b, 'Z', '"')
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z') //nolint:gosec // digits
 }
 
 // appendOptional appends a JSON string, or null for nil.
