@@ -54,7 +54,7 @@ fuzz:
 		done; \
 	done
 
-# Measures the service and what people would use instead, side by side in one run of some 20 minutes, and writes
+# Measures the service and what people would use instead, side by side in one run of some 25 minutes, and writes
 # internal/bench/results.md and results.svg. To run parts of it: BENCH=accepted,carried,latency,beside,neighbours,idle,
 # polling,bulk,upstream,scale,search. BENCH_LARGE=1 adds a job of ten million, BENCH_QUICK=1 only shows that all of it runs.
 bench: deps

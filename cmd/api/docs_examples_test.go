@@ -13,7 +13,7 @@ import (
 func TestDocumentedExamples(t *testing.T) {
 	t.Parallel()
 	for section, want := range map[string][]string{
-		"Later, and taken back":   {`"status":"CANCELLED"`},
+		"Delay and cancel":        {`"status":"CANCELLED"`},
 		"Jobs":                    {`"label":"list of May"`, `"file":{"format":"csv"`},
 		"Previews":                {`"REVOKED":2`, `"predicted":"NOT_ALLOWED"`, `"confirmed_by":"`},
 		"Schedules":               {`"state":"SCHEDULED"`, `"state":"QUEUED"`},
