@@ -12,7 +12,7 @@ type Reader func(Statement) ([]revocation.StoredInvite, error)
 // Page reads a page of the invites that f selects. All calls of read must see the same moment. account has what the
 // predictions depend on.
 func Page(f revocation.InviteFilter, account revocation.AccountState, d Dialect, read Reader) (page revocation.InvitePage, err error) {
-	f.Scan = cmp.Or(f.Scan, revocation.PageScan)
+	f.Scan = cmp.Or(f.Scan, revocation.InviteScan)
 	var at texts
 	if f.Query != "" && f.After.ReportID != 0 {
 		found, err := read((&builder{Dialect: d}).one(f.Account, f.After.ReportID))
