@@ -86,7 +86,7 @@ func (p *production) recount(a answer) {
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	t.Run("workers that are killed lose nothing, and the counters equal a recount", func(t *testing.T) {
-		const items = 30_000 // twelve chunks: each worker is killed with some done and some left
+		const items = 60_000
 		p := startProduction(t)
 		p.startAPI()
 		p.manyInvites(items)

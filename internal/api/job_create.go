@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"net/http"
 
@@ -105,7 +106,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	case u.wire.broken != nil:
 		// net/http cancelled the request's context, so later errors are only consequences of this one.
 		err = u.wire.broken
-	case selected != nil && revocation.ErrorCode(err) == revocation.CodeInvalid:
+	case errors.Is(err, revocation.ErrNothingSelected):
 		err = invalid(fault{listSelect, "no_match", "No invite that is not revoked matches all members of select."})
 	case err != nil:
 	case in.Len() == 0:

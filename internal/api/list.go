@@ -206,7 +206,7 @@ func (q *query) time(name string) time.Time {
 	}
 	t, ok := revocation.ParseTime(sent)
 	if !ok {
-		q.fault(name, "invalid_format", name+" must be a time by RFC 3339, such as 2026-01-01T00:00:00Z; a + in it is written %2B.")
+		q.fault(name, "invalid_format", name+" must be a time by RFC 3339, such as 2026-01-01T00:00:00Z. In a URL, write + as %2B.")
 	}
 	if epoch := time.Unix(0, 0); t.Before(epoch) {
 		return epoch // no revocation is older, and the zero time would mean no filter

@@ -11,8 +11,6 @@ import (
 	"rescind/internal/search"
 )
 
-var errNoneSelected = &revocation.Error{Code: revocation.CodeInvalid, Detail: "No invite matches the selection."}
-
 // SelectItems implements revocation.JobStore. One statement finds the invites and writes the chunks, so the list is of one
 // moment and does not leave the server.
 func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected revocation.Selection, limit int, lease time.Duration) (total int, err error) {
@@ -27,7 +25,7 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 		}
 		switch {
 		case total == 0:
-			return errNoneSelected
+			return revocation.ErrNothingSelected
 		case total > limit:
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}

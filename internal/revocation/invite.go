@@ -108,6 +108,9 @@ type Selection struct {
 	SentBefore time.Time
 }
 
+// ErrNothingSelected is the error of a selection that matches no invite.
+var ErrNothingSelected = &Error{Code: CodeInvalid, Detail: "No invite that is not revoked matches the selection."}
+
 // MaxSelectionEmails is how many addresses a Selection can have.
 const MaxSelectionEmails = 10_000
 

@@ -19,8 +19,6 @@ const (
 	rowDigits = 8
 )
 
-var errNoneSelected = &revocation.Error{Code: revocation.CodeInvalid, Detail: "No invite matches the selection."}
-
 // SelectItems implements revocation.JobStore. One statement finds the invites, so the list is of one moment. The items are
 // written in batches, because a million at once would keep all other writers waiting for seconds.
 func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected revocation.Selection, limit int, lease time.Duration) (total int, err error) {
@@ -29,7 +27,7 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 	case err != nil:
 		return 0, err
 	case len(reports) == 0:
-		return 0, errNoneSelected
+		return 0, revocation.ErrNothingSelected
 	case len(reports) > limit:
 		return 0, &revocation.Error{Code: revocation.CodeTooManyItems}
 	}
@@ -47,6 +45,12 @@ func (s *Store) selectReports(ctx context.Context, found search.Statement, accou
 	const doing = "select invites"
 	ctx, cancel := context.WithTimeout(ctx, selectTimeout)
 	defer cancel()
+	select {
+	case s.selecting <- struct{}{}:
+		defer func() { <-s.selecting }()
+	case <-ctx.Done():
+		return nil, fault(doing, ctx.Err())
+	}
 	tx, err := s.pages.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fault(doing, err)

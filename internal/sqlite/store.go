@@ -36,6 +36,8 @@ type Store struct {
 	writer  *sql.DB // of one connection
 	readers *sql.DB
 	pages   *sql.DB
+	// selecting has room for the one selection that may read at a time. It can take seconds, and pages need connections too.
+	selecting chan struct{}
 }
 
 var (
@@ -87,7 +89,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fault("open database", err), reading.Close(), writer.Close())
 	}
-	return &Store{path: path, writer: writer, readers: reading, pages: paging}, nil
+	return &Store{path: path, writer: writer, readers: reading, pages: paging, selecting: make(chan struct{}, 1)}, nil
 }
 
 func open(path string, connections int, settings url.Values) (*sql.DB, error) {

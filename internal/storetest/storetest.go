@@ -5,7 +5,6 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -52,12 +51,6 @@ type test struct {
 // Run runs the suite. It calls open once for each test. Open must return an empty store that no other test uses, with its
 // tables, and must close it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) (Store, Tables)) {
-	// A run checks each property on two stores, in 50 worlds each, and every run draws others.
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("50"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, group := range []struct {
 		name  string
 		tests []test

@@ -102,8 +102,8 @@ func (in *JobUpload) Add(item revocation.Item) (full bool, err error) {
 }
 
 // Select adds the invites that s selects, all at once, in ascending order of their reports. The job must have no items yet.
-// The error's code is CodeInvalid if no invite matches, CodeTooManyItems if more than limit match, and CodeNotSupported if the
-// account's invites are at an upstream.
+// The error is ErrNothingSelected if no invite matches. Its code is CodeTooManyItems if more than limit match, and
+// CodeNotSupported if the account's invites are at an upstream.
 func (in *JobUpload) Select(ctx context.Context, s revocation.Selection, limit int) error {
 	in.keeper.writes.Store(true)
 	total, err := in.service.store.SelectItems(ctx, in.job, s, min(limit, revocation.MaxJobItems), uploadLease)
