@@ -227,7 +227,6 @@ func TestNewJob_reasonsOfItems(t *testing.T) {
 		a := w.call(http.MethodPost, "/jobs", `{"reason":"of the job","candidate_message":"Goodbye.","items":[{"report_id":310,"reason":"its own"},{"report_id":311}]}`)
 		id, _ := revocation.ParseID(a.str(t, "id"))
 		w.faults.chunk.Store(&revocation.Chunk{Account: "acme", Job: id, First: 1, Last: 2})
-		w.faults.noChunks.Store(false)
 		w.queue.release()
 		w.wantState(id.String(), "COMPLETED")
 		w.faults.carryOut.Store(nil)

@@ -88,14 +88,13 @@ func (w *world) failedJob(reportIDs ...int64) revocation.Job {
 	w.queue.hold()
 	w.faults.carryOut.Store(&revocation.Error{Code: revocation.CodeLockTimeout})
 	defer w.faults.carryOut.Store(nil)
-	w.faults.noChunks.Store(true) // an account task of another job may still run, and must not carry this one out
+	w.faults.noChunks.Store(true) // other account tasks may still come, and must not carry this job out
 	all := items(reportIDs...)
 	for i := range all {
 		all[i].ClientReference, all[i].Notify = new("reference"), new(i%2 == 0)
 	}
 	job := w.job(append(all, revocation.Item{Invalid: "report_id must be an integer."})...)
 	w.faults.chunk.Store(&revocation.Chunk{Account: "acme", Job: job.ID, First: 1, Last: job.Total})
-	w.faults.noChunks.Store(false)
 	w.queue.release()
 	w.ended(job)
 	return job

@@ -348,7 +348,8 @@ type faultyStore struct {
 	submit, carryOut, keys, jobs, results, cancels, imports atomic.Pointer[revocation.Error]
 	// chunk fails once, so that its items are retried one by one.
 	chunk atomic.Pointer[revocation.Chunk]
-	// noChunks lets workers find no chunk, as if another one had them locked.
+	// noChunks lets workers find no chunk, as if another one had them locked, until a chunk has failed and its items wait for
+	// their retry.
 	noChunks atomic.Bool
 	// afterJob can change a job that was read.
 	afterJob atomic.Pointer[func(*revocation.Job)]
@@ -387,6 +388,11 @@ func (s *faultyStore) CarryOutChunk(ctx context.Context, account string) (revoca
 		return revocation.Chunk{}, nil
 	}
 	return s.Store.CarryOutChunk(ctx, account)
+}
+
+func (s *faultyStore) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
+	defer s.noChunks.Store(false)
+	return s.Store.SpillChunk(ctx, chunk)
 }
 
 func (s *faultyStore) Job(ctx context.Context, account string, id revocation.ID) (revocation.Job, error) {
