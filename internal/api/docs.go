@@ -55,7 +55,7 @@ func docsPage(document *huma.OpenAPI) []byte {
 		for _, one := range []struct {
 			method string
 			op     *huma.Operation
-		}{{http.MethodPost, item.Post}, {http.MethodGet, item.Get}} {
+		}{{http.MethodPost, item.Post}, {http.MethodPut, item.Put}, {http.MethodGet, item.Get}, {http.MethodDelete, item.Delete}} {
 			if one.op != nil {
 				operations = append(operations, docsOf(one.method, path, one.op))
 			}

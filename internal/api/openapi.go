@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -215,9 +216,17 @@ func text(description string) *huma.Schema {
 	return &huma.Schema{Type: "string", Description: description}
 }
 
-// serveDocument adds the routes of the document and its page. It must be called last, because it encodes them once.
+// serveDocument adds the routes of the document and its page. It must be called last. The first request encodes them, so that
+// a process starts without.
 func (a *API) serveDocument() {
-	var document, page []byte
+	document := sync.OnceValue(func() []byte {
+		text, err := json.Marshal(a.document)
+		if err != nil {
+			panic(err) // it consists of this package's literals
+		}
+		return text
+	})
+	page := sync.OnceValue(func() []byte { return docsPage(a.document) })
 	a.serve(&huma.Operation{
 		OperationID: "getOpenAPI", Method: http.MethodGet, Path: "/openapi.json", Tags: []string{"service"},
 		Summary: "This document", Description: "OpenAPI 3.1.",
@@ -225,7 +234,7 @@ func (a *API) serveDocument() {
 			Description: "The document.", Content: map[string]*huma.MediaType{mediaJSON: {Schema: &huma.Schema{Type: "object"}}},
 		}},
 	}, func(x *requestContext) error {
-		x.respond(http.StatusOK, mediaJSON, document)
+		x.respond(http.StatusOK, mediaJSON, document())
 		return nil
 	})
 	a.serve(&huma.Operation{
@@ -236,7 +245,7 @@ func (a *API) serveDocument() {
 		}},
 	}, func(x *requestContext) error {
 		x.Response().Header()["Content-Security-Policy"] = docsPolicy
-		x.respond(http.StatusOK, "text/html; charset=utf-8", page)
+		x.respond(http.StatusOK, "text/html; charset=utf-8", page())
 		return nil
 	})
 	// Huma's schemas of Go types, which are those of responses, forbid additional properties. Later versions may add members
@@ -247,9 +256,4 @@ func (a *API) serveDocument() {
 			schema.AdditionalProperties = nil
 		}
 	}
-	var err error
-	if document, err = json.Marshal(a.document); err != nil {
-		panic(err) // it consists of this package's literals
-	}
-	page = docsPage(a.document)
 }
