@@ -89,8 +89,8 @@ type API struct {
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
 	reads, streams, events, waits, eventWaits, uploads *slots[string]
-	// parsing has an element for each turn that an upload holds.
-	parsing     chan struct{}
+	// cpuSlots has an element for each cpuSlot that is held.
+	cpuSlots    chan struct{}
 	health      *Health
 	hosts       Hosts
 	submitWait  time.Duration
@@ -115,7 +115,7 @@ func New(o Options) *API {
 		waits:           newSlots[string]("waits", accountWaits, processWaits),
 		eventWaits:      newSlots[string]("event-waits", accountEventWaits, processEventWaits),
 		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
-		parsing:         make(chan struct{}, runtime.GOMAXPROCS(0)),
+		cpuSlots:        make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),
 	}

@@ -89,14 +89,14 @@ func (a *API) importInvites(x *requestContext, options invites.Options, gzipped 
 		return result, err
 	}
 	ctx, end := a.service.Supervise(r.Context(), func() error { return a.recheck(x) })
-	turn := &turn{all: a.parsing}
-	defer turn.end()
-	u := newUpload(x, turn, gzipped, limit, nil)
+	slot := &cpuSlot{all: a.cpuSlots}
+	defer slot.release()
+	u := newUpload(x, slot, gzipped, limit, nil)
 	defer u.wire.stopWith(ctx)()
 	writer := invites.NewWriter(a.invites, x.key.Account, revocation.ByKey(x.key.ID))
-	options.Yield = turn.yield
+	options.Yield = slot.yield
 	err = result.readInvites(ctx, u, options, writer)
-	turn.end()
+	slot.release()
 	if u.wire.broken != nil {
 		// net/http cancelled the request's context, so later errors are only consequences of this one.
 		err = u.wire.broken
@@ -136,7 +136,7 @@ func (result *importResult) readInvites(ctx context.Context, u *upload, options 
 		u.items++
 		result.read = list.Read()
 		if !isBad && writer.Add(invite) {
-			if err := u.wire.turn.pause(func() error { return writer.Flush(ctx) }); err != nil {
+			if err := u.wire.slot.without(func() error { return writer.Flush(ctx) }); err != nil {
 				return err
 			}
 		}

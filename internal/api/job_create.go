@@ -59,9 +59,9 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	}
 	defer in.Abandon(r.Context())
 
-	turn := &turn{all: a.parsing}
-	defer turn.end()
-	u := newUpload(x, turn, request.gzipped, limit, request.preface())
+	slot := &cpuSlot{all: a.cpuSlots}
+	defer slot.release()
+	u := newUpload(x, slot, request.gzipped, limit, request.preface())
 	defer u.wire.stopWith(ctx)()
 	defer func() {
 		if err != nil && !u.wire.ended {
@@ -74,7 +74,7 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 	}
 	if in.Bound() {
 		// Only the number of items is needed, to bound the content as at the first upload.
-		turn.end()
+		slot.release()
 		items, err := in.BoundItems(ctx)
 		if err != nil {
 			return revocation.Job{}, err
@@ -83,21 +83,21 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		if _, err := io.Copy(io.Discard, list); err != nil {
 			return revocation.Job{}, err
 		}
-		turn.end()
+		slot.release()
 		return in.Replay(ctx, list.fingerprint())
 	}
-	values, selected, err := request.readItems(list, turn.yield, func(item revocation.Item) error {
+	values, selected, err := request.readItems(list, slot.yield, func(item revocation.Item) error {
 		if in.Len() == a.jobMaxItems {
 			return &revocation.Error{Code: revocation.CodeTooManyItems}
 		}
 		u.items++
 		full, err := in.Add(item)
 		if err == nil && full {
-			err = turn.pause(func() error { return in.Flush(ctx) })
+			err = slot.without(func() error { return in.Flush(ctx) })
 		}
 		return err
 	})
-	turn.end()
+	slot.release()
 	if err == nil && selected != nil {
 		values.Preview = true
 		err = in.Select(ctx, *selected, a.jobMaxItems)

@@ -43,7 +43,7 @@ func (a *API) jobEvents(x *requestContext) error {
 	if err := x.send(appendEvent([]byte(eventRetry), eventProgress, &job)); err != nil {
 		return err
 	}
-	if !job.Settled() {
+	if !job.Idle() {
 		if settled, err := a.followJob(x, &job); err != nil || !settled {
 			return err
 		}
@@ -65,7 +65,7 @@ func (a *API) followJob(x *requestContext, job *revocation.Job) (settled bool, e
 				return false, nil
 			}
 			*job = newer
-			if job.Settled() {
+			if job.Idle() {
 				return true, nil
 			}
 		case <-heartbeat.C:

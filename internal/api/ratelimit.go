@@ -26,7 +26,7 @@ type limits[K comparable] struct {
 
 	mu      sync.Mutex
 	buckets map[K]*bucket
-	swept   time.Time // when idle buckets were last deleted
+	dropped time.Time // when idle buckets were last deleted
 }
 
 // bucket holds the number of requests that were left at a time.
@@ -40,7 +40,7 @@ func newLimits[K comparable](name string, perSecond int) *limits[K] {
 		perSecond: float64(perSecond), name: name,
 		policy:  []string{`"` + name + `";q=` + strconv.Itoa(perSecond) + `;w=1`},
 		buckets: make(map[K]*bucket),
-		swept:   time.Now(),
+		dropped: time.Now(),
 	}
 }
 
@@ -92,18 +92,18 @@ func (l *limits[K]) refuse(h http.Header, left float64) *problem {
 func (l *limits[K]) bucket(key K, now time.Time) *bucket {
 	b, ok := l.buckets[key]
 	if !ok {
-		l.sweep(now)
+		l.dropIdle(now)
 		b = &bucket{left: l.perSecond, asOf: now}
 		l.buckets[key] = b
 	}
 	return b
 }
 
-// sweep makes room for one more bucket. It searches for idle buckets at most once per idleBucket, because that reads all
+// dropIdle makes room for one more bucket. It searches for idle buckets at most once per idleBucket, because that reads all
 // buckets.
-func (l *limits[K]) sweep(now time.Time) {
-	if now.Sub(l.swept) > idleBucket {
-		l.swept = now
+func (l *limits[K]) dropIdle(now time.Time) {
+	if now.Sub(l.dropped) > idleBucket {
+		l.dropped = now
 		for key, b := range l.buckets {
 			if now.Sub(b.asOf) > idleBucket {
 				delete(l.buckets, key)

@@ -39,9 +39,9 @@ type upload struct {
 
 // newUpload returns an upload that reads the body of a request. The body may have at most limit bytes, compressed and
 // decompressed. The fingerprint covers preface and the content. The
-// upload takes turn for each block.
-func newUpload(x *requestContext, turn *turn, gzipped bool, limit int64, preface []byte) *upload {
-	u := &upload{wire: newWire(x, turn, limit), gzipped: gzipped, left: limit, sum: sha256.New()}
+// upload acquires slot for each block.
+func newUpload(x *requestContext, slot *cpuSlot, gzipped bool, limit int64, preface []byte) *upload {
+	u := &upload{wire: newWire(x, slot, limit), gzipped: gzipped, left: limit, sum: sha256.New()}
 	u.sum.Write(preface)
 	return u
 }
@@ -54,8 +54,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.err != nil {
 		return 0, u.err
 	}
-	if u.wire.turn.held {
-		u.wire.turn.yield()
+	if u.wire.slot.held {
+		u.wire.slot.yield()
 	}
 	n, err := u.decompress(p)
 	u.sum.Write(p[:n])

@@ -18,7 +18,7 @@ const maxBlank = 30 * time.Second
 // bytes arrive, so that an upload may take long but must not pause.
 type wire struct {
 	body io.Reader
-	turn *turn
+	slot *cpuSlot
 	// maxPause is how long the body may pause; 0 for no limit.
 	maxPause time.Duration
 	renewed  time.Time // when the deadline was last set
@@ -36,9 +36,9 @@ type wire struct {
 	disconnected bool
 }
 
-func newWire(x *requestContext, turn *turn, limit int64) *wire {
+func newWire(x *requestContext, slot *cpuSlot, limit int64) *wire {
 	r := x.Request()
-	w := &wire{body: r.Body, turn: turn, control: http.NewResponseController(x.Response()), left: limit}
+	w := &wire{body: r.Body, slot: slot, control: http.NewResponseController(x.Response()), left: limit}
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
 		w.maxPause = server.ReadTimeout
 	}
@@ -53,11 +53,11 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.broken != nil {
 		return 0, w.broken
 	}
-	w.turn.end()
+	w.slot.release()
 	began := time.Now()
 	n, err := w.body.Read(p)
 	w.waited += time.Since(began)
-	w.turn.take()
+	w.slot.acquire()
 	w.received += int64(n)
 	w.left -= int64(n)
 	switch {

@@ -22,7 +22,7 @@ type observer struct {
 	jobItems          *prometheus.CounterVec
 	notifications     *prometheus.CounterVec
 	deliveryFailures  *prometheus.CounterVec
-	swept             *prometheus.CounterVec
+	dispatched        *prometheus.CounterVec
 }
 
 var (
@@ -47,8 +47,8 @@ const (
 
 // What a dispatcher enqueued and why, as labels.
 const (
-	sweptRevocation, sweptEmail = "revocation", "email"
-	sweptDue, sweptLost         = "due", "lost"
+	dispatchedRevocation, dispatchedEmail = "revocation", "email"
+	dispatchedDue, dispatchedLost         = "due", "lost"
 )
 
 var sizes = []float64{1, 2, 5, 10, 25, 50, 100, 256, 500, 1000, 2500, 5000}
@@ -87,15 +87,15 @@ func newObserver(to prometheus.Registerer) *observer {
 		deliveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rescind_delivery_failures_total", Help: "Deliveries of emails that failed, by reason.",
 		}, []string{"reason"}),
-		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rescind_swept_total",
+		dispatched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rescind_dispatched_total",
 			Help: "Revocations and emails that the dispatcher enqueued; due: for another attempt, or after waiting for a time; " +
 				"lost: for the first, because its task was lost or is late.",
 		}, []string{"kind", "cause"}),
 	}
 	o.fill()
 	to.MustRegister(o.submissions, o.flushSize, o.batchSize, o.attempts, o.attemptsToOutcome,
-		o.jobs, o.jobItems, o.notifications, o.deliveryFailures, o.swept)
+		o.jobs, o.jobItems, o.notifications, o.deliveryFailures, o.dispatched)
 	return o
 }
 
@@ -127,9 +127,9 @@ func (o *observer) fill() {
 	for _, reason := range revocation.Reasons {
 		o.deliveryFailures.WithLabelValues(string(reason))
 	}
-	for _, kind := range []string{sweptRevocation, sweptEmail} {
-		o.swept.WithLabelValues(kind, sweptDue)
-		o.swept.WithLabelValues(kind, sweptLost)
+	for _, kind := range []string{dispatchedRevocation, dispatchedEmail} {
+		o.dispatched.WithLabelValues(kind, dispatchedDue)
+		o.dispatched.WithLabelValues(kind, dispatchedLost)
 	}
 }
 
@@ -238,17 +238,17 @@ func (o *observer) DeliveryFailed(reason revocation.Reason) {
 	o.deliveryFailures.WithLabelValues(string(reason)).Inc()
 }
 
-// Swept implements worker.Observer.
-func (o *observer) Swept(due []revocation.DueAttempt) {
+// Dispatched implements worker.Observer.
+func (o *observer) Dispatched(due []revocation.DueAttempt) {
 	for _, d := range due {
-		o.swept.WithLabelValues(sweptRevocation, causeOf(d.Attempt > 0 || d.Waited && d.DispatchCount == 1)).Inc()
+		o.dispatched.WithLabelValues(dispatchedRevocation, causeOf(d.Attempt > 0 || d.Waited && d.DispatchCount == 1)).Inc()
 	}
 }
 
-// SweptEmails implements worker.Observer.
-func (o *observer) SweptEmails(refs []revocation.NotificationRef) {
+// DispatchedEmails implements worker.Observer.
+func (o *observer) DispatchedEmails(refs []revocation.NotificationRef) {
 	for _, ref := range refs {
-		o.swept.WithLabelValues(sweptEmail, causeOf(ref.Claims > 0)).Inc()
+		o.dispatched.WithLabelValues(dispatchedEmail, causeOf(ref.Claims > 0)).Inc()
 	}
 }
 
@@ -256,7 +256,7 @@ func (o *observer) SweptEmails(refs []revocation.NotificationRef) {
 // not record whether a task for this attempt existed. So does what had to wait, which had no task before.
 func causeOf(due bool) string {
 	if due {
-		return sweptDue
+		return dispatchedDue
 	}
-	return sweptLost
+	return dispatchedLost
 }

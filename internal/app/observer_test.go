@@ -27,8 +27,8 @@ func TestObserver(t *testing.T) {
 	o.ChunkEnded(revocation.Chunk{Spilled: 2, Done: revocation.JobCount{Counts: revocation.Counts{Revoked: 3, Cancelled: 4}}})
 	o.Settled(revocation.Settlement{Status: revocation.NotificationPending})
 	o.DeliveryFailed(revocation.ReasonDNS)
-	o.Swept([]revocation.DueAttempt{{DispatchCount: 1}, {DispatchCount: 2, Waited: true}, {DispatchCount: 1, Waited: true}, {DispatchCount: 1, Ref: revocation.Ref{Attempt: 1}}})
-	o.SweptEmails([]revocation.NotificationRef{{DispatchCount: 1}, {DispatchCount: 2}, {DispatchCount: 1, Claims: 1}})
+	o.Dispatched([]revocation.DueAttempt{{DispatchCount: 1}, {DispatchCount: 2, Waited: true}, {DispatchCount: 1, Waited: true}, {DispatchCount: 1, Ref: revocation.Ref{Attempt: 1}}})
+	o.DispatchedEmails([]revocation.NotificationRef{{DispatchCount: 1}, {DispatchCount: 2}, {DispatchCount: 1, Claims: 1}})
 
 	families, err := registry.Gather()
 	if err != nil {
@@ -62,10 +62,10 @@ func TestObserver(t *testing.T) {
 		"rescind_notifications_total delegated":  1,
 		"rescind_notifications_total pending":    1,
 		"rescind_delivery_failures_total dns":    1,
-		"rescind_swept_total lost revocation":    2,
-		"rescind_swept_total due revocation":     2,
-		"rescind_swept_total lost email":         2,
-		"rescind_swept_total due email":          1,
+		"rescind_dispatched_total lost revocation":    2,
+		"rescind_dispatched_total due revocation":     2,
+		"rescind_dispatched_total lost email":         2,
+		"rescind_dispatched_total due email":          1,
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -53,8 +53,8 @@ func (j *Job) Waits() bool {
 	return j.State == JobPreviewed || j.State == JobAwaitingApproval || j.State == JobScheduled
 }
 
-// Settled reports whether nothing more happens to the job by itself for now: it has ended, or it waits.
-func (j *Job) Settled() bool { return j.Ended() || j.Waits() }
+// Idle reports whether nothing more happens to the job by itself for now: it has ended, or it waits.
+func (j *Job) Idle() bool { return j.Ended() || j.Waits() }
 
 // Readable returns the number of items that are not INVALID.
 func (j *Job) Readable() int { return j.Total - j.Counts.Invalid }

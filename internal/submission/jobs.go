@@ -12,14 +12,14 @@ import (
 // The error's code is CodeNotFound if the account has no such job.
 func (s *Service) Job(ctx context.Context, account string, id revocation.ID, wait time.Duration) (revocation.Job, error) {
 	job, err := s.store.Job(ctx, account, id)
-	if err != nil || wait <= 0 || job.Settled() {
+	if err != nil || wait <= 0 || job.Idle() {
 		return job, err
 	}
 	watch := s.WatchJob(account, id)
 	defer watch.Close()
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
-	for !job.Settled() {
+	for !job.Idle() {
 		select {
 		case newer, ok := <-watch.Jobs():
 			if !ok {
@@ -89,7 +89,7 @@ func (s *Service) changeJob(ctx context.Context, account string, id revocation.I
 	if err != nil {
 		return revocation.Job{}, err
 	}
-	if !job.Settled() {
+	if !job.Idle() {
 		s.startJobs(ctx, account)
 	}
 	s.watches.refresh(id)

@@ -170,7 +170,7 @@ func (in *JobUpload) Finalize(ctx context.Context, v revocation.JobValues, finge
 	in.service.log.LogAttrs(ctx, slog.LevelInfo, "job accepted", slog.String("account_id", job.Account),
 		slog.String("job_id", job.ID.String()), slog.Int("count", job.Total))
 	in.service.observer.JobAccepted(job)
-	if !job.Settled() {
+	if !job.Idle() {
 		in.service.startJobs(ctx, job.Account)
 	}
 	return job, nil

@@ -112,7 +112,7 @@ func (ws *watches) publish(w *watch, job revocation.Job, err error) bool {
 		default:
 		}
 		jw.jobs <- job
-		if job.Settled() {
+		if job.Idle() {
 			close(jw.jobs)
 			delete(w.watchers, jw)
 		}

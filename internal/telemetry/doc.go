@@ -32,7 +32,7 @@
 //	                                         protocol; of the email: recipient, message, address, smtputf8, template;
 //	                                         of SMTP_URL=file: file_missing, file_denied, file_full, file; and database,
 //	                                         cancelled (the worker was stopped)
-//	rescind_swept_total{kind,cause}          revocations and emails that the dispatcher enqueued; cause due: for another
+//	rescind_dispatched_total{kind,cause}          revocations and emails that the dispatcher enqueued; cause due: for another
 //	                                         attempt, or after waiting for a time; lost: for the first, because its
 //	                                         task was lost or is late
 //

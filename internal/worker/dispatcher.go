@@ -159,7 +159,7 @@ func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err err
 			defer cancel()
 			return 0, cmp.Or(err, d.store.Release(ctx, rest, releaseDelay))
 		}
-		d.observer.Swept(rest[:n])
+		d.observer.Dispatched(rest[:n])
 		rest = rest[n:]
 	}
 	return len(due), nil
@@ -190,7 +190,7 @@ func (d *Dispatcher) claimNotifications(ctx context.Context) (claimed int, err e
 			defer cancel()
 			return 0, cmp.Or(err, d.store.ReleaseNotifications(ctx, rest, releaseDelay))
 		}
-		d.observer.SweptEmails(rest[:n])
+		d.observer.DispatchedEmails(rest[:n])
 		rest = rest[n:]
 	}
 	return len(due), nil

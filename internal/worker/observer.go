@@ -14,22 +14,22 @@ type Observer interface {
 	Settled(settlement revocation.Settlement)
 	// DeliveryFailed reports why a delivery of an email failed.
 	DeliveryFailed(reason revocation.Reason)
-	// Swept reports the attempts that a dispatcher has enqueued because they were due or lost.
-	Swept(due []revocation.DueAttempt)
-	// SweptEmails reports the same for emails.
-	SweptEmails(refs []revocation.NotificationRef)
+	// Dispatched reports the attempts that a dispatcher has enqueued because they were due or lost.
+	Dispatched(due []revocation.DueAttempt)
+	// DispatchedEmails reports the same for emails.
+	DispatchedEmails(refs []revocation.NotificationRef)
 }
 
 // unobserved is the Observer of a worker without one.
 type unobserved struct{}
 
-func (unobserved) BatchCarriedOut(revocation.Class, int)    {}
-func (unobserved) Decided([]revocation.Decision)            {}
-func (unobserved) ChunkEnded(revocation.Chunk)              {}
-func (unobserved) Settled(revocation.Settlement)            {}
-func (unobserved) DeliveryFailed(revocation.Reason)         {}
-func (unobserved) Swept([]revocation.DueAttempt)            {}
-func (unobserved) SweptEmails([]revocation.NotificationRef) {}
+func (unobserved) BatchCarriedOut(revocation.Class, int)         {}
+func (unobserved) Decided([]revocation.Decision)                 {}
+func (unobserved) ChunkEnded(revocation.Chunk)                   {}
+func (unobserved) Settled(revocation.Settlement)                 {}
+func (unobserved) DeliveryFailed(revocation.Reason)              {}
+func (unobserved) Dispatched([]revocation.DueAttempt)            {}
+func (unobserved) DispatchedEmails([]revocation.NotificationRef) {}
 
 // observing returns o, or an Observer that does nothing if o is nil.
 func observing(o Observer) Observer {

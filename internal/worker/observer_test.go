@@ -56,13 +56,15 @@ func (r *recorder) Settled(s revocation.Settlement) { r.tell("settled "+string(s
 
 func (r *recorder) DeliveryFailed(reason revocation.Reason) { r.tell("failed by "+string(reason), 1) }
 
-func (r *recorder) Swept(due []revocation.DueAttempt) {
+func (r *recorder) Dispatched(due []revocation.DueAttempt) {
 	for _, d := range due {
-		r.tell("swept "+[]string{"lost", "due"}[min(d.Attempt, 1)], 1)
+		r.tell("dispatched "+[]string{"lost", "due"}[min(d.Attempt, 1)], 1)
 	}
 }
 
-func (r *recorder) SweptEmails(refs []revocation.NotificationRef) { r.tell("swept email", len(refs)) }
+func (r *recorder) DispatchedEmails(refs []revocation.NotificationRef) {
+	r.tell("dispatched email", len(refs))
+}
 
 func TestObserver(t *testing.T) {
 	w, told := newWorld(t), &recorder{}
@@ -74,7 +76,7 @@ func TestObserver(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	sweep := func() []revocation.Ref {
+	dispatch := func() []revocation.Ref {
 		t.Helper()
 		d := worker.NewDispatcher(worker.DispatcherOptions{
 			Store: w.Store, Queue: w, Log: w.Log, Interval: 5 * time.Millisecond, Observer: told,
@@ -95,12 +97,12 @@ func TestObserver(t *testing.T) {
 		}).CarryOut(t.Context(), refs))
 	}
 
-	lost := sweep()
-	want("what was lost", "swept lost", "swept lost", "swept lost")
+	lost := dispatch()
+	want("what was lost", "dispatched lost", "dispatched lost", "dispatched lost")
 	carryOut(lost[:1], &revocation.Error{Code: revocation.CodeConnectionLost})
 	want("an attempt that failed", "batch single", "decided ERROR_REVOKING")
-	again := sweep()
-	want("what is due again", "swept due")
+	again := dispatch()
+	want("what is due again", "dispatched due")
 	carryOut(again, nil)
 	want("its end", "batch single", "decided REVOKED")
 	carryOut(refs, nil)

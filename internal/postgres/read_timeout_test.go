@@ -12,7 +12,7 @@ import (
 )
 
 // A page that takes too long ends with an error.
-func TestLook_ends(t *testing.T) {
+func TestReadTimeout(t *testing.T) {
 	s, err := Open(t.Context(), testservers.Postgres(t))
 	must(t, err)
 	defer s.Close() //nolint:errcheck // nothing was written

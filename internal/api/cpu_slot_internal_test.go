@@ -19,16 +19,16 @@ import (
 	"rescind/internal/revocation"
 )
 
-// watchedBody is a body that fails the test when it is waited for with a turn.
+// watchedBody is a body that fails the test when it is waited for with a slot.
 type watchedBody struct {
 	t    *testing.T
-	turn *turn
+	slot *cpuSlot
 	io.Reader
 }
 
 func (b watchedBody) Read(p []byte) (int, error) {
-	if b.turn.held || len(b.turn.all) != 0 {
-		b.t.Error("the caller is waited for with a turn")
+	if b.slot.held || len(b.slot.all) != 0 {
+		b.t.Error("the caller is waited for with a slot")
 	}
 	return b.Reader.Read(p)
 }
@@ -37,10 +37,10 @@ func (b watchedBody) Close() error { return nil }
 
 func uploadOf(t *testing.T, packed bool, content string) *upload {
 	t.Helper()
-	turn := &turn{all: make(chan struct{}, 1)}
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/jobs", watchedBody{t, turn, strings.NewReader(content)})
+	slot := &cpuSlot{all: make(chan struct{}, 1)}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/jobs", watchedBody{t, slot, strings.NewReader(content)})
 	x := &requestContext{Context: echo.New().NewContext(r, httptest.NewRecorder())}
-	return newUpload(x, turn, packed, 64<<20, nil)
+	return newUpload(x, slot, packed, 64<<20, nil)
 }
 
 func packedText(t *testing.T, text string) string {
@@ -53,8 +53,8 @@ func packedText(t *testing.T, text string) string {
 	return b.String()
 }
 
-// TestUpload_turns parses with a turn, and waits for the caller without.
-func TestUpload_turns(t *testing.T) {
+// TestUpload_cpuSlot parses with a slot, and waits for the caller without.
+func TestUpload_cpuSlot(t *testing.T) {
 	for name, c := range map[string]struct {
 		media, content string
 		packed         bool
@@ -75,9 +75,9 @@ func TestUpload_turns(t *testing.T) {
 				t.Fatal(err)
 			}
 			items := 0
-			if _, _, err := request.readItems(list, u.wire.turn.yield, func(revocation.Item) error {
-				if items++; !u.wire.turn.held {
-					return errors.New("an item is read without a turn")
+			if _, _, err := request.readItems(list, u.wire.slot.yield, func(revocation.Item) error {
+				if items++; !u.wire.slot.held {
+					return errors.New("an item is read without a slot")
 				}
 				return nil
 			}); err != nil || items == 0 {
@@ -87,20 +87,20 @@ func TestUpload_turns(t *testing.T) {
 	}
 }
 
-// TestUpload_yields has another upload get the only turn while one parses what came at once.
+// TestUpload_yields has another upload get the only slot while one parses what came at once.
 func TestUpload_yields(t *testing.T) {
 	t.Run("while it unpacks", func(t *testing.T) {
 		u := uploadOf(t, true, packedText(t, "report_id\n"+strings.Repeat("1\n", 1_000_000)))
 		var passed atomic.Bool
 		meanwhile := false
 		request := jobRequest{media: mediaCSV}
-		_, _, err := request.readItems(u, u.wire.turn.yield, func(revocation.Item) error {
+		_, _, err := request.readItems(u, u.wire.slot.yield, func(revocation.Item) error {
 			if u.items++; u.items == 1 {
 				go func() {
-					other := &turn{all: u.wire.turn.all}
-					other.take()
+					other := &cpuSlot{all: u.wire.slot.all}
+					other.acquire()
 					passed.Store(true)
-					other.end()
+					other.release()
 				}()
 			}
 			if u.items%1000 == 0 {
@@ -112,7 +112,7 @@ func TestUpload_yields(t *testing.T) {
 			return nil
 		})
 		if err != nil || !meanwhile {
-			t.Errorf("another upload had a turn: %v; %v", meanwhile, err)
+			t.Errorf("another upload had a slot: %v; %v", meanwhile, err)
 		}
 	})
 	t.Run("while it reads a workbook", func(t *testing.T) {

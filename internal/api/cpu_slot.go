@@ -1,0 +1,42 @@
+package api
+
+// cpuSlot is the right of one large request to use a processor: to parse a part of an upload, or to write a page of a list or
+// of results. Such requests share a limited number of slots, and each releases its slot after every part. So other requests
+// wait for a part at most, and the large ones wait for each other in order. A cpuSlot belongs to one goroutine.
+//
+// A request must not wait for its caller or for the database while it holds the slot: see without. So a slot is free soon, and
+// waiting for it needs no time limit.
+type cpuSlot struct {
+	// all has an element for each slot that is held. The runtime serves those that wait to send in their order.
+	all  chan struct{}
+	held bool
+}
+
+// acquire waits for the slot, unless it is held.
+func (s *cpuSlot) acquire() {
+	if !s.held {
+		s.all <- struct{}{}
+		s.held = true
+	}
+}
+
+// release releases the slot, if it is held.
+func (s *cpuSlot) release() {
+	if s.held {
+		s.held = false
+		<-s.all
+	}
+}
+
+// yield lets the requests that wait for a slot go first, and acquires it again.
+func (s *cpuSlot) yield() {
+	s.release()
+	s.acquire()
+}
+
+// without calls wait, which waits for something, without the slot.
+func (s *cpuSlot) without(wait func() error) error {
+	s.release()
+	defer s.acquire()
+	return wait()
+}
