@@ -46,8 +46,14 @@ func formatPredicted(results []client.Result) string {
 	return b.String()
 }
 
+// nothingRevoked is what is said of a job that would revoke no invite.
+const nothingRevoked = "Nothing would be revoked."
+
 // question asks for the confirmation of a preview.
 func question(j client.Job) string {
+	if j.Preview.Confirmable() == 0 {
+		return nothingRevoked + " End the items like this?"
+	}
 	what := fmt.Sprintf("Revoke %s", plural(j.Preview.Confirmable(), "invite"))
 	if j.Preview.Emails != nil && *j.Preview.Emails > 0 {
 		what += fmt.Sprintf(" and send up to %s", plural(*j.Preview.Emails, "email"))
@@ -90,7 +96,9 @@ func (p *process) decidePreview(job client.Job, yes bool, from io.Reader, only b
 	}
 	switch {
 	case errors.Is(err, errNotConfirmed):
-		return job, false, p.refused(job)
+		return job, false, cmp.Or(p.cancelled(job), errOutcome)
+	case errors.Is(err, errAllRevoked):
+		return job, false, p.cancelled(job)
 	case err != nil:
 		return job, false, err
 	case job.NeedsPerson() && only:
@@ -101,25 +109,32 @@ func (p *process) decidePreview(job client.Job, yes bool, from io.Reader, only b
 	return job, true, nil
 }
 
-// errNotConfirmed is the outcome of a job that a person has looked at and refused.
-var errNotConfirmed = errors.New("not confirmed")
+var (
+	// errNotConfirmed is the outcome of a job that a person has looked at and refused, or that would revoke nothing.
+	errNotConfirmed = errors.New("not confirmed")
+	// errAllRevoked is the outcome of a job whose invites are all revoked before it begins.
+	errAllRevoked = errors.New("all invites are revoked already")
+)
 
 // decide shows the preview of a job and confirms the job: with yes at once, and otherwise if the person at the other end of
-// from says so. It cancels a job that the person refuses, and returns errNotConfirmed.
+// from says so. It cancels a job that the person refuses, and returns errNotConfirmed. It asks nobody about a job that would
+// revoke no invite, and cancels it too.
 func (p *process) decide(job client.Job, yes bool, from io.Reader) (client.Job, error) {
 	p.display.say("%s", strings.TrimSuffix(p.formatPreview(job), "\n"))
+	if !yes && job.Preview.Confirmable() == 0 {
+		outcome := errNotConfirmed
+		if job.Preview.Predicted[client.StatusAlreadyRevoked] == job.Total {
+			outcome = errAllRevoked
+		}
+		return p.cancelPreview(job, nothingRevoked, outcome)
+	}
 	if !yes {
 		agreed, err := p.confirmed(from, question(job))
 		if err != nil {
 			return job, fmt.Errorf("%w: nothing is carried out. %s", err, nextStep(job))
 		}
 		if !agreed {
-			job, err = p.client.Cancel(p.ctx, job.ID)
-			if err != nil {
-				return job, fmt.Errorf("nothing is carried out, but the job is not cancelled: %w", err)
-			}
-			p.display.say("Nothing is revoked. The job is cancelled.")
-			return job, errNotConfirmed
+			return p.cancelPreview(job, "Nothing is revoked.", errNotConfirmed)
 		}
 	}
 	confirmed, err := p.client.Confirm(p.ctx, job.ID, job.Preview.Confirmable())
@@ -129,14 +144,22 @@ func (p *process) decide(job client.Job, yes bool, from io.Reader) (client.Job, 
 	return confirmed, nil
 }
 
-// refused prints a job that a person has looked at and refused.
-func (p *process) refused(job client.Job) error {
-	if p.json {
-		if err := p.body(job.Body); err != nil {
-			return err
-		}
+// cancelPreview cancels a job that is not to be carried out, says why, and returns the outcome as the error.
+func (p *process) cancelPreview(job client.Job, why string, outcome error) (client.Job, error) {
+	cancelled, err := p.client.Cancel(p.ctx, job.ID)
+	if err != nil {
+		return job, fmt.Errorf("nothing is carried out, but the job is not cancelled: %w", err)
 	}
-	return errOutcome
+	p.display.say("%s The job is cancelled.", why)
+	return cancelled, outcome
+}
+
+// cancelled prints the body of a job that was cancelled after its preview, if --json is given.
+func (p *process) cancelled(job client.Job) error {
+	if p.json {
+		return p.body(job.Body)
+	}
+	return nil
 }
 
 // nextStep returns the command with which a waiting job continues; empty for any other job.

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rescind/internal/client"
 )
 
 // openTerminal gives both sides of a terminal of 100 columns.
@@ -92,6 +96,76 @@ func TestTerminal(t *testing.T) {
 		contains(t, seen, ": COMPLETED, 20000 of 20000 done\r\n")
 		if strings.Contains(seen, "%") || strings.Contains(seen, "\x1b") {
 			t.Errorf("%q", seen)
+		}
+	})
+}
+
+// unasked runs the client on a terminal on which nobody answers, and returns what a person sees.
+func unasked(t *testing.T, environ []string, args ...string) (exit int, seen string) {
+	t.Helper()
+	outside, inside := openTerminal(t)
+	defer func() { _ = inside.Close() }()
+	const end = "END"
+	shown := make(chan string)
+	go func() {
+		var all strings.Builder
+		piece := make([]byte, 1024)
+		for !strings.HasSuffix(all.String(), end) && !strings.Contains(all.String(), "[y/N]") {
+			n, err := outside.Read(piece)
+			if err != nil {
+				break
+			}
+			all.Write(piece[:n])
+		}
+		shown <- all.String()
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, programs.rescind, args...)
+	cmd.Env = append(environ, "TERM=dumb", "PATH=/bin", "TMPDIR="+os.TempDir())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = inside, inside, inside
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-ended: // its exit status follows
+		if _, err := inside.WriteString(end); err != nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), strings.TrimSuffix(<-shown, end)
+	case seen = <-shown:
+		cancel()
+		<-ended
+		t.Errorf("it asks: %s", seen)
+		return -1, seen
+	}
+}
+
+func TestTerminal_nothingToRevoke(t *testing.T) {
+	list := file(t, "list.csv", "report_id\n1\n")
+	for name, test := range map[string]struct {
+		predicted string
+		exit      int
+	}{
+		"other outcomes":     {`{"ALREADY_REVOKED":1,"NOT_ALLOWED":3}`, 1},
+		"all revoked before": {`{"ALREADY_REVOKED":4}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d decisions
+			job := `{"id":"j1","state":"PREVIEWED","total":4,"pending":4,"counts":{},"notifications":{},"preview":{"predicted":` + test.predicted + `,"emails":0}}`
+			exit, seen := unasked(t, d.start(t, job, ""), "bulk", list)
+			if exit != test.exit {
+				t.Errorf("exit %d: %s", exit, seen)
+			}
+			contains(t, seen, "ALREADY_REVOKED", "Nothing would be revoked. The job is cancelled.")
+			equal(t, []string{" preview=truereport_id\n1\n", "/j1/cancel "}, d.made)
+		})
+	}
+	t.Run("the question about a job that waits", func(t *testing.T) {
+		if got := question(client.Job{Preview: &client.Preview{}}); got != "Nothing would be revoked. End the items like this?" {
+			t.Errorf("%q", got)
 		}
 	})
 }
