@@ -190,6 +190,10 @@ func TestInvites_forget(t *testing.T) {
 	if a := w.call(http.MethodGet, "/invites/9000", "", "apiKey", "", "apiKey", otherSecret); strings.Contains(strings.ToLower(a.body), "ada") {
 		t.Error(a.body)
 	}
+	a := w.call(http.MethodGet, "/events?type=invites.forgotten", "", "apiKey", "", "apiKey", otherSecret)
+	if a.want(t, http.StatusOK, ""); strings.Count(a.body, `"type":"invites.forgotten"`) != 1 {
+		t.Error(a.body)
+	}
 }
 
 func TestInvites_import(t *testing.T) {

@@ -40,8 +40,8 @@ const (
 var EventTypes = []EventType{
 	EventJobCreated, EventJobPreviewed, EventJobConfirmed, EventJobApprovalRequested, EventJobApproved, EventJobStarted,
 	EventJobCancelRequested, EventJobFinished, EventJobExpired, EventJobRetried, EventRevocationCancelled,
-	EventRevocationFinished, EventUpstreamPaused, EventUpstreamResumed, EventInvitesImported, EventAccountChanged,
-	EventKeyCreated, EventKeyRevoked,
+	EventRevocationFinished, EventUpstreamPaused, EventUpstreamResumed, EventInvitesImported, EventInvitesForgotten,
+	EventAccountChanged, EventKeyCreated, EventKeyRevoked,
 }
 
 // ActorType is the kind of an Actor.
