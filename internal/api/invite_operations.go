@@ -100,7 +100,7 @@ func searchInvitesOperation(schemas huma.Registry) *huma.Operation {
 						"q":               {Type: "string", Nullable: true, Description: "Only invites whose name, address or assessment name begins with this. 2 characters or more."},
 						"assessment_id":   member("As in GET /invites."), "assessment_name": member("As in GET /invites."),
 						"revoked": {Type: "boolean", Nullable: true, Description: "As in GET /invites."},
-						"state":   member("As in GET /invites."), "sent_after": member("As in GET /invites."), "sent_before": member("As in GET /invites."),
+						"state":   member("As in GET /invites."), "sent_after": maybe(instant("As in GET /invites.")), "sent_before": maybe(instant("As in GET /invites.")),
 						"limit":  {Type: "integer", Nullable: true, Minimum: new(1.0), Maximum: new(float64(maxLimit)), Default: defaultLimit, Description: "The largest number of entries in a page. " + shortPages},
 						"cursor": member("The next_cursor of the previous page of the same search."),
 					},

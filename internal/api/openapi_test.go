@@ -98,6 +98,21 @@ func TestOpenAPI(t *testing.T) {
 			}
 		}
 	})
+	t.Run("every time has its format", func(t *testing.T) {
+		for name, raw := range document.Components.Schemas {
+			var schema struct {
+				Properties map[string]struct{ Format string }
+			}
+			if err := json.Unmarshal(raw, &schema); err != nil {
+				t.Fatal(err)
+			}
+			for member, property := range schema.Properties {
+				if regexp.MustCompile(`_(at|after|before|until)$`).MatchString(member) && property.Format != "date-time" {
+					t.Errorf("%s of %s has the format %q", member, name, property.Format)
+				}
+			}
+		}
+	})
 	t.Run("has no schemas of huma's errors", func(t *testing.T) {
 		if want := []string{"Account", "Actor", "Count", "Email", "Event", "EventPage", "Fault", "File", "Import", "Invite", "InviteDetails", "InvitePage", "InviteSearch", "Item", "Job", "JobCounts", "JobPage", "Key", "Liveness", "NewJob", "NewJobForm", "Notifications", "PartHealth", "Predicted", "Preview", "Problem", "Readiness", "Result", "ResultPage", "Revocation", "RevocationPage", "RowError", "Selection", "Subject", "Submission", "Upstream"}; !cmp.Equal(want, slices.Sorted(mapKeys(document.Components.Schemas))) {
 			t.Errorf("schemas: %v", slices.Sorted(mapKeys(document.Components.Schemas)))
