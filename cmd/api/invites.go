@@ -41,9 +41,16 @@ func (c *invitesImportCommand) Run(p *process) error {
 		file = f
 	}
 	return c.withStore(p.ctx, func(s adminStore) error {
-		written, bad, err := c.importInvites(p, s, zone, file)
-		if revocation.ErrorCode(err) == revocation.CodeNotFound {
+		list := readUntilDone(p.ctx, file)
+		defer func() { _ = list.Close() }() // it ends the reading
+		written, bad, err := c.importInvites(p, s, zone, list)
+		switch {
+		case err != nil && p.ctx.Err() != nil:
+			err = errors.New("stopped before the end of the list")
+		case revocation.ErrorCode(err) == revocation.CodeNotFound:
 			return fmt.Errorf("there is no account %q: create it with: account set %s", c.Account, c.Account)
+		case revocation.ErrorCode(err) == revocation.CodeNotSupported:
+			return errors.New("the account's invites are at its upstream: they cannot be imported here")
 		}
 		if err != nil && written > 0 {
 			return fmt.Errorf("%w\n%d invites were written before that; the same file can be imported again", err, written)
@@ -57,6 +64,17 @@ func (c *invitesImportCommand) Run(p *process) error {
 		}
 		return nil
 	})
+}
+
+// readUntilDone returns a reader of src whose reads also end when ctx is done, because a read of standard input may never end.
+func readUntilDone(ctx context.Context, src io.Reader) io.ReadCloser {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) }) // it returns no error
+	go func() {
+		_, err := io.Copy(in, src)
+		_ = in.CloseWithError(err) // likewise
+	}()
+	return out
 }
 
 // loadZone returns the time zone with a name; nil for an empty name.
