@@ -109,7 +109,20 @@ func (a *API) importInvites(x *requestContext, options invites.Options, gzipped 
 	if err != nil && !u.wire.ended {
 		x.leaveBody()
 	}
-	return result, uploadProblem(err)
+	return result, importProblem(err, result.written)
+}
+
+// importProblem returns the problem for an import that ended with an error after some invites were written.
+func importProblem(err error, written int) error {
+	err = uploadProblem(err)
+	if err == nil || written == 0 {
+		return err
+	}
+	p := problemOf(err)
+	if p.Code == revocation.CodeUnavailable {
+		return p.withDetail("The service cannot reach its database now. A part of the invites is written. Send the same body again.")
+	}
+	return p
 }
 
 // readInvites reads a body and gives the writer its invites.

@@ -3,14 +3,18 @@ package api_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"rescind/internal/api"
 	"rescind/internal/revocation"
 )
 
@@ -250,4 +254,41 @@ func TestInvites_import(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	})
+}
+
+// endingStore is a store whose database is away after some imports of a batch.
+type endingStore struct {
+	revocation.InviteStore
+	left atomic.Int32
+}
+
+func (s *endingStore) UpsertInvites(ctx context.Context, account string, invites []revocation.Invite) error {
+	if len(invites) > 0 && s.left.Add(-1) < 0 {
+		return &revocation.Error{Code: revocation.CodeUnavailable}
+	}
+	return s.InviteStore.UpsertInvites(ctx, account, invites)
+}
+
+func TestInvites_importEndsEarly(t *testing.T) {
+	for batches, want := range map[int32]string{0: "Nothing was accepted.", 1: "A part of the invites is written."} {
+		w := newWorld(t, func(o *api.Options, _ *httptest.Server) {
+			s := &endingStore{InviteStore: o.Invites}
+			s.left.Store(batches)
+			o.Invites = s
+		})
+		var body strings.Builder
+		body.WriteString(inviteHeader)
+		for id := range 15_000 {
+			fmt.Fprintf(&body, "%d,Ada,ada@example.com,Go,2026-02-01T10:00:00Z,,,\n", 100_000+id)
+		}
+		a := w.call(http.MethodPut, "/invites", body.String(), "Content-Type", "", "Content-Type", "text/csv")
+		a.want(t, http.StatusServiceUnavailable, "unavailable")
+		if !strings.Contains(a.body, want) {
+			t.Error(a.body)
+		}
+		written := strings.Contains(w.call(http.MethodGet, "/invites/100000", "").body, "Ada")
+		if written != (batches > 0) {
+			t.Errorf("written: %t", written)
+		}
+	}
 }
