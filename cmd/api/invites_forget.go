@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rescind/internal/invites"
 	"rescind/internal/revocation"
 )
 
@@ -29,7 +30,11 @@ func (c *invitesForgetCommand) Run(p *process) error {
 		}
 		total := 0
 		for {
-			n, err := s.ForgetAddress(p.ctx, c.Account, c.Email, forgetBatch, revocation.Actor{Type: revocation.ActorOperator})
+			n := 0
+			err := invites.Patiently(p.ctx, func() (err error) {
+				n, err = s.ForgetAddress(p.ctx, c.Account, c.Email, forgetBatch, revocation.Actor{Type: revocation.ActorOperator})
+				return err
+			})
 			switch {
 			case revocation.ErrorCode(err) == revocation.CodeNotFound:
 				return fmt.Errorf("there is no account %q", c.Account)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rescind/internal/invites"
 	"rescind/internal/revocation"
 )
 
@@ -81,7 +82,8 @@ func (a *API) forgetInvite(x *requestContext) error {
 	if err != nil {
 		return err
 	}
-	if err := a.invites.Forget(x.Request().Context(), x.key.Account, id, revocation.ByKey(x.key.ID)); err != nil {
+	ctx, by := x.Request().Context(), revocation.ByKey(x.key.ID)
+	if err := invites.Patiently(ctx, func() error { return a.invites.Forget(ctx, x.key.Account, id, by) }); err != nil {
 		return err
 	}
 	return x.NoContent(http.StatusNoContent)

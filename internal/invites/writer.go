@@ -65,7 +65,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 	batch, writing := w.batch, make(chan error, 1)
 	w.batch, w.bytes, w.spare, w.writing = w.spare, 0, batch, writing
 	go func() {
-		err := w.store.UpsertInvites(ctx, w.account, batch)
+		err := Patiently(ctx, func() error { return w.store.UpsertInvites(ctx, w.account, batch) })
 		time.Sleep(batchPause)
 		writing <- err
 	}()
@@ -102,7 +102,7 @@ func (w *Writer) Close(ctx context.Context, bad int, failed error) (written int,
 		return 0, failed
 	}
 	counts := revocation.Import{Written: w.written + len(last), Bad: bad, By: w.actor}
-	if err := w.store.FinishImport(ctx, w.account, last, counts); err != nil {
+	if err := Patiently(ctx, func() error { return w.store.FinishImport(ctx, w.account, last, counts) }); err != nil {
 		if failed == nil {
 			failed = err
 		}
