@@ -133,7 +133,7 @@ func listOperation(schemas huma.Registry) *huma.Operation {
 			optional("report_id", "Only revocations of this invite.", &huma.Schema{Type: "integer", Format: "int64", Minimum: new(1.0)}),
 			statusFilterParam(), notificationFilterParam(),
 			optional("job_id", "Only revocations of this job.", &huma.Schema{Type: "string", Format: "uuid"}),
-			optional("created_after", "Only revocations that were created after this time.", &huma.Schema{Type: "string", Format: "date-time"}),
+			optional("created_after", "Only revocations that were created at this time or later.", &huma.Schema{Type: "string", Format: "date-time"}),
 			optional("created_before", "Only revocations that were created before this time.", &huma.Schema{Type: "string", Format: "date-time"}),
 			limitParam(), cursorParam(),
 		},

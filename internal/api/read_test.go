@@ -143,7 +143,7 @@ func TestList(t *testing.T) {
 		"several, one of them":    {"status=NOT_ALLOWED,NOT_FOUND,NOT_ALLOWED", ids[:1]},
 		"a job":                   {"job_id=" + newID().String(), nil},
 		"a largest report_id":     {"report_id=9223372036854775807", nil},
-		"created after the third": {"created_after=" + created(2), ids[:2]},
+		"created since the third": {"created_after=" + created(2), ids[:3]},
 		"created before":          {"created_before=" + created(2), ids[3:]},
 		"with an offset":          {"created_before=9999-12-31T23:59:59%2B14:00&created_after=0001-01-01T00:00:00.000Z", ids},
 		"all together":            {"status=REVOKED&report_id=304&created_after=2000-01-01T00:00:00Z&limit=1000", ids[1:2]},

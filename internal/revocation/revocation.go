@@ -118,7 +118,7 @@ type Filter struct {
 	// Notifications selects by the status of the email, as callers see it. Empty selects all.
 	Notifications []NotificationStatus
 	JobID         ID
-	// CreatedAfter and CreatedBefore are exclusive bounds; zero means no bound.
+	// CreatedAfter includes its moment, and CreatedBefore does not; zero means no bound.
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	// Before is the Next of the previous page; zero for the first page.
@@ -131,7 +131,7 @@ type Filter struct {
 // IDRange returns the range of ids that the filter's times and Before select: low <= id < high. A zero high is no bound.
 func (f Filter) IDRange() (low, high ID) {
 	if !f.CreatedAfter.IsZero() {
-		low = FirstIDAt(f.CreatedAfter.Add(time.Millisecond))
+		low = FirstIDAt(f.CreatedAfter.Add(time.Millisecond - 1))
 	}
 	high = f.Before
 	if !f.CreatedBefore.IsZero() {

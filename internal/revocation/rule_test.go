@@ -110,7 +110,7 @@ func TestID(t *testing.T) {
 			t.Fatalf("Time = %s, want %s", id.Time(), created)
 		}
 		low, _ := Filter{CreatedAfter: bound}.IDRange()
-		if got, want := id.Compare(low) >= 0, created.After(bound); got != want {
+		if got, want := id.Compare(low) >= 0, !created.Before(bound); got != want {
 			t.Fatalf("created %s, after %s: in range %v, want %v", created, bound, got, want)
 		}
 		_, high := Filter{CreatedBefore: bound}.IDRange()

@@ -112,7 +112,7 @@ var readTests = []test{
 		f.equal("neither", []revocation.ID{}, f.list(revocation.Filter{ReportID: 4, Statuses: revocation.StatusFilter{revocation.StatusPending}}))
 		f.equal("a job's", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
 	}},
-	{"between times, both excluded", func(f *fixture) {
+	{"between times, of which the first is included", func(f *fixture) {
 		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		var refs []revocation.Ref
 		for i := range 5 {
@@ -124,9 +124,9 @@ var readTests = []test{
 			refs = append(refs, f.submitNew(request(int64(i+1), withID(id)))...)
 		}
 		after, before := noon.Add(time.Millisecond), noon.Add(3*time.Millisecond)
-		f.equal("after", newestFirst(refs[2:]...), f.list(revocation.Filter{CreatedAfter: after}))
+		f.equal("after", newestFirst(refs[1:]...), f.list(revocation.Filter{CreatedAfter: after}))
 		f.equal("before", newestFirst(refs[:3]...), f.list(revocation.Filter{CreatedBefore: before}))
-		f.equal("both", newestFirst(refs[2]), f.list(revocation.Filter{CreatedAfter: after, CreatedBefore: before}))
+		f.equal("both", newestFirst(refs[1], refs[2]), f.list(revocation.Filter{CreatedAfter: after, CreatedBefore: before}))
 		f.equal("and report_id", newestFirst(refs[3]), f.list(revocation.Filter{CreatedAfter: after, ReportID: 4}))
 		f.equal("none", []revocation.ID{}, f.list(revocation.Filter{CreatedAfter: before, CreatedBefore: after}))
 	}},
