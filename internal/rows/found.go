@@ -164,7 +164,7 @@ const shownNames = 20
 // notFound returns a text about the missing columns and the columns that were found.
 func notFound(header []string, separator string, missing []string) string {
 	var b strings.Builder
-	b.WriteString("The first row must be a header that names the column " + strings.Join(missing, ", ") + ". ")
+	b.WriteString(headerOf(missing) + " ")
 	var names []string
 	for _, name := range header {
 		if name = ShownName(name); name != "" && len(names) < shownNames {
@@ -191,5 +191,14 @@ func notFound(header []string, separator string, missing []string) string {
 
 // wanted returns a sentence about the required columns.
 func (o *Options) wanted() string {
-	return "The first row must be a header that names the column " + strings.Join(o.Columns[:o.Required], ", ") + "."
+	return headerOf(o.Columns[:o.Required])
+}
+
+// headerOf returns a sentence about the header that must have the columns.
+func headerOf(columns []string) string {
+	what := "column "
+	if len(columns) > 1 {
+		what = "columns "
+	}
+	return "The first row must be a header that names the " + what + strings.Join(columns, ", ") + "."
 }

@@ -205,7 +205,7 @@ func TestOpen_saysWhatWasFound(t *testing.T) {
 	t.Run("several missing columns", func(t *testing.T) {
 		o := rows.Options{Columns: []string{"report_id", "sent_at", "x"}, Required: 2}
 		_, _, err := read(t, strings.NewReader("x,y\n"), o)
-		contains(t, err.Error(), "names the column report_id, sent_at. ")
+		contains(t, err.Error(), "names the columns report_id, sent_at. ")
 	})
 }
 
