@@ -44,6 +44,9 @@ type upstreamSession struct {
 	underWay      int
 	itemsUnderWay int
 	ended         []endedCall
+	// behind contains a key for the report of each call that is being made. The calls for the same report wait there until it
+	// has ended, and are counted in underWay too. Two calls at once could both be answered as the one that revoked the invite.
+	behind map[int64][]revocation.Call
 
 	// begins counts the transactions that begin calls; it is at most maxBegins. requested is how many calls they may begin,
 	// and requestedItems how many of these for items of jobs. underWay and requested together are at most concurrency. During
@@ -79,7 +82,7 @@ type upstreamSession struct {
 func newUpstreamSession(now time.Time, target revocation.Target, hold revocation.Hold) *upstreamSession {
 	return &upstreamSession{
 		concurrency: target.Concurrency, rate: target.Rate, idleUntil: now.Add(idleLength), hold: hold,
-		calls:       make(map[revocation.Ref]revocation.Call),
+		calls: make(map[revocation.Ref]revocation.Call), behind: make(map[int64][]revocation.Call),
 		nextRefresh: now.Add(refreshInterval), nextRenewal: now.Add(leaseInterval),
 	}
 }
@@ -175,11 +178,8 @@ func (s *upstreamSession) apply(now time.Time, event any) {
 	case callsBegun:
 		s.applyBegun(e)
 	case endedCall:
-		s.underWay--
-		if !e.call.Job.IsZero() {
-			s.itemsUnderWay--
-		}
-		s.ended = append(s.ended, e)
+		s.applyEnded(e)
+		s.callBehind(e.call.ReportID)
 	case leasesRenewed:
 		s.renewing = false
 		if e.err != nil {
@@ -232,10 +232,15 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		case s.closed || s.failed != nil || call.Duplicate:
 			s.ended = append(s.ended, endedCall{call: call})
 		default:
-			s.ready = append(s.ready, call)
 			s.underWay++
 			if !call.Job.IsZero() {
 				s.itemsUnderWay++
+			}
+			if waiting, ok := s.behind[call.ReportID]; ok {
+				s.behind[call.ReportID] = append(waiting, call)
+			} else {
+				s.behind[call.ReportID] = nil
+				s.ready = append(s.ready, call)
 			}
 		}
 	}
@@ -248,6 +253,29 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		s.tooFewDue = items < min(e.request.items, e.request.limit-singles)
 		s.noneLeft = s.noneLeft && s.tooFewDue
 	}
+}
+
+// applyEnded adds the outcome of a call that is counted in underWay.
+func (s *upstreamSession) applyEnded(e endedCall) {
+	s.underWay--
+	if !e.call.Job.IsZero() {
+		s.itemsUnderWay--
+	}
+	s.ended = append(s.ended, e)
+}
+
+// callBehind makes the next call for a report after one has ended. If the session is closed, it records those that wait as
+// calls that were not made.
+func (s *upstreamSession) callBehind(report int64) {
+	waiting := s.behind[report]
+	if len(waiting) > 0 && !s.closed && s.failed == nil {
+		s.ready, s.behind[report] = append(s.ready, waiting[0]), waiting[1:]
+		return
+	}
+	for _, call := range waiting {
+		s.applyEnded(endedCall{call: call})
+	}
+	delete(s.behind, report)
 }
 
 func (s *upstreamSession) applyRefreshed(e refreshed) {

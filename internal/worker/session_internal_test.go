@@ -109,6 +109,35 @@ func TestUpstreamSession_Slots(t *testing.T) {
 	})
 }
 
+// TestUpstreamSession_SameReport: an upstream that gets two calls for a report at once may answer both with REVOKED.
+func TestUpstreamSession_SameReport(t *testing.T) {
+	again := func(n byte, report int64) revocation.Call {
+		call := item(n)
+		call.ReportID = report
+		return call
+	}
+	calls := []revocation.Call{item(1), again(2, 1), again(3, 1)}
+	t.Run("calls for a report are made one after the other", func(t *testing.T) {
+		s := newScript(t, four, "")
+		fx := s.after(time.Millisecond, begun(s.after(0), calls...))
+		for _, call := range calls {
+			s.same("calls", []revocation.Call{call}, fx.call)
+			s.same("calls before it has ended", 0, len(s.after(time.Millisecond).call))
+			fx = s.after(time.Millisecond, revokedReply(call))
+		}
+		s.same("calls after all have ended", 0, len(fx.call))
+		s.same("under way", 0, s.underWay+s.itemsUnderWay)
+	})
+	t.Run("those that still wait when the session closes are not made", func(t *testing.T) {
+		s := newScript(t, four, "")
+		s.after(time.Millisecond, begun(s.after(0), calls...))
+		s.after(time.Millisecond, stopRequested{})
+		fx := s.after(time.Millisecond, revokedReply(calls[0]))
+		s.same("calls", 0, len(fx.call))
+		s.same("record", []endedCall{revokedReply(calls[0]), {call: calls[1]}, {call: calls[2]}}, fx.record)
+	})
+}
+
 func TestUpstreamSession_Rate(t *testing.T) {
 	t.Run("only what the rate allows begins, and the choice is made then", func(t *testing.T) {
 		s := newScript(t, revocation.Target{Concurrency: 4, Rate: 2}, "")
