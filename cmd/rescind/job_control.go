@@ -167,10 +167,15 @@ type jobRetryCommand struct {
 	Follow bool   `help:"Wait for the new job's end and print the outcomes."`
 }
 
-// Run creates the new job.
+// Run creates the new job. The limits of the account can want a preview of it: then it prints the preview and the command that
+// confirms it.
 func (c *jobRetryCommand) Run(p *process) error {
 	job, err := p.client.Retry(p.ctx, c.ID)
 	if err != nil {
+		return err
+	}
+	job, continues, err := p.decidePreview(job, false, nil, false)
+	if !continues {
 		return err
 	}
 	return p.accepted(job, c.Follow)

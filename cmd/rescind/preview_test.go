@@ -69,7 +69,7 @@ func (d *decisions) start(t *testing.T, accepted, confirmed string) (environ []s
 	return startFake(t, map[string]http.HandlerFunc{
 		"POST /jobs":            note(accepted),
 		"POST /jobs/j1/confirm": note(confirmed), "POST /jobs/j1/approve": note(confirmed),
-		"POST /jobs/j1/start": note(queued), "POST /jobs/j1/cancel": note(strings.Replace(queued, "QUEUED", "CANCELLING", 1)),
+		"POST /jobs/j0/retry": note(accepted), "POST /jobs/j1/start": note(queued), "POST /jobs/j1/cancel": note(strings.Replace(queued, "QUEUED", "CANCELLING", 1)),
 		"GET /jobs/j1":         respond(200, previewedJob),
 		"GET /jobs/j1/events":  d.events,
 		"GET /jobs/j1/results": respond(200, previewedItems),
@@ -148,10 +148,12 @@ func TestJob_decisions(t *testing.T) {
 		"start":                {"job start j1", "", 0, []string{`/j1/start `}, "Job j1 is accepted", ""},
 		"cancel":               {"job cancel j1", "", 0, []string{`/j1/cancel `}, "Job j1: CANCELLING", ""},
 		"show":                 {"job show j1", "", 1, nil, "rescind job confirm j1 --count 2", ""},
+		"retry":                {"job retry j0", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
+		"retry, and follow":    {"job retry j0 --follow", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d decisions
-			exit, stdout, stderr := inside(t, d.start(t, "", test.confirmed), strings.Fields(test.args)...)
+			exit, stdout, stderr := inside(t, d.start(t, previewingJob, test.confirmed), strings.Fields(test.args)...)
 			if exit != test.exit {
 				t.Errorf("exit %d: %s%s", exit, stdout, stderr)
 			}
