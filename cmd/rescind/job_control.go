@@ -94,10 +94,10 @@ func (c *decision) count(p *process, state client.JobState) (int, error) {
 	return job.Preview.Confirmable(), err
 }
 
-// decided prints or follows the job after the request.
+// decided prints or follows the job after the request. It returns errOutcome if the job waits for an approval now.
 func (c *decision) decided(p *process, job client.Job) error {
 	if job.NeedsPerson() {
-		return p.show(job)
+		return p.conclude(job)
 	}
 	return p.accepted(job, c.Follow)
 }

@@ -139,17 +139,18 @@ func TestJob_decisions(t *testing.T) {
 		made           []string
 		stdout, stderr string
 	}{
-		"confirm":              {"job confirm j1 --count 2", queued, 0, []string{`/j1/confirm {"count":2}`}, "Job j1 is accepted", ""},
-		"confirm what is read": {"job confirm j1 --yes", queued, 0, []string{`/j1/confirm {"count":2}`}, "Job j1 is accepted", "2  REVOKED\n"},
-		"nobody is there":      {"job confirm j1", queued, 2, nil, "", "name the number, --count 2"},
-		"another key":          {"job confirm j1 --count 2", awaitingJob, 0, []string{`/j1/confirm {"count":2}`}, "rescind job approve j1 --count 2", ""},
-		"approve":              {"job approve j1 --count 2", queued, 0, []string{`/j1/approve {"count":2}`}, "Job j1 is accepted", ""},
-		"nothing to approve":   {"job approve j1 --yes", queued, 2, nil, "", "the job is PREVIEWED"},
-		"start":                {"job start j1", "", 0, []string{`/j1/start `}, "Job j1 is accepted", ""},
-		"cancel":               {"job cancel j1", "", 0, []string{`/j1/cancel `}, "Job j1: CANCELLING", ""},
-		"show":                 {"job show j1", "", 1, nil, "rescind job confirm j1 --count 2", ""},
-		"retry":                {"job retry j0", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
-		"retry, and follow":    {"job retry j0 --follow", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
+		"confirm":               {"job confirm j1 --count 2", queued, 0, []string{`/j1/confirm {"count":2}`}, "Job j1 is accepted", ""},
+		"confirm what is read":  {"job confirm j1 --yes", queued, 0, []string{`/j1/confirm {"count":2}`}, "Job j1 is accepted", "2  REVOKED\n"},
+		"nobody is there":       {"job confirm j1", queued, 2, nil, "", "name the number, --count 2"},
+		"another key":           {"job confirm j1 --count 2", awaitingJob, 1, []string{`/j1/confirm {"count":2}`}, "rescind job approve j1 --count 2", ""},
+		"another key's outcome": {"job confirm j1 --count 2 --follow", awaitingJob, 1, []string{`/j1/confirm {"count":2}`}, "rescind job approve j1 --count 2", ""},
+		"approve":               {"job approve j1 --count 2", queued, 0, []string{`/j1/approve {"count":2}`}, "Job j1 is accepted", ""},
+		"nothing to approve":    {"job approve j1 --yes", queued, 2, nil, "", "the job is PREVIEWED"},
+		"start":                 {"job start j1", "", 0, []string{`/j1/start `}, "Job j1 is accepted", ""},
+		"cancel":                {"job cancel j1", "", 0, []string{`/j1/cancel `}, "Job j1: CANCELLING", ""},
+		"show":                  {"job show j1", "", 1, nil, "rescind job confirm j1 --count 2", ""},
+		"retry":                 {"job retry j0", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
+		"retry, and follow":     {"job retry j0 --follow", "", 1, []string{"/j0/retry "}, "): rescind job confirm j1 --count 2\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d decisions
