@@ -177,7 +177,11 @@ func nextStep(j client.Job) string {
 	case client.JobAwaitingApproval:
 		return fmt.Sprintf("It needs the approval of another key%s: rescind job approve %s --count %d", until, id, j.Preview.Confirmable())
 	case client.JobScheduled:
-		return fmt.Sprintf("It begins by itself. Begin it now: rescind job start %s", id)
+		begins := "It begins by itself"
+		if j.NotBefore != nil {
+			begins += ", not before " + formatTime(*j.NotBefore)
+		}
+		return fmt.Sprintf("%s. Begin it now: rescind job start %s. Take it back: rescind job cancel %s", begins, id, id)
 	default:
 		return ""
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -24,7 +25,7 @@ const (
 	previewedJob  = `{"id":"j1","state":"PREVIEWED","total":4,"pending":3,"counts":{"INVALID":1},"notifications":{},"expires_at":"2026-01-01T00:00:00Z",` +
 		`"preview":{"predicted":{"REVOKED":2,"ALREADY_REVOKED":1,"NOT_FOUND":0,"INVALID":1,"UNKNOWN":0},"emails":1}}`
 	awaitingJob  = `{"id":"j1","state":"AWAITING_APPROVAL","total":4,"pending":3,"counts":{},"notifications":{},"preview":{"predicted":{"REVOKED":2},"emails":1}}`
-	scheduledJob = `{"id":"j1","state":"SCHEDULED","total":4,"pending":4,"counts":{},"notifications":{}}`
+	scheduledJob = `{"id":"j1","state":"SCHEDULED","total":4,"pending":4,"counts":{},"notifications":{},"not_before":"2026-12-31T18:00:00Z"}`
 
 	previewedItems = `{"data":[{"row":1,"report_id":318,"status":"PENDING","message":"Not confirmed yet.","predicted":"REVOKED"},` +
 		`{"row":2,"report_id":null,"status":"INVALID","message":"No.","predicted":"INVALID"}],"next_cursor":null}`
@@ -107,7 +108,8 @@ func TestBulk_preview(t *testing.T) {
 		},
 		"it begins later": {
 			flags: []string{"--not-before", "2026-12-31T18:00:00Z"}, accepted: scheduledJob,
-			made: []string{" not_before=2026-12-31T18%3A00%3A00Zreport_id\n1\n"}, stdout: "Begin it now: rescind job start j1\n",
+			made: []string{" not_before=2026-12-31T18%3A00%3A00Zreport_id\n1\n"}, stdout: "It begins by itself, not before " + formatTime(time.Date(2026, 12, 31, 18, 0, 0, 0, time.UTC)) +
+				". Begin it now: rescind job start j1. Take it back: rescind job cancel j1\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func TestRevoke_selected(t *testing.T) {
 			stdout: "It needs the approval of another key: rescind job approve j1 --count 2\n",
 		},
 		"it begins later": {
-			flags: "--yes", confirmed: scheduledJob, made: []string{selectedAda, confirm}, stdout: "Begin it now: rescind job start j1\n",
+			flags: "--yes", confirmed: scheduledJob, made: []string{selectedAda, confirm}, stdout: "Take it back: rescind job cancel j1\n",
 		},
 		"it begins within the wait": {
 			flags: "--yes", confirmed: soon, end: allRevoked, made: []string{selectedAda, confirm}, stdout: "Job j1: COMPLETED, ",
