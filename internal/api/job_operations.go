@@ -122,7 +122,9 @@ func retryJobOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "retryJob", Method: http.MethodPost, Path: "/jobs/{id}/retry",
 		Tags: []string{"jobs"}, Security: needs(revocation.ScopeRevoke),
 		Summary: "Retry a job's failed items",
-		Description: `Creates a new job with the items that ended as ERROR_REVOKING, in their order, with their notify_candidate, their client_reference and the label. If there are no such items, the response is 422.
+		Description: `Creates a new job with the items that ended as ERROR_REVOKING, in their order, with their notify_candidate, client_reference and reason, and with the job's label, reason and candidate_message, but not its not_before. If there are no such items, the response is 422.
+
+The account's hold and limits apply to the new job: it can be SCHEDULED, or be previewed and wait for a confirmation.
 
 A job has one retry at a time. Until that has ended, the response is 409 retry_running, and job_id names the retry that runs. That job can be polled once the request that created it has been answered.
 
