@@ -46,7 +46,9 @@ type upstreamSession struct {
 	ended         []endedCall
 	// behind contains a key for the report of each call that is being made. The calls for the same report wait there until it
 	// has ended, and are counted in underWay too. Two calls at once could both be answered as the one that revoked the invite.
+	// turns are the reports whose next call waits for nothing but the rate.
 	behind map[int64][]revocation.Call
+	turns  []int64
 
 	// begins counts the transactions that begin calls; it is at most maxBegins. requested is how many calls they may begin,
 	// and requestedItems how many of these for items of jobs. underWay and requested together are at most concurrency. During
@@ -147,6 +149,7 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 		s.idleUntil = now.Add(idleLength)
 	}
 	s.closed = s.closed || s.failed != nil || now.After(s.idleUntil)
+	s.callBehind()
 	fx.call, s.ready = s.ready, nil
 	if len(s.ended) > 0 && !s.recording && !now.Before(s.nextRecord) {
 		fx.record, fx.verdict = s.record(now)
@@ -179,7 +182,11 @@ func (s *upstreamSession) apply(now time.Time, event any) {
 		s.applyBegun(e)
 	case endedCall:
 		s.applyEnded(e)
-		s.callBehind(e.call.ReportID)
+		if report := e.call.ReportID; len(s.behind[report]) > 0 {
+			s.turns = append(s.turns, report)
+		} else {
+			delete(s.behind, report)
+		}
 	case leasesRenewed:
 		s.renewing = false
 		if e.err != nil {
@@ -220,7 +227,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 	s.requested -= e.request.limit
 	s.requestedItems -= e.request.items
 	s.fail(e.err)
-	items := 0
+	items, notMade := 0, e.request.limit-len(e.calls)
 	for _, call := range e.calls {
 		s.calls[call.Ref] = call
 		if !call.Job.IsZero() {
@@ -238,6 +245,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 			}
 			if waiting, ok := s.behind[call.ReportID]; ok {
 				s.behind[call.ReportID] = append(waiting, call)
+				notMade++
 			} else {
 				s.behind[call.ReportID] = nil
 				s.ready = append(s.ready, call)
@@ -245,7 +253,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		}
 	}
 	if s.rate > 0 {
-		s.admitted += e.request.limit - len(e.calls) // admissions that began no call
+		s.admitted += notMade // admissions that began no call
 	}
 	s.dueNotBegun = max(0, s.dueNotBegun-items)
 	if e.request.items > 0 {
@@ -264,18 +272,25 @@ func (s *upstreamSession) applyEnded(e endedCall) {
 	s.ended = append(s.ended, e)
 }
 
-// callBehind makes the next call for a report after one has ended. If the session is closed, it records those that wait as
-// calls that were not made.
-func (s *upstreamSession) callBehind(report int64) {
-	waiting := s.behind[report]
-	if len(waiting) > 0 && !s.closed && s.failed == nil {
+// callBehind makes the next call for each report whose turn it is, as the rate allows. If the session is closed, it records
+// the calls that wait as calls that were not made.
+func (s *upstreamSession) callBehind() {
+	for len(s.turns) > 0 && (s.closed || s.rate == 0 || s.admitted > 0) {
+		report := s.turns[0]
+		s.turns = s.turns[1:]
+		waiting := s.behind[report]
+		if s.closed {
+			for _, call := range waiting {
+				s.applyEnded(endedCall{call: call})
+			}
+			delete(s.behind, report)
+			continue
+		}
 		s.ready, s.behind[report] = append(s.ready, waiting[0]), waiting[1:]
-		return
+		if s.rate > 0 {
+			s.admitted--
+		}
 	}
-	for _, call := range waiting {
-		s.applyEnded(endedCall{call: call})
-	}
-	delete(s.behind, report)
 }
 
 func (s *upstreamSession) applyRefreshed(e refreshed) {
@@ -326,7 +341,7 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 // wantsAdmission reports whether to wait for the rate to admit a call. Only a few admissions are kept, so that calls do not
 // begin in a burst after a time in which none was due.
 func (s *upstreamSession) wantsAdmission() bool {
-	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free() <= s.admitted {
+	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free()+len(s.turns) <= s.admitted {
 		return false
 	}
 	s.admitting = true

@@ -128,6 +128,17 @@ func TestUpstreamSession_SameReport(t *testing.T) {
 		s.same("calls after all have ended", 0, len(fx.call))
 		s.same("under way", 0, s.underWay+s.itemsUnderWay)
 	})
+	t.Run("each waits for the rate", func(t *testing.T) {
+		s := newScript(t, revocation.Target{Concurrency: 4, Rate: 10}, "")
+		fx := s.after(0, callAdmitted{})
+		fx = s.after(time.Millisecond, begun(fx, calls[0]), callAdmitted{})
+		fx = s.after(time.Millisecond, begun(fx, calls[1]))
+		s.same("request with the admission that it did not need", beginRequest{limit: 1, items: 1}, fx.begin)
+		fx = s.after(time.Millisecond, revokedReply(calls[0]))
+		s.same("calls before an admission", 0, len(fx.call))
+		fx = s.after(time.Millisecond, callAdmitted{})
+		s.same("calls after it", []revocation.Call{calls[1]}, fx.call)
+	})
 	t.Run("those that still wait when the session closes are not made", func(t *testing.T) {
 		s := newScript(t, four, "")
 		s.after(time.Millisecond, begun(s.after(0), calls...))
