@@ -44,11 +44,11 @@ type upstreamSession struct {
 	underWay      int
 	itemsUnderWay int
 	ended         []endedCall
-	// behind contains a key for the report of each call that is being made. The calls for the same report wait there until it
+	// waiting contains a key for the report of each call that is being made. The calls for the same report wait there until it
 	// has ended, and are counted in underWay too. Two calls at once could both be answered as the one that revoked the invite.
-	// turns are the reports whose next call waits for nothing but the rate.
-	behind map[int64][]revocation.Call
-	turns  []int64
+	// next are the reports whose next call waits for nothing but the rate.
+	waiting map[int64][]revocation.Call
+	next    []int64
 
 	// begins counts the transactions that begin calls; it is at most maxBegins. requested is how many calls they may begin,
 	// and requestedItems how many of these for items of jobs. underWay and requested together are at most concurrency. During
@@ -84,7 +84,7 @@ type upstreamSession struct {
 func newUpstreamSession(now time.Time, target revocation.Target, hold revocation.Hold) *upstreamSession {
 	return &upstreamSession{
 		concurrency: target.Concurrency, rate: target.Rate, idleUntil: now.Add(idleLength), hold: hold,
-		calls: make(map[revocation.Ref]revocation.Call), behind: make(map[int64][]revocation.Call),
+		calls: make(map[revocation.Ref]revocation.Call), waiting: make(map[int64][]revocation.Call),
 		nextRefresh: now.Add(refreshInterval), nextRenewal: now.Add(leaseInterval),
 	}
 }
@@ -149,7 +149,7 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 		s.idleUntil = now.Add(idleLength)
 	}
 	s.closed = s.closed || s.failed != nil || now.After(s.idleUntil)
-	s.callBehind()
+	s.callWaiting()
 	fx.call, s.ready = s.ready, nil
 	if len(s.ended) > 0 && !s.recording && !now.Before(s.nextRecord) {
 		fx.record, fx.verdict = s.record(now)
@@ -182,10 +182,10 @@ func (s *upstreamSession) apply(now time.Time, event any) {
 		s.applyBegun(e)
 	case endedCall:
 		s.applyEnded(e)
-		if report := e.call.ReportID; len(s.behind[report]) > 0 {
-			s.turns = append(s.turns, report)
+		if report := e.call.ReportID; len(s.waiting[report]) > 0 {
+			s.next = append(s.next, report)
 		} else {
-			delete(s.behind, report)
+			delete(s.waiting, report)
 		}
 	case leasesRenewed:
 		s.renewing = false
@@ -243,11 +243,11 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 			if !call.Job.IsZero() {
 				s.itemsUnderWay++
 			}
-			if waiting, ok := s.behind[call.ReportID]; ok {
-				s.behind[call.ReportID] = append(waiting, call)
+			if waiting, ok := s.waiting[call.ReportID]; ok {
+				s.waiting[call.ReportID] = append(waiting, call)
 				notMade++
 			} else {
-				s.behind[call.ReportID] = nil
+				s.waiting[call.ReportID] = nil
 				s.ready = append(s.ready, call)
 			}
 		}
@@ -272,21 +272,21 @@ func (s *upstreamSession) applyEnded(e endedCall) {
 	s.ended = append(s.ended, e)
 }
 
-// callBehind makes the next call for each report whose turn it is, as the rate allows. If the session is closed, it records
+// callWaiting makes the next call for each report in next, as the rate allows. If the session is closed, it records
 // the calls that wait as calls that were not made.
-func (s *upstreamSession) callBehind() {
-	for len(s.turns) > 0 && (s.closed || s.rate == 0 || s.admitted > 0) {
-		report := s.turns[0]
-		s.turns = s.turns[1:]
-		waiting := s.behind[report]
+func (s *upstreamSession) callWaiting() {
+	for len(s.next) > 0 && (s.closed || s.rate == 0 || s.admitted > 0) {
+		report := s.next[0]
+		s.next = s.next[1:]
+		waiting := s.waiting[report]
 		if s.closed {
 			for _, call := range waiting {
 				s.applyEnded(endedCall{call: call})
 			}
-			delete(s.behind, report)
+			delete(s.waiting, report)
 			continue
 		}
-		s.ready, s.behind[report] = append(s.ready, waiting[0]), waiting[1:]
+		s.ready, s.waiting[report] = append(s.ready, waiting[0]), waiting[1:]
 		if s.rate > 0 {
 			s.admitted--
 		}
@@ -341,7 +341,7 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 // wantsAdmission reports whether to wait for the rate to admit a call. Only a few admissions are kept, so that calls do not
 // begin in a burst after a time in which none was due.
 func (s *upstreamSession) wantsAdmission() bool {
-	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free()+len(s.turns) <= s.admitted {
+	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free()+len(s.next) <= s.admitted {
 		return false
 	}
 	s.admitting = true
