@@ -47,12 +47,14 @@ func (c *bulkCommand) Run(p *process) error {
 		}
 		defer outcomes.discard()
 	}
-	var sent atomic.Int64
+	var complete atomic.Bool
 	job, err := p.client.NewJob(p.ctx, client.Upload{
 		Content: in, Size: in.size, MediaType: in.media, Gzip: in.gzip, Options: options,
-		Sent: func(n int64) {
-			sent.Store(n)
-			p.display.upload(n, in.size)
+		Sent: func(n, all int64) {
+			if n == all {
+				complete.Store(true) // stays so if an attempt follows, because the service may have accepted this one
+			}
+			p.display.upload(n, all)
 		},
 	})
 	p.display.end()
@@ -76,7 +78,7 @@ func (c *bulkCommand) Run(p *process) error {
 		return err
 	case p.ctx.Err() == nil:
 		return err
-	case sent.Load() < in.size:
+	case !complete.Load():
 		return errors.New("stopped before the upload was complete: nothing is carried out")
 	default:
 		return errors.New("stopped before the answer: the job may have been accepted, and is then carried out")

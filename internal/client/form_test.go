@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -44,8 +45,16 @@ func TestClient_NewJob_form(t *testing.T) {
 			upload.Options = JobOptions{Notify: true, Preview: true, Sheet: "Liste", Wishes: Wishes{
 				NotBefore: &notBefore, Reason: "The role is closed.", Message: "Sorry.\nBye.",
 			}}
+			var sent, all atomic.Int64
+			upload.Sent = func(n, of int64) {
+				sent.Store(n)
+				all.Store(of)
+			}
 			if _, err := c.NewJob(t.Context(), upload); err != nil {
 				t.Fatal(err)
+			}
+			if sent.Load() != all.Load() || all.Load() <= upload.Size {
+				t.Errorf("Sent %d of %d for a list of %d bytes", sent.Load(), all.Load(), upload.Size)
 			}
 			want := map[string]string{
 				"notify_candidate": "true", "preview": "true", "sheet": "Liste", "not_before": "2026-12-31T17:00:00Z",

@@ -23,8 +23,9 @@ type Upload struct {
 	Gzip      bool
 	// Options are the job's options. They must be zero for application/json, whose body contains them.
 	Options JobOptions
-	// Sent is called from other goroutines with the number of bytes that the current attempt has sent. It may be nil.
-	Sent func(n int64)
+	// Sent is called from other goroutines with the number of bytes that the current attempt has sent, and the number that it
+	// sends in all, which is more than Size if the options need a form. It may be nil.
+	Sent func(n, all int64)
 }
 
 // JobOptions are the options of a job.
@@ -117,7 +118,7 @@ func (c *Client) upload(ctx context.Context, u Upload, query url.Values, key str
 // content is the body of one attempt. The transport may still read it shortly after the attempt has ended.
 type content struct {
 	*io.SectionReader
-	sent  func(int64)
+	sent  func(n, all int64)
 	stall time.Duration
 	watch *time.Timer
 
@@ -149,7 +150,7 @@ func (c *content) Read(p []byte) (int, error) {
 		c.watch.Reset(c.stall)
 	}
 	if n > 0 && c.sent != nil {
-		c.sent(c.n)
+		c.sent(c.n, c.Size())
 	}
 	return n, err
 }

@@ -106,7 +106,7 @@ func TestClient_NewJob(t *testing.T) {
 		c.http.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 		var sent atomic.Int64
 		upload := uploadOf(content)
-		upload.Sent = sent.Store
+		upload.Sent = func(n, _ int64) { sent.Store(n) }
 		_, err := c.NewJob(t.Context(), upload)
 		if p, ok := errors.AsType[*Problem](err); !ok || p.Code != "unauthorized" || sent.Load() > 0 {
 			t.Errorf("%v after %d bytes", err, sent.Load())
@@ -143,7 +143,7 @@ func TestClient_NewJob(t *testing.T) {
 		var mu sync.Mutex
 		var retries []int64
 		upload := uploadOf(content)
-		upload.Sent = func(n int64) {
+		upload.Sent = func(n, _ int64) {
 			mu.Lock()
 			defer mu.Unlock()
 			retries = append(retries, n)
