@@ -125,10 +125,11 @@ func (in *input) copy(ctx context.Context, source io.Reader) error {
 // job has one of them itself, the service refuses it.
 func (in *input) addMembers(ctx context.Context, options client.JobOptions) error {
 	members, err := json.Marshal(struct {
-		Notify  bool `json:"notify_candidate,omitempty"`
-		Preview bool `json:"preview,omitempty"`
+		Notify  bool   `json:"notify_candidate,omitempty"`
+		Preview bool   `json:"preview,omitempty"`
+		Sheet   string `json:"sheet,omitempty"`
 		client.Wishes
-	}{options.Notify, options.Preview, options.Wishes})
+	}{options.Notify, options.Preview, options.Sheet, options.Wishes})
 	if err != nil || string(members) == "{}" {
 		return err
 	}

@@ -167,6 +167,8 @@ Not revoked, the first of each outcome:
 	t.Run("a refused file", func(t *testing.T) {
 		_, stderr := s.do(2, "", "bulk", file(t, "empty.csv", "report_id\n"))
 		contains(t, stderr, "(invalid)\n")
+		_, stderr = s.do(2, "", "bulk", file(t, "job.json", `{"report_ids": [1]}`), "--sheet", "Candidates")
+		contains(t, stderr, "  sheet: ")
 		_, stderr = s.do(2, "", "bulk", file(t, "broken.json", `{"report_ids": [1`))
 		contains(t, stderr, "(malformed_json)\n")
 		_, stderr = s.do(2, "", "bulk", filepath.Join(t.TempDir(), "absent.csv"))
