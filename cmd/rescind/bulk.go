@@ -10,7 +10,7 @@ import (
 )
 
 type bulkCommand struct {
-	File    string `arg:"" help:"A table with the column report_id and optionally notify_candidate and client_reference: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. For standard input and other names, the first characters decide the kind."`
+	File    string `arg:"" help:"A table with the column report_id and optionally notify_candidate, client_reference and reason: .csv or .tsv (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or .xlsx; or .ndjson or .jsonl (a revocation a line) or .json (a job); each also with .gz. - is standard input. For standard input and other names, the first characters decide the kind."`
 	Notify  bool   `help:"Email the candidates of rows without a value in notify_candidate."`
 	Follow  bool   `help:"Wait for the end and print the outcomes. Without it, exit 0 means that the job is accepted."`
 	Preview bool   `xor:"confirmation" help:"Only show what would happen, and print the command that confirms it."`
