@@ -3,8 +3,6 @@ package api
 import (
 	"encoding/binary"
 	"net/http"
-	"slices"
-	"strings"
 
 	"rescind/internal/revocation"
 )
@@ -89,22 +87,8 @@ func (q *query) eventCursor(name string) (after *revocation.EventCursor, latest 
 }
 
 // eventTypes takes a list of types of events that are separated by commas.
-func (q *query) eventTypes(name string) (types []revocation.EventType) {
-	sent := q.take(name)
-	if sent == "" {
-		return nil
-	}
-	for word := range strings.SplitSeq(sent, ",") {
-		t := revocation.EventType(word)
-		if !slices.Contains(revocation.EventTypes, t) {
-			q.fault(name, "unknown_value", name+" must be types of events, separated by commas.")
-			return nil
-		}
-		if !slices.Contains(types, t) {
-			types = append(types, t)
-		}
-	}
-	return types
+func (q *query) eventTypes(name string) []revocation.EventType {
+	return words(q, name, revocation.EventTypes)
 }
 
 // subject takes the id of a subject: a UUID, or the id of the account.

@@ -121,7 +121,7 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 
 // predictions takes a list of predicted outcomes that are separated by commas.
 func (q *query) predictions(name string) []revocation.Status {
-	return words(q, name, "predicted outcomes", revocation.PredictedStatuses)
+	return words(q, name, revocation.PredictedStatuses)
 }
 
 // rowCursor takes the cursor of a job's results, which is the id of an item, and returns the row of the item; 0 for none.

@@ -28,7 +28,7 @@ func (a *API) getJob(x *requestContext) error {
 func (a *API) listJobs(x *requestContext) error {
 	q := readQuery(x.Request().URL.RawQuery)
 	f := revocation.JobFilter{
-		Account: x.key.Account, States: words(q, "state", "states", revocation.JobStates),
+		Account: x.key.Account, States: words(q, "state", revocation.JobStates),
 		Limit: q.limit(), Before: q.cursor("cursor", cursorJobs),
 	}
 	if err := q.faults(); err != nil {

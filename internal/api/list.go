@@ -164,11 +164,11 @@ func (q *query) limit() int {
 
 // statuses takes a list of statuses that are separated by commas.
 func (q *query) statuses(name string) revocation.StatusFilter {
-	return words(q, name, "statuses", revocation.Statuses)
+	return words(q, name, revocation.Statuses)
 }
 
-// words takes a list of known words that are separated by commas. kind says what they are.
-func words[T ~string](q *query, name, kind string, known []T) (list []T) {
+// words takes a list of known words that are separated by commas.
+func words[T ~string](q *query, name string, known []T) (list []T) {
 	sent := q.take(name)
 	if sent == "" {
 		return nil
@@ -176,7 +176,11 @@ func words[T ~string](q *query, name, kind string, known []T) (list []T) {
 	for word := range strings.SplitSeq(sent, ",") {
 		switch one := T(word); {
 		case !slices.Contains(known, one):
-			q.fault(name, "unknown_value", name+" must be "+kind+", separated by commas.")
+			var all []string
+			for _, k := range known {
+				all = append(all, string(k))
+			}
+			q.fault(name, "unknown_value", name+" must be one or more of these, separated by commas: "+strings.Join(all, ", ")+".")
 			return nil
 		case !slices.Contains(list, one):
 			list = append(list, one)
@@ -187,7 +191,7 @@ func words[T ~string](q *query, name, kind string, known []T) (list []T) {
 
 // notifications takes a list of statuses of emails that are separated by commas.
 func (q *query) notifications(name string) []revocation.NotificationStatus {
-	return words(q, name, "statuses of emails", revocation.ShownNotifications)
+	return words(q, name, revocation.ShownNotifications)
 }
 
 func (q *query) id(name string) revocation.ID {

@@ -228,5 +228,15 @@ func TestList_faults(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the known values are named", func(t *testing.T) {
+		for query, want := range map[string]string{
+			"/revocations?status=x": "ERROR_REVOKING, ", "/revocations?notification=x": "DELEGATED, ",
+			"/jobs?state=x": "AWAITING_APPROVAL, ", "/events?type=x": "job.confirmed, ",
+		} {
+			if a := w.call(http.MethodGet, query, ""); !strings.Contains(a.body, want) {
+				t.Errorf("%s: %s", query, a.body)
+			}
+		}
+	})
 	golden(t, "problem_invalid_query", w.call(http.MethodGet, "/revocations?limit=0", "").body)
 }
