@@ -140,7 +140,7 @@ func (j *jobRequest) readItems(list io.Reader, yield func(), add func(revocation
 	case mediaNDJSON:
 		return j.values, nil, readNDJSON(list, add)
 	case mediaJSON:
-		return readJobDocument(list, j.key, add)
+		return readJobDocument(list, j, add)
 	default:
 		values := j.values
 		var err error

@@ -96,7 +96,7 @@ func jobOptionSchemas(nullable bool) map[string]*huma.Schema {
 func newJobFormSchema() *huma.Schema {
 	properties := jobOptionSchemas(false)
 	properties["sheet"] = &huma.Schema{Type: "string", MaxLength: new(maxText), Description: "The name of the workbook's sheet to read."}
-	properties[formFile] = bytesOf("The list, with one of the other types. application/json has the options in its own members. Here a table may also be text/plain or text/tab-separated-values, or have no type.")
+	properties[formFile] = bytesOf("The list, with one of the other types. Each option of application/json is a member of it or a field. Here a table may also be text/plain or text/tab-separated-values, or have no type.")
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: false, Required: []string{formFile},
 		Description: "A form as a browser sends it. The fields come before the file. An empty field counts as not given.",

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -31,13 +32,17 @@ var (
 )
 
 // readJobDocument reads a job that is one JSON object. It calls add with each item as it arrives, and returns add's
-// errors unchanged. If the object has a selection and no items, it returns the selection.
-func readJobDocument(body io.Reader, key *revocation.APIKey, add func(revocation.Item) error) (v revocation.JobValues, selected *revocation.Selection, err error) {
+// errors unchanged. If the object has a selection and no items, it returns the selection. The options of the request, which
+// stand before the object in a form, must not be members of the object too.
+func readJobDocument(body io.Reader, request *jobRequest, add func(revocation.Item) error) (v revocation.JobValues, selected *revocation.Selection, err error) {
 	start := bufio.NewReader(body)
 	if mark, _ := start.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // the next read reports an error again
 		_, _ = start.Discard(len(mark))
 	}
-	d := jobDocument{input: documentInput{src: start, left: -1}, key: key, add: add, seen: make(map[string]bool)}
+	d := jobDocument{input: documentInput{src: start, left: -1}, key: request.key, add: add, seen: make(map[string]bool)}
+	for _, name := range request.fields {
+		d.seen[name] = true
+	}
 	d.text = jsontext.NewDecoder(&d.input, jsonOptions...)
 	d.input.text = d.text
 	err = d.read()
@@ -56,11 +61,10 @@ func readJobDocument(body io.Reader, key *revocation.APIKey, add func(revocation
 	case d.items == 0 && d.selected == nil:
 		return v, nil, invalid(fault{d.list, "required", d.list + " must have at least one entry."})
 	}
-	read := &d.values.body
-	return revocation.JobValues{
-		Label: d.label, Notify: read.notify, NotBefore: read.notBefore, Preview: d.preview,
-		Reason: read.reason, CandidateMessage: read.candidateMessage,
-	}, d.selected, nil
+	read, v := &d.values.body, request.values
+	v.Label, v.Reason, v.CandidateMessage = cmp.Or(v.Label, d.label), cmp.Or(v.Reason, read.reason), cmp.Or(v.CandidateMessage, read.candidateMessage)
+	v.Notify, v.Preview, v.NotBefore = v.Notify || read.notify, v.Preview || d.preview, cmp.Or(v.NotBefore, read.notBefore)
+	return v, d.selected, nil
 }
 
 // documentInput bounds how far a Decoder reads ahead of the values that it has returned. The Decoder holds that in memory.

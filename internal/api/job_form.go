@@ -55,16 +55,17 @@ func openForm(j *jobRequest, body *upload) (*form, error) {
 			return nil, invalid(fault{"body", "too_long", "The form has more than 32 fields."})
 		}
 		fields.Add(name, string(value))
+		if len(value) > 0 {
+			j.fields = append(j.fields, name)
+		}
 	}
 	if j.media = partMedia(f.file); j.media == "" {
 		return nil, newProblem(codeUnsupportedMedia).withDetail(otherJobMedia)
 	}
 	q := &query{values: fields}
 	j.jobOptions = readJobOptions(q, j.media)
-	if j.media != mediaJSON {
-		j.values.Reason = q.label("reason")
-		j.values.CandidateMessage = q.message("candidate_message", j.key.Caller)
-	}
+	j.values.Reason = q.label("reason")
+	j.values.CandidateMessage = q.message("candidate_message", j.key.Caller)
 	if err := q.faults(); err != nil {
 		return nil, err
 	}

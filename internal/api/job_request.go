@@ -33,10 +33,12 @@ type jobRequest struct {
 	// key is the request's. The message for the candidates and a selection depend on it.
 	key *revocation.APIKey
 	jobOptions
+	// fields are the names of the form's fields that are not empty. A list in JSON must not have them as members too.
+	fields         []string
 	idempotencyKey string
 }
 
-// jobOptions are the options in the query or in a form's fields. JSON has them in the body.
+// jobOptions are the options in the query or in a form's fields. JSON has them in the body, or in the fields before it.
 type jobOptions struct {
 	values revocation.JobValues
 	// sheet is the name of a workbook's sheet. It is empty for the first sheet that has the column report_id.
@@ -55,7 +57,7 @@ func readJobRequest(r *http.Request, key *revocation.APIKey) (j jobRequest, err 
 	j.idempotencyKey, faults = idempotencyKeyOf(r.Header)
 	q := readQuery(r.URL.RawQuery)
 	q.refuseTexts()
-	if j.media != mediaForm {
+	if j.media != mediaForm && j.media != mediaJSON {
 		j.jobOptions = readJobOptions(q, j.media)
 	}
 	q.wrong = append(faults, q.wrong...)
@@ -93,11 +95,8 @@ func jobMedia(sent []string) (media, boundary string) {
 	}
 }
 
-// readJobOptions takes the options of a list with this type from the query.
+// readJobOptions takes the options of a list with this type from the query or from a form's fields.
 func readJobOptions(q *query, media string) (o jobOptions) {
-	if media == mediaJSON {
-		return o
-	}
 	o.values.Label, o.values.Notify = q.label("label"), q.bool("notify_candidate")
 	o.values.Preview, o.values.NotBefore = q.bool("preview"), q.notBefore("not_before")
 	if slices.Contains(tableMedia, media) {
