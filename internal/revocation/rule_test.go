@@ -122,7 +122,7 @@ func TestID(t *testing.T) {
 
 func TestParseTime(t *testing.T) {
 	for s, want := range map[string]bool{
-		"2025-01-15T10:32:45Z": true, "2025-01-15T10:32:45.5+02:00": true,
+		"2025-01-15T10:32:45Z": true, "2025-01-15T10:32:45.5+02:00": true, "2025-01-15t10:32:45z": true,
 		"2025-01-15T9:32:45Z": false, "2025-01-15T10:32:45,5Z": false, "2025-01-15 10:32:45": false,
 		"2025-02-30T10:32:45Z": false, "2025-01-15": false, "": false,
 	} {
