@@ -13,7 +13,7 @@ import (
 type keyCreateCommand struct {
 	database
 	Account string   `required:"" placeholder:"ID" help:"The account that the key belongs to."`
-	Name    string   `placeholder:"NAME" help:"What people see as the actor of what the key does; by default the first 8 characters of its id."`
+	Name    string   `placeholder:"NAME" help:"What people see as the actor of what the key does; by default the first 13 characters of its id."`
 	Scopes  []string `default:"revoke,read" help:"What the key allows: revoke, read, approve, invites; webhooks and mail are reserved (default: ${default})."`
 	Expires string   `placeholder:"WHEN" help:"When the key expires: a time like 2027-01-01T00:00:00Z, or a duration from now like 720h. Without it, never."`
 }

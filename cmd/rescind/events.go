@@ -67,7 +67,7 @@ func formatEvents(events []client.Event) string {
 		if actor == "" {
 			actor = e.Actor.Type
 		}
-		fmt.Fprintf(&b, "%s  %-22s  %-12s  %s %s  %s\n", formatTime(e.OccurredAt), printable(e.Type), printable(actor),
+		fmt.Fprintf(&b, "%s  %-22s  %-13s  %s %s  %s\n", formatTime(e.OccurredAt), printable(e.Type), printable(actor),
 			printable(e.Subject.Type), printable(e.Subject.ID), printable(string(e.Data)))
 	}
 	return b.String()

@@ -228,5 +228,5 @@ func TestEvents(t *testing.T) {
 	if exit != 0 || stderr != "" || strings.Count(stdout, "\n") != 2 {
 		t.Errorf("exit %d, %q %q", exit, stdout, stderr)
 	}
-	contains(t, stdout, `job.created             ann           job j1  {"total":3}`)
+	contains(t, stdout, `job.created             ann            job j1  {"total":3}`)
 }

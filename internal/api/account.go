@@ -54,7 +54,7 @@ type upstreamBody struct {
 
 type keyBody struct {
 	ID     string             `json:"id" format:"uuid" doc:"The id of the key."`
-	Name   string             `json:"name" doc:"Its name; the first 8 characters of the id if it was given none."`
+	Name   string             `json:"name" doc:"Its name; the first 13 characters of the id if it was given none."`
 	Scopes []revocation.Scope `json:"scopes" nullable:"false" doc:"What the key allows."`
 }
 

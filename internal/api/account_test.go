@@ -22,7 +22,7 @@ func TestAccount(t *testing.T) {
 	key := fresh["key"].(map[string]any)
 	if fresh["id"] != "acme" || fresh["name"] != "Acme" || fresh["platform"] != "database" || fresh["plan_changed_at"] == nil ||
 		fresh["hold"] != "0s" || fresh["confirm_above"] != nil || fresh["spare"] != "none" || fresh["upstream"] != nil ||
-		!strings.HasPrefix(key["id"].(string), key["name"].(string)) || len(key["name"].(string)) != 8 || key["scopes"].([]any)[0] != "mail" {
+		!strings.HasPrefix(key["id"].(string), key["name"].(string)) || len(key["name"].(string)) != 13 || key["scopes"].([]any)[0] != "mail" {
 		t.Errorf("account: %v", fresh)
 	}
 	url := "https://secret-host.example"

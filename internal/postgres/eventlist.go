@@ -85,7 +85,7 @@ const (
 	eventColumns = `
 		SELECT e.number, e.id, e.type, e.occurred_at, e.actor_type, e.actor_id,
 			coalesce(nullif((SELECT k.name FROM api_keys k WHERE k.account_id = e.account_id AND k.id = e.actor_id), ''),
-				left(e.actor_id::text, 8), ''),
+				left(e.actor_id::text, 13), ''),
 			e.subject_type, e.subject_id, e.data `
 	allEvents = eventColumns + `FROM events e WHERE e.account_id = $1 AND e.number > $2 ORDER BY e.number LIMIT $3`
 	// One index has the events of each subject in order, and another the events of each type.

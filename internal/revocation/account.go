@@ -166,8 +166,9 @@ func ValidKeyName(name string) bool {
 	return utf8.ValidString(name) && utf8.RuneCountInString(name) <= MaxKeyName && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-// defaultKeyName is how many characters of a key's id are its name if it has no other.
-const defaultKeyName = 8
+// defaultKeyName is how many characters of a key's id are its name if it has no other. They hold the millisecond of the key's
+// creation: the first 8 are the same for all keys of a minute, and two people would have the same name.
+const defaultKeyName = 13
 
 // ShownName returns the name that people see: Name, or the first characters of the id if that is empty.
 func (k *APIKey) ShownName() string { return cmp.Or(k.Name, k.ID.String()[:defaultKeyName]) }

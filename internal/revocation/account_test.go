@@ -22,7 +22,7 @@ func TestFormatHold(t *testing.T) {
 
 func TestAPIKey_ShownName(t *testing.T) {
 	id, _ := ParseID("0191b7e2-7a00-7000-8000-000000000000")
-	for name, want := range map[string]string{"": "0191b7e2", "Importer": "Importer"} {
+	for name, want := range map[string]string{"": "0191b7e2-7a00", "Importer": "Importer"} {
 		if got := (&APIKey{ID: id, Name: name}).ShownName(); got != want {
 			t.Errorf("a key named %q is shown as %q, want %q", name, got, want)
 		}

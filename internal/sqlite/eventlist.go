@@ -75,7 +75,7 @@ func eventsFrom(ctx context.Context, tx *sql.Tx, f revocation.EventFilter, newes
 
 const selectEvents = `
 	SELECT e.account_id, e.number, e.id, e.type, e.occurred_at, e.actor_type, e.actor_id,
-	       coalesce(nullif(k.name, ''), substr(e.actor_id, 1, 8), ''), e.subject_type, e.subject_id, e.data
+	       coalesce(nullif(k.name, ''), substr(e.actor_id, 1, 13), ''), e.subject_type, e.subject_id, e.data
 	FROM events AS e
 	LEFT JOIN api_keys AS k ON k.account_id = e.account_id AND k.id = e.actor_id
 	WHERE e.account_id = ?1 AND e.number `
