@@ -162,7 +162,8 @@ func (p *process) cancelled(job client.Job) error {
 	return nil
 }
 
-// nextStep returns the command with which a waiting job continues; empty for any other job.
+// nextStep returns the command with which a waiting job continues, and what to do about an expired one; empty for any other
+// job.
 func nextStep(j client.Job) string {
 	id := printable(j.ID)
 	until := ""
@@ -176,6 +177,8 @@ func nextStep(j client.Job) string {
 		return fmt.Sprintf("Confirm it%s: rescind job confirm %s --count %d", until, id, j.Preview.Confirmable())
 	case client.JobAwaitingApproval:
 		return fmt.Sprintf("It needs the approval of another key%s: rescind job approve %s --count %d", until, id, j.Preview.Confirmable())
+	case client.JobExpired:
+		return "It was not confirmed or approved in time, and nothing is revoked. Submit the list again."
 	case client.JobScheduled:
 		begins := "It begins by itself"
 		if j.NotBefore != nil {

@@ -165,6 +165,15 @@ func TestJob_decisions(t *testing.T) {
 			equal(t, test.made, d.made)
 		})
 	}
+	t.Run("an expired job", func(t *testing.T) {
+		expired := `{"id":"j1","state":"EXPIRED","total":4,"pending":0,"counts":{"CANCELLED":4},"notifications":{}}`
+		exit, stdout, stderr := inside(t, startFake(t, map[string]http.HandlerFunc{"GET /jobs/j1": respond(200, expired)}), "job", "show", "j1")
+		want := "Job j1: EXPIRED, 4 of 4 items are final.\n         4  CANCELLED\n" +
+			"It was not confirmed or approved in time, and nothing is revoked. Submit the list again.\n"
+		if exit != 1 || stdout != want || stderr != "" {
+			t.Errorf("exit %d: %s%s", exit, stdout, stderr)
+		}
+	})
 	t.Run("another number", func(t *testing.T) {
 		environ := startFake(t, map[string]http.HandlerFunc{
 			"POST /jobs/j1/confirm": respond(409, `{"code":"count_mismatch","detail":"Another number.","count":7}`),

@@ -106,8 +106,12 @@ func (p *process) firstResults(id string, status client.Status, limit int) (firs
 	return first
 }
 
-// formatFailed returns the first items of each outcome that is not good, and the commands that print all of them.
+// formatFailed returns the first items of each outcome that is not good, and the commands that print all of them. It returns
+// nothing for an expired job, whose items are deleted.
 func (p *process) formatFailed(j client.Job) string {
+	if j.State == client.JobExpired {
+		return ""
+	}
 	var rows []client.Result
 	var all strings.Builder
 	id := printable(j.ID)
