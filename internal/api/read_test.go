@@ -238,5 +238,8 @@ func TestList_faults(t *testing.T) {
 			}
 		}
 	})
+	t.Run("reserved statuses of emails are known", func(t *testing.T) {
+		w.call(http.MethodGet, "/revocations?notification=BOUNCED,SUPPRESSED", "").want(t, http.StatusOK, "")
+	})
 	golden(t, "problem_invalid_query", w.call(http.MethodGet, "/revocations?limit=0", "").body)
 }

@@ -41,7 +41,7 @@ func notificationStatusSchema() *huma.Schema {
 	return &huma.Schema{
 		Type:        "string",
 		Enum:        oneOf(revocation.ShownNotifications...),
-		Description: "UNKNOWN: the mail server, or an upstream that the account used before, may have sent the email; it is not sent again. SKIPPED: an email was requested, but the outcome was not REVOKED, or the candidate was forgotten first; an INVALID row has the default of its job. DELEGATED: the upstream sends the email.",
+		Description: "UNKNOWN: the mail server, or an upstream that the account used before, may have sent the email; it is not sent again. SKIPPED: an email was requested, but the outcome was not REVOKED, or the candidate was forgotten first; an INVALID row has the default of its job. DELEGATED: the upstream sends the email. BOUNCED (it was sent and came back) and SUPPRESSED (its address is known to refuse mail) are reserved.",
 	}
 }
 

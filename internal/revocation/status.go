@@ -82,12 +82,18 @@ const (
 	NotificationSkipped NotificationStatus = "SKIPPED"
 	// NotificationDelegated: the upstream platform sends it. Final.
 	NotificationDelegated NotificationStatus = "DELEGATED"
+	// NotificationBounced is reserved for an email that was SENT and came back. No email has it yet.
+	NotificationBounced NotificationStatus = "BOUNCED"
+	// NotificationSuppressed is reserved for an email that is not sent because its address is known to refuse mail. No email
+	// has it yet.
+	NotificationSuppressed NotificationStatus = "SUPPRESSED"
 )
 
-// ShownNotifications lists the statuses that callers see.
+// ShownNotifications lists the statuses that callers can see, and can filter by. It has the reserved ones too, so that a
+// caller who is prepared for them need not know whether this version has them.
 var ShownNotifications = []NotificationStatus{
 	NotificationNotRequested, NotificationPending, NotificationSent, NotificationFailed, NotificationUnknown,
-	NotificationSkipped, NotificationDelegated,
+	NotificationSkipped, NotificationDelegated, NotificationBounced, NotificationSuppressed,
 }
 
 // StatusFilter selects revocations by their status. An empty StatusFilter selects all.
