@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,15 +123,18 @@ func unasked(t *testing.T, environ []string, args ...string) (exit int, seen str
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, programs.rescind, args...)
-	cmd.Env = append(environ, "TERM=dumb", "PATH=/bin", "TMPDIR="+os.TempDir())
+	cmd.Env = slices.Concat(environ, []string{"TERM=dumb", "PATH=/bin", "TMPDIR=" + os.TempDir()})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inside, inside, inside
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // ProcessState has the exit status
+	}()
 	select {
-	case <-ended: // its exit status follows
+	case <-ended:
 		if _, err := inside.WriteString(end); err != nil {
 			t.Fatal(err)
 		}
