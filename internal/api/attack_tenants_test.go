@@ -105,6 +105,7 @@ func requireSame(t *testing.T, foreign, unknown answer) {
 
 // TestTenantWall sends another account's ids in every parameter and body that can name a resource.
 func TestTenantWall(t *testing.T) {
+	t.Parallel()
 	w := newTenantsWorld(t)
 	state := func() (all []string) {
 		for _, kind := range slices.Sorted(maps.Keys(w.acmeIDs)) {

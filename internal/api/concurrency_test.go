@@ -13,6 +13,7 @@ import (
 // TestSlots_ofAnAccount starts requests of one account and one kind that do not end, until one is refused. The service
 // must still serve another account, and must serve the account again when the requests have ended.
 func TestSlots_ofAnAccount(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.queue.hold()
 	job := w.job(w.manyItems(30)...)

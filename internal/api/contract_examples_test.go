@@ -18,6 +18,7 @@ import (
 // TestExamples produces every example of the document and compares it with the service's answer. It fails for an example
 // that it cannot produce. Ids, times and the numbers of jobs may differ.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	f := newContractWorld(newWorld(t, func(o *api.Options, _ *httptest.Server) { o.JobMaxItems = 10 }))
 	w := f.world
 	c := readContract(t, w)

@@ -19,6 +19,7 @@ import (
 // TestContract sends valid and invalid requests to every operation of the served document and validates each answer
 // against it. It first sends requests with at most one invalid property, then random ones from rapid.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	seen := map[string]map[string]bool{} // statuses, by operation
 	var c *contract
 	for name, held := range map[string]bool{"running queue": false, "held queue": true} {

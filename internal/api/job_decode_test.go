@@ -78,6 +78,7 @@ func orDash(s *string) string {
 }
 
 func TestReadJobDocument(t *testing.T) {
+	t.Parallel()
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	large, tooLong := strings.Repeat("x", maxElement), "! The row is longer than 64 KiB. -"
 	for name, c := range map[string]struct {

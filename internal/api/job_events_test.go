@@ -171,6 +171,7 @@ func TestJobEvents_drainEndsThemWithoutDone(t *testing.T) {
 }
 
 func TestJobEvents_goOnWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.queue.hold()
 	job := w.job(items(300)...)

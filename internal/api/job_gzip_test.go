@@ -10,6 +10,7 @@ import (
 
 // TestNewJob_gzip checks that a gzip stream with any fault is refused as a whole, although all its items could be read.
 func TestNewJob_gzip(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	form, fields := formOf(t, part{"file", "a.csv", asCSV, manyRows(3)})
 	book, err := os.ReadFile(filepath.Join("..", "rows", "testdata", "files", "openpyxl.xlsx"))

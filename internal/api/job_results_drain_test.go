@@ -16,6 +16,7 @@ import (
 
 // TestJobResults_drainBreaksThem stops the service during a stream.
 func TestJobResults_drainBreaksThem(t *testing.T) {
+	t.Parallel()
 	for _, accept := range []string{"text/csv", "application/x-ndjson"} {
 		t.Run(accept+" between two pages", func(t *testing.T) {
 			w := newWorld(t)

@@ -208,6 +208,7 @@ func TestNewJob_bombs(t *testing.T) {
 
 // TestNewJob_compressesWell uploads files that compress better than most files of users.
 func TestNewJob_compressesWell(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 5 s")
 	}

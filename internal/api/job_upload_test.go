@@ -143,6 +143,7 @@ func TestNewJob_connectionBreaks(t *testing.T) {
 }
 
 func TestNewJob_silence(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, readTimeoutOf(time.Second))
 	for name, encoding := range map[string]string{"as it is": "identity", "packed": "gzip"} {
 		t.Run(name, func(t *testing.T) {
@@ -168,6 +169,7 @@ func TestNewJob_silence(t *testing.T) {
 
 // TestNewJob_slowUpload takes longer than the server's timeouts, with much shorter pauses.
 func TestNewJob_slowUpload(t *testing.T) {
+	t.Parallel()
 	const limit = 2 * time.Second
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Config.ReadTimeout, s.Config.WriteTimeout = limit, limit })
 	c := w.dial()

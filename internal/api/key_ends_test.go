@@ -16,6 +16,7 @@ const keyEnds = 30 * time.Second
 
 // TestRevokedKey_openRequests revokes keys while their requests are running.
 func TestRevokedKey_openRequests(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 10 s")
 	}

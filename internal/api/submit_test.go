@@ -250,6 +250,7 @@ func TestDrain_endsWaits(t *testing.T) {
 }
 
 func TestSubmit_database(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[revocation.Code]string{
 		revocation.CodeUnavailable: "unavailable", revocation.CodeConnectionLost: "unavailable",
 		revocation.CodeDeadlock: "unavailable", revocation.CodeSerialization: "unavailable",
