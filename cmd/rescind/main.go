@@ -138,7 +138,7 @@ func (p *process) fail(err error) {
 		p.display.say("The job is %s.", printable(string(problem.State)))
 	}
 	if problem.Code == "count_mismatch" {
-		p.display.say("The preview predicts %d. Look at it again: rescind job show ID", problem.Count)
+		p.display.say("The preview predicts %d. Look at the job with rescind job show before you confirm this number.", problem.Count)
 	}
 	if problem.RequestID != "" {
 		p.display.say("Request id: %s", printable(problem.RequestID))
