@@ -97,19 +97,20 @@ func (s *Store) ClaimDueNotifications(ctx context.Context, limit int, visibility
 // ReleaseNotifications implements revocation.DispatchStore.
 func (s *Store) ReleaseNotifications(ctx context.Context, refs []revocation.NotificationRef, delay time.Duration) error {
 	refs = emailsInKeyOrder(refs)
-	accounts, ids, dispatchCounts := make([]string, len(refs)), make([]uuid, len(refs)), make([]int, len(refs))
+	accounts, ids := make([]string, len(refs)), make([]uuid, len(refs))
+	claims, dispatchCounts := make([]int, len(refs)), make([]int, len(refs))
 	for i, ref := range refs {
-		accounts[i], ids[i], dispatchCounts[i] = ref.Account, uuid(ref.Revocation), ref.DispatchCount
+		accounts[i], ids[i], claims[i], dispatchCounts[i] = ref.Account, uuid(ref.Revocation), ref.Claims, ref.DispatchCount
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`
-		UPDATE notifications n SET next_check_at = now() + make_interval(secs => $4)
-		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, dispatch_count)
+		UPDATE notifications n SET next_check_at = now() + make_interval(secs => $5)
+		FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) AS t(account_id, id, claims, dispatch_count)
 		CROSS JOIN LATERAL (
 			SELECT ctid AS place FROM notifications n
-			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.dispatch_count = t.dispatch_count
-				AND n.status = 'PENDING' OFFSET 0) AS held
-		WHERE n.ctid = held.place`, accounts, ids, dispatchCounts, delay.Seconds())
+			WHERE n.account_id = t.account_id AND n.revocation_id = t.id AND n.claims = t.claims
+				AND n.dispatch_count = t.dispatch_count AND n.status = 'PENDING' OFFSET 0) AS held
+		WHERE n.ctid = held.place`, accounts, ids, claims, dispatchCounts, delay.Seconds())
 	return s.run(ctx, "release emails", batch)
 }
 

@@ -47,6 +47,22 @@ var dispatchTests = []test{
 		pending("with a claim that has run out", false, true)
 		f.equal("due emails", 1, len(f.dueEmails(time.Hour)))
 		pending("when all is claimed", false, false)
+		job := f.bulk(items(3), notifyAll)
+		f.spill(job)
+		// The items of jobs and their emails are left to account tasks.
+		work := func(what string, task revocation.AccountTask) {
+			f.Helper()
+			got, err := f.PendingWork(f.Context())
+			f.must(err)
+			f.equal(what, revocation.PendingWork{AccountTasks: []revocation.AccountWork{{Task: task, Account: acme}}}, got)
+		}
+		work("a job's item", revocation.JobsTask)
+		f.claimItems(acme, 9, time.Hour)
+		pending("when the item is claimed", false, false)
+		f.carryOut(rowOf(job, 1))
+		work("a job's email", revocation.MailTask)
+		f.jobEmail(acme, time.Hour)
+		pending("when the job's email is claimed", false, false)
 	}},
 	{"a new submission is not due, because it has a task", func(f *fixture) {
 		f.submitNew(request(1))
@@ -160,5 +176,20 @@ var dispatchTests = []test{
 		}
 		f.must(f.ReleaseNotifications(f.Context(), nil, 0))
 		f.equal("due", []revocation.NotificationRef{{Account: acme, Revocation: now.ID, Claims: 1, DispatchCount: 2}}, f.dueEmails(time.Hour))
+	}},
+	{"a late release of an email changes nothing", func(f *fixture) {
+		again, deferred := f.revokedWithEmail(1), f.revokedWithEmail(2)
+		for _, ref := range []revocation.Ref{again, deferred} {
+			f.settle(f.claimEmail(ref, time.Hour), revocation.Settlement{Status: revocation.NotificationPending})
+		}
+		stale := f.dueEmails(0)
+		f.equal("due", 2, len(stale))
+		f.equal("enqueued again", 2, len(f.dueEmails(time.Hour)))
+		f.must(f.ReleaseNotifications(f.Context(), stale, 0))
+		f.equal("due after a release of the first time", 0, len(f.dueEmails(0)))
+		stale = []revocation.NotificationRef{{Account: acme, Revocation: deferred.ID, Claims: 1, DispatchCount: 2}}
+		f.settle(f.claimEmails(time.Hour, stale...)[0], revocation.Settlement{Status: revocation.NotificationPending, Attempts: 1, Delay: time.Hour})
+		f.must(f.ReleaseNotifications(f.Context(), stale, 0))
+		f.equal("due after a release of an email that is deferred since", 0, len(f.dueEmails(0)))
 	}},
 }
