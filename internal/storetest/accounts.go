@@ -54,15 +54,18 @@ var accountTests = []test{
 				revocation.Account{Name: name},
 			},
 		} {
-			step.change.ID, step.want.ID = "b", "b"
-			f.must(f.SetAccount(f.Context(), step.change))
-			accounts, err := f.Accounts(f.Context())
-			f.must(err)
-			f.equal("accounts", 3, len(accounts))
-			f.equal("account", step.want, accounts[1])
-			one, err := f.Account(f.Context(), "b")
-			f.must(err)
-			f.equal("the account alone", step.want, one)
+			step.want.ID = "b"
+			for _, change := range []revocation.AccountChange{step.change, {}} { // the second changes nothing
+				change.ID = "b"
+				f.must(f.SetAccount(f.Context(), change))
+				accounts, err := f.Accounts(f.Context())
+				f.must(err)
+				f.equal("accounts", 3, len(accounts))
+				f.equal("account", step.want, accounts[1])
+				one, err := f.Account(f.Context(), "b")
+				f.must(err)
+				f.equal("the account alone", step.want, one)
+			}
 		}
 	}},
 	{"an account is created with settings", func(f *fixture) {
@@ -137,6 +140,10 @@ var accountTests = []test{
 			f.must(err)
 			f.equal("unknown keys", 0, len(none))
 		}
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Hold: new(time.Minute), MessageLinks: new(true)}))
+		f.equal("caller", revocation.Caller{Hold: time.Minute, MessageLinks: true}, f.keyOf(key).Caller)
+		f.toUpstream(upstreamURL)
+		f.equal("caller on an upstream", revocation.Caller{Hold: time.Minute, MessageLinks: true, Upstream: true}, f.keyOf(key).Caller)
 	}},
 	{"a key needs an account and a secret that no other key has", func(f *fixture) {
 		f.code(revocation.CodeNotFound, f.AddKey(f.Context(), newKey("nobody")))

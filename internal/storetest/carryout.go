@@ -31,6 +31,9 @@ var carryOutTests = []test{
 		f.equal("decisions", []revocation.Decision{
 			{Ref: ref, ReportID: 1, Status: revocation.StatusRevoked, Kind: revocation.Final},
 		}, f.carryOut(ref))
+		invite, err := f.Invite(f.Context(), acme, 1)
+		f.must(err)
+		f.equal("revoked by, and at the same time", []any{ref.ID, f.read(ref).CompletedAt}, []any{invite.RevokedBy, invite.RevokedAt})
 		reference := "r"
 		f.final(ref, revocation.Revocation{
 			ReportID: 1, ClientReference: &reference, Status: revocation.StatusRevoked, Attempts: 1,
@@ -72,11 +75,12 @@ var carryOutTests = []test{
 		f.status(after, revocation.StatusRevoked, true)
 	}},
 	{"the plan change is compared to the microsecond", func(f *fixture) {
-		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &planChange}))
+		changed := planChange.Add(500 * time.Microsecond)
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, PlanChangedAt: &changed}))
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{
-			{ReportID: 1, SentAt: planChange.Add(-time.Microsecond)},
-			{ReportID: 2, SentAt: planChange},
-			{ReportID: 3, SentAt: planChange.Add(time.Microsecond).In(time.FixedZone("", 5*60*60))},
+			{ReportID: 1, SentAt: changed.Add(-time.Microsecond)},
+			{ReportID: 2, SentAt: changed},
+			{ReportID: 3, SentAt: changed.Add(time.Microsecond).In(time.FixedZone("", 5*60*60))},
 		}))
 		refs := f.submitNew(request(1), request(2), request(3))
 		f.carryOut(refs...)

@@ -89,7 +89,10 @@ var eventTests = []test{
 		f.failBy(revocation.RetryPolicy{MaxAttempts: 2}, refs[1])
 		f.status(refs[1], revocation.StatusErrorRevoking, true)
 		f.events(revocation.EventFilter{Account: zenith, After: &other})
-		f.events(revocation.EventFilter{Account: acme, After: &seen},
+		job := f.bulk(items(3))
+		f.spill(job)
+		f.end(job) // an item is no single revocation
+		f.events(revocation.EventFilter{Account: acme, After: &seen, Types: []revocation.EventType{revocation.EventRevocationFinished}},
 			`revocation.finished service  revocation `+refs[0].ID.String()+` {"attempts":1,"report_id":1,"status":"REVOKED"}`,
 			`revocation.finished service  revocation `+refs[1].ID.String()+` {"attempts":2,"report_id":2,"status":"ERROR_REVOKING"}`)
 	}},

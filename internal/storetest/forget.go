@@ -26,8 +26,11 @@ var forgetTests = []test{
 		f.searchWorld()
 		before, err := f.Invite(f.Context(), acme, 101)
 		f.must(err)
+		seen := f.newest(acme)
 		f.forget(101)
 		f.forget(101) // it is forgotten already
+		f.events(revocation.EventFilter{Account: acme, After: &seen},
+			`invites.forgotten key `+(&revocation.APIKey{ID: apiKey}).ShownName()+` account acme {"count":1}`)
 		before.CandidateName, before.CandidateEmail = "", ""
 		after, err := f.Invite(f.Context(), acme, 101)
 		f.must(err)
@@ -96,11 +99,14 @@ var forgetTests = []test{
 	}},
 	{"an address is forgotten in all invites of the account", func(f *fixture) {
 		f.searchWorld()
+		seen := f.newest(acme)
 		for _, want := range []int{1, 1, 0} {
 			n, err := f.ForgetAddress(f.Context(), acme, "ADA@one.example", 1, revocation.Actor{Type: revocation.ActorOperator})
 			f.must(err)
 			f.equal("forgotten", want, n)
 		}
+		f.events(revocation.EventFilter{Account: acme, After: &seen},
+			`invites.forgotten operator cli account acme {"count":1}`, `invites.forgotten operator cli account acme {"count":1}`)
 		f.forgotten(101)
 		f.forgotten(107)
 		f.equal("others", []int64{102}, f.find(revocation.InviteFilter{Email: "countess@two.example"}))
@@ -113,7 +119,9 @@ var forgetTests = []test{
 		f.searchWorld() // these are later by more than that
 		total := 0
 		for _, n := range f.sweep(func(limit int) (int, error) { return f.ForgetOld(f.Context(), age, limit) }, 7) {
-			total += n
+			if total += n; n > 7 {
+				f.Errorf("%d forgotten at once, want at most 7", n)
+			}
 		}
 		f.equal("forgotten", 2*invites, total)
 		f.forgotten(1)

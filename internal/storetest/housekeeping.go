@@ -141,18 +141,27 @@ var housekeepingTests = []test{
 		uploads := []revocation.FinalJob{
 			f.upload([]revocation.Item{item(1, withItemNotify(true)), invalid("no"), item(invites + 1)}, withJobKey("k")),
 			f.upload(items(1), ofZenithJob),
+			f.upload(items(2), ofZenithJob, withPreview(-time.Second)),
 		}
+		f.useUpstreamOf(zenith) // where previews are complete at once
 		for i, s := range uploads {
 			job := f.finalize(s)
-			if i == 1 {
+			switch i {
+			case 1:
 				f.cancel(job)
+				f.end(job)
+			case 2:
+				_, err := f.ChangeJob(f.Context(), zenith, job.ID, revocation.JobChange{Kind: revocation.ChangeExpire, By: revocation.Actor{Type: revocation.ActorService}})
+				f.must(err)
+				f.state(job, revocation.JobExpired)
+			default:
+				f.end(job)
 			}
-			f.end(job)
 		}
 		f.settle(f.jobEmail(acme, time.Hour), revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		steps := f.expire(notAtAll, 1)
-		if sum(steps) < 2 {
-			f.Errorf("expired %v, want two jobs", steps)
+		if sum(steps) < 3 {
+			f.Errorf("expired %v, want three jobs", steps)
 		}
 		for range 2 { // after it is dropped, and after its rows are deleted
 			for _, s := range uploads {

@@ -203,6 +203,9 @@ var inviteTests = []test{
 		f.equal("found", []int64{700}, f.find(revocation.InviteFilter{Query: long}))
 		f.equal("found", []int64{701}, f.find(revocation.InviteFilter{Query: "FFI"}))
 		f.equal("found", []int64{700}, f.find(revocation.InviteFilter{Assessment: long}))
+		stored, err := f.Invite(f.Context(), acme, 700)
+		f.must(err)
+		f.equal("stored", []string{long, long}, []string{stored.CandidateName, stored.AssessmentName})
 		f.equal("found", []int64{701}, f.find(revocation.InviteFilter{Assessment: strings.Repeat("\u1fb7", 500)}))
 	}},
 	{"a page of invites is limited in bytes", func(f *fixture) {

@@ -26,6 +26,7 @@ var cancelTests = []test{
 		f.cancel(job)
 		f.state(job, revocation.JobCancelling)
 		f.equal("pending", 3, f.job(job).Pending())
+		f.equal("cancelled by", apiKey, f.job(job).CancelledBy)
 		f.equal("a chunk to carry out", revocation.Chunk{}, f.chunk(acme))
 		chunk := f.cancelledChunk(acme)
 		f.equal("chunk", []any{revocation.Counts{Cancelled: 3}, 0, true}, []any{chunk.Done.Counts, chunk.Done.Mails, chunk.Ended})

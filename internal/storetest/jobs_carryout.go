@@ -56,7 +56,13 @@ var bulkTests = []test{
 		}
 	}},
 	{"an invite that a job revoked is revoked", func(f *fixture) {
-		f.end(f.bulk(items(1)))
+		job := f.bulk(items(2, 1))
+		f.end(job)
+		for report, row := range map[int64]int{1: 2, 2: 1} {
+			invite, err := f.Invite(f.Context(), acme, report)
+			f.must(err)
+			f.equal("revoked by, and at the same time", []any{job.ID.Item(row), f.read(rowOf(job, row)).CompletedAt}, []any{invite.RevokedBy, invite.RevokedAt})
+		}
 		f.must(f.UpsertInvites(f.Context(), acme, []revocation.Invite{{ReportID: 1, SentAt: planChange}}))
 		single := f.submitNew(request(1))[0]
 		f.carryOut(single)

@@ -180,6 +180,17 @@ var jobChangeTests = []test{
 		job = f.inState(revocation.JobAwaitingApproval)
 		_, err = f.change(job, revocation.ChangeApprove, apiKey, 1)
 		f.code(revocation.CodeSameKey, err)
+		_, err = f.change(job, revocation.ChangeApprove, uuidv7.New(), 2)
+		if f.code(revocation.CodeCountMismatch, err); errors.As(err, &refused) {
+			f.equal("count to approve", 1, refused.Count)
+		}
+		f.cancel(job)
+		confirmer := uuidv7.New()
+		f.set(func(c *revocation.AccountChange) { c.ApproveAbove = new(0) })
+		job = f.mustChange(f.bulk(items(1), withPreview(time.Hour)), revocation.ChangeConfirm, confirmer, 1)
+		_, err = f.change(job, revocation.ChangeApprove, confirmer, 1)
+		f.code(revocation.CodeSameKey, err)
+		f.state(job, revocation.JobAwaitingApproval)
 		_, err = f.ChangeJob(f.Context(), zenith, job.ID, revocation.JobChange{Kind: revocation.ChangeCancel})
 		f.code(revocation.CodeNotFound, err)
 		_, err = f.ChangeJob(f.Context(), "nobody", job.ID, revocation.JobChange{Kind: revocation.ChangeCancel})
@@ -211,6 +222,20 @@ var jobChangeTests = []test{
 		job := f.bulk(items(1), withNotBefore(soon))
 		f.useUpstreamOf(zenith)
 		expired := f.bulk(items(1), ofZenithJob, withPreview(-time.Second))
+		for _, early := range []struct {
+			job    revocation.Job
+			change revocation.JobChangeKind
+			state  revocation.JobState
+		}{
+			{f.bulk(items(1), ofZenithJob, withPreview(time.Hour)), revocation.ChangeExpire, revocation.JobPreviewed},
+			{f.bulk(items(2), withNotBefore(time.Now().Add(time.Hour))), revocation.ChangeDue, revocation.JobScheduled},
+		} {
+			seen := f.newest(early.job.Account)
+			_, err := f.ChangeJob(f.Context(), early.job.Account, early.job.ID, revocation.JobChange{Kind: early.change, By: revocation.Actor{Type: revocation.ActorService}})
+			f.must(err)
+			f.state(early.job, early.state)
+			f.events(revocation.EventFilter{Account: early.job.Account, After: &seen})
+		}
 		var due []revocation.DueJob
 		for len(due) < 2 {
 			pending, err := f.PendingWork(f.Context())

@@ -147,6 +147,7 @@ var jobReadTests = []test{
 		}))
 		f.equal("by a later time", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID, CreatedAfter: job.CreatedAt().Add(time.Second)}))
 		f.equal("of a single submission", []revocation.ID{}, f.list(revocation.Filter{JobID: uuidv7.New()}))
+		f.equal("of an item, which is no job", []revocation.ID{}, f.list(revocation.Filter{JobID: job.ID.Item(1)}))
 	}},
 	{"items are listed by status while they wait and fail", func(f *fixture) {
 		job := f.bulk(items(1, 2, 3))

@@ -37,6 +37,11 @@ var jobRetryTests = []test{
 		f.retryRuns(next, newJob(retrying(job)))
 		f.end(f.finalize(next))
 		f.end(f.bulk(items(4), retrying(job)))
+		f.useUpstream() // where previews are complete at once
+		waits := f.bulk(items(5), retrying(job), withPreview(time.Hour))
+		f.retryRuns(revocation.FinalJob{NewJob: revocation.NewJob{ID: waits.ID}}, newJob(retrying(job)))
+		f.tables.Pass(f, 2*time.Hour)
+		f.upload(items(6), retrying(job)) // the one that was not confirmed has expired
 	}},
 	{"retries of different jobs are independent", func(f *fixture) {
 		one, two := f.bulk(items(1)), f.bulk(items(2))

@@ -56,6 +56,7 @@ var jobStateTests = []test{
 		f.spill(job)
 		f.attemptFails(time.Hour, rowOf(job, 1))
 		f.state(job, revocation.JobRunning)
+		f.equal("retrying", 1, f.job(job).Retrying)
 	}},
 	{"single submissions end no job", func(f *fixture) {
 		f.bulk(items(1))

@@ -134,6 +134,9 @@ var uploadTests = []test{
 		if !waits.CompletedAt.IsZero() || unreadable.CompletedAt.IsZero() || !unreadable.UpdatedAt.Equal(unreadable.CompletedAt) {
 			f.Errorf("completed at %v and %v, updated at %v", waits.CompletedAt, unreadable.CompletedAt, unreadable.UpdatedAt)
 		}
+		if read := f.job(job).ReadAt; unreadable.CompletedAt.Before(job.CreatedAt()) || unreadable.CompletedAt.After(read) {
+			f.Errorf("created at %v, completed at %v, read at %v", job.CreatedAt(), unreadable.CompletedAt, read)
+		}
 	}},
 	{"values are read as they were written", func(f *fixture) {
 		var all []revocation.Item
@@ -149,6 +152,17 @@ var uploadTests = []test{
 			f.equal("reason", all[i].Reason, r.Reason)
 			f.equal("fault", all[i].Invalid, r.Invalid)
 			f.equal("message", r.Status == revocation.StatusInvalid, r.Message() == all[i].Invalid)
+		}
+		message := "line\nline"
+		job = f.bulk([]revocation.Item{item(3), item(4, withItemReason("its own"))}, func(s *revocation.FinalJob) {
+			s.Reason, s.CandidateMessage = &label, &message
+		})
+		read := f.job(job)
+		f.equal("the job's reason and message", []*string{&label, &message}, []*string{read.Reason, read.CandidateMessage})
+		for i, want := range []string{label, "its own"} {
+			r := f.read(rowOf(job, i+1))
+			f.equal("reason and message", []*string{&want, &message}, []*string{r.Reason, r.CandidateMessage})
+			f.equal("listed reason", &want, f.results(job)[i].Reason)
 		}
 	}},
 	{"batches make one job", func(f *fixture) {
@@ -258,9 +272,12 @@ var uploadTests = []test{
 	}},
 	{"a single submission does not join an item, nor an item a submission", func(f *fixture) {
 		before := f.submitNew(request(1))[0]
-		job := f.bulk(items(1, 2))
+		job := f.bulk(items(1, 2, 3))
 		after := f.submitNew(request(2))[0]
 		f.equal("joined", []revocation.Accepted{{ID: before.ID}, {ID: after.ID}}, f.submit(request(1), request(2)))
+		f.spill(job) // its items have work items, as single submissions have
+		f.equal("joined beside work items", []revocation.Accepted{{ID: before.ID}, {ID: after.ID}}, f.submit(request(1), request(2)))
+		f.submitNew(request(3))
 		f.end(job)
 		f.equal("joined after the job", []revocation.Accepted{{ID: before.ID}, {ID: after.ID}}, f.submit(request(1), request(2)))
 	}},

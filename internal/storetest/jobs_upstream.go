@@ -131,6 +131,7 @@ var jobUpstreamTests = []test{
 			return revocation.Decision{InDoubt: true}
 		})
 		f.equal("locked", []revocation.LockedRevocation{{Ref: rowOf(job, 1), ReportID: 1, DispatchCount: 3, Job: job.ID, InDoubt: true}}, seen)
+		f.must(f.ExtendCalls(f.Context(), owned, time.Hour)) // too late: the call has an answer
 		f.equal("still in doubt", true, f.calls(9, time.Hour)[0].InDoubt)
 		f.answered(owned, func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{} })
 		f.equal("cleared", false, f.calls(9, time.Hour)[0].InDoubt)
@@ -163,12 +164,20 @@ var jobUpstreamTests = []test{
 		}, got)
 		f.noWork("while the last waits")
 		f.recount(job)
+		f.toUpstream("")
+		for report := range int64(2) {
+			invite, err := f.Invite(f.Context(), acme, report+1)
+			f.must(err)
+			f.equal("an invite of the database", []any{time.Time{}, revocation.ID{}}, []any{invite.RevokedAt, invite.RevokedBy})
+		}
 	}},
 	{"a cancelled job waits for calls in doubt", func(f *fixture) {
 		job := f.called(items(1, 2, 3, 4)...)
-		doubt := f.calls(1, 0) // in doubt from now on
+		doubt := f.calls(1, time.Hour)
+		f.answered(doubt, func(revocation.LockedRevocation) revocation.Decision {
+			return revocation.Decision{InDoubt: true, Delay: time.Hour} // no worker has it, and its call is in doubt
+		})
 		claimed := f.calls(2, time.Hour)
-		claimed = slices.DeleteFunc(claimed, func(c revocation.Call) bool { return c.ID == doubt[0].ID })
 		f.cancel(job)
 		waiting := f.claimCancelled(acme, 9, time.Hour)
 		f.equal("to be cancelled", 4-len(claimed)-1, len(waiting))
@@ -218,7 +227,15 @@ var jobUpstreamTests = []test{
 	}},
 	{"a hold stops the account's calls, but not cancellation", func(f *fixture) {
 		job := f.called(items(1, 2)...)
+		held := func(when string, want bool) {
+			f.Helper()
+			accounts, err := f.Accounts(f.Context())
+			f.must(err)
+			f.equal("held "+when, []bool{want, want}, []bool{f.upstream(acme).Held, accounts[0].Upstream.Held})
+		}
+		held("before the hold", false)
 		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnavailable, time.Hour))
+		held("during the hold", true)
 		f.noWork("on hold")
 		waiting := f.bulk(items(3))
 		f.noWork("on hold, with a chunk")
@@ -235,6 +252,7 @@ var jobUpstreamTests = []test{
 		f.equal("a chunk to be cancelled", []revocation.AccountWork{callsOfAcme}, f.accountTasks())
 		f.equal("cancelled", true, f.cancelledChunk(acme).Ended)
 		f.must(f.HoldUpstream(f.Context(), f.upstream(acme), revocation.HoldUnavailable, 0))
+		held("when the hold is over", false)
 		f.bulk(items(4))
 		f.equal("when the hold is over", []revocation.AccountWork{callsOfAcme}, f.accountTasks())
 	}},
@@ -254,6 +272,12 @@ var jobUpstreamTests = []test{
 		now = f.upstream(acme)
 		f.equal("resealed", "another, sealed anew", string(now.SealedKey))
 		f.equal("still on hold", revocation.HoldUnavailable, now.Hold)
+		url := "https://another.example" // with the same key
+		f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Upstream: &revocation.UpstreamChange{URL: &url}}))
+		f.must(f.HoldUpstream(f.Context(), now, revocation.HoldUnauthorized, time.Hour))
+		f.must(f.ResealUpstream(f.Context(), now, []byte("for the old URL")))
+		now = f.upstream(acme)
+		f.equal("key and hold of another URL", []string{"another, sealed anew", ""}, []string{string(now.SealedKey), string(now.Hold)})
 	}},
 	{"the rest is revoked in the database when the account leaves its upstream", func(f *fixture) {
 		job := f.called(items(1, 2)...)

@@ -105,6 +105,15 @@ var mailAnswerTests = []test{
 	{"a message of another sender does not count", func(f *fixture) {
 		f.refuse(f.claimEmail(f.revokedWithEmail(1), time.Hour), revocation.AboutServer)
 		f.accepted(2, "other")
+		email := f.again()
+		f.counted(email, 0, false)
+		f.refuse(email, revocation.AboutServer)
+		// The server of the other sender recovers too.
+		ref := f.revokedWithEmail(3)
+		others, err := f.ClaimNotifications(f.Context(), "other", []revocation.NotificationRef{{Account: acme, Revocation: ref.ID}}, time.Hour)
+		f.must(err)
+		f.settle(others[0], revocation.Settlement{Status: revocation.NotificationPending, About: revocation.AboutServer, Delay: time.Hour})
+		f.accepted(4, "other")
 		f.counted(f.again(), 0, false)
 	}},
 	{"emails are counted separately", func(f *fixture) {

@@ -117,6 +117,24 @@ var notificationTests = []test{
 			revocation.NotificationRef{Account: acme, Revocation: without.ID})
 		f.equal("emails", 1, len(emails))
 		f.equal("which", one.ID, emails[0].Revocation)
+		f.equal("the stale one is still there", two.ID, f.claimEmail(two, time.Hour).Revocation)
+	}},
+	{"a commit and a settlement are of one email", func(f *fixture) {
+		refs := []revocation.Ref{f.revokedWithEmail(1), f.revokedWithEmail(2), f.revokedWithEmail(3)}
+		var emails []revocation.Email
+		for _, ref := range refs {
+			emails = append(emails, f.claimEmail(ref, time.Hour))
+		}
+		f.equal("committed", true, f.commit(emails[0], time.Hour))
+		f.settle(emails[0], revocation.Settlement{Status: revocation.NotificationFailed, Attempts: 1})
+		f.email(refs[0], revocation.NotificationFailed, 1)
+		f.email(refs[1], revocation.NotificationPending, 0)
+		f.equal("the next is committed", true, f.commit(emails[1], time.Hour))
+		f.settle(emails[1], revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
+		f.settle(emails[2], revocation.Settlement{Status: revocation.NotificationSent, Attempts: 2})
+		f.email(refs[0], revocation.NotificationFailed, 1)
+		f.email(refs[1], revocation.NotificationSent, 1)
+		f.email(refs[2], revocation.NotificationSent, 2)
 	}},
 	{"no email before the invite is revoked, or without a request", func(f *fixture) {
 		refs := f.submitNew(request(1, withNotify), request(2))

@@ -205,6 +205,8 @@ var previewTests = []test{
 		calls := f.calls(9, 0)
 		f.equal("duplicates", []bool{false, true}, []bool{calls[0].Duplicate, calls[1].Duplicate})
 		f.equal("not final", (*revocation.ItemOutcome)(nil), calls[1].First)
+		calls = f.calls(9, 0)
+		f.equal("only the original is in doubt", []bool{true, false}, []bool{calls[0].InDoubt, calls[1].InDoubt})
 		f.answered(calls[:1], func(revocation.LockedRevocation) revocation.Decision {
 			return revocation.Decision{Kind: revocation.Final, Status: revocation.StatusNotAllowed, Timestamp: "then", Upstream: true}
 		})

@@ -111,14 +111,19 @@ var singleTests = []test{
 	}},
 	{"what waits becomes due at its time", func(f *fixture) {
 		ref := f.submitNew(request(1, notBefore(inTime(300*time.Millisecond))))[0]
-		for f.Context().Err() == nil {
+		at := f.read(ref).NotBefore
+		for {
+			asked := time.Now()
 			if due := f.claimAtMost(9, time.Hour); len(due) > 0 {
 				f.equal("due", []revocation.DueAttempt{{Ref: ref, DispatchCount: 1, Waited: true}}, due)
 				break
 			}
+			if asked.After(at) {
+				f.Fatalf("not due at %v, its time is %v", asked, at)
+			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if at := f.read(ref).NotBefore; time.Now().Before(at) {
+		if time.Now().Before(at) {
 			f.Errorf("claimed before %v", at)
 		}
 		f.carryOut(ref)
@@ -209,6 +214,16 @@ var singleTests = []test{
 		_, err = f.StartSingle(f.Context(), zenith, ref.ID)
 		f.code(revocation.CodeNotFound, err)
 		f.held(ref)
+		job := f.bulk(items(2, 3))
+		f.spill(job) // its items have work items, as single submissions have
+		for row := 1; row <= 2; row++ {
+			_, err = f.CancelSingle(f.Context(), acme, job.ID.Item(row), revocation.ByKey(apiKey))
+			f.code(revocation.CodeNotSupported, err)
+			_, err = f.StartSingle(f.Context(), acme, job.ID.Item(row))
+			f.code(revocation.CodeNotSupported, err)
+		}
+		f.end(job)
+		f.equal("outcomes", []revocation.Status{revoked, revoked}, f.outcomes(job))
 	}},
 	{"what is in doubt is under way", func(f *fixture) {
 		f.toUpstream(upstreamURL)
@@ -233,6 +248,17 @@ var singleTests = []test{
 			f.equal(string(status), want, f.list(revocation.Filter{Notifications: []revocation.NotificationStatus{status}}))
 		}
 		f.equal("two", 3, len(f.list(revocation.Filter{Notifications: []revocation.NotificationStatus{"PENDING", "SKIPPED"}})))
+		selected := func(when string, status revocation.NotificationStatus, want ...revocation.ID) {
+			f.Helper()
+			f.equal(string(status)+" "+when, want, f.list(revocation.Filter{Notifications: []revocation.NotificationStatus{status}}))
+		}
+		email := f.claimEmail(refs[0], time.Hour)
+		selected("under a claim", revocation.NotificationPending, refs[2].ID, refs[0].ID)
+		f.equal("committed", true, f.commit(email, time.Hour))
+		selected("after the commit", revocation.NotificationPending, refs[2].ID, refs[0].ID)
+		f.settle(email, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
+		selected("when one is sent", revocation.NotificationPending, refs[2].ID)
+		selected("when one is sent", revocation.NotificationSent, refs[0].ID)
 	}},
 	{"of a cancel and a worker exactly one wins", func(f *fixture) {
 		const races = 1000

@@ -83,7 +83,9 @@ var submitTests = []test{
 		f.equal("the key's own", []revocation.Accepted{{ID: first.ID}}, f.submit(request(1, withKey("k"))))
 	}},
 	{"keys are compared byte by byte", func(f *fixture) {
-		f.submitNew(request(1, withKey("K")), request(2, withKey("k")), request(3, withKey("k ")), request(4, withKey("ключ")))
+		for i, key := range []string{"K", "k", "k ", "ключ", "Ключ"} { // each is looked for while the others are stored
+			f.submitNew(request(int64(i+1), withKey(key)))
+		}
 	}},
 	{"a refused submission does not bind its key", func(f *fixture) {
 		f.code(revocation.CodeNotFound, f.submit(request(invites+1, withKey("k")))[0].Err)
@@ -154,6 +156,8 @@ var batchTests = []test{
 		for i, want := range []bool{true, false, true} {
 			f.equal("notify", want, f.read(first[i]).Notify)
 		}
+		accepted := f.submit(request(5), request(5, withNotify), request(5))
+		f.equal("notify of a new revocation", true, f.read(revocation.Ref{Account: acme, ID: accepted[0].ID}).Notify)
 	}},
 	{"a large batch of several accounts", func(f *fixture) {
 		const n = 129
