@@ -23,6 +23,11 @@ var eventTests = []test{
 			f.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: acme, Name: new("Another name"), Hold: new(time.Minute)}))
 		}
 		f.must(f.FinishImport(f.Context(), acme, nil, revocation.Import{Written: 3, Bad: 1}))
+		for _, e := range f.eventPage(revocation.EventFilter{Account: acme, After: &seen, Limit: 10}).Events {
+			if age := time.Since(e.OccurredAt); age.Abs() > time.Minute || e.OccurredAt.Location() != time.UTC {
+				f.Errorf("%s occurred at %v, %v ago", e.Type, e.OccurredAt, age)
+			}
+		}
 		f.code(revocation.CodeNotFound, f.RevokeKey(f.Context(), zenith, key.ID))
 		f.code(revocation.CodeNotFound, f.AddKey(f.Context(), revocation.APIKey{ID: uuidv7.New(), Account: "nobody"}))
 		f.code(revocation.CodeInvalid, f.SetAccount(f.Context(), revocation.AccountChange{

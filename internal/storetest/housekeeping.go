@@ -89,6 +89,10 @@ var housekeepingTests = []test{
 		for _, s := range []revocation.FinalJob{dropped, other} {
 			f.must(f.DropJob(f.Context(), s.Account, s.ID))
 		}
+		// The ids of these come after those of the dropped items.
+		later, waits := f.bulk(items(3, 4)), f.submitNew(request(5))[0]
+		f.spill(later)
+		mailed := f.revokedWithEmail(6)
 		steps := f.clear(3)
 		if len(steps) < 4 || sum(steps) < 11 {
 			f.Errorf("deleted %v, want 11 items at 3 a step", steps)
@@ -99,6 +103,12 @@ var housekeepingTests = []test{
 		f.equal("email", 1, len(f.jobEmails(acme, 9, time.Hour)))
 		f.equal("the upload in progress", 2, f.finalize(alive).Total)
 		f.upload(items(1), withJobKey("k"))
+		f.recount(later)
+		f.equal("work items of a later job", 2, len(f.claimItems(acme, 9, time.Hour)))
+		f.carryOut(waits)
+		f.status(waits, revoked, true)
+		f.status(mailed, revoked, true)
+		f.claimEmail(mailed, time.Hour)
 	}},
 	{"an upload without an item is deleted too", func(f *fixture) {
 		s := newJob()

@@ -135,6 +135,7 @@ var previewTests = []test{
 		f.must(err)
 		f.equal("outcomes", []revocation.Status{revoked, already, notAllowed, already, spared}, f.outcomes(job))
 		f.equal("predictions", f.outcomes(job), f.predictions(job))
+		f.equal("timestamp", planChange.Format(revocation.TimestampLayout), f.read(rowOf(job, 3)).Timestamp)
 	}},
 	{"a cancel stops a preview", func(f *fixture) {
 		job := f.bulk(unknown(revocation.ChunkSize+1), withPreview(time.Hour))
