@@ -61,6 +61,7 @@ var forgetTests = []test{
 	}},
 	{"an email that is not sent yet is skipped", func(f *fixture) {
 		waiting, claimed, committed := f.revokedWithEmail(1), f.revokedWithEmail(2), f.revokedWithEmail(3)
+		remembered := f.revokedWithEmail(4)
 		taken, sending := f.claimEmail(claimed, time.Hour), f.claimEmail(committed, time.Hour)
 		if !f.commit(sending, time.Hour) {
 			f.Fatal("not committed")
@@ -78,6 +79,7 @@ var forgetTests = []test{
 		f.settle(sending, revocation.Settlement{Status: revocation.NotificationSent, Attempts: 1})
 		f.email(committed, revocation.NotificationSent, 1)
 		f.equal("due", 0, len(f.dueEmails(0)))
+		f.equal("name of a candidate who is not forgotten", "Ada of acme", f.claimEmail(remembered, time.Hour).ToName)
 	}},
 	{"an email of a job is skipped and not waited for", func(f *fixture) {
 		job := f.mailed(1, 2, 3)

@@ -199,6 +199,9 @@ var jobChangeTests = []test{
 	{"a job waits for its time, and its items are listed from then on", func(f *fixture) {
 		job := f.bulk(items(1), withNotBefore(time.Now().Add(time.Hour)))
 		f.state(job, revocation.JobScheduled)
+		if until := f.job(job).DueAt.Sub(f.job(job).ReadAt); until < 59*time.Minute || until > time.Hour {
+			f.Errorf("due in %v, want an hour", until)
+		}
 		f.equal("chunk", revocation.Chunk{}, f.chunk(acme))
 		f.noWork("for a job that waits")
 		listed := func() int {

@@ -136,6 +136,17 @@ var jobUpstreamTests = []test{
 		f.answered(owned, func(revocation.LockedRevocation) revocation.Decision { return revocation.Decision{} })
 		f.equal("cleared", false, f.calls(9, time.Hour)[0].InDoubt)
 	}},
+	{"an extension is of its calls only", func(f *fixture) {
+		job := f.called(items(1, 2, 3)...)
+		calls := f.calls(9, 0)
+		f.must(f.ExtendCalls(f.Context(), calls[1:2], time.Hour))
+		var rows []int
+		for _, c := range f.calls(9, time.Hour) {
+			rows = append(rows, c.ID.Row())
+		}
+		f.equal("lost", []int{1, 3}, rows)
+		f.recount(job)
+	}},
 	{"an upstream's answers are counted, and the upstream sends the emails", func(f *fixture) {
 		job := f.called(item(1, withItemNotify(true)), item(2, withItemNotify(true)), item(3), item(4))
 		done := f.answered(f.calls(9, time.Hour), func(h revocation.LockedRevocation) revocation.Decision {

@@ -102,6 +102,20 @@ var previewTests = []test{
 		f.equal("outcomes", f.predictions(job), f.outcomes(job))
 		f.equal("counts", revocation.Counts{Revoked: 4, AlreadyRevoked: 3, NotFound: len(rows) - 7}, f.job(job).Counts)
 	}},
+	{"an item is no duplicate of another job's", func(f *fixture) {
+		first := f.preview(items(1, 2))
+		second := f.preview(items(2, 1))
+		f.equal("predictions", []revocation.Status{revoked, revoked}, f.predictions(second))
+		if f.Failed() {
+			f.FailNow() // a duplicate would wait for an item that is not carried out
+		}
+		f.confirm(second)
+		f.end(second)
+		f.confirm(first)
+		f.end(first)
+		f.equal("outcomes", []revocation.Status{revoked, revoked, already, already}, append(f.outcomes(second), f.outcomes(first)...))
+		f.equal("predictions of the first", []revocation.Status{revoked, revoked}, f.predictions(first))
+	}},
 	{"a duplicate waits for the item that it is a duplicate of, and ends as it", func(f *fixture) {
 		rows := unknown(revocation.ChunkSize + 1)
 		rows[0], rows[1], rows[revocation.ChunkSize] = item(1, withItemNotify(true)), item(2), item(1, withItemNotify(true))

@@ -131,6 +131,7 @@ var singleTests = []test{
 	}},
 	{"the earlier time counts for those who join", func(f *fixture) {
 		ref := f.submitNew(request(1, notBefore(inTime(5*time.Hour)), withTexts("first", "first")))[0]
+		other := f.submitNew(request(2, withHold(5*time.Hour)))[0]
 		join := func(want time.Duration, with ...func(*revocation.Submission)) {
 			f.Helper()
 			accepted := f.submit(request(1, with...))
@@ -147,6 +148,7 @@ var singleTests = []test{
 		f.held(ref)
 		join(0)
 		f.equal("claimed", []revocation.Ref{ref}, f.claimDue(time.Hour))
+		f.due(other, inTime(5*time.Hour))
 		f.carryOut(ref)
 		f.status(ref, revocation.StatusRevoked, true)
 	}},
@@ -170,6 +172,7 @@ var singleTests = []test{
 	}},
 	{"a start makes it due", func(f *fixture) {
 		ref := f.submitNew(request(1, notBefore(inTime(time.Hour))))[0]
+		other := f.submitNew(request(2, notBefore(inTime(time.Hour))))[0]
 		for range 2 {
 			r, err := f.StartSingle(f.Context(), acme, ref.ID)
 			f.must(err)
@@ -177,6 +180,7 @@ var singleTests = []test{
 			f.due(ref, time.Time{})
 		}
 		f.equal("claimed", []revocation.Ref{ref}, f.claimDue(time.Hour))
+		f.held(other)
 		f.carryOut(ref)
 		f.status(ref, revocation.StatusRevoked, true)
 		_, err := f.StartSingle(f.Context(), acme, ref.ID)
