@@ -35,6 +35,9 @@ func (b watchedBody) Read(p []byte) (int, error) {
 
 func (b watchedBody) Close() error { return nil }
 
+// CPUSlots returns the channel with an element for each cpuSlot that is held.
+func (a *API) CPUSlots() chan struct{} { return a.cpuSlots }
+
 func uploadOf(t *testing.T, packed bool, content string) *upload {
 	t.Helper()
 	slot := &cpuSlot{all: make(chan struct{}, 1)}
@@ -76,7 +79,7 @@ func TestUpload_cpuSlot(t *testing.T) {
 			}
 			items := 0
 			if _, _, err := request.readItems(list, u.wire.slot.yield, func(revocation.Item) error {
-				if items++; !u.wire.slot.held {
+				if items++; !u.wire.slot.held || len(u.wire.slot.all) != 1 {
 					return errors.New("an item is read without a slot")
 				}
 				return nil

@@ -206,6 +206,58 @@ func TestNewJob_bombs(t *testing.T) {
 	})
 }
 
+// TestNewJob_drain stops the service during uploads that go on or wait. Each must end before the server closes its connections.
+func TestNewJob_drain(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
+	const stopping = 20 * time.Second // the time after a SIGTERM
+	w := newWorld(t, jobMaxItems(1_000_000))
+	w.faults.dropItems.Store(true)
+	ended := make(chan string, 4)
+	for name, c := range map[string]struct{ begin, part string }{
+		"gzip members without content": {gzipped(t, manyRows(3)), strings.Repeat(gzipped(t, ""), 2000)},
+		"blank lines":                  {gzipped(t, manyRows(3)), gzipped(t, strings.Repeat("\n", 1000))},
+		"rows":                         {gzipped(t, manyRows(3)), gzipped(t, "318\n")},
+		"nothing more":                 {gzipped(t, manyRows(3)), ""},
+	} {
+		conn := w.dial()
+		conn.begin(asCSV, "Content-Encoding", "gzip")
+		conn.chunk(c.begin)
+		answered := make(chan answer, 1)
+		go func() { answered <- conn.answer() }()
+		go func() {
+			part := ""
+			if c.part != "" {
+				part = fmt.Sprintf("%x\r\n%s\r\n", len(c.part), c.part)
+			}
+			for tick := time.NewTicker(20 * time.Millisecond); ; {
+				select {
+				case a := <-answered:
+					if a.status != http.StatusServiceUnavailable {
+						t.Errorf("%s: %d %s", name, a.status, a.body)
+					}
+					ended <- name
+					return
+				case <-tick.C:
+					_, _ = io.WriteString(conn, part) // it fails when the connection is closed after the response
+				}
+			}
+		}()
+	}
+	w.service.Drain()
+	timeUp := time.After(stopping)
+	for range cap(ended) {
+		select {
+		case <-ended:
+		case <-timeUp:
+			t.Fatal("an upload goes on after the service has stopped")
+		}
+	}
+	w.wantNothing(t)
+}
+
 // TestNewJob_compressesWell uploads files that compress better than most files of users.
 func TestNewJob_compressesWell(t *testing.T) {
 	t.Parallel()
