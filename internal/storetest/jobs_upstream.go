@@ -90,7 +90,7 @@ var jobUpstreamTests = []test{
 		f.equal("no item", 0, len(f.callsOf(9, 0, time.Hour)))
 		singles := f.submitNew(request(4), request(5))
 		f.carryOut(singles...)
-		f.equal("both singles and an item", 3, len(f.callsOf(3, 2, time.Hour)))
+		f.equal("both singles and an item", 3, len(f.callsOf(3, 1, time.Hour)))
 		f.equal("one item more", 1, len(f.callsOf(9, 1, time.Hour)))
 		f.recount(job)
 	}},
