@@ -11,7 +11,7 @@ import (
 type invitesForgetCommand struct {
 	database
 	Account string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
-	Email   string `required:"" placeholder:"ADDRESS" help:"The candidate's email address, in any case."`
+	Email   string `required:"" placeholder:"ADDRESS" help:"The candidate's email address, in any case. White space around it does not count."`
 }
 
 // forgetBatch is the number of invites in one transaction.

@@ -31,7 +31,7 @@ type invitesCommand struct {
 
 // Help implements kong's detailed help.
 func (c *invitesCommand) Help() string {
-	return "The key needs the scope invites. Texts are compared without case, an assessment's id exactly."
+	return "The key needs the scope invites. Texts are compared without case, an assessment's id exactly. White space around them does not count."
 }
 
 // Validate implements kong's check of arguments.

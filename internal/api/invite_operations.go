@@ -69,8 +69,8 @@ func listInvitesOperation(schemas huma.Registry) *huma.Operation {
 		Summary:     "List invites",
 		Description: "Returns the account's invites that match all filters, newest first. Personal data must not be in a URL: to find a person, use POST /invites/search." + onlyDatabase,
 		Parameters: []*huma.Param{
-			optional("assessment_id", "Only invites with this assessment_id, compared exactly.", &huma.Schema{Type: "string"}),
-			optional("assessment_name", "Only invites with this assessment_name, compared without case.", &huma.Schema{Type: "string"}),
+			optional("assessment_id", "Only invites with this assessment_id, compared exactly. White space around it does not count.", &huma.Schema{Type: "string"}),
+			optional("assessment_name", "Only invites with this assessment_name, compared without case. White space around it does not count.", &huma.Schema{Type: "string"}),
 			optional("revoked", "Only invites that are revoked, or that are not.", &huma.Schema{Type: "boolean"}),
 			optional("state", "Only invites in this state. Separate several by commas.", &huma.Schema{Type: "string", Examples: []any{"STARTED,COMPLETED"}}),
 			optional("sent_after", "Only invites that were sent at this time or later.", &huma.Schema{Type: "string", Format: "date-time"}),
@@ -89,7 +89,7 @@ func searchInvitesOperation(schemas huma.Registry) *huma.Operation {
 		OperationID: "searchInvites", Method: http.MethodPost, Path: "/invites/search",
 		Tags: []string{"invites"}, Security: needs(revocation.ScopeInvites),
 		Summary:     "Find invites by person or assessment",
-		Description: "Returns the account's invites that match all members. Without q the newest come first. With q, those whose name begins with it come first, then those whose address does, then those whose assessment name does, each in the order of that text. Texts are compared without case. null counts as not given." + onlyDatabase,
+		Description: "Returns the account's invites that match all members. Without q the newest come first. With q, those whose name begins with it come first, then those whose address does, then those whose assessment name does, each in the order of that text. Texts are compared without case, and white space around them does not count; one of white space alone is a fault. null counts as not given." + onlyDatabase,
 		RequestBody: &huma.RequestBody{
 			Required: true, Description: "At most 64 KiB.",
 			Content: map[string]*huma.MediaType{mediaJSON: {

@@ -136,16 +136,20 @@ func (q *query) progress(name string) (all []revocation.Progress) {
 // maxSearchText is the largest length of a text to search for, in characters.
 const maxSearchText = 500
 
-// searchText takes a text to search for.
+// searchText takes a text to search for, without white space around it.
 func (q *query) searchText(name string) string {
 	sent := q.take(name)
+	text := strings.TrimSpace(sent)
 	switch {
+	case text == "" && sent != "":
+		// If it counted as not given, more invites would match than its author thought.
+		q.fault(name, "out_of_range", name+" must not be white space alone.")
 	case !utf8.ValidString(sent) || strings.IndexByte(sent, 0) >= 0:
 		q.fault(name, "invalid_characters", name+" must be UTF-8 without NUL.")
 	case utf8.RuneCountInString(sent) > maxSearchText:
 		q.fault(name, "too_long", name+" must have at most 500 characters.")
 	}
-	return sent
+	return text
 }
 
 // readSearch reads the JSON object of a search into a query, so that members and parameters are checked alike. null counts

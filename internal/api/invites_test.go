@@ -71,6 +71,9 @@ func TestInvites_search(t *testing.T) {
 			`{"q":"ada","candidate_email":"ada@one.example","assessment_id":"be-1","assessment_name":"backend","revoked":false,"state":"STARTED,COMPLETED","sent_after":"2026-02-01T10:00:00Z","sent_before":"2026-02-02T00:00:00Z","limit":5,"cursor":null}`,
 			[]int64{5001},
 		},
+		"white space": {
+			`{"q":" ada\u00a0","candidate_email":" ada@one.example ","assessment_id":" be-1 ","assessment_name":"\tBackend "}`, []int64{5001},
+		},
 		"nobody":            {`{"candidate_email":"nobody@one.example"}`, nil},
 		"a byte order mark": {"\ufeff" + `{"candidate_email":"ada@one.example"}`, []int64{5001}},
 	} {
@@ -128,6 +131,8 @@ func TestInvites_faults(t *testing.T) {
 		want []string
 	}{
 		"short":            {`{"q":"a"}`, []string{"q out_of_range"}},
+		"short, trimmed":   {`{"q":" a "}`, []string{"q out_of_range"}},
+		"white space":      {`{"q":"  ","candidate_email":" ","assessment_name":"\t"}`, []string{"assessment_name out_of_range", "candidate_email out_of_range", "q out_of_range"}},
 		"types":            {`{"q":1,"limit":"5","revoked":"true","state":["STARTED"]}`, []string{"q wrong_type", "limit wrong_type", "revoked wrong_type", "state wrong_type"}},
 		"unknown":          {`{"email":"ada@example.com","x y":1}`, []string{"email unknown_field", "(other) unknown_field"}},
 		"twice":            {`{"q":"ada","q":"bob"}`, []string{"q duplicate_field"}},

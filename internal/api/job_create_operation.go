@@ -137,7 +137,7 @@ func selectionSchema() *huma.Schema {
 			selectEmails: {
 				Type: "array", MinItems: new(1), MaxItems: new(revocation.MaxSelectionEmails),
 				Items:       &huma.Schema{Type: "string", MaxLength: new(invites.MaxEmail)},
-				Description: "Only invites to these addresses, compared without case.",
+				Description: "Only invites to these addresses, compared without case. White space around an address does not count.",
 			},
 			"assessment_id": text("As in GET /invites."), "assessment_name": text("As in GET /invites."), "state": text("As in GET /invites."),
 			"sent_after": instant("As in GET /invites."), "sent_before": instant("As in GET /invites."),

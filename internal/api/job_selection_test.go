@@ -43,6 +43,7 @@ func TestSelection(t *testing.T) {
 	}{
 		"address":       {`{"select":{"candidate_emails":[" ADA@one.EXAMPLE ","nobody@one.example"]}}`, []int64{5001}},
 		"assessment":    {`{"select":{"assessment_name":"BACKEND"},"preview":false,"label":"closed"}`, []int64{5001, 5003}},
+		"white space":   {`{"select":{"assessment_name":" Backend ","assessment_id":" be-1"}}`, []int64{5001, 5003}},
 		"assessment id": {`{"notify_candidate":true,"select":{"assessment_id":"be-1","state":"PENDING,COMPLETED"}}`, []int64{5003}},
 		"time":          {`{"select":{"sent_after":"2026-02-02T10:00:00Z","sent_before":"2026-02-03T10:00:00Z"}}`, []int64{5002}},
 		"all members": {
@@ -100,6 +101,7 @@ func TestSelection_faults(t *testing.T) {
 		"null":                {`{"select":null}`, []string{"select wrong_type"}},
 		"members of null":     {`{"select":{"assessment_id":null,"candidate_emails":null}}`, []string{"select.assessment_id wrong_type", "select.candidate_emails wrong_type"}},
 		"empty members":       {`{"select":{"assessment_name":"","candidate_emails":[]}}`, []string{"select.candidate_emails required", "select.assessment_name out_of_range"}},
+		"white space":         {`{"select":{"assessment_name":" ","assessment_id":"\u00a0"}}`, []string{"select.assessment_id out_of_range", "select.assessment_name out_of_range"}},
 		"unknown":             {`{"select":{"q":"ada","assessment_id":"be-1"}}`, []string{"select.q unknown_field"}},
 		"twice":               {`{"select":{"state":"PENDING","state":"PENDING","candidate_emails":["a@b"],"candidate_emails":["a@b"]}}`, []string{"select.candidate_emails duplicate_field", "select.state duplicate_field"}},
 		"addresses":           {`{"select":{"candidate_emails":[1,"","ada","a@\u0000","a@\ud800","@` + strings.Repeat("a", 254) + `"]}}`, []string{"select.candidate_emails wrong_type", "select.candidate_emails invalid_format", "select.candidate_emails invalid_format", "select.candidate_emails invalid_characters", "select.candidate_emails invalid_characters", "select.candidate_emails too_long"}},

@@ -70,7 +70,8 @@ func (i *StoredInvite) SetPredicted(account AccountState) {
 	i.Predicted = Rule(InviteState{SentAt: i.SentAt, Revoked: !i.RevokedAt.IsZero(), Started: i.Progress.Started()}, account)
 }
 
-// InviteFilter selects the invites of an account that match all of its fields. Texts are compared without case.
+// InviteFilter selects the invites of an account that match all of its fields. Texts are compared without case and without
+// white space around them.
 type InviteFilter struct {
 	Account string
 	// Query selects invites whose name, address or assessment name begins with it. It also determines the order: first
@@ -97,10 +98,10 @@ type InviteFilter struct {
 // Selection selects the invites of an account that are not revoked and match all of its fields, for a job. At least one
 // field must be set.
 type Selection struct {
-	// Emails selects invites with one of these addresses, compared without case; empty for all. None of them is empty.
+	// Emails selects invites with one of these addresses, compared as in an InviteFilter; empty for all. None is empty.
 	Emails       []string
 	AssessmentID string // compared exactly
-	Assessment   string // compared without case
+	Assessment   string // compared as in an InviteFilter
 	// Progress selects invites with one of these values; empty for all.
 	Progress []Progress
 	// SentAfter includes its moment, and SentBefore does not. The zero time is no limit.
@@ -161,7 +162,7 @@ type InviteStore interface {
 	// candidate is forgotten already. The error's code is CodeNotFound if the account has no such invite, and
 	// CodeNotSupported if its invites are at an upstream.
 	Forget(ctx context.Context, account string, reportID int64, by Actor) error
-	// ForgetAddress does so for at most limit invites with the address, compared without case, and returns how many; 0
+	// ForgetAddress does so for at most limit invites with the address, compared as in an InviteFilter, and returns how many; 0
 	// means that none is left.
 	ForgetAddress(ctx context.Context, account, address string, limit int, by Actor) (forgotten int, err error)
 	// FinishImport is UpsertInvites for the last invites of an import, whose event it writes in the same transaction.

@@ -15,9 +15,10 @@ import (
 const maxFolded = 2400
 
 // Fold returns the form of a text in which it is compared: two texts have the same form if they differ in case only, or in
-// how characters are composed (Unicode, canonical caseless matching, in form C). Of a text with a long form, Fold returns
-// the first 2,400 bytes.
+// how characters are composed (Unicode, canonical caseless matching, in form C). White space around a text does not count:
+// people copy addresses with it, and no import stores it. Of a text with a long form, Fold returns the first 2,400 bytes.
 func Fold(s string) string {
+	s = strings.TrimSpace(s)
 	if isASCII(s) {
 		s = strings.ToLower(s)
 	} else {

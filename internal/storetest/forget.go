@@ -103,7 +103,7 @@ var forgetTests = []test{
 		f.searchWorld()
 		seen := f.newest(acme)
 		for _, want := range []int{1, 1, 0} {
-			n, err := f.ForgetAddress(f.Context(), acme, "ADA@one.example", 1, revocation.Actor{Type: revocation.ActorOperator})
+			n, err := f.ForgetAddress(f.Context(), acme, " ADA@one.example ", 1, revocation.Actor{Type: revocation.ActorOperator})
 			f.must(err)
 			f.equal("forgotten", want, n)
 		}

@@ -80,6 +80,7 @@ func searches() map[string]struct {
 		"from a moment on, until another": {revocation.InviteFilter{SentAfter: minutes(102), SentBefore: minutes(104)}, []int64{103, 102}},
 		"address without case":            {revocation.InviteFilter{Email: "countess@TWO.example"}, []int64{102}},
 		"address of several":              {revocation.InviteFilter{Email: "ADA@one.example"}, []int64{107, 101}},
+		"address among white space":       {revocation.InviteFilter{Email: " ada@one.example\t"}, []int64{107, 101}},
 		"address, not its beginning":      {revocation.InviteFilter{Email: "ada@one"}, nil},
 		"assessment without case":         {revocation.InviteFilter{Assessment: "BACKEND"}, []int64{107, 105, 103, 101}},
 		"assessment's id":                 {revocation.InviteFilter{AssessmentID: "be-1"}, []int64{103, 101}},
@@ -107,6 +108,7 @@ func searches() map[string]struct {
 		"a beginning among assessments":  {revocation.InviteFilter{Query: "back"}, []int64{107, 105, 103, 101}},
 		"what is no beginning":           {revocation.InviteFilter{Query: "lovelace"}, nil},
 		"characters of a search pattern": {revocation.InviteFilter{Query: "a%"}, nil},
+		"a beginning among white space":  {revocation.InviteFilter{Query: "\u00a0ADAM@ "}, []int64{103}},
 		"the last character":             {revocation.InviteFilter{Query: "\U0010ffff\U0010ffff"}, nil},
 	}
 }

@@ -67,6 +67,7 @@ func selections() map[string]struct {
 	}
 	return map[string]selection{
 		"address without case":          {revocation.Selection{Emails: []string{"ADA@one.EXAMPLE"}}, []int64{101, 107}},
+		"address among white space":     {revocation.Selection{Emails: []string{" ada@one.example "}}, []int64{101, 107}},
 		"address, not its beginning":    {revocation.Selection{Emails: []string{"ada@one"}}, nil},
 		"address of a revoked invite":   {revocation.Selection{Emails: []string{"countess@two.example"}}, nil},
 		"address of another account":    {revocation.Selection{Emails: []string{"zoe@zenith.example"}}, nil},
