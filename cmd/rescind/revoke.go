@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 
 type revokeCommand struct {
 	ReportID   *int64        `arg:"" optional:"" name:"report_id" help:"The id of the invite in the account."`
-	Email      *string       `placeholder:"ADDRESS" help:"Instead of REPORT_ID: revoke all invites to this address that are not revoked. It shows them and asks first. The key needs the scopes revoke, read and invites."`
+	Email      *string       `placeholder:"ADDRESS" help:"Instead of REPORT_ID: revoke all invites to this address that are not revoked. It shows them and asks first; if all are revoked already, it says so. The key needs the scopes revoke, read and invites."`
 	Assessment *string       `placeholder:"NAME" help:"With --email: only the invites to the assessment with this name."`
 	Yes        bool          `help:"With --email: do not ask."`
 	Notify     bool          `help:"Email the candidate when the invite is revoked."`
@@ -80,11 +82,14 @@ func (c *revokeCommand) revokeOne(p *process) error {
 }
 
 // revokeSelected makes a job of the invites, has it confirmed, and waits up to c.Wait for its end. It does not wait for a job
-// that begins later than that.
+// that begins later than that. It is a success if all invites that match are revoked already.
 func (c *revokeCommand) revokeSelected(p *process) error {
 	job, err := p.client.NewSelectedJob(p.ctx, client.SelectedJob{
 		Select: c.selection(), Notify: c.Notify, Wishes: c.wishes(),
 	})
+	if selectsNothing(err) {
+		return c.nothingSelected(p, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -107,6 +112,48 @@ func (c *revokeCommand) selection() client.Selection {
 		s.Assessment = *c.Assessment
 	}
 	return s
+}
+
+// selectsNothing reports whether err means that no invite matches a selection that is not revoked.
+func selectsNothing(err error) bool {
+	problem, ok := errors.AsType[*client.Problem](err)
+	return ok && slices.ContainsFunc(problem.Errors, func(f client.Fault) bool { return f.Code == "no_match" })
+}
+
+// nothingSelected prints that the invites are revoked already, for example by the same command before. If there are none, or
+// if this cannot be found out, it returns refused, which is the error of the selection.
+func (c *revokeCommand) nothingSelected(p *process, refused error) error {
+	selected := c.selection()
+	search := client.InviteSearch{Email: *c.Email, Assessment: selected.Assessment, Limit: pageSize}
+	found := 0
+	var bodies [][]byte
+	for {
+		page, err := p.client.SearchInvites(p.ctx, search)
+		if err != nil {
+			return refused
+		}
+		for _, invite := range page.Data {
+			if invite.RevokedAt == nil {
+				return refused // it was imported after the selection
+			}
+		}
+		found += len(page.Data)
+		bodies = append(bodies, page.Body)
+		if page.NextCursor == nil {
+			break
+		}
+		search.Cursor = *page.NextCursor
+	}
+	switch {
+	case found == 0:
+		return refused
+	case p.json:
+		return p.body(bytes.Join(bodies, []byte("\n")))
+	case found == 1:
+		return p.print("The invite that matches has already been revoked.\n")
+	default:
+		return p.print("All %d invites that match have already been revoked.\n", found)
+	}
 }
 
 type cancelCommand struct {

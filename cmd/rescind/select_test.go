@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,12 +70,53 @@ func TestRevoke_selected(t *testing.T) {
 			equal(t, test.made, d.made)
 		})
 	}
-	t.Run("nothing is found", func(t *testing.T) {
+	const noMatch = `{"code":"invalid","detail":"Nothing is found.","errors":[{"field":"select","code":"no_match","detail":"No invite."}]}`
+	const refused = "rescind: Nothing is found. (invalid)\n  select: No invite. (no_match)\n"
+	const one = `{"data":[{"report_id":1,"revoked_at":"2026-01-01T00:00:00Z"}],"next_cursor":null}`
+	const first = `{"data":[{"report_id":2,"revoked_at":"2026-01-01T00:00:00Z"}],"next_cursor":"c"}`
+	for name, test := range map[string]struct {
+		pages          []string // none for a search that is refused
+		flags          string
+		exit           int
+		stdout, stderr string
+	}{
+		"one is revoked already":      {pages: []string{one}, stdout: "The invite that matches has already been revoked.\n"},
+		"all are revoked already":     {pages: []string{first, one}, flags: "--yes", stdout: "All 2 invites that match have already been revoked.\n"},
+		"all are revoked, as JSON":    {pages: []string{first, one}, flags: "--json", stdout: first + "\n" + one + "\n"},
+		"nothing is found":            {pages: []string{`{"data":[],"next_cursor":null}`}, exit: 2, stderr: refused},
+		"nothing is found, as JSON":   {pages: []string{`{"data":[],"next_cursor":null}`}, flags: "--json", exit: 2, stdout: noMatch + "\n", stderr: refused},
+		"one is not revoked":          {pages: []string{first, `{"data":[{"report_id":1,"revoked_at":null}],"next_cursor":null}`}, exit: 2, stderr: refused},
+		"the invites cannot be found": {exit: 2, stderr: refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var searches []string
+			environ := startFake(t, map[string]http.HandlerFunc{
+				"POST /jobs": respond(422, noMatch),
+				"POST /invites/search": func(w http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					if searches = append(searches, string(body)); len(searches) > len(test.pages) {
+						respond(403, `{"code":"missing_scope","detail":"It lacks one."}`)(w, r)
+						return
+					}
+					respond(200, test.pages[len(searches)-1])(w, r)
+				},
+			})
+			args := append([]string{"revoke", "--email", "ada@example.com", "--assessment", "Backend"}, strings.Fields(test.flags)...)
+			exit, stdout, stderr := inside(t, environ, args...)
+			if exit != test.exit || stdout != test.stdout || stderr != test.stderr {
+				t.Errorf("exit %d, %q %q", exit, stdout, stderr)
+			}
+			const search = `{"candidate_email":"ada@example.com","assessment_name":"Backend","limit":1000`
+			want := []string{search + "}", search + `,"cursor":"c"}`}
+			equal(t, want[:max(1, len(test.pages))], searches)
+		})
+	}
+	t.Run("another fault", func(t *testing.T) {
 		environ := startFake(t, map[string]http.HandlerFunc{
-			"POST /jobs": respond(422, `{"code":"invalid","detail":"Nothing is found.","errors":[]}`),
+			"POST /jobs": respond(422, `{"code":"invalid","detail":"It is wrong.","errors":[]}`),
 		})
 		exit, stdout, stderr := inside(t, environ, "revoke", "--email", "ada@example.com", "--yes")
-		if exit != 2 || stdout != "" || stderr != "rescind: Nothing is found. (invalid)\n" {
+		if exit != 2 || stdout != "" || stderr != "rescind: It is wrong. (invalid)\n" {
 			t.Errorf("exit %d, %q %q", exit, stdout, stderr)
 		}
 	})
