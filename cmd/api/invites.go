@@ -17,7 +17,7 @@ import (
 type invitesImportCommand struct {
 	database
 	Account  string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
-	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) or an .xlsx workbook with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally assessment_id, language (such as pt-BR) and state (PENDING, STARTED or COMPLETED). A column that is not there leaves what is stored; - is standard input."`
+	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) an .xlsx workbook, or NDJSON (an object on each line), each also packed by gzip, with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally assessment_id, language (such as pt-BR) and state (PENDING, STARTED or COMPLETED). A column that is not there leaves what is stored; - is standard input."`
 	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at without a zone, such as Europe/Berlin. Without it, rows with such a time are not imported."`
 	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with these columns."`
 }
@@ -94,7 +94,17 @@ func (c *invitesImportCommand) importInvites(p *process, store adminStore, zone 
 	if err := store.UpsertInvites(p.ctx, c.Account, nil); err != nil {
 		return 0, 0, err
 	}
-	list, err := invites.Open(file, invites.Options{Zone: zone, Sheet: c.Sheet})
+	content, isJSON, err := invites.Content(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	if isJSON && c.Sheet != "" {
+		return 0, 0, errors.New("--sheet: the file is text, which has no sheets")
+	}
+	list, err := invites.Open(content, invites.Options{
+		JSON: isJSON, Zone: zone, Sheet: c.Sheet,
+		IfJSON: "Write one object on each line, in UTF-8, and import that.", IfGzip: "It is packed twice: unpack it once and import that.",
+	})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -142,6 +152,9 @@ func (c *invitesImportCommand) readInvites(p *process, list *invites.List, write
 
 // describeFile describes how the file is read.
 func describeFile(f *rows.Info) string {
+	if f == nil {
+		return "This is JSON, with an object on each line."
+	}
 	if f.Format == rows.FormatXLSX {
 		return fmt.Sprintf("This is a workbook; the sheet is %q.", f.Sheet)
 	}

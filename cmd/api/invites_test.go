@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"os"
@@ -57,6 +58,58 @@ func TestImport_stopped(t *testing.T) {
 		if exit != exitFailed || !strings.Contains(stderr, "api: stopped before the end of the list\n") ||
 			!strings.Contains(stderr, " invites were written before that; the same file can be imported again\n") {
 			t.Errorf("exit %d: %s", exit, stderr)
+		}
+	})
+}
+
+func TestImport_formats(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if exit := run(t.Context(), []string{"account", "set", "acme", "--data", dir}, nil, io.Discard, io.Discard); exit != exitOK {
+		t.Fatalf("exit %d", exit)
+	}
+	gzipped := func(text string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = io.WriteString(z, text)
+		_ = z.Close()
+		return b.String()
+	}
+	const object = `{"report_id":1,"candidate_name":"Ada","candidate_email":"ada@example.com","assessment_name":"Go","sent_at":"2026-01-01T00:00:00Z"}` + "\n"
+	const imported = "invites are written, 0 rows could not be read.\n"
+	csv := invitesCSV(2)
+	for name, c := range map[string]struct {
+		content string
+		exit    int
+		want    string
+	}{
+		"NDJSON":               {object + object, exitOK, "This is JSON, with an object on each line.\n2 " + imported},
+		"NDJSON after a mark":  {"\ufeff\r\n " + object + object, exitOK, "2 " + imported},
+		"NDJSON, packed":       {gzipped(object + object), exitOK, "2 " + imported},
+		"NDJSON with a fault":  {"{\n" + object + object, exitFailed, "row 1: not valid JSON (line 1)\n2 invites are written, "},
+		"CSV, packed":          {gzipped(csv), exitOK, "2 " + imported},
+		"CSV after a mark":     {"\ufeff" + csv, exitOK, "2 " + imported},
+		"CSV, packed and torn": {gzipped(csv)[:60], exitFailed, "unpack the file: unexpected EOF"},
+		"no gzip":              {"\x1f\x8b\x00", exitFailed, "unpack the file: "},
+		"packed twice":         {gzipped(gzipped(csv)), exitFailed, "api: This is a file packed by gzip. It is packed twice: unpack it once and import that.\n"},
+		"an array of JSON":     {"[" + object + "]", exitFailed, "api: This is JSON. Write one object on each line, in UTF-8, and import that.\n"},
+		"Rich Text":            {`{\rtf1\ansi report_id\par}`, exitFailed, "api: This is a Rich Text document. Save the list as CSV or .xlsx and use that.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exit, stderr := importing(t.Context(), t, dir, func(stdin io.Writer) {
+				_, _ = io.WriteString(stdin, c.content)
+				_ = stdin.(io.Closer).Close()
+			})
+			if exit != c.exit || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit %d: %s", exit, stderr)
+			}
+		})
+	}
+	t.Run("NDJSON with a sheet", func(t *testing.T) {
+		var stderr bytes.Buffer
+		exit := run(t.Context(), []string{"invites", "import", "--account", "acme", "--sheet", "List", "-", "--data", dir}, strings.NewReader(object), io.Discard, &stderr)
+		if exit != exitFailed || stderr.String() != "api: --sheet: the file is text, which has no sheets\n" {
+			t.Errorf("exit %d: %s", exit, &stderr)
 		}
 	})
 }

@@ -51,7 +51,7 @@ func TestBulk_files(t *testing.T) {
 	})
 	t.Run("a file that is not a list", func(t *testing.T) {
 		_, stderr := s.do(2, "", "bulk", file(t, "list.ods", written(t, "libreoffice.ods")))
-		contains(t, stderr, "This is an OpenDocument spreadsheet (.ods). Save the list as CSV or .xlsx and send that.")
+		contains(t, stderr, "This is an OpenDocument spreadsheet (.ods). Save the list as CSV or .xlsx and use that.")
 		_, stderr = s.do(2, "", "bulk", file(t, "list.xls", written(t, "libreoffice.xls")))
 		contains(t, stderr, "This is an Excel 97 workbook (.xls). ")
 	})

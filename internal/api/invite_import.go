@@ -72,7 +72,8 @@ func readImportRequest(r *http.Request) (o invites.Options, gzipped bool, err er
 			o.Sheet = *sheet
 		}
 	}
-	o.MaxWorkbook = maxWorkbook
+	o.MaxWorkbook, o.IfGzip = maxWorkbook, sendGzip
+	o.IfJSON = "Send one object on each line, with Content-Type: application/x-ndjson."
 	return o, gzipped, q.faults()
 }
 

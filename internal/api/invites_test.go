@@ -228,6 +228,19 @@ func TestInvites_import(t *testing.T) {
 		if !strings.Contains(a.body, "Line 2: candidate_email") || strings.Contains(a.body, "secret") {
 			t.Error(a.body)
 		}
+		for content, want := range map[string]string{
+			`[{"report_id":1}]`:                "This is JSON. Send one object on each line, with Content-Type: application/x-ndjson.",
+			"\x1f\x8b\x08\x00\x00\x00\x00\x00": "This is a file packed by gzip. Send it with Content-Encoding: gzip.",
+		} {
+			a := put("/invites", "text/csv", content)
+			if a.want(t, http.StatusUnprocessableEntity, "invalid"); !strings.Contains(a.body, want) {
+				t.Error(a.body)
+			}
+		}
+		a = w.upload("text/csv", "", "[318]")
+		if a.want(t, http.StatusUnprocessableEntity, "invalid"); !strings.Contains(a.body, "This is JSON. Send it with Content-Type: application/json or application/x-ndjson.") {
+			t.Error(a.body)
+		}
 		put("/invites", "text/csv", inviteHeader).want(t, http.StatusUnprocessableEntity, "invalid")
 		put("/invites", "text/csv", "report_id\n1\n").want(t, http.StatusUnprocessableEntity, "invalid")
 		put("/invites?timezone=Nowhere", "text/csv", inviteHeader).want(t, http.StatusUnprocessableEntity, "invalid")

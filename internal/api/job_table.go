@@ -26,11 +26,17 @@ var jobColumns = []string{
 	columnReason: "reason",
 }
 
+// sendGzip says how a file that is packed by gzip is sent.
+const sendGzip = "Send it with Content-Encoding: gzip."
+
 // readTable reads a table in any format that package rows recognises, and calls add with each item. It returns add's
 // errors unchanged. sheet names the sheet of a workbook; it is empty for the first sheet with a column report_id. yield
 // is called after every few KiB of a workbook.
 func readTable(body io.Reader, sheet string, yield func(), add func(revocation.Item) error) (*revocation.File, error) {
-	table, err := rows.Open(body, rows.Options{Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook, Yield: yield})
+	table, err := rows.Open(body, rows.Options{
+		Columns: jobColumns, Required: 1, Sheet: sheet, MaxWorkbook: maxWorkbook, Yield: yield,
+		IfJSON: "Send it with Content-Type: application/json or application/x-ndjson.", IfGzip: sendGzip,
+	})
 	if err != nil {
 		return nil, fileProblem(err)
 	}

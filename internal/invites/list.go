@@ -19,10 +19,11 @@ type Options struct {
 	JSON bool
 	// Zone is the zone of times without one; nil makes such rows bad.
 	Zone *time.Location
-	// Sheet, MaxWorkbook and Yield are those of rows.Options.
-	Sheet       string
-	MaxWorkbook int64
-	Yield       func()
+	// Sheet, MaxWorkbook, IfJSON, IfGzip and Yield are those of rows.Options.
+	Sheet          string
+	MaxWorkbook    int64
+	IfJSON, IfGzip string
+	Yield          func()
 }
 
 // RowError is why one row cannot be read. The rows after it can. It contains nothing of a cell.
@@ -61,7 +62,8 @@ func Open(src io.Reader, o Options) (*List, error) {
 		return &List{zone: o.Zone, lines: rows.NewLines(src), cells: make([]string, len(columns)), has: make([]bool, len(columns))}, nil
 	}
 	table, err := rows.Open(src, rows.Options{
-		Columns: columns, Required: requiredColumns, Sheet: o.Sheet, MaxWorkbook: o.MaxWorkbook, Yield: o.Yield,
+		Columns: columns, Required: requiredColumns, Sheet: o.Sheet, MaxWorkbook: o.MaxWorkbook,
+		IfJSON: o.IfJSON, IfGzip: o.IfGzip, Yield: o.Yield,
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -42,14 +43,27 @@ type FileError struct {
 func (e *FileError) Error() string { return e.Detail }
 
 // saveAs is the advice for a file that is not a list.
-const saveAs = "Save the list as CSV or .xlsx and send that."
+const saveAs = "Save the list as CSV or .xlsx and use that."
+
+// The kinds of files that a caller may accept in another way.
+const (
+	kindJSON = "JSON"
+	kindGzip = "a file packed by gzip"
+)
 
 // describe returns the error for a text without the required columns. samples are the same text in several encodings. If
 // the kind of one is recognized, the error names it; otherwise it has detail.
-func describe(samples, missing []string, detail string) *FileError {
+func (o *Options) describe(samples, missing []string, detail string) *FileError {
 	for _, sample := range samples {
 		if kind := kindOf(strings.TrimPrefix(sample, "\ufeff")); kind != "" {
-			detail = "This is " + kind + ". " + saveAs
+			advice := ""
+			switch kind {
+			case kindJSON:
+				advice = o.IfJSON
+			case kindGzip:
+				advice = o.IfGzip
+			}
+			detail = "This is " + kind + ". " + cmp.Or(advice, saveAs)
 			break
 		}
 	}
@@ -71,7 +85,7 @@ func kindOf(sample string) string {
 	case strings.HasPrefix(media, "image/") && media != "image/bmp" || media == "image/bmp" && strings.Contains(sample, "\x00"):
 		return "an image"
 	case media == "application/x-gzip":
-		return "a file packed by gzip, which needs Content-Encoding: gzip"
+		return kindGzip
 	case strings.HasPrefix(trimmed, `{\rtf`):
 		return "a Rich Text document"
 	case strings.HasPrefix(media, "text/xml") && strings.Contains(sample, string(excelXML)):
@@ -85,7 +99,7 @@ func kindOf(sample string) string {
 	case strings.HasPrefix(trimmed, "BEGIN:V"):
 		return "a contact or a calendar"
 	case looksLikeJSON(trimmed):
-		return "JSON, which needs Content-Type: application/json or application/x-ndjson"
+		return kindJSON
 	case strings.Contains(sample, "\x00\x00"):
 		return "a binary file"
 	}
@@ -141,7 +155,7 @@ func describeOLE(src io.Reader) error {
 	}
 	advice := saveAs
 	if kind == oleKinds[0].kind {
-		advice = "Save it without the password, or save the list as CSV, and send that."
+		advice = "Save it without the password, or save the list as CSV, and use that."
 	}
 	return &FileError{Reason: NoColumn, Detail: "This is " + kind + ". " + advice}
 }

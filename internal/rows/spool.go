@@ -41,7 +41,7 @@ func spool(src io.Reader, limit int64) (f *os.File, size int64, err error) {
 	}
 	size, err = io.Copy(f, bounded)
 	if err == nil && limit > 0 && size > limit {
-		err = &FileError{Reason: TooLarge, Detail: fmt.Sprintf("A workbook can have at most %d MiB. Save the list as CSV and send that.", limit>>20)}
+		err = &FileError{Reason: TooLarge, Detail: fmt.Sprintf("A workbook can have at most %d MiB. Save the list as CSV and use that.", limit>>20)}
 	}
 	if err != nil {
 		_ = discard(f)

@@ -19,6 +19,9 @@ type Options struct {
 	All bool
 	// MaxWorkbook is how many bytes a workbook may have; 0 for no limit. It is copied to a temporary file first.
 	MaxWorkbook int64
+	// IfJSON and IfGzip are sentences for a *FileError: how the caller accepts a file of JSON, and one packed by gzip. If they
+	// are empty, the error advises to save the list in another format.
+	IfJSON, IfGzip string
 	// Yield is called after every few KiB that are unpacked of a workbook, which can keep a processor busy for long
 	// without a read of the source; nil for no call.
 	Yield func()
@@ -110,7 +113,7 @@ func openText(w window, beginning []byte, o Options) (*Table, error) {
 	samples = append(samples, string(c.text(0, min(c.end-c.start, maxSample))))
 	header, err := c.header(func(cells []string) int { return fit(cells, o.Columns) })
 	if unreadable, ok := errors.AsType[Error](err); ok {
-		return nil, describe(samples, o.missing(nil), "The header row cannot be read: "+unreadable.Error()+".")
+		return nil, o.describe(samples, o.missing(nil), "The header row cannot be read: "+unreadable.Error()+".")
 	}
 	if errors.Is(err, io.EOF) {
 		return nil, &FileError{Column: o.Columns[0], Reason: NoColumn, Detail: "There is no header row. " + o.wanted()}
@@ -122,7 +125,7 @@ func openText(w window, beginning []byte, o Options) (*Table, error) {
 		Format: FormatCSV, Separator: string(c.sep), Encoding: encoding, Mark: c.marked,
 	}}
 	if err := t.find(header, func(missing []string) *FileError {
-		return describe(samples, missing, notFound(header, string(c.sep), missing))
+		return o.describe(samples, missing, notFound(header, string(c.sep), missing))
 	}); err != nil {
 		return nil, err
 	}

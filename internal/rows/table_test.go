@@ -136,8 +136,21 @@ func TestTable_info(t *testing.T) {
 	}
 }
 
+func TestOpen_saysHowToUseIt(t *testing.T) {
+	o := rows.Options{Columns: []string{"report_id"}, Required: 1, IfJSON: "Use --json.", IfGzip: "Use --gzip."}
+	for content, want := range map[string]string{
+		`[318]`:                            "This is JSON. Use --json.",
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00": "This is a file packed by gzip. Use --gzip.",
+		"%PDF-1.7\n":                       "This is a PDF. Save the list as CSV or .xlsx and use that.",
+	} {
+		if _, err := rows.Open(strings.NewReader(content), o); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
 func TestOpen_saysWhatWasFound(t *testing.T) {
-	const save = ". Save the list as CSV or .xlsx and send that."
+	const save = ". Save the list as CSV or .xlsx and use that."
 	const must = "The first row must be a header that names the column report_id. "
 	for name, c := range map[string]struct {
 		content string
@@ -163,13 +176,13 @@ func TestOpen_saysWhatWasFound(t *testing.T) {
 		"JPEG":             {"\xff\xd8\xff\xe0\x00\x10JFIF", rows.NoColumn, "This is an image" + save},
 		"an e-mail":        {"Received: from a by b\r\nSubject: list\r\n\r\nreport_id\r\n", rows.NoColumn, "This is an e-mail" + save},
 		"a mailbox":        {"From a@example.com Mon Jan  1\nReceived: x\n", rows.NoColumn, "This is an e-mail" + save},
-		"JSON":             {`{"report_ids": [318, 319]}`, rows.NoColumn, "This is JSON, which needs Content-Type: application/json or application/x-ndjson" + save},
-		"NDJSON":           {"{\"report_id\":318}\n{\"report_id\":319}\n", rows.NoColumn, "This is JSON, which needs Content-Type: application/json or application/x-ndjson" + save},
-		"gzip":             {"\x1f\x8b\x08\x00\x00\x00\x00\x00", rows.NoColumn, "This is a file packed by gzip, which needs Content-Encoding: gzip" + save},
+		"JSON":             {`{"report_ids": [318, 319]}`, rows.NoColumn, "This is JSON" + save},
+		"NDJSON":           {"{\"report_id\":318}\n{\"report_id\":319}\n", rows.NoColumn, "This is JSON" + save},
+		"gzip":             {"\x1f\x8b\x08\x00\x00\x00\x00\x00", rows.NoColumn, "This is a file packed by gzip" + save},
 		"Rich Text":        {`{\rtf1\ansi report_id\par}`, rows.NoColumn, "This is a Rich Text document" + save},
 		"a program":        {"\x7fELF\x02\x01\x01\x00\x00\x00", rows.NoColumn, "This is a binary file" + save},
 		"an old workbook":  {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 100_000) + utf16Of(binary.LittleEndian, "Workbook\x00"), rows.NoColumn, "This is an Excel 97 workbook (.xls)" + save},
-		"a protected one":  {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 65_520) + utf16Of(binary.LittleEndian, "EncryptedPackage\x00"), rows.NoColumn, "This is a workbook that is protected by a password. Save it without the password, or save the list as CSV, and send that."},
+		"a protected one":  {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 65_520) + utf16Of(binary.LittleEndian, "EncryptedPackage\x00"), rows.NoColumn, "This is a workbook that is protected by a password. Save it without the password, or save the list as CSV, and use that."},
 		"an old document":  {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", rows.NoColumn, "This is an old Office document" + save},
 		"a zip archive":    {zipOf(t, "list.csv", "report_id\n1\n"), rows.NoColumn, "This is a zip archive" + save},
 		"OpenDocument":     {zipOf(t, "mimetype", "application/vnd.oasis.opendocument.spreadsheet"), rows.NoColumn, "This is an OpenDocument spreadsheet (.ods)" + save},

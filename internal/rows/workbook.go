@@ -26,8 +26,8 @@ const (
 
 var (
 	errDamaged  = &FileError{Reason: Damaged, Detail: "The workbook is damaged: it cannot be read to its end. " + saveAs}
-	errUnpacked = &FileError{Reason: TooLarge, Detail: "The workbook unpacks to more than 512 MiB. Save the list as CSV and send that."}
-	errElement  = &FileError{Reason: TooLarge, Detail: "The workbook has an element that is larger than 1 MiB. Save the list as CSV and send that."}
+	errUnpacked = &FileError{Reason: TooLarge, Detail: "The workbook unpacks to more than 512 MiB. Save the list as CSV and use that."}
+	errElement  = &FileError{Reason: TooLarge, Detail: "The workbook has an element that is larger than 1 MiB. Save the list as CSV and use that."}
 )
 
 func isZip(beginning []byte) bool { return bytes.HasPrefix(beginning, []byte("PK\x03\x04")) }
