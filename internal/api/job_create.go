@@ -108,6 +108,8 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		err = u.wire.broken
 	case errors.Is(err, revocation.ErrNothingSelected):
 		err = invalid(fault{listSelect, "no_match", "No invite that is not revoked matches all members of select."})
+	case errors.Is(err, revocation.ErrNotFindable):
+		err = notFindable()
 	case err != nil:
 	case in.Len() == 0:
 		err = invalid(fault{"body", "required", "At least one item is needed."})
@@ -115,6 +117,14 @@ func (a *API) receiveJob(x *requestContext, request jobRequest) (job revocation.
 		job, err = in.Finalize(ctx, values, list.fingerprint())
 	}
 	return job, uploadProblem(err)
+}
+
+// notFindable returns the problem for a selection that could miss invites.
+func notFindable() *problem {
+	p := newProblem(revocation.CodeUnavailable).withDetail("The service was upgraded, and cannot find all invites by address and assessment_name yet. " +
+		"Nothing was accepted. Try again in a few minutes, or select by the other members.")
+	p.retryAfter = 10 // the copies take minutes
+	return p
 }
 
 // list is the content of an upload that holds the items. An idempotency key compares its fingerprint, which is complete

@@ -132,7 +132,7 @@ func newJobSchema(schemas huma.Registry) *huma.Schema {
 func selectionSchema() *huma.Schema {
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: false, MinProperties: new(1),
-		Description: "An invite must match all members and not be revoked. No member may be empty or null.",
+		Description: "An invite must match all members and not be revoked. No member may be empty or null. Straight after an upgrade, until all invites can be found by their texts, candidate_emails and assessment_name are 503 unavailable.",
 		Properties: map[string]*huma.Schema{
 			selectEmails: {
 				Type: "array", MinItems: new(1), MaxItems: new(revocation.MaxSelectionEmails),

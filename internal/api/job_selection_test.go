@@ -128,6 +128,17 @@ func TestSelection_faults(t *testing.T) {
 	}
 }
 
+func TestSelection_notFindable(t *testing.T) {
+	w := newWorld(t)
+	w.importInvites(t)
+	w.faults.selections.Store(revocation.ErrNotFindable)
+	a := w.upload(asJSON, "", `{"select":{"assessment_name":"backend"}}`)
+	a.want(t, http.StatusServiceUnavailable, "unavailable")
+	if !strings.Contains(a.body, "cannot find all invites by address and assessment_name yet. Nothing was accepted.") || a.header.Get("Retry-After") != "10" {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+}
+
 func TestSelection_revokedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.importInvites(t)

@@ -345,7 +345,7 @@ func (q *inlineQueue) Publish(_ context.Context, ids []revocation.ID) error {
 // faultyStore is the real store with injected faults.
 type faultyStore struct {
 	*sqlite.Store
-	submit, carryOut, keys, jobs, results, cancels, imports atomic.Pointer[revocation.Error]
+	submit, carryOut, keys, jobs, results, cancels, imports, selections atomic.Pointer[revocation.Error]
 	// chunk fails once, so that its items are retried one by one.
 	chunk atomic.Pointer[revocation.Chunk]
 	// noChunks lets workers find no chunk, as if another one had them locked, until a chunk has failed and its items wait for
@@ -366,6 +366,13 @@ func (s *faultyStore) Submit(ctx context.Context, batch []revocation.Submission)
 		return nil, err
 	}
 	return s.Store.Submit(ctx, batch)
+}
+
+func (s *faultyStore) SelectItems(ctx context.Context, job revocation.NewJob, selected revocation.Selection, limit int, lease time.Duration) (int, error) {
+	if err := s.selections.Load(); err != nil {
+		return 0, err
+	}
+	return s.Store.SelectItems(ctx, job, selected, limit, lease)
 }
 
 // RevokeFast revokes nothing, so that CarryOut gets all revocations.

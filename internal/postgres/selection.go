@@ -18,6 +18,11 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 		if _, err := tx.inviteAccount(ctx, job.Account); err != nil {
 			return err
 		}
+		if search.NeedsFolded(selected) {
+			if err := tx.allFolded(ctx); err != nil {
+				return err
+			}
+		}
 		batch := &pgx.Batch{}
 		queueSelection(batch, job, search.Select(dialect, job.Account, selected, limit+1), limit, &total)
 		if err := tx.send(ctx, batch); err != nil {
@@ -43,6 +48,23 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 		return 0, err
 	}
 	return total, nil
+}
+
+// allFolded returns revocation.ErrNotFindable if there are invites whose texts are not folded yet.
+func (t *tx) allFolded(ctx context.Context) error {
+	found := false
+	batch := &pgx.Batch{}
+	batch.Queue(search.Unfolded(dialect).SQL).Query(eachRow(func(pgx.Row) error {
+		found = true
+		return nil
+	}))
+	if err := t.send(ctx, batch); err != nil {
+		return err
+	}
+	if found {
+		return revocation.ErrNotFindable
+	}
+	return nil
 }
 
 // queueSelection writes what a statement selects in chunks, unless it is more than limit, and counts it. The statement has

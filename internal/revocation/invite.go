@@ -112,6 +112,10 @@ type Selection struct {
 // ErrNothingSelected is the error of a selection that matches no invite.
 var ErrNothingSelected = &Error{Code: CodeInvalid, Detail: "No invite that is not revoked matches the selection."}
 
+// ErrNotFindable is the error of a selection by address or assessment name while the database has invites of a version
+// without search whose texts are not copied yet. The selection could miss them, and whoever revokes would not notice.
+var ErrNotFindable = &Error{Code: CodeUnavailable, Detail: "Not all invites can be found by their texts yet."}
+
 // MaxSelectionEmails is how many addresses a Selection can have.
 const MaxSelectionEmails = 10_000
 

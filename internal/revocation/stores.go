@@ -74,8 +74,9 @@ type JobStore interface {
 	AddItems(ctx context.Context, job NewJob, items []Item, lease time.Duration) error
 	// SelectItems fills a job that is being received and has no items. Its items are the invites that s selects at one
 	// moment, in ascending order of their reports. It renews the lease and returns the number of items. After an error the
-	// caller must drop the job. The error is ErrNothingSelected if no invite matches. Its code is CodeTooManyItems if
-	// more than limit match, CodeNotSupported if the account's invites are at an upstream, and CodeJobEnded if the upload was dropped.
+	// caller must drop the job. The error is ErrNothingSelected if no invite matches, and ErrNotFindable if FoldInvites has
+	// work left, of any account, and s selects by the texts that it copies. Its code is CodeTooManyItems if more than limit
+	// match, CodeNotSupported if the account's invites are at an upstream, and CodeJobEnded if the upload was dropped.
 	SelectItems(ctx context.Context, job NewJob, s Selection, limit int, lease time.Duration) (total int, err error)
 	// FinalizeJob applies ChangeAccept to a received job, which makes it visible, and binds its key. The age of the key counts
 	// from then on. The error's code is CodeJobEnded if the upload was dropped.

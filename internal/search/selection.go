@@ -47,6 +47,21 @@ func Select(d Dialect, account string, selected revocation.Selection, limit int)
 	return b.end(`SELECT report_id` + source + ` LIMIT ` + b.add(limit))
 }
 
+// NeedsFolded reports whether a selection compares folded texts.
+func NeedsFolded(selected revocation.Selection) bool {
+	return len(selected.Emails) > 0 || selected.Assessment != ""
+}
+
+// Unfolded returns the statement for the report of an invite, of any account, whose texts are not folded yet. The order makes
+// the database read the index of such invites, which is empty in general.
+func Unfolded(d Dialect) Statement {
+	from := ` FROM invites`
+	if d.ByIndex != nil {
+		from += d.ByIndex("invites_unfolded")
+	}
+	return Statement{SQL: `SELECT report_id` + from + ` WHERE name_folded IS NULL ORDER BY sent_at DESC LIMIT 1`}
+}
+
 // foldAll returns the folded texts, each once.
 func foldAll(texts []string) []string {
 	folded := make([]string, len(texts))

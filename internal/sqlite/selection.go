@@ -22,7 +22,7 @@ const (
 // SelectItems implements revocation.JobStore. One statement finds the invites, so the list is of one moment. The items are
 // written in batches, because a million at once would keep all other writers waiting for seconds.
 func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected revocation.Selection, limit int, lease time.Duration) (total int, err error) {
-	reports, err := s.selectReports(ctx, search.Select(dialect, job.Account, selected, limit+1), job.Account)
+	reports, err := s.selectReports(ctx, selected, limit+1, job.Account)
 	switch {
 	case err != nil:
 		return 0, err
@@ -40,8 +40,8 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 	return total, nil
 }
 
-// selectReports returns the reports of a statement in ascending order.
-func (s *Store) selectReports(ctx context.Context, found search.Statement, account string) (reports []int64, err error) {
+// selectReports returns the reports that are selected, in ascending order, at most limit.
+func (s *Store) selectReports(ctx context.Context, selected revocation.Selection, limit int, account string) (reports []int64, err error) {
 	const doing = "select invites"
 	ctx, cancel := context.WithTimeout(ctx, selectTimeout)
 	defer cancel()
@@ -59,10 +59,22 @@ func (s *Store) selectReports(ctx context.Context, found search.Statement, accou
 	if _, err := inviteAccount(ctx, tx, account); err != nil {
 		return nil, fault(doing, err)
 	}
-	reports, err = query(ctx, tx, func(rows *sql.Rows) (report int64, err error) {
-		err = rows.Scan(&report)
-		return report, err
-	}, found.SQL, found.Args...)
+	read := func(statement search.Statement) ([]int64, error) {
+		return query(ctx, tx, func(rows *sql.Rows) (report int64, err error) {
+			err = rows.Scan(&report)
+			return report, err
+		}, statement.SQL, statement.Args...)
+	}
+	if search.NeedsFolded(selected) {
+		unfolded, err := read(search.Unfolded(dialect))
+		if err != nil {
+			return nil, fault(doing, err)
+		}
+		if len(unfolded) > 0 {
+			return nil, revocation.ErrNotFindable
+		}
+	}
+	reports, err = read(search.Select(dialect, account, selected, limit))
 	slices.Sort(reports)
 	return reports, fault(doing, err)
 }

@@ -86,3 +86,12 @@ func (d tables) Pass(t testing.TB, by time.Duration) {
 		t.Fatal(err)
 	}
 }
+
+// Unfold implements storetest.Tables.
+func (d tables) Unfold(t testing.TB, account string) {
+	t.Helper()
+	if _, err := openRaw(t, d.path).ExecContext(t.Context(), `
+		UPDATE invites SET name_folded = NULL, email_folded = NULL, assessment_folded = NULL WHERE account_id = ?1`, account); err != nil {
+		t.Fatal(err)
+	}
+}

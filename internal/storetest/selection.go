@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -220,6 +221,24 @@ var selectionTests = []test{
 		f.code(revocation.CodeInvalid, err)
 		f.add(&s, items(1, 2)...) // no items were left
 		f.equal("reports", []int64{1, 2}, f.reports(f.finalize(s)))
+	}},
+	{"a selection by texts is refused while it could miss invites", func(f *fixture) {
+		f.searchWorld()
+		f.tables.Unfold(f, zenith)
+		byTexts := []revocation.Selection{
+			{Emails: []string{"ada@one.example"}}, {Assessment: "backend"}, {Emails: []string{"nobody@one.example"}, SentAfter: sentAt},
+		}
+		for _, s := range byTexts {
+			if _, err := f.selectItems(s, 100); !errors.Is(err, revocation.ErrNotFindable) {
+				f.Errorf("%v", err)
+			}
+		}
+		f.equal("by id", []int64{101, 103}, f.reports(f.selected(revocation.Selection{AssessmentID: "be-1"})))
+		f.equal("by time", []int64{106, 107}, f.reports(f.selected(revocation.Selection{SentAfter: minutes(106)})))
+		n, err := f.FoldInvites(f.Context(), 100)
+		f.must(err)
+		f.equal("folded", true, n > 0)
+		f.equal("by address", []int64{101, 107}, f.reports(f.selected(byTexts[0])))
 	}},
 	{"a selection needs the upload and the account's invites", func(f *fixture) {
 		s := newJob()

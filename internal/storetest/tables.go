@@ -13,4 +13,6 @@ type Tables interface {
 	// Pass makes the times of all jobs that decide what happens to them earlier by d: when they are due, when they were
 	// counted for a limit, and when they expire.
 	Pass(t testing.TB, d time.Duration)
+	// Unfold makes all invites of an account as a version without search stored them.
+	Unfold(t testing.TB, account string)
 }
