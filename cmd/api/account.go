@@ -121,6 +121,14 @@ func (p *process) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.stderr, format+"\n", args...)
 }
 
+// counted returns a number with the words for one, or for any other number.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 func timeOrDash(t time.Time) string {
 	if t.IsZero() {
 		return "-"

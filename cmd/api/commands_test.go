@@ -160,7 +160,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 		}
 		_, stderr, exit := try(rows, "invites", "import", "--account", "acme", "-")
 		if exit != 1 || !strings.Contains(stderr, "row 5: state: must be PENDING, STARTED or COMPLETED (line 6)") ||
-			!strings.Contains(stderr, "4 invites are written, 1 rows could not be read") || strings.Contains(stderr, "secret-state") {
+			!strings.Contains(stderr, "4 invites are written, 1 row could not be read") || strings.Contains(stderr, "secret-state") {
 			t.Errorf("exit %d: %s", exit, stderr)
 		}
 	})

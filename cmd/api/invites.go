@@ -53,12 +53,12 @@ func (c *invitesImportCommand) Run(p *process) error {
 			return errors.New("the account's invites are at its upstream: they cannot be imported here")
 		}
 		if err != nil && written > 0 {
-			return fmt.Errorf("%w\n%d invites were written before that; the same file can be imported again", err, written)
+			return fmt.Errorf("%w\n%s written before that; the same file can be imported again", err, counted(written, "invite was", "invites were"))
 		}
 		if err != nil {
 			return err
 		}
-		p.say("%d invites are written, %d rows could not be read.", written, bad)
+		p.say("%s written, %s could not be read.", counted(written, "invite is", "invites are"), counted(bad, "row", "rows"))
 		if bad > 0 {
 			return errReported
 		}
@@ -145,7 +145,7 @@ func (c *invitesImportCommand) readInvites(p *process, list *invites.List, write
 		}
 		if time.Since(reported) >= importProgress {
 			reported = time.Now()
-			p.say("%d rows read", list.Read())
+			p.say("%s read", counted(list.Read(), "row", "rows"))
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (c *invitesForgetCommand) Run(p *process) error {
 			case revocation.ErrorCode(err) == revocation.CodeNotSupported:
 				return errors.New("the account's invites are at its upstream: they can only be erased there")
 			case err != nil && total > 0:
-				return fmt.Errorf("%w\nthe candidate is erased from %d invites; the same command continues", err, total)
+				return fmt.Errorf("%w\nthe candidate is erased from %s; the same command continues", err, counted(total, "invite", "invites"))
 			case err != nil:
 				return err
 			}
@@ -52,7 +52,7 @@ func (c *invitesForgetCommand) Run(p *process) error {
 		if total == 0 {
 			return errors.New("no invite of the account has this address")
 		}
-		p.say("The candidate is erased from %d invites.", total)
+		p.say("The candidate is erased from %s.", counted(total, "invite", "invites"))
 		return nil
 	})
 }

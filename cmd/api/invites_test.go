@@ -87,6 +87,7 @@ func TestImport_formats(t *testing.T) {
 		"NDJSON after a mark":  {"\ufeff\r\n " + object + object, exitOK, "2 " + imported},
 		"NDJSON, packed":       {gzipped(object + object), exitOK, "2 " + imported},
 		"NDJSON with a fault":  {"{\n" + object + object, exitFailed, "row 1: not valid JSON (line 1)\n2 invites are written, "},
+		"one":                  {object, exitOK, "1 invite is written, 0 rows could not be read.\n"},
 		"CSV, packed":          {gzipped(csv), exitOK, "2 " + imported},
 		"CSV after a mark":     {"\ufeff" + csv, exitOK, "2 " + imported},
 		"CSV, packed and torn": {gzipped(csv)[:60], exitFailed, "unpack the file: unexpected EOF"},

@@ -89,6 +89,6 @@ func (c *migrateCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	p.say("The database is up to date: %d steps taken.", steps)
+	p.say("The database is up to date: %s taken.", counted(steps, "step", "steps"))
 	return nil
 }

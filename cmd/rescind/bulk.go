@@ -96,7 +96,7 @@ func (c *bulkCommand) Validate() error {
 // accepted prints or follows a job that the service has accepted and that waits for nobody.
 func (p *process) accepted(job client.Job, follow bool) error {
 	if follow {
-		p.display.say("Job %s is accepted: %d items.", printable(job.ID), job.Total)
+		p.display.say("Job %s is accepted: %s.", printable(job.ID), plural(job.Total, "item"))
 		return p.follow(p.ctx, job)
 	}
 	switch {
@@ -107,12 +107,12 @@ func (p *process) accepted(job client.Job, follow bool) error {
 	case job.Ended():
 		return p.conclude(job)
 	case job.State == client.JobScheduled:
-		if err := p.print("Job %s is accepted: %d items. %s\n", printable(job.ID), job.Total, nextStep(job)); err != nil {
+		if err := p.print("Job %s is accepted: %s. %s\n", printable(job.ID), plural(job.Total, "item"), nextStep(job)); err != nil {
 			return err
 		}
 	default:
-		err := p.print("Job %s is accepted: %d items, of which %d could not be read.\nFollow it: rescind job show %s --follow\n",
-			printable(job.ID), job.Total, job.Counts[client.StatusInvalid], printable(job.ID))
+		err := p.print("Job %s is accepted: %s, of which %d could not be read.\nFollow it: rescind job show %s --follow\n",
+			printable(job.ID), plural(job.Total, "item"), job.Counts[client.StatusInvalid], printable(job.ID))
 		if err != nil {
 			return err
 		}

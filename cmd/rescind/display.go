@@ -162,6 +162,6 @@ func bytesText(n int64) string {
 	case n >= thousand:
 		return fmt.Sprintf("%.1f kB", float64(n)/thousand)
 	default:
-		return fmt.Sprintf("%d bytes", n)
+		return plural(int(n), "byte")
 	}
 }

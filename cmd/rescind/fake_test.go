@@ -109,7 +109,7 @@ func TestSummary(t *testing.T) {
          1  ERROR_REVOKING
          2  NEWLY_INVENTED
          2  emails sent
-         1  emails to be sent
+         1  email to be sent
          3  emails that failed
          4  emails that may or may not have been sent
          5  emails that the upstream sends
@@ -123,6 +123,23 @@ Items with ERROR_REVOKING can be retried: rescind job retry j1 --follow
 `
 	if diff := cmp.Diff(want, stdout); diff != "" || exit != 1 || stderr != "" {
 		t.Errorf("exit %d, %q (-want +got):\n%s", exit, stderr, diff)
+	}
+}
+
+func TestSummary_one(t *testing.T) {
+	environ := startFake(t, map[string]http.HandlerFunc{
+		"GET /jobs/j1": respond(200, `{"id":"j1","state":"COMPLETED","total":1,"pending":0,"counts":{"REVOKED":1},"notifications":{"SENT":1},"items_per_second":1.2}`),
+		"GET /jobs/j2": respond(200, `{"id":"j2","state":"RUNNING","total":2,"pending":1,"counts":{"REVOKED":1},"notifications":{}}`),
+		"GET /jobs/j3": respond(200, `{"id":"j3","state":"QUEUED","total":1,"pending":1,"counts":{},"notifications":{}}`),
+	})
+	for id, want := range map[string]string{
+		"j1": "Job j1: COMPLETED, 1 of 1 item is final, 1 item a second.\n         1  REVOKED\n         1  email sent\n",
+		"j2": "Job j2: RUNNING, 1 of 2 items is final.\n         1  REVOKED\n         1  not tried yet\n",
+		"j3": "Job j3: QUEUED, 0 of 1 item is final.\n         1  not tried yet\n",
+	} {
+		if _, stdout, stderr := inside(t, environ, "job", "show", id); !strings.HasPrefix(stdout, want) {
+			t.Errorf("%q %q", stdout, stderr)
+		}
 	}
 }
 

@@ -159,7 +159,7 @@ func (c *jobCancelCommand) Run(p *process) error {
 	if p.json {
 		return p.body(job.Body)
 	}
-	return p.print("Job %s: %s, %d of %d items are final.\n", printable(job.ID), printable(string(job.State)), job.Done(), job.Total)
+	return p.print("Job %s: %s, %s.\n", printable(job.ID), printable(string(job.State)), finalItems(job))
 }
 
 type jobRetryCommand struct {

@@ -22,7 +22,7 @@ func (p *process) formatPreview(j client.Job) string {
 		fmt.Fprintf(&b, "%10d  %s\n", j.Preview.Predicted[status], printable(string(status)))
 	}
 	if j.Preview.Emails != nil {
-		fmt.Fprintf(&b, "%10d  emails at most\n", *j.Preview.Emails)
+		fmt.Fprintf(&b, "%10d  %s at most\n", *j.Preview.Emails, emailWord(*j.Preview.Emails))
 	} else {
 		b.WriteString("The upstream decides about each UNKNOWN item, and sends the emails.\n")
 	}

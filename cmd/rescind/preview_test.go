@@ -79,7 +79,7 @@ func (d *decisions) start(t *testing.T, accepted, confirmed string) (environ []s
 
 func TestBulk_preview(t *testing.T) {
 	list := file(t, "list.csv", "report_id\n1\n")
-	const table = "         2  REVOKED\n         1  ALREADY_REVOKED\n         1  INVALID\n         1  emails at most\n" + previewedTable
+	const table = "         2  REVOKED\n         1  ALREADY_REVOKED\n         1  INVALID\n         1  email at most\n" + previewedTable
 	for name, test := range map[string]struct {
 		flags               []string
 		accepted, confirmed string

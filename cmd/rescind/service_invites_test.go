@@ -48,8 +48,8 @@ func TestRevoke_selection(t *testing.T) {
 	s := startStandalone(t)
 	t.Run("confirmed without a question, and once", func(t *testing.T) {
 		stdout, stderr := s.do(0, "", "revoke", "--email", "Candidate1@example.com", "--assessment", "analytical engineer", "--yes", "--notify", "--wait", "30s")
-		contains(t, variable(stdout), "Job ID: COMPLETED, 1 of 1 items are final, after TIME.\n         1  REVOKED\n")
-		contains(t, variable(stderr), "Job ID would end like this:\n         1  REVOKED\n         1  emails at most\n", "       1                  318  REVOKED\n")
+		contains(t, variable(stdout), "Job ID: COMPLETED, 1 of 1 item is final, after TIME.\n         1  REVOKED\n")
+		contains(t, variable(stderr), "Job ID would end like this:\n         1  REVOKED\n         1  email at most\n", "       1                  318  REVOKED\n")
 		stdout, stderr = s.do(0, "", "revoke", "--email", " candidate1@example.com", "--yes")
 		if stdout != "The invite that matches has already been revoked.\n" || stderr != "" {
 			t.Errorf("%s%s", stdout, stderr)

@@ -40,7 +40,7 @@ var jobID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 func variable(s string) string {
 	s = jobID.ReplaceAllString(s, "ID")
 	s = regexp.MustCompile(`after [0-9.]+m?s`).ReplaceAllString(s, "after TIME")
-	return regexp.MustCompile(`, \d+ items a second`).ReplaceAllString(s, "")
+	return regexp.MustCompile(`, \d+ items? a second`).ReplaceAllString(s, "")
 }
 
 func TestRevoke(t *testing.T) {
@@ -82,7 +82,7 @@ func TestBulk(t *testing.T) {
 	t.Run("the summary names each outcome, and where the failed rows are", func(t *testing.T) {
 		rows := "report_id,notify_candidate\n318,true\n319,\n317,\n\n99999,\nabc,\n318,\n77777,maybe\n"
 		stdout, stderr := s.do(1, "", "bulk", file(t, "list.csv", rows), "--follow")
-		stdout = regexp.MustCompile(`\n +1  emails (sent|to be sent)`).ReplaceAllString(stdout, "\n         1  email")
+		stdout = regexp.MustCompile(`\n +1  email (sent|to be sent)`).ReplaceAllString(stdout, "\n         1  email")
 		want := `Job ID: COMPLETED, 7 of 7 items are final, after TIME.
          2  REVOKED
          1  ALREADY_REVOKED
@@ -134,7 +134,7 @@ Not revoked, the first of each outcome:
 	})
 	t.Run("a job that has nothing to carry out has ended at once", func(t *testing.T) {
 		stdout, _ := s.do(1, "", "bulk", file(t, "list.csv", "report_id\nx\n"))
-		contains(t, variable(stdout), "Job ID: COMPLETED, 1 of 1 items are final", "1  INVALID")
+		contains(t, variable(stdout), "Job ID: COMPLETED, 1 of 1 item is final", "1  INVALID")
 	})
 	t.Run("as JSON", func(t *testing.T) {
 		stdout, _ := s.do(0, "", "bulk", file(t, "list.csv", "report_id\n323\n"), "--json")

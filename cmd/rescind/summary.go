@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -55,12 +56,12 @@ func formatJob(j client.Job) string {
 	if j.RetryOf != nil {
 		fmt.Fprintf(&b, " (retry of %s)", printable(*j.RetryOf))
 	}
-	fmt.Fprintf(&b, ": %s, %d of %d items are final", printable(string(j.State)), j.Done(), j.Total)
+	fmt.Fprintf(&b, ": %s, %s", printable(string(j.State)), finalItems(j))
 	if j.FinishedAt != nil {
 		fmt.Fprintf(&b, ", after %s", j.FinishedAt.Sub(j.CreatedAt).Round(10*time.Millisecond))
 	}
 	if j.ItemsPerSecond >= 1 {
-		fmt.Fprintf(&b, ", %.0f items a second", j.ItemsPerSecond)
+		fmt.Fprintf(&b, ", %s a second", plural(int(math.Round(j.ItemsPerSecond)), "item"))
 	}
 	b.WriteString(".\n")
 	count := func(what string, n int) {
@@ -74,12 +75,29 @@ func formatJob(j client.Job) string {
 	count("not tried yet", j.Pending)
 	count("to be retried", j.Retrying)
 	mails := j.Notifications
-	count("emails sent", mails.Sent)
-	count("emails to be sent", mails.Pending)
-	count("emails that failed", mails.Failed)
-	count("emails that may or may not have been sent", mails.Unknown)
-	count("emails that the upstream sends", mails.Delegated)
+	count(emailWord(mails.Sent)+" sent", mails.Sent)
+	count(emailWord(mails.Pending)+" to be sent", mails.Pending)
+	count(emailWord(mails.Failed)+" that failed", mails.Failed)
+	count(emailWord(mails.Unknown)+" that may or may not have been sent", mails.Unknown)
+	count(emailWord(mails.Delegated)+" that the upstream sends", mails.Delegated)
 	return b.String()
+}
+
+// finalItems says how many items of a job are final.
+func finalItems(j client.Job) string {
+	verb := "are"
+	if j.Done() == 1 || j.Total == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("%d of %s %s final", j.Done(), plural(j.Total, "item"), verb)
+}
+
+// emailWord returns the word behind a number of emails.
+func emailWord(n int) string {
+	if n == 1 {
+		return "email"
+	}
+	return "emails"
 }
 
 // occurred returns the outcomes with a count above 0, in the order of a summary.
