@@ -14,9 +14,9 @@ run:
 	$(GO) run ./cmd/api standalone --demo
 
 # All tests, on real servers that they start and stop themselves. Tests that run in parallel mostly wait, so there are more of
-# them than processors.
+# them, and more packages at once, than the two processors of a small machine.
 test: deps
-	$(GO) test $(RACE) -count=1 -parallel=4 -timeout=20m ./...
+	$(GO) test $(RACE) -count=1 -p=3 -parallel=4 -timeout=20m ./...
 
 # Faults against the real programs, in parallel: at random for CHAOS_MINUTES (1), from a seed that is printed and that
 # CHAOS_SEED sets; at every point where they can matter; a worker that is stopped; a disk that is full. With the time until

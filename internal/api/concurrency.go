@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"rescind/internal/revocation"
 )
@@ -62,6 +64,23 @@ func within(s *slots[string], handle func(*requestContext) error) func(*requestC
 		defer release()
 		return handle(x)
 	}
+}
+
+// maxPageWait is how long a request waits for the pages that its account reads already: as long as the stores bound one.
+const maxPageWait = 2 * time.Second
+
+// readPage returns the page that read reads for the caller's account. The account's pages are read one after the other, so that
+// it keeps no more than one connection of the database busy. The error is unavailable if those before take too long.
+func readPage[Page any](a *API, x *requestContext, read func(context.Context) (Page, error)) (page Page, err error) {
+	ctx := x.Request().Context()
+	waiting, cancel := context.WithTimeout(ctx, maxPageWait)
+	defer cancel()
+	leave, err := a.pages.Acquire(waiting, x.key.Account)
+	if err != nil {
+		return page, &revocation.Error{Code: revocation.CodeUnavailable, Detail: "Other pages of the account take too long.", Err: err}
+	}
+	defer leave()
+	return read(ctx)
 }
 
 // waiting returns a handler that runs handle in a slot of the caller's account if the request asks to wait.

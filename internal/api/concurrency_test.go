@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,5 +98,72 @@ func TestSlots_ofAnAccount(t *testing.T) {
 				return a.status == http.StatusOK
 			})
 		})
+	}
+}
+
+// TestPages_ofAnAccount has the database read a page of one account for long.
+func TestPages_ofAnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	job := w.job(items(300)...)
+	w.ended(job)
+	path := "/jobs/" + job.ID.String() + "/results"
+	reading, end := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(end) })
+	defer release() // otherwise the server waits for the request forever
+	w.faults.beforeResults.Store(new(func(revocation.ResultFilter) {
+		close(reading)
+		<-end
+	}))
+	first := make(chan answer, 1)
+	go func() { first <- w.call(http.MethodGet, path, "") }()
+	<-reading
+	w.faults.beforeResults.Store(nil)
+	for _, waits := range []string{path, "/revocations", "/jobs", "/invites"} {
+		a := w.call(http.MethodGet, waits, "")
+		a.want(t, http.StatusServiceUnavailable, "unavailable")
+		if a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %v", waits, a.header)
+		}
+	}
+	for _, path := range []string{"/revocations", "/jobs", "/invites"} {
+		w.call(http.MethodGet, path, "", "apiKey", "", "apiKey", otherSecret).want(t, http.StatusOK, "")
+	}
+	w.submit(`{"report_id":318}`).want(t, http.StatusOK, "")
+	release()
+	a := <-first
+	a.want(t, http.StatusOK, "")
+	w.call(http.MethodGet, path, "").want(t, http.StatusOK, "")
+}
+
+// TestUploads_ofAnAccount has the database write a batch of one account for long.
+func TestUploads_ofAnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var held atomic.Bool
+	writing, end := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(end) })
+	defer release() // otherwise the server waits for the upload forever
+	w.onStep(beforeAddItems, func(job revocation.NewJob) error {
+		if job.Account == "acme" && held.CompareAndSwap(false, true) {
+			close(writing)
+			<-end
+		}
+		return nil
+	})
+	statuses := make(chan int, 2)
+	upload := func() { statuses <- w.upload(asCSV, "", manyRows(3)).status }
+	go upload()
+	<-writing
+	go upload()
+	w.upload(asCSV, "", manyRows(3), "apiKey", "", "apiKey", otherSecret).want(t, http.StatusAccepted, "")
+	select {
+	case status := <-statuses:
+		t.Fatalf("an upload did not wait for the other: %d", status)
+	case <-time.After(200 * time.Millisecond):
+	}
+	release()
+	if got := []int{<-statuses, <-statuses}; got[0] != http.StatusAccepted || got[1] != http.StatusAccepted {
+		t.Errorf("answered with %v", got)
 	}
 }

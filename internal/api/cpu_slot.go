@@ -1,7 +1,7 @@
 package api
 
-// cpuSlot is the right of one large request to use a processor: to parse a part of an upload, or to write a page of a list or
-// of results. Such requests share a limited number of slots, and each releases its slot after every part. So other requests
+// cpuSlot is the right of one large request to use a processor: to parse a part of an upload. Such
+// requests share a limited number of slots, and each releases its slot after every part. So other requests
 // wait for a part at most, and the large ones wait for each other in order. A cpuSlot belongs to one goroutine.
 //
 // A request must not wait for its caller or for the database while it holds the slot: see without. So a slot is free soon, and

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/binary"
 	"net/http"
 	"slices"
@@ -54,7 +55,7 @@ func (a *API) respondInvites(x *requestContext, f revocation.InviteFilter, q *qu
 		return err
 	}
 	f.Account = x.key.Account
-	page, err := a.invites.Invites(x.Request().Context(), f)
+	page, err := readPage(a, x, func(ctx context.Context) (revocation.InvitePage, error) { return a.invites.Invites(ctx, f) })
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -59,7 +60,7 @@ func (a *API) jobResults(x *requestContext) error {
 		return refused
 	}
 	defer release()
-	page, err := a.service.Results(r.Context(), f)
+	page, err := a.readResults(x, f)
 	if err != nil {
 		return err
 	}
@@ -113,10 +114,16 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 		}
 		f.After = page.Next.Row()
 		var err error
-		if page, err = a.service.Results(x.Request().Context(), f); err != nil {
+		if page, err = a.readResults(x, f); err != nil {
 			return x.setErr(err)
 		}
 	}
+}
+
+func (a *API) readResults(x *requestContext, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
+	return readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
+		return a.service.Results(ctx, f)
+	})
 }
 
 // predictions takes a list of predicted outcomes that are separated by commas.

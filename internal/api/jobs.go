@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"rescind/internal/revocation"
@@ -34,7 +35,7 @@ func (a *API) listJobs(x *requestContext) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, err := a.service.Jobs(x.Request().Context(), f)
+	page, err := readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Job], error) { return a.service.Jobs(ctx, f) })
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -35,7 +36,9 @@ func (a *API) list(x *requestContext) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, err := a.service.List(x.Request().Context(), f)
+	page, err := readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
+		return a.service.List(ctx, f)
+	})
 	if err != nil {
 		return err
 	}
