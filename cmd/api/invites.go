@@ -17,7 +17,7 @@ import (
 type invitesImportCommand struct {
 	database
 	Account  string `required:"" placeholder:"ID" help:"The account that the invites belong to."`
-	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16) an .xlsx workbook, or NDJSON (an object on each line), each also packed by gzip, with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally assessment_id, language (such as pt-BR) and state (PENDING, STARTED or COMPLETED). A column that is not there leaves what is stored; - is standard input."`
+	File     string `arg:"" help:"A CSV file (separated by commas, semicolons, tabs or |, in UTF-8 or UTF-16), an .xlsx workbook, or NDJSON (an object on each line), each also packed by gzip, with the columns report_id, candidate_name, candidate_email, assessment_name, sent_at, such as 2025-01-15T10:32:45Z, and optionally assessment_id, language (such as pt-BR) and state (PENDING, STARTED or COMPLETED). A column that is not there leaves what is stored; - is standard input."`
 	Timezone string `placeholder:"ZONE" help:"The zone of times in sent_at without a zone, such as Europe/Berlin. Without it, rows with such a time are not imported."`
 	Sheet    string `placeholder:"NAME" help:"The sheet of a workbook; by default the first one with these columns."`
 }
