@@ -112,7 +112,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 	refused("key ID", "key", "revoke", strings.TrimSpace(secret))
 	refused("no account", "key", "create", "--account", "bolt")
 	must("", "key", "create", "--account", "acme", "--name", "The importer", "--scopes", "mail,webhooks, invites,approve,read,revoke")
-	if list := must("", "key", "list"); !strings.Contains(list, "  The importer  mail,webhooks,invites,approve,read,revoke  ") ||
+	if list := must("", "key", "list"); !strings.Contains(list, "  The importer   mail,webhooks,invites,approve,read,revoke  ") ||
 		!strings.Contains(list, "  acme     "+id[:13]+"  ") {
 		t.Errorf("keys: %s", list)
 	}

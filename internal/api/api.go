@@ -23,7 +23,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rescind/internal/accountqueue"
 	"rescind/internal/revocation"
 )
 
@@ -90,7 +89,8 @@ type API struct {
 	unknownKeyLimit *limits[netip.Prefix]
 	// These limit the concurrent requests of each account, by its id.
 	reads, streams, events, waits, eventWaits, uploads *slots[string]
-	pages                                              *accountqueue.Queue
+	// pages has the pages of an account read one after the other.
+	pages *accountQueue
 	// cpuSlots has an element for each cpuSlot that is held.
 	cpuSlots    chan struct{}
 	health      *Health
@@ -117,7 +117,7 @@ func New(o Options) *API {
 		waits:           newSlots[string]("waits", accountWaits, processWaits),
 		eventWaits:      newSlots[string]("event-waits", accountEventWaits, processEventWaits),
 		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
-		pages:           accountqueue.New(1),
+		pages:           newAccountQueue(1),
 		cpuSlots:        make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),

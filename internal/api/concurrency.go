@@ -66,16 +66,20 @@ func within(s *slots[string], handle func(*requestContext) error) func(*requestC
 	}
 }
 
-// maxPageWait is how long a request waits for the pages that its account reads already: as long as the stores bound one.
-const maxPageWait = 2 * time.Second
+const (
+	// maxPageWait is how long a request waits for the pages that its account reads already: as long as the stores bound one.
+	maxPageWait = 2 * time.Second
+	// maxStreamWait is how long a stream waits for its next page. It is longer, because the stream breaks after that.
+	maxStreamWait = 20 * time.Second
+)
 
 // readPage returns the page that read reads for the caller's account. The account's pages are read one after the other, so that
-// it keeps no more than one connection of the database busy. The error is unavailable if those before take too long.
-func readPage[Page any](a *API, x *requestContext, read func(context.Context) (Page, error)) (page Page, err error) {
+// it keeps no more than one connection of the database busy. The error is unavailable if those before take longer than maxWait.
+func readPage[Page any](a *API, x *requestContext, maxWait time.Duration, read func(context.Context) (Page, error)) (page Page, err error) {
 	ctx := x.Request().Context()
-	waiting, cancel := context.WithTimeout(ctx, maxPageWait)
+	waiting, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	leave, err := a.pages.Acquire(waiting, x.key.Account)
+	leave, err := a.pages.acquire(waiting, x.key.Account)
 	if err != nil {
 		return page, &revocation.Error{Code: revocation.CodeUnavailable, Detail: "Other pages of the account take too long.", Err: err}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,36 +133,4 @@ func TestPages_ofAnAccount(t *testing.T) {
 	a := <-first
 	a.want(t, http.StatusOK, "")
 	w.call(http.MethodGet, path, "").want(t, http.StatusOK, "")
-}
-
-// TestUploads_ofAnAccount has the database write a batch of one account for long.
-func TestUploads_ofAnAccount(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	var held atomic.Bool
-	writing, end := make(chan struct{}), make(chan struct{})
-	release := sync.OnceFunc(func() { close(end) })
-	defer release() // otherwise the server waits for the upload forever
-	w.onStep(beforeAddItems, func(job revocation.NewJob) error {
-		if job.Account == "acme" && held.CompareAndSwap(false, true) {
-			close(writing)
-			<-end
-		}
-		return nil
-	})
-	statuses := make(chan int, 2)
-	upload := func() { statuses <- w.upload(asCSV, "", manyRows(3)).status }
-	go upload()
-	<-writing
-	go upload()
-	w.upload(asCSV, "", manyRows(3), "apiKey", "", "apiKey", otherSecret).want(t, http.StatusAccepted, "")
-	select {
-	case status := <-statuses:
-		t.Fatalf("an upload did not wait for the other: %d", status)
-	case <-time.After(200 * time.Millisecond):
-	}
-	release()
-	if got := []int{<-statuses, <-statuses}; got[0] != http.StatusAccepted || got[1] != http.StatusAccepted {
-		t.Errorf("answered with %v", got)
-	}
 }

@@ -55,7 +55,7 @@ func (a *API) respondInvites(x *requestContext, f revocation.InviteFilter, q *qu
 		return err
 	}
 	f.Account = x.key.Account
-	page, err := readPage(a, x, func(ctx context.Context) (revocation.InvitePage, error) { return a.invites.Invites(ctx, f) })
+	page, err := readPage(a, x, maxPageWait, func(ctx context.Context) (revocation.InvitePage, error) { return a.invites.Invites(ctx, f) })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
@@ -60,7 +61,7 @@ func (a *API) jobResults(x *requestContext) error {
 		return refused
 	}
 	defer release()
-	page, err := a.readResults(x, f)
+	page, err := a.readResults(x, f, maxPageWait)
 	if err != nil {
 		return err
 	}
@@ -114,14 +115,14 @@ func (a *API) streamResults(x *requestContext, media string, f revocation.Result
 		}
 		f.After = page.Next.Row()
 		var err error
-		if page, err = a.readResults(x, f); err != nil {
+		if page, err = a.readResults(x, f, maxStreamWait); err != nil {
 			return x.setErr(err)
 		}
 	}
 }
 
-func (a *API) readResults(x *requestContext, f revocation.ResultFilter) (revocation.Page[revocation.Revocation], error) {
-	return readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
+func (a *API) readResults(x *requestContext, f revocation.ResultFilter, maxWait time.Duration) (revocation.Page[revocation.Revocation], error) {
+	return readPage(a, x, maxWait, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
 		return a.service.Results(ctx, f)
 	})
 }

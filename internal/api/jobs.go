@@ -35,7 +35,7 @@ func (a *API) listJobs(x *requestContext) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, err := readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Job], error) { return a.service.Jobs(ctx, f) })
+	page, err := readPage(a, x, maxPageWait, func(ctx context.Context) (revocation.Page[revocation.Job], error) { return a.service.Jobs(ctx, f) })
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (a *API) list(x *requestContext) error {
 	if err := q.faults(); err != nil {
 		return err
 	}
-	page, err := readPage(a, x, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
+	page, err := readPage(a, x, maxPageWait, func(ctx context.Context) (revocation.Page[revocation.Revocation], error) {
 		return a.service.List(ctx, f)
 	})
 	if err != nil {

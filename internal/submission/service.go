@@ -10,7 +10,6 @@ import (
 
 	"rescind/internal/revocation"
 
-	"rescind/internal/accountqueue"
 	"rescind/internal/batch"
 )
 
@@ -36,7 +35,6 @@ type Service struct {
 	previewTTL time.Duration
 
 	submissions *batch.Batcher[*pending]
-	batches     *accountqueue.Queue // of batches that are written
 	locked      *locked
 	tasks       chan task
 	accountWork chan accountWork
@@ -88,7 +86,6 @@ func NewService(o ServiceOptions) *Service {
 		feeds:       &feeds{accounts: make(map[string]map[*feed]struct{})},
 		drain:       sync.OnceFunc(func() { close(drained) }),
 		drained:     drained,
-		batches:     accountqueue.New(1),
 	}
 	s.submissions = batch.New(submissionBatches, s.flush)
 	return s

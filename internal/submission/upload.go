@@ -123,21 +123,13 @@ func (in *JobUpload) Flush(ctx context.Context) error {
 	}
 	batch, writing := in.batch, make(chan error, 1)
 	in.batch, in.bytes, in.spare, in.writing = in.spare, 0, batch, writing
-	go func() { writing <- in.write(ctx, batch) }()
-	return nil
-}
-
-// write writes a batch. The batches of an account are written one after the other, so that its uploads keep no more than one
-// connection of the database busy. Meanwhile the keeper renews the lease.
-func (in *JobUpload) write(ctx context.Context, batch []revocation.Item) error {
-	leave, err := in.service.batches.Acquire(ctx, in.job.Account)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	in.keeper.writes.Store(true)
-	defer in.keeper.writes.Store(false)
-	return in.service.store.AddItems(ctx, in.job, batch, uploadLease)
+	go func() {
+		err := in.service.store.AddItems(ctx, in.job, batch, uploadLease)
+		in.keeper.writes.Store(false)
+		writing <- err
+	}()
+	return nil
 }
 
 // waitForBatch waits for the batch that is being written and returns its error.

@@ -1,4 +1,4 @@
-package accountqueue
+package api
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"testing/synctest"
 )
 
-func TestQueue(t *testing.T) {
+func TestAccountQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := New(2)
+		q := newAccountQueue(2)
 		var running, most atomic.Int64
 		end := make(chan struct{})
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
-				leave, err := q.Acquire(t.Context(), "acme")
+				leave, err := q.acquire(t.Context(), "acme")
 				if err != nil {
 					t.Error(err)
 					return
@@ -32,14 +32,14 @@ func TestQueue(t *testing.T) {
 		if n := running.Load(); n != 2 {
 			t.Errorf("%d operations run, want 2", n)
 		}
-		leave, err := q.Acquire(t.Context(), "other")
+		leave, err := q.acquire(t.Context(), "other")
 		if err != nil {
 			t.Fatal("the operation of another account waits")
 		}
 		leave()
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := q.Acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
+		if _, err := q.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
 			t.Errorf("an operation whose context has ended: %v", err)
 		}
 		close(end)
