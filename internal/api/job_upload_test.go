@@ -170,6 +170,9 @@ func TestNewJob_silence(t *testing.T) {
 // TestNewJob_slowUpload takes longer than the server's timeouts, with much shorter pauses.
 func TestNewJob_slowUpload(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 4 s")
+	}
 	const limit = 2 * time.Second
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) { s.Config.ReadTimeout, s.Config.WriteTimeout = limit, limit })
 	c := w.dial()

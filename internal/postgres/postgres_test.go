@@ -244,6 +244,9 @@ func TestStore_Faults(t *testing.T) {
 		}
 	})
 	t.Run("several migrations at once take turns", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 10 s")
+		}
 		url := testservers.Postgres(t)
 		var all sync.WaitGroup
 		for range 4 {
