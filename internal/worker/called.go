@@ -1,6 +1,10 @@
 package worker
 
-import "rescind/internal/revocation"
+import (
+	"time"
+
+	"rescind/internal/revocation"
+)
 
 // decideCalled returns decisions for calls that have ended. It makes no decision about a row for which another worker has
 // begun a call since.
@@ -23,6 +27,8 @@ func decideCalled(locked []revocation.LockedRevocation, ended map[revocation.Ref
 		case d.Status == "" && e.call.Duplicate:
 			d.Upstream, d.Notify = false, r.Notify
 			d.AsDuplicate(e.call.First, r.DispatchCount)
+		case e.sameReport:
+			d.Kind, d.Delay, d.Notify = revocation.Postpone, sameReportDelay, r.Notify
 		case d.Status == "":
 			d.Kind, d.Delay, d.Notify = revocation.Postpone, e.reply.Hold, r.Notify
 		case d.Status == revocation.StatusCancelled:
@@ -39,8 +45,13 @@ func decideCalled(locked []revocation.LockedRevocation, ended map[revocation.Ref
 	return decisions
 }
 
-// endedCall is a call that has ended, with its reply.
+// endedCall is a call that has ended, with its reply. The reply's Status is empty if the call was not made.
 type endedCall struct {
 	call  revocation.Call
 	reply revocation.Reply
+	// sameReport reports that the call was not made because another one for its report was being made.
+	sameReport bool
 }
+
+// sameReportDelay is when a call follows that was not made because of another one for its report: about as long as a call takes.
+const sameReportDelay = 200 * time.Millisecond

@@ -44,11 +44,9 @@ type upstreamSession struct {
 	underWay      int
 	itemsUnderWay int
 	ended         []endedCall
-	// waiting contains a key for the report of each call that is being made. The calls for the same report wait there until it
-	// has ended, and are counted in underWay too. Two calls at once could both be answered as the one that revoked the invite.
-	// next are the reports whose next call waits for nothing but the rate.
-	waiting map[int64][]revocation.Call
-	next    []int64
+	// calling contains the reports of the calls that are being made. Two calls for a report at once could both be answered as the
+	// one that revoked the invite. So the later one is not made, and follows after sameReportDelay.
+	calling map[int64]bool
 
 	// begins counts the transactions that begin calls; it is at most maxBegins. requested is how many calls they may begin,
 	// and requestedItems how many of these for items of jobs. underWay and requested together are at most concurrency. During
@@ -84,7 +82,7 @@ type upstreamSession struct {
 func newUpstreamSession(now time.Time, target revocation.Target, hold revocation.Hold) *upstreamSession {
 	return &upstreamSession{
 		concurrency: target.Concurrency, rate: target.Rate, idleUntil: now.Add(idleLength), hold: hold,
-		calls: make(map[revocation.Ref]revocation.Call), waiting: make(map[int64][]revocation.Call),
+		calls: make(map[revocation.Ref]revocation.Call), calling: make(map[int64]bool),
 		nextRefresh: now.Add(refreshInterval), nextRenewal: now.Add(leaseInterval),
 	}
 }
@@ -149,7 +147,6 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 		s.idleUntil = now.Add(idleLength)
 	}
 	s.closed = s.closed || s.failed != nil || now.After(s.idleUntil)
-	s.callWaiting()
 	fx.call, s.ready = s.ready, nil
 	if len(s.ended) > 0 && !s.recording && !now.Before(s.nextRecord) {
 		fx.record, fx.verdict = s.record(now)
@@ -181,12 +178,12 @@ func (s *upstreamSession) apply(now time.Time, event any) {
 	case callsBegun:
 		s.applyBegun(e)
 	case endedCall:
-		s.applyEnded(e)
-		if report := e.call.ReportID; len(s.waiting[report]) > 0 {
-			s.next = append(s.next, report)
-		} else {
-			delete(s.waiting, report)
+		s.underWay--
+		delete(s.calling, e.call.ReportID)
+		if !e.call.Job.IsZero() {
+			s.itemsUnderWay--
 		}
+		s.ended = append(s.ended, e)
 	case leasesRenewed:
 		s.renewing = false
 		if e.err != nil {
@@ -227,7 +224,7 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 	s.requested -= e.request.limit
 	s.requestedItems -= e.request.items
 	s.fail(e.err)
-	items, notMade := 0, e.request.limit-len(e.calls)
+	items, made := 0, len(e.calls)
 	for _, call := range e.calls {
 		s.calls[call.Ref] = call
 		if !call.Job.IsZero() {
@@ -235,61 +232,29 @@ func (s *upstreamSession) applyBegun(e callsBegun) {
 		}
 		switch {
 		case call.Cancelled:
-			s.ended = append(s.ended, endedCall{call, revocation.Reply{Status: revocation.StatusCancelled}})
+			s.ended = append(s.ended, endedCall{call: call, reply: revocation.Reply{Status: revocation.StatusCancelled}})
 		case s.closed || s.failed != nil || call.Duplicate:
 			s.ended = append(s.ended, endedCall{call: call})
+		case s.calling[call.ReportID]:
+			made--
+			s.ended = append(s.ended, endedCall{call: call, sameReport: true})
 		default:
+			s.calling[call.ReportID] = true
+			s.ready = append(s.ready, call)
 			s.underWay++
 			if !call.Job.IsZero() {
 				s.itemsUnderWay++
 			}
-			if waiting, ok := s.waiting[call.ReportID]; ok {
-				s.waiting[call.ReportID] = append(waiting, call)
-				notMade++
-			} else {
-				s.waiting[call.ReportID] = nil
-				s.ready = append(s.ready, call)
-			}
 		}
 	}
 	if s.rate > 0 {
-		s.admitted += notMade // admissions that began no call
+		s.admitted += e.request.limit - made // admissions that began no call
 	}
 	s.dueNotBegun = max(0, s.dueNotBegun-items)
 	if e.request.items > 0 {
 		singles := len(e.calls) - items
 		s.tooFewDue = items < min(e.request.items, e.request.limit-singles)
 		s.noneLeft = s.noneLeft && s.tooFewDue
-	}
-}
-
-// applyEnded adds the outcome of a call that is counted in underWay.
-func (s *upstreamSession) applyEnded(e endedCall) {
-	s.underWay--
-	if !e.call.Job.IsZero() {
-		s.itemsUnderWay--
-	}
-	s.ended = append(s.ended, e)
-}
-
-// callWaiting makes the next call for each report in next, as the rate allows. If the session is closed, it records
-// the calls that wait as calls that were not made.
-func (s *upstreamSession) callWaiting() {
-	for len(s.next) > 0 && (s.closed || s.rate == 0 || s.admitted > 0) {
-		report := s.next[0]
-		s.next = s.next[1:]
-		waiting := s.waiting[report]
-		if s.closed {
-			for _, call := range waiting {
-				s.applyEnded(endedCall{call: call})
-			}
-			delete(s.waiting, report)
-			continue
-		}
-		s.ready, s.waiting[report] = append(s.ready, waiting[0]), waiting[1:]
-		if s.rate > 0 {
-			s.admitted--
-		}
 	}
 }
 
@@ -341,7 +306,7 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 // wantsAdmission reports whether to wait for the rate to admit a call. Only a few admissions are kept, so that calls do not
 // begin in a burst after a time in which none was due.
 func (s *upstreamSession) wantsAdmission() bool {
-	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free()+len(s.next) <= s.admitted {
+	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free() <= s.admitted {
 		return false
 	}
 	s.admitting = true

@@ -53,7 +53,7 @@ func begun(fx sessionEffects, calls ...revocation.Call) callsBegun {
 }
 
 func revokedReply(call revocation.Call) endedCall {
-	return endedCall{call, revocation.Reply{Status: revocation.StatusRevoked}}
+	return endedCall{call: call, reply: revocation.Reply{Status: revocation.StatusRevoked}}
 }
 
 var (
@@ -117,35 +117,32 @@ func TestUpstreamSession_SameReport(t *testing.T) {
 		return call
 	}
 	calls := []revocation.Call{item(1), again(2, 1), again(3, 1)}
-	t.Run("calls for a report are made one after the other", func(t *testing.T) {
+	t.Run("a call is not made while another one for its report is", func(t *testing.T) {
 		s := newScript(t, four, "")
 		fx := s.after(time.Millisecond, begun(s.after(0), calls...))
-		for _, call := range calls {
-			s.same("calls", []revocation.Call{call}, fx.call)
-			s.same("calls before it has ended", 0, len(s.after(time.Millisecond).call))
-			fx = s.after(time.Millisecond, revokedReply(call))
-		}
-		s.same("calls after all have ended", 0, len(fx.call))
-		s.same("under way", 0, s.underWay+s.itemsUnderWay)
+		s.same("calls", calls[:1], fx.call)
+		s.same("record", []endedCall{{call: calls[1], sameReport: true}, {call: calls[2], sameReport: true}}, fx.record)
+		s.same("under way", 1, s.underWay)
+		fx = s.after(recordInterval, revokedReply(calls[0]), outcomesRecorded{group: fx.record})
+		fx = s.after(recordInterval, begun(fx, calls[1]))
+		s.same("calls after it", calls[1:2], fx.call)
 	})
-	t.Run("each waits for the rate", func(t *testing.T) {
+	t.Run("it follows soon, uncounted, with the present wish for an email", func(t *testing.T) {
+		call := calls[1]
+		locked := []revocation.LockedRevocation{{Ref: call.Ref, ReportID: 1, Job: call.Job, Notify: true, DispatchCount: call.DispatchCount}}
+		got := decideCalled(locked, map[revocation.Ref]endedCall{call.Ref: {call: call, sameReport: true}}, revocation.RetryPolicy{MaxAttempts: 1})
+		want := []revocation.Decision{{
+			Ref: call.Ref, ReportID: 1, Job: call.Job, Kind: revocation.Postpone, Delay: sameReportDelay, Notify: true, Upstream: true,
+		}}
+		s := newScript(t, four, "")
+		s.same("decisions", want, got)
+	})
+	t.Run("it needs no admission", func(t *testing.T) {
 		s := newScript(t, revocation.Target{Concurrency: 4, Rate: 10}, "")
 		fx := s.after(0, callAdmitted{})
 		fx = s.after(time.Millisecond, begun(fx, calls[0]), callAdmitted{})
 		fx = s.after(time.Millisecond, begun(fx, calls[1]))
 		s.same("request with the admission that it did not need", beginRequest{limit: 1, items: 1}, fx.begin)
-		fx = s.after(time.Millisecond, revokedReply(calls[0]))
-		s.same("calls before an admission", 0, len(fx.call))
-		fx = s.after(time.Millisecond, callAdmitted{})
-		s.same("calls after it", []revocation.Call{calls[1]}, fx.call)
-	})
-	t.Run("those that still wait when the session closes are not made", func(t *testing.T) {
-		s := newScript(t, four, "")
-		s.after(time.Millisecond, begun(s.after(0), calls...))
-		s.after(time.Millisecond, stopRequested{})
-		fx := s.after(time.Millisecond, revokedReply(calls[0]))
-		s.same("calls", 0, len(fx.call))
-		s.same("record", []endedCall{revokedReply(calls[0]), {call: calls[1]}, {call: calls[2]}}, fx.record)
 	})
 }
 
@@ -218,7 +215,7 @@ func TestUpstreamSession_Ends(t *testing.T) {
 		call := item(1)
 		call.Cancelled = true
 		fx := s.after(time.Millisecond, begun(s.after(0), call))
-		s.same("record, call", []any{[]endedCall{{call, revocation.Reply{Status: revocation.StatusCancelled}}}, 0}, []any{fx.record, len(fx.call)})
+		s.same("record, call", []any{[]endedCall{{call: call, reply: revocation.Reply{Status: revocation.StatusCancelled}}}, 0}, []any{fx.record, len(fx.call)})
 	})
 	t.Run("outcomes are recorded in groups, and what another transaction has locked is recorded again", func(t *testing.T) {
 		s := newScript(t, four, "")
@@ -290,7 +287,7 @@ func TestUpstreamSession_Ends(t *testing.T) {
 		s := newScript(t, four, "")
 		s.after(time.Millisecond, begun(s.after(0), item(1), item(2)))
 		refused := revocation.Reply{Status: revocation.StatusErrorRevoking, Rejected: true, Failure: &revocation.Failure{Code: revocation.CodeUpstreamUnauthorized}}
-		fx := s.after(time.Millisecond, endedCall{item(1), refused})
+		fx := s.after(time.Millisecond, endedCall{call: item(1), reply: refused})
 		s.same("verdict", judgement{hold: revocation.HoldUnauthorized, length: probeInterval}, fx.verdict)
 		s.same("begin", beginRequest{}, fx.begin)
 		s.after(time.Millisecond, outcomesRecorded{group: fx.record})

@@ -72,7 +72,7 @@ func (l *sessionLoop) await(tick <-chan time.Time, events []any) []any {
 func (l *sessionLoop) perform(fx sessionEffects) {
 	for _, call := range fx.call {
 		l.do(func() any {
-			return endedCall{call, l.platform.Revoke(l.work, l.target, call.ReportID, call.Notify)}
+			return endedCall{call: call, reply: l.platform.Revoke(l.work, l.target, call.ReportID, call.Notify)}
 		})
 	}
 	if fx.begin.limit > 0 {
