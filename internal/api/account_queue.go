@@ -5,23 +5,19 @@ import (
 	"sync"
 )
 
-// accountQueue lets at most a number of operations of each account run at once. The others wait in their order. It is safe for
-// concurrent use.
+// accountQueue runs the operations of each account one after the other, in their order. It is safe for concurrent use.
 type accountQueue struct {
-	atOnce int
-
 	mu       sync.Mutex
 	accounts map[string]*queuedAccount // those with operations that run or wait
 }
 
 type queuedAccount struct {
-	running    chan struct{} // has an element for each operation that runs
+	running    chan struct{} // has an element while an operation runs
 	operations int           // that run or wait
 }
 
-// newAccountQueue returns a queue that runs at most atOnce operations of an account at once. atOnce must be at least 1.
-func newAccountQueue(atOnce int) *accountQueue {
-	return &accountQueue{atOnce: atOnce, accounts: make(map[string]*queuedAccount)}
+func newAccountQueue() *accountQueue {
+	return &accountQueue{accounts: make(map[string]*queuedAccount)}
 }
 
 // acquire waits until an operation of the account may run. The caller must call leave once when it has ended. If ctx ends
@@ -45,7 +41,7 @@ func (q *accountQueue) enter(id string) *queuedAccount {
 	defer q.mu.Unlock()
 	a := q.accounts[id]
 	if a == nil {
-		a = &queuedAccount{running: make(chan struct{}, q.atOnce)}
+		a = &queuedAccount{running: make(chan struct{}, 1)}
 		q.accounts[id] = a
 	}
 	a.operations++

@@ -11,7 +11,7 @@ import (
 
 func TestAccountQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newAccountQueue(2)
+		q := newAccountQueue()
 		var running, most atomic.Int64
 		end := make(chan struct{})
 		var all sync.WaitGroup
@@ -29,8 +29,8 @@ func TestAccountQueue(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n := running.Load(); n != 2 {
-			t.Errorf("%d operations run, want 2", n)
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d operations run, want 1", n)
 		}
 		leave, err := q.acquire(t.Context(), "other")
 		if err != nil {
@@ -44,7 +44,7 @@ func TestAccountQueue(t *testing.T) {
 		}
 		close(end)
 		all.Wait()
-		if most.Load() != 2 || len(q.accounts) != 0 {
+		if most.Load() != 1 || len(q.accounts) != 0 {
 			t.Errorf("at most %d ran at once, and %d accounts are left", most.Load(), len(q.accounts))
 		}
 	})

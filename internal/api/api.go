@@ -117,7 +117,7 @@ func New(o Options) *API {
 		waits:           newSlots[string]("waits", accountWaits, processWaits),
 		eventWaits:      newSlots[string]("event-waits", accountEventWaits, processEventWaits),
 		uploads:         newSlots[string]("uploads", accountUploads, processUploads),
-		pages:           newAccountQueue(1),
+		pages:           newAccountQueue(),
 		cpuSlots:        make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submitWait:      o.SubmitWait, jobMaxItems: o.JobMaxItems, log: o.Log, metrics: newMetrics(o.Metrics),
 		document: newDocument(),

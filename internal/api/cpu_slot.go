@@ -1,10 +1,10 @@
 package api
 
-// cpuSlot is the right of one large request to use a processor: to parse a part of an upload. Such
-// requests share a limited number of slots, and each releases its slot after every part. So other requests
-// wait for a part at most, and the large ones wait for each other in order. A cpuSlot belongs to one goroutine.
+// cpuSlot is the right of one upload to use a processor for parsing. Uploads share as many slots as there are processors, and
+// each releases its slot after every block. So other requests wait for a block at most, and uploads wait for each other in
+// order. A cpuSlot belongs to one goroutine.
 //
-// A request must not wait for its caller or for the database while it holds the slot: see without. So a slot is free soon, and
+// An upload must not wait for its caller or for the database while it holds the slot: see without. So a slot is free soon, and
 // waiting for it needs no time limit.
 type cpuSlot struct {
 	// all has an element for each slot that is held. The runtime serves those that wait to send in their order.
@@ -28,7 +28,7 @@ func (s *cpuSlot) release() {
 	}
 }
 
-// yield lets the requests that wait for a slot go first, and acquires it again.
+// yield lets the uploads that wait for a slot go first, and acquires it again.
 func (s *cpuSlot) yield() {
 	s.release()
 	s.acquire()
