@@ -16,7 +16,7 @@ func TestAbandoned(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if pid > 0 {
+		if pid != 0 {
 			if err := os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(strconv.Itoa(pid)+"\n/elsewhere\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -38,6 +38,7 @@ func TestAbandoned(t *testing.T) {
 		"its server runs":                 {cluster(t, os.Getpid()), false},
 		"its server is dead":              {cluster(t, dead.Process.Pid), true},
 		"it is being made":                {cluster(t, 0), false},
+		"between two steps of initdb":     {cluster(t, -dead.Process.Pid), false},
 		"it was never made, or was ended": {old, true},
 	} {
 		if got := abandoned(test.dir); got != test.want {

@@ -75,11 +75,12 @@ func memoryDir() string {
 // abandoned reports whether a cluster's server is dead. A cluster without a server is being created, unless it is old.
 func abandoned(cluster string) bool {
 	line, err := os.ReadFile(filepath.Join(cluster, "data", "postmaster.pid"))
-	if err != nil {
+	first, _, _ := bytes.Cut(line, []byte("\n"))
+	pid, malformed := strconv.Atoi(string(first))
+	// The number is negative for a process of initdb, which has several, one after the other.
+	if err != nil || malformed != nil || pid <= 0 {
 		about, err := os.Stat(cluster)
 		return err == nil && time.Since(about.ModTime()) > time.Hour
 	}
-	first, _, _ := bytes.Cut(line, []byte("\n"))
-	pid, err := strconv.Atoi(string(first))
-	return err == nil && !running(pid)
+	return !running(pid)
 }
