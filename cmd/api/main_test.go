@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,9 +34,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	// As `make test` builds: what is C code in origin is left out, and nothing is compiled twice.
-	build := exec.Command("go", "build", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false",
-		"-gcflags=modernc.org/libc=-race=false", "-gcflags=modernc.org/memory=-race=false", "-o", dir, "rescind/cmd/api", "rescind/cmd/worker")
+	args := slices.Concat([]string{"build"}, testservers.RaceFlags, []string{"-o", dir, "rescind/cmd/api", "rescind/cmd/worker"})
+	build := exec.Command("go", args...)
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build the programs: %v\n%s", err, out))
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // The programs are built as they are shipped and run as processes, so that they can be interrupted. The one
-// under test has the race detector, which would make the others many times slower.
+// under test has the race detector if the tests have it, which would make the others many times slower.
 var programs struct{ api, worker, rescind string }
 
 func TestMain(m *testing.M) {
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	for _, args := range [][]string{{"rescind/cmd/api", "rescind/cmd/worker"}, {"-race", "rescind/cmd/rescind"}} {
+	for _, args := range [][]string{{"rescind/cmd/api", "rescind/cmd/worker"}, append(testservers.RaceFlags, "rescind/cmd/rescind")} {
 		build := exec.Command("go", append([]string{"build", "-o", dir + "/"}, args...)...)
 		if out, err := build.CombinedOutput(); err != nil {
 			panic(fmt.Sprintf("build the programs: %v\n%s", err, out))

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	args := slices.Concat([]string{"build", "-tags=" + buildTags}, raceFlags, []string{"-o", dir, "rescind/cmd/api", "rescind/cmd/worker"})
+	args := slices.Concat([]string{"build", "-tags=" + buildTags}, testservers.RaceFlags, []string{"-o", dir, "rescind/cmd/api", "rescind/cmd/worker"})
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build the programs: %v\n%s", err, out))
 	}

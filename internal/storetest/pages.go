@@ -50,14 +50,13 @@ var pageTests = []test{
 							want = append(want, r.ID)
 						}
 					}
-					for _, filter.Scan = range []int{1, 2, 7, 0} {
-						for _, filter.Limit = range []int{1, 4, 100} {
-							got := []revocation.ID{}
-							for _, r := range f.everyPage(filter) {
-								got = append(got, r.ID)
-							}
-							f.equal(fmt.Sprint(statuses, " of ", job), want, got)
+					for _, page := range pageSizes {
+						filter.Scan, filter.Limit = page.scan, page.limit
+						got := []revocation.ID{}
+						for _, r := range f.everyPage(filter) {
+							got = append(got, r.ID)
 						}
+						f.equal(fmt.Sprint(statuses, " of ", job), want, got)
 					}
 				}
 			}
@@ -73,14 +72,12 @@ var pageTests = []test{
 						want = append(want, r.ID.Row())
 					}
 				}
-				for _, scan := range []int{1, 2, 7, 0} {
-					for _, limit := range []int{1, 4, 100} {
-						var got []int
-						for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Statuses: statuses, Scan: scan, Limit: limit}) {
-							got = append(got, r.ID.Row())
-						}
-						f.equal(fmt.Sprint(statuses), want, got)
+				for _, page := range pageSizes {
+					var got []int
+					for _, r := range f.pages(revocation.ResultFilter{Account: acme, Job: job, Statuses: statuses, Scan: page.scan, Limit: page.limit}) {
+						got = append(got, r.ID.Row())
 					}
+					f.equal(fmt.Sprint(statuses), want, got)
 				}
 			}
 		}
@@ -126,6 +123,9 @@ var pageTests = []test{
 		}
 	}},
 }
+
+// pageSizes are the numbers of rows that a page may read, and that it may have. No number of rows to read means the usual one.
+var pageSizes = []struct{ scan, limit int }{{1, 100}, {2, 1}, {7, 4}, {7, 100}, {0, 1}, {0, 100}}
 
 // everyPage reads all pages of a list of acme's.
 func (f *fixture) everyPage(filter revocation.Filter) []revocation.Revocation {

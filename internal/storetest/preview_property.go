@@ -80,7 +80,7 @@ func newPreviewed(t *rapid.T, f *fixture, account string) *previewed {
 	w.must(f.SetAccount(f.Context(), revocation.AccountChange{ID: account}))
 	w.change()
 	w.rows = rapid.SliceOfN(rapid.Custom(w.item), 1, 12).Draw(t, "rows")
-	if rapid.IntRange(0, 3).Draw(t, "chunks") == 0 {
+	if rapid.IntRange(0, 9).Draw(t, "chunks") == 0 {
 		// The same items again, in the next chunk.
 		filler := unknown(revocation.ChunkSize - len(w.rows))
 		w.rows = append(append(w.rows, filler...), rapid.SliceOfN(rapid.Custom(w.item), 1, 6).Draw(t, "more rows")...)

@@ -176,7 +176,7 @@ var selectionTests = []test{
 		f.equal("again", 2, f.job(first).Counts.AlreadyRevoked+f.job(second).Counts.AlreadyRevoked)
 	}},
 	{"a selection is of one moment", func(f *fixture) {
-		want := f.unsorted("Many", 2*revocation.ChunkSize)
+		want := f.unsorted("Many", revocation.ChunkSize+1)
 		var stopped atomic.Bool
 		_, err := concurrently(2, func(i int) (int, error) {
 			if i == 1 { // moves all invites between two assessments, together
@@ -192,7 +192,7 @@ var selectionTests = []test{
 				return 0, nil
 			}
 			defer stopped.Store(true)
-			for range 10 {
+			for range 8 {
 				s := newJob()
 				if _, err := f.BeginJob(f.Context(), s.NewJob, time.Hour); err != nil {
 					return 0, err
