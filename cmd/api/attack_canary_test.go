@@ -184,6 +184,7 @@ func (v *aviary) sabotage() {
 // logs, metrics, traces, Redis and responses for these values.
 func TestCanary(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	database := testservers.StartPostgres(t)
 	v := newAviary(t, database.URL())
 	worker, workerAdmin := v.startWorker()

@@ -131,6 +131,7 @@ func asShipped(t *testing.T) (program string) {
 // TestAttacks runs all attacks on one API at once, and checks that the API still answers other callers.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	allowConnections(t)
 	p := startProduction(t)
 	p.startWorker()

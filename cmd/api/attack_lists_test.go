@@ -156,6 +156,7 @@ func (h *history) starve(finished, unfinished string) (pages int) {
 
 // TestLists_starveNobody reads a long history with a key of one account, and counts what another account is refused.
 func TestLists_starveNobody(t *testing.T) {
+	needPrograms(t)
 	t.Run("on PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		p := startProduction(t)

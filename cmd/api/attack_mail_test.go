@@ -44,6 +44,7 @@ func part(t *testing.T, message *netmail.Message, media string) string {
 // TestHostileWords imports names and assessments that attack the email, and reads the email at the mail server.
 func TestHostileWords(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	p := startProduction(t)
 	words := []string{
 		"Eve\r\nBcc: everybody@evil.example\r\n\r\nHi",

@@ -22,6 +22,7 @@ import (
 // more tasks than the database needs, with one that has fewer, and with an empty one.
 func TestBackup(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	for name, before := range map[string]func(*production){
 		"beside a newer Redis": func(*production) {},
 		"beside an older Redis": func(p *production) {

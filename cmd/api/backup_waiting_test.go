@@ -16,6 +16,7 @@ import (
 // them again as the documentation describes, before a worker starts.
 func TestBackup_whatWaits(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	p := startProduction(t)
 	api, _ := p.startAPI()
 	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)

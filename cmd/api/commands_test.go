@@ -20,6 +20,7 @@ func shell(t *testing.T, script string) string {
 
 func TestCommands(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	// Both databases, each with the flag or the variable that selects it.
 	for name, where := range map[string]func(t *testing.T) (env []string, flag string){
 		"embedded": func(t *testing.T) ([]string, string) { return nil, "--data=" + t.TempDir() },
@@ -196,6 +197,7 @@ func testCommands(t *testing.T, where func(t *testing.T) ([]string, string)) {
 }
 
 func TestSettings(t *testing.T) {
+	needPrograms(t)
 	env := []string{"DATABASE_URL=mysql://user:hunter2@db/x", "SUBMIT_WAIT=soon", "RATE_LIMIT=0"}
 	_, stderr, exit := command(t, env, "", "serve")
 	if exit != 1 {

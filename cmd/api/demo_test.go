@@ -21,6 +21,7 @@ func serveEmbedded(t *testing.T, dir, addr string, settings ...string) *running 
 
 func TestDemoKey(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("is refused in a process without --demo, and accepted again with it", func(t *testing.T) {
 		dir := t.TempDir()
 		e := startEmbedded(t, dir)

@@ -12,6 +12,7 @@ import (
 // --demo. The address is the only change. Each section has a service of its own.
 func TestDocumentedExamples(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	for section, want := range map[string][]string{
 		"Delay and cancel":        {`"status":"CANCELLED"`},
 		"Jobs":                    {`"label":"list of May"`, `"file":{"format":"csv"`},

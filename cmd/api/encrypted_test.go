@@ -18,6 +18,7 @@ func verified(database, more string) string {
 
 func TestEncrypted(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	if testing.Short() {
 		t.Skip("runs the programs, which take half a minute to build")
 	}

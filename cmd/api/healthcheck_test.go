@@ -25,6 +25,7 @@ func healthcheck(t *testing.T, program, setting string) (stderr string, exit int
 
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	p := startProduction(t)
 	_, apiAdmin := p.startAPI()
 	_, workerAdmin := p.startWorker()

@@ -37,6 +37,7 @@ func askAs(t *testing.T, url, host string, header ...string) (status int, body s
 // TestAllowedHosts sends the headers of a browser that shows a page from a name that resolves to this machine, to both
 // addresses of a process.
 func TestAllowedHosts(t *testing.T) {
+	needPrograms(t)
 	public, admin := testservers.FreePort(t), testservers.FreePort(t)
 	r := start(t, []string{fmt.Sprintf("ADMIN_ADDR=127.0.0.1:%d", admin), "ALLOWED_HOSTS=rescind.example.com, other.example.com"},
 		programs.api, "standalone", "--demo", "--addr", fmt.Sprintf("127.0.0.1:%d", public), "--data", t.TempDir())
@@ -74,6 +75,7 @@ func TestAllowedHosts(t *testing.T) {
 // TestAllowedHosts_elsewhere checks that a listener that is not on loopback accepts every name, because proxies and the
 // health checks of a cluster use their own names.
 func TestAllowedHosts_elsewhere(t *testing.T) {
+	needPrograms(t)
 	public, admin := testservers.FreePort(t), testservers.FreePort(t)
 	serveEmbedded(t, t.TempDir(), fmt.Sprintf(":%d", public), fmt.Sprintf("ADMIN_ADDR=0.0.0.0:%d", admin))
 	for _, port := range []int{public, admin} {

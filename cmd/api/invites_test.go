@@ -33,6 +33,7 @@ func importing(ctx context.Context, t *testing.T, dir string, write func(stdin i
 
 func TestImport_stopped(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	dir := t.TempDir()
 	if exit := run(t.Context(), []string{"account", "set", "acme", "--data", dir}, nil, io.Discard, io.Discard); exit != exitOK {
 		t.Fatalf("exit %d", exit)
@@ -64,6 +65,7 @@ func TestImport_stopped(t *testing.T) {
 
 func TestImport_formats(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	dir := t.TempDir()
 	if exit := run(t.Context(), []string{"account", "set", "acme", "--data", dir}, nil, io.Discard, io.Discard); exit != exitOK {
 		t.Fatalf("exit %d", exit)
@@ -117,6 +119,7 @@ func TestImport_formats(t *testing.T) {
 
 func TestImport_upstream(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	dir := t.TempDir()
 	key := t.TempDir() + "/key"
 	if err := os.WriteFile(key, []byte("secret\n"), 0o600); err != nil {

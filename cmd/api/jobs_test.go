@@ -85,6 +85,7 @@ func (p *production) recount(a answer) {
 
 func TestJobs(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("workers that are killed lose nothing, and the counters equal a recount", func(t *testing.T) {
 		const items = 60_000
 		p := startProduction(t)

@@ -12,6 +12,7 @@ import (
 // A mail server that refuses the service loses no email, and one that refuses a candidate delays no other candidate.
 func TestMailServer(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	mail := testservers.SMTP(t)
 	p := prepareProduction(t, testservers.Postgres(t), testservers.Redis(t), mail, "MAIL_MAX_AGE=3s")
 	p.startAPI()

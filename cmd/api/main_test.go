@@ -57,6 +57,14 @@ func until(t *testing.T, what string, condition func() bool) {
 	t.Fatalf("still not: %s", what)
 }
 
+// needPrograms skips a test with -short. Each test that runs one of them calls it first.
+func needPrograms(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the programs, which take half a minute to build")
+	}
+}
+
 // running is a program that has been started.
 type running struct {
 	t    *testing.T
@@ -70,9 +78,6 @@ type running struct {
 // start starts a program with its own environment. The end of the test kills it.
 func start(t *testing.T, env []string, program string, args ...string) *running {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs the programs, which take half a minute to build")
-	}
 	r := &running{t: t, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	r.cmd.Stdout, r.cmd.Stderr = locked{r, &r.out}, locked{r, &r.errs}
@@ -135,9 +140,6 @@ func (r *running) terminate() int {
 // command runs a program to its end.
 func command(t *testing.T, env []string, stdin string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs the programs, which take half a minute to build")
-	}
 	cmd := exec.CommandContext(t.Context(), programs.api, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	cmd.Stdin = strings.NewReader(stdin)

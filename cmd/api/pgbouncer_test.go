@@ -11,6 +11,7 @@ import (
 
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	// startPooled migrates without the pooler, because a migration needs more than one transaction in a session.
 	startPooled := func(t *testing.T, parameters string) *production {
 		p := startProduction(t)

@@ -26,6 +26,7 @@ func (a answer) says(code int, state, reason string) bool {
 
 func TestReadiness(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	if testing.Short() {
 		t.Skip("runs the programs, which take half a minute to build")
 	}

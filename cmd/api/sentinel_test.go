@@ -14,6 +14,7 @@ import (
 
 func TestSentinel(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	if testing.Short() {
 		t.Skip("runs the programs, which take half a minute to build")
 	}

@@ -88,6 +88,7 @@ func status(t *testing.T, url string) int {
 
 func TestServices(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("a hundred requests at once for one invite: one REVOKED, one email", func(t *testing.T) {
 		t.Parallel()
 		p := startProduction(t)

@@ -39,6 +39,7 @@ func (e embedded) emails() []string {
 
 func TestStandalone(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("the documented outcomes, and one email", func(t *testing.T) {
 		e := startEmbedded(t, t.TempDir())
 		first := e.revoke(318, true, "")

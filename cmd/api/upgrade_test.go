@@ -24,6 +24,7 @@ const nextStep = `
 
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("tables are migrated under load, and the programs of the previous version continue and can restart", func(t *testing.T) {
 		const items, singles = 20_000, 400
 		p := startProduction(t)

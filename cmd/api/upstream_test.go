@@ -100,6 +100,7 @@ func onceEach(t *testing.T, platform *testservers.PlatformServer, n int) {
 
 func TestUpstream(t *testing.T) {
 	t.Parallel()
+	needPrograms(t)
 	t.Run("a job of which every third item needs three attempts", func(t *testing.T) {
 		t.Parallel()
 		p, platform := startUpstream(t, "--upstream-concurrency", "16")

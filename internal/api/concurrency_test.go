@@ -14,6 +14,9 @@ import (
 // must still serve another account, and must serve the account again when the requests have ended.
 func TestSlots_ofAnAccount(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 6 s")
+	}
 	w := newWorld(t)
 	w.queue.hold()
 	job := w.job(w.manyItems(30)...)
@@ -103,6 +106,9 @@ func TestSlots_ofAnAccount(t *testing.T) {
 // TestPages_ofAnAccount has the database read a page of one account for long.
 func TestPages_ofAnAccount(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t)
 	job := w.job(items(300)...)
 	w.ended(job)

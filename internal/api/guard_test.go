@@ -61,6 +61,9 @@ func TestAuthentication(t *testing.T) {
 		w.submit("{", "apiKey", "").want(t, http.StatusUnauthorized, "unauthorized")
 	})
 	t.Run("a key that is revoked while it is in use", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 3 s")
+		}
 		id := w.addKey("acme", "rescind_short-lived", time.Time{}, revocation.Scopes...)
 		use := func() int {
 			return w.call(http.MethodGet, "/revocations", "", "apiKey", "", "apiKey", "rescind_short-lived").status

@@ -172,6 +172,9 @@ func TestJobEvents_drainEndsThemWithoutDone(t *testing.T) {
 
 func TestJobEvents_goOnWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 3 s")
+	}
 	w := newWorld(t)
 	w.queue.hold()
 	job := w.job(items(300)...)

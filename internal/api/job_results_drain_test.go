@@ -17,6 +17,9 @@ import (
 // TestJobResults_drainBreaksThem stops the service during a stream.
 func TestJobResults_drainBreaksThem(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	for _, accept := range []string{"text/csv", "application/x-ndjson"} {
 		t.Run(accept+" between two pages", func(t *testing.T) {
 			w := newWorld(t)

@@ -348,6 +348,9 @@ func TestJobResults_streamBreaks(t *testing.T) {
 // TestJobResults_outlastsTheWriteTimeout makes the database slower than the server's write timeout.
 func TestJobResults_outlastsTheWriteTimeout(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 3 s")
+	}
 	const timeout = 500 * time.Millisecond
 	w := newWorld(t, func(_ *api.Options, s *httptest.Server) {
 		s.Config.WriteTimeout, s.Config.ReadTimeout = timeout, timeout

@@ -28,6 +28,9 @@ func (w *world) newKey(secret string) (revoke func()) {
 
 func TestNewJob_revokedKey(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 3 s")
+	}
 	t.Run("while the body arrives", func(t *testing.T) {
 		t.Parallel()
 		const secret = "rescind_a-key-that-uploads"

@@ -144,6 +144,9 @@ func TestNewJob_connectionBreaks(t *testing.T) {
 
 func TestNewJob_silence(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t, readTimeoutOf(time.Second))
 	for name, encoding := range map[string]string{"as it is": "identity", "packed": "gzip"} {
 		t.Run(name, func(t *testing.T) {

@@ -75,6 +75,9 @@ func TestSMTP_Verdict(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %+v", tt.step, tt.fault), func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && tt.fault.Stall && tt.step != connect && tt.step != dot {
+				t.Skip("takes 2 s")
+			}
 			srv := testservers.SMTP(t)
 			s := newSMTP(t, srv, srv.URL())
 			switch {

@@ -77,6 +77,9 @@ func (w *world) firstReport(job revocation.Job) int64 {
 
 // TestStore_ChunkPlans is TestStore_Plans for statements that read chunks. They must also read no more chunks than needed.
 func TestStore_ChunkPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t, 1)
 	const each, rows = 10, 40 // of a job, and of four
 	jobs := func(from int64) {

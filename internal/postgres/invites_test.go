@@ -60,6 +60,9 @@ func TestStore_RevocationsAreHOT(t *testing.T) {
 
 // A search reads a part of an index that does not grow with the table, even if it was planned while the table was empty.
 func TestStore_SearchPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t, 1)
 	yes := true
 	searches := map[string]revocation.InviteFilter{

@@ -19,6 +19,9 @@ const maxWait = 30 * time.Second
 
 func TestMigrate(t *testing.T) {
 	t.Run("with a table in use, it gives way to others and continues when the table is free", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 4 s")
+		}
 		url := migrated(t)
 		report, others := connect(t, url), connect(t, url)
 		reading, err := report.Begin(t.Context())

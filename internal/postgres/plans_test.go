@@ -132,6 +132,9 @@ func TestStore_EventPlans(t *testing.T) {
 
 // A selection reads the invites that one of its members selects, not all of the account.
 func TestStore_SelectionPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t, 1)
 	at := func(n int) time.Time {
 		return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Minute)

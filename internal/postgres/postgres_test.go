@@ -297,6 +297,9 @@ func waitingJobs(t *testing.T, w *world) {
 // TestStore_Plans plans statements while the tables are empty, and runs them with the same plans when the tables are large.
 // They must use the keys, and so touch only a few pages for each row.
 func TestStore_Plans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 4 s")
+	}
 	w := newWorld(t, 1)
 	all := func(from, to int64) {
 		flush, refs := []revocation.Submission{}, []revocation.Ref{}

@@ -9,6 +9,9 @@ import (
 )
 
 func TestTx_Prepare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	url := migrated(t)
 	s, other := open(t, url), connect(t, url)
 	insert := func() error {

@@ -111,6 +111,9 @@ func (w *world) previewedJobs(from int64) {
 
 // Previews and confirmed chunks are held to the keys, and look into no chunks but their own.
 func TestStore_PreviewPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	w := newWorld(t, 1)
 	limit, each := 1_000_000, int64(27)
 	w.must(w.store.SetAccount(t.Context(), revocation.AccountChange{ID: "acme", ConfirmAbove: &limit, ApproveAbove: &limit}))

@@ -13,6 +13,9 @@ import (
 
 // A page that takes too long ends with an error.
 func TestReadTimeout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s")
+	}
 	s, err := Open(t.Context(), testservers.Postgres(t))
 	must(t, err)
 	defer s.Close() //nolint:errcheck // nothing was written

@@ -23,6 +23,9 @@ func TestRedisAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && name == "black hole" {
+				t.Skip("takes 7 s")
+			}
 			redis := testservers.StartRedis(t)
 			client := queue.NewClient(connect(t, redis.URL()))
 			batches := make(chan []revocation.Ref, 100)
@@ -85,6 +88,9 @@ func TestRedisAway(t *testing.T) {
 
 func TestWorkerStartsAndStopsWithoutRedis(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 4 s")
+	}
 	redis := testservers.StartRedis(t)
 	redis.Kill()
 	r := connect(t, redis.URL())

@@ -23,6 +23,9 @@ func TestPace(t *testing.T) {
 		wantPaced(t, 50, 20, connect(t, url), connect(t, url))
 	})
 	t.Run("slower than one a second", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 3 s")
+		}
 		url := testservers.Redis(t)
 		wantPaced(t, 0.7, 3, connect(t, url), connect(t, url))
 	})

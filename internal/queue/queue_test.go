@@ -218,6 +218,7 @@ func TestIdleWorkerIsWoken(t *testing.T) {
 }
 
 func TestIdleWorkerDoesNotPoll(t *testing.T) {
+	t.Parallel()
 	r := connect(t, testservers.Redis(t))
 	batches := make(chan []revocation.Ref, 1)
 	nothing := func(context.Context, string) error { return nil }

@@ -136,6 +136,9 @@ func TestService_Submit(t *testing.T) {
 		}
 	})
 	t.Run("if every lock is held, all callers are answered within the timeout of one flush", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("takes 5 s")
+		}
 		w := worktest.New(t)
 		service, _ := w.Service(stuckStore{w.Store})
 		var all sync.WaitGroup

@@ -233,6 +233,7 @@ func TestClient_BreakerOpens(t *testing.T) {
 }
 
 func TestClient_BreakerCloses(t *testing.T) {
+	t.Parallel()
 	// next returns the reply of the next call that the breaker allows.
 	next := func(t *testing.T, p *Client, to revocation.Target) (got revocation.Reply) {
 		t.Helper()

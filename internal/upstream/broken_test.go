@@ -140,6 +140,7 @@ func TestClient_InDoubt(t *testing.T) {
 }
 
 func TestClient_NotInDoubt(t *testing.T) {
+	t.Parallel()
 	t.Run("when no server listens", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -110,6 +110,7 @@ func serveTLS(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 }
 
 func TestClient_OverTLS(t *testing.T) {
+	t.Parallel()
 	var requests atomic.Int64
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
@@ -184,6 +185,7 @@ func TestClient_OverTLS(t *testing.T) {
 }
 
 func TestClient_LeaksNoSecrets(t *testing.T) {
+	t.Parallel()
 	const words = "upstreams-own-words"
 	var written logged
 	metrics := prometheus.NewRegistry()

@@ -219,6 +219,9 @@ func (r renewals) ExtendCalls(ctx context.Context, calls []revocation.Call, leas
 
 // TestUpstreamRunner_AccountChanged: what has begun at the upstream ends there, and is not carried out here meanwhile.
 func TestUpstreamRunner_AccountChanged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 10 s")
+	}
 	w := newWorld(t)
 	w.onUpstream(revocation.UpstreamChange{})
 	id := w.divert(1, true)
