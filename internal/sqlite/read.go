@@ -1,10 +1,8 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"strings"
-	"time"
 
 	"rescind/internal/revocation"
 )
@@ -49,19 +47,6 @@ const (
 	// Without INDEXED BY, SQLite would read all revocations of the account in the order of their ids.
 	selectShownOfReport = shownColumns + ` INDEXED BY revocations_report` + shownJoins + ` AND r.report_id = ?`
 )
-
-// Revocation implements revocation.ReadStore.
-func (s *Store) Revocation(ctx context.Context, account string, id revocation.ID) (revocation.Revocation, error) {
-	found, err := query(ctx, s.readers, scanShown,
-		selectShown+` AND r.id = ? AND (r.job_id IS NULL OR `+visibleJob(`?`)+`)`, account, id.String(), micros(time.Now()))
-	if err == nil && len(found) == 0 {
-		err = notFound("There is no such revocation in this account.")
-	}
-	if err != nil {
-		return revocation.Revocation{}, fault("read revocation", err)
-	}
-	return found[0], nil
-}
 
 // selection is a statement that is being built, with its parameters.
 type selection struct {
