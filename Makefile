@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 RACE     := -race $(foreach package,modernc.org/sqlite/lib modernc.org/libc modernc.org/memory \
 	github.com/go-json-experiment/json/jsontext compress/flate,-gcflags=$(package)=-race=false)
 # Without the path of the checkout in what is compiled, the build cache serves every checkout.
-export GOFLAGS += -trimpath
+test chaos: export GOFLAGS += -trimpath
 # A program with the race detector otherwise waits for a second before it ends.
 export GORACE ?= atexit_sleep_ms=0
 

@@ -110,7 +110,7 @@ func (v *aviary) findInvites() {
 	}
 }
 
-// listEvents reads all events of the account. They tell of what was done, and ask checks that they contain none of the texts.
+// listEvents reads all events of the account. They describe what was done, and ask checks that they contain no such text.
 func (v *aviary) listEvents() {
 	v.t.Helper()
 	_, text := v.ask(v.key, http.MethodGet, "/events?limit=1000", "")

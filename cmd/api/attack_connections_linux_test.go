@@ -238,7 +238,7 @@ func (b *besieged) slowHeaders(t *testing.T) {
 	b.answers(t, 902)
 }
 
-// unread requests far more data than the buffers of connections hold, and reads none of it.
+// unread requests far more data than the buffers of connections hold, and does not read it.
 func (b *besieged) unread(t *testing.T, job string) {
 	conn := b.dial(t)
 	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {

@@ -145,7 +145,7 @@ func (in *input) addMembers(ctx context.Context, options client.JobOptions) erro
 	}
 	beginning, _ := content.ReadString('{') // its end follows
 	if strings.TrimSpace(beginning) != "{" {
-		return nil // it is no object: the service says so
+		return nil // it is no object: the service reports it
 	}
 	first, err := content.Peek(1)
 	for err == nil && strings.ContainsRune(" \t\r\n", rune(first[0])) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSmuggledRequests sends bodies whose length two parsers could read differently. None is accepted.
+// TestSmuggledRequests sends bodies whose length two parsers could read differently. The API must not accept any.
 func TestSmuggledRequests(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

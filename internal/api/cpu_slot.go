@@ -7,7 +7,7 @@ package api
 // An upload must not wait for its caller or for the database while it holds the slot: see without. So a slot is free soon, and
 // waiting for it needs no time limit.
 type cpuSlot struct {
-	// all has an element for each slot that is held. The runtime serves those that wait to send in their order.
+	// all has an element for each slot that is held. The runtime serves goroutines that wait to send in their order.
 	all  chan struct{}
 	held bool
 }

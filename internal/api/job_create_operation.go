@@ -80,7 +80,7 @@ func bytesOf(description string) *huma.Schema {
 	return &huma.Schema{Type: "string", Format: "binary", Description: description}
 }
 
-// jobOptionSchemas returns the schemas of the options that JSON and forms share. Those that are not boolean may be null if
+// jobOptionSchemas returns the schemas of the options that JSON and forms share. Options that are not boolean may be null if
 // nullable is true.
 func jobOptionSchemas(nullable bool) map[string]*huma.Schema {
 	return map[string]*huma.Schema{

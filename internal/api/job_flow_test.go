@@ -68,7 +68,7 @@ func (a answer) wantWrongState(t *testing.T, state string) {
 	}
 }
 
-// wantMismatch fails the test unless the answer says that the right count is another.
+// wantMismatch fails the test unless the answer reports another count as the right one.
 func (a answer) wantMismatch(t *testing.T, count float64) {
 	t.Helper()
 	a.want(t, http.StatusConflict, "count_mismatch")

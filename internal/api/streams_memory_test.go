@@ -25,7 +25,7 @@ func (l narrow) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// TestStreams_memory requests 500 streams of the longest results for four accounts, and reads none of them.
+// TestStreams_memory requests 500 streams of the longest results for four accounts, and does not read them.
 func TestStreams_memory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 8 s")

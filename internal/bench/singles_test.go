@@ -11,7 +11,7 @@ const (
 	carriedTitle  = "Submitted over 64 connections and carried out by one worker, until the last is final"
 	latencyTitle  = "From submit to final outcome, over HTTP, one at a time"
 	idleTitle     = "Nothing to do"
-	pollingTitle  = "Looks at a revocation, 64 connections"
+	pollingTitle  = "Reads of a revocation, 64 connections"
 	costsTitle    = "A submission that is carried out: µs of a core"
 )
 

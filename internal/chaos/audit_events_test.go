@@ -50,7 +50,7 @@ func (c *cluster) readEvents(e *eventReader) bool {
 	return len(page.Data) > 0
 }
 
-// auditEvents compares the events with what they tell of, and with what the readers have read.
+// auditEvents compares the events with what they describe, and with what the readers have read.
 func (c *cluster) auditEvents() {
 	find := func(what, query string) {
 		if err := c.database(func(ctx context.Context, conn *pgx.Conn) error {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Event tells of something that happened in the account.
+// Event describes something that happened in the account.
 type Event struct {
 	ID         string    `json:"id"`
 	Type       string    `json:"type"`

@@ -171,7 +171,7 @@ func (r Retention) AuditPeriod() time.Duration { return days(r.AuditDays) }
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // LoadAPI reads the settings of an API process from environ, which has the form of os.Environ. Its error lists all faults,
-// one on each line, and contains none of the values.
+// one on each line, and contains no value.
 func LoadAPI(environ []string) (API, error) {
 	s := API{HTTP: HTTP{HTTPAddr: ":8080"}, Admin: Admin{DefaultAdminAddr}}
 	f := parse(&s, environ)

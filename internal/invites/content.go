@@ -25,7 +25,7 @@ func Content(file io.Reader) (content io.Reader, isJSON bool, err error) {
 	return b, beginsWithObject(b), nil
 }
 
-// beginsWithObject reports whether a text begins with an object of JSON. It consumes nothing, and looks at no more than it
+// beginsWithObject reports whether a text begins with an object of JSON. It consumes nothing, and reads no more than it
 // needs, because standard input may wait for a person.
 func beginsWithObject(b *bufio.Reader) bool {
 	for n := 1; ; n++ {
@@ -43,7 +43,7 @@ func beginsWithObject(b *bufio.Reader) bool {
 	}
 }
 
-// unpacked is a stream of gzip whose errors say so.
+// unpacked is a gzip stream whose errors report that it is one.
 type unpacked struct{ *gzip.Reader }
 
 func (u unpacked) Read(p []byte) (int, error) {

@@ -26,8 +26,8 @@ func clean(s string, limit int) string { return cut(oneLine(s), limit) }
 // cleanName is clean for a name. The result has at most maxName characters and no address that mail programs link.
 func cleanName(s string) string { return cut(revocation.WithoutLinks(oneLine(s)), maxName) }
 
-// cleanNote is clean for a text of several lines. It keeps line breaks, and links too: whoever accepted the text has decided
-// about them.
+// cleanNote is clean for a text of several lines. It keeps line breaks and links: the API decides about links when it accepts
+// the text.
 func cleanNote(s string) note {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
 	for i, line := range lines {

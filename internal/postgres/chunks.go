@@ -113,7 +113,7 @@ func itemsOf(c *revocation.Chunk) []any {
 }
 
 // takenItems and takenPredicted begin a statement that writes the items of a chunk; takenPredicted is for a chunk with
-// predictions. They delete the chunk and return its items. They return none of a job that is being received. The ids are a
+// predictions. They delete the chunk and return its items. They return nothing of a job that is being received. The ids are a
 // parameter, because the program makes them faster. The concatenation copies the predictions to memory; otherwise each byte
 // would be read from the table's storage for large values (TOAST).
 var (

@@ -33,7 +33,7 @@ func (w *world) ended(condition string, args ...any) {
 	}
 }
 
-// pages gives how many pages of each table, and how many of those that have its large values under "large values", do touches
+// pages gives how many pages of each table, and how many pages of its large values under "large values", do touches
 // with the present store. It closes the store and opens another one, which has no plans yet.
 func (w *world) pages(do func()) map[string]int64 {
 	w.t.Helper()

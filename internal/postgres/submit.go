@@ -66,7 +66,7 @@ const known = `
 	LIMIT 1`
 
 // readFacts reads, in one round trip, what is known of the flush's keys and invites. It locks the work items whose notify or
-// due_at may change, and reports those that another transaction has locked.
+// due_at may change, and reports the rows that another transaction has locked.
 func readFacts(ctx context.Context, tx *tx, flush []revocation.Submission) (revocation.FlushFacts, error) {
 	facts := revocation.FlushFacts{
 		Bound:    make(map[revocation.IdempotencyKey]revocation.Binding),

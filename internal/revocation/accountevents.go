@@ -97,7 +97,7 @@ func UpstreamResumed(account string, by Actor) Event {
 
 // Import counts the rows of an import of invites.
 type Import struct {
-	// Written counts those that were written, and Bad those that could not be read.
+	// Written counts the invites that were written, and Bad the rows that could not be read.
 	Written, Bad int
 	// By is who imported them; zero for an operator.
 	By Actor

@@ -39,7 +39,7 @@
 //	    │                            └───────────────┴──▶ EXPIRED   not confirmed or approved in time
 //	    └──▶ DROPPED   the upload was interrupted
 //
-// A job enters the first of these states that applies to it, and leaves out those that do not. From every state after
+// A job enters the first of these states that applies to it, and leaves out the states that do not. From every state after
 // RECEIVING and before the end, a cancel leads to CANCELLING, and that to CANCELLED.
 //
 // A job whose items are all invalid is COMPLETED at once. A job whose retention has ended becomes DROPPED too, and the

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// EventType is what an event tells of.
+// EventType is what an event describes.
 type EventType string
 
 // The types of events. The subject of each is what the first word names.
@@ -88,7 +88,7 @@ type Subject struct {
 	ID   string
 }
 
-// Event tells of something that happened in an account. Stores write it in the transaction that makes it true, and determine
+// Event describes something that happened in an account. Stores write it in the transaction that makes it true, and determine
 // its Number, ID and OccurredAt there. It contains counts, states and ids, and no candidate's name or address, message,
 // reason, label or secret.
 type Event struct {

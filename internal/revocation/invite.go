@@ -113,7 +113,7 @@ type Selection struct {
 var ErrNothingSelected = &Error{Code: CodeInvalid, Detail: "No invite that is not revoked matches the selection."}
 
 // ErrNotFindable is the error of a selection by address or assessment name while the database has invites of a version
-// without search whose texts are not copied yet. The selection could miss them, and whoever revokes would not notice.
+// without search whose texts are not copied yet. The selection could miss them, and the caller would not notice.
 var ErrNotFindable = &Error{Code: CodeUnavailable, Detail: "Not all invites can be found by their texts yet."}
 
 // MaxSelectionEmails is how many addresses a Selection can have.
@@ -167,7 +167,7 @@ type InviteStore interface {
 	// CodeNotSupported if its invites are at an upstream.
 	Forget(ctx context.Context, account string, reportID int64, by Actor) error
 	// ForgetAddress does so for at most limit invites with the address, compared as in an InviteFilter, and returns how many; 0
-	// means that none is left.
+	// means that no invite is left.
 	ForgetAddress(ctx context.Context, account, address string, limit int, by Actor) (forgotten int, err error)
 	// FinishImport is UpsertInvites for the last invites of an import, whose event it writes in the same transaction.
 	FinishImport(ctx context.Context, account string, invites []Invite, counts Import) error

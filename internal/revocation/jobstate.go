@@ -145,7 +145,7 @@ var changeable = map[JobChangeKind][]JobState{
 	ChangeExpire:    {JobPreviewed, JobAwaitingApproval},
 }
 
-// Change applies c to the job, which a transaction has locked and read, and returns the types of the events that tell of it.
+// Change applies c to the job, which a transaction has locked and read, and returns the types of the events that describe it.
 // No events mean that the job is unchanged. The error's code is CodeWrongState, CodeCountMismatch, CodeSameKey, CodeJobEnded or
 // CodeMissingScope; the job is unchanged then.
 func (j *Job) Change(c JobChange, f JobFacts) ([]EventType, error) {
@@ -241,7 +241,7 @@ func (j *Job) confirm(c JobChange, f JobFacts) []EventType {
 	return j.schedule(f)
 }
 
-// schedule moves a job that nobody needs to look at any more to SCHEDULED or QUEUED.
+// schedule moves a job that needs no more decisions to SCHEDULED or QUEUED.
 func (j *Job) schedule(f JobFacts) []EventType {
 	due := f.Now.Add(f.Settings.Hold)
 	if j.NotBefore.After(due) {

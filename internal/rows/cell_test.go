@@ -119,7 +119,7 @@ func undone(cell, breaks string) string {
 
 func isSign(c rune) bool { return strings.ContainsRune("=+-@＝＋－＠", c) }
 
-// ignored are the characters that a spreadsheet may drop before a formula. An apostrophe is none of them.
+// ignored are the characters that a spreadsheet may drop before a formula. An apostrophe is not among them.
 func ignored(c rune) bool {
 	return c == '"' || c == '“' || unicode.IsSpace(c) || unicode.In(c, unicode.Cc, unicode.Cf, unicode.Z)
 }

@@ -51,7 +51,7 @@ const (
 
 // Row is a row with at least one filled cell.
 type Row struct {
-	// Number counts the rows after the header from 1, without those that have no filled cell.
+	// Number counts the rows after the header from 1, without rows that have no filled cell.
 	Number int
 	// Line is the row's place, from 1, as a program shows it: the line of the text, or the row of the sheet.
 	Line int

@@ -189,7 +189,7 @@ func (b *workbook) find(name string) *zip.File {
 }
 
 // chooseSheet finds the sheet to read: the one that is asked for, or else the first with the required columns, those
-// that can be seen before those that are hidden.
+// that can be seen before hidden sheets.
 func (b *workbook) chooseSheet(t *Table) error {
 	sheets := slices.Clone(b.sheets)
 	slices.SortStableFunc(sheets, func(x, y sheetPart) int {

@@ -56,7 +56,7 @@ type firstOutcome struct {
 	failure   revocation.Failure
 }
 
-// writeFirstAttempts writes the decisions about a chunk's items, and gives work items to those that are not final. It updates
+// writeFirstAttempts writes the decisions about a chunk's items, and gives work items to items that are not final. It updates
 // the invites and inserts the emails of all REVOKED items in the chunk's range: before the first attempt there were none.
 func writeFirstAttempts(ctx context.Context, tx *sql.Tx, now time.Time, chunk revocation.Chunk, decisions []revocation.Decision) (spilled int, err error) {
 	outcomes := make(map[firstOutcome][]string)

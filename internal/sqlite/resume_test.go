@@ -171,7 +171,7 @@ func TestStore_Resume(t *testing.T) {
 		}
 		carriedOut(refs[:2]...)
 	})
-	t.Run("emails are due, but for those that may have been sent", func(t *testing.T) {
+	t.Run("emails are due, unless they may have been sent", func(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 4)
 		refs := submit(t, store, 1, 4)
@@ -257,7 +257,7 @@ func TestStore_Resume(t *testing.T) {
 			}
 		}
 	})
-	t.Run("emails of jobs are due, but for those that may have been sent, which are counted", func(t *testing.T) {
+	t.Run("emails of jobs are due, unless they may have been sent, and those are counted", func(t *testing.T) {
 		store := open(t, file(t))
 		seed(t, store, 1, 4)
 		job := bulk(t, store, 1, 4)

@@ -24,7 +24,7 @@ func concurrently[T any](n int, do func(i int) (T, error)) ([]T, error) {
 	return results, errors.Join(errs...)
 }
 
-// carryOutWholly carries out refs, also those that concurrent transactions have locked, until none is left.
+// carryOutWholly carries out refs, also if concurrent transactions have locked them, until no ref is left.
 func (f *fixture) carryOutWholly(refs []revocation.Ref) (revoked int, err error) {
 	for len(refs) > 0 {
 		done, err := f.applyRule(refs)

@@ -41,7 +41,7 @@ var jobPropertyTests = []test{
 	}},
 }
 
-// drawJob returns a job at one of the stages, or at any stage if none is given. It returns nil if there is no such job.
+// drawJob returns a job at one of the stages, or at any stage if no stage is given. It returns nil if there is no such job.
 func (m *model) drawJob(t *rapid.T, stages ...revocation.JobState) *modelledJob {
 	var some []*modelledJob
 	for _, j := range m.jobs {

@@ -101,7 +101,7 @@ func (f *fixture) dueRows() []int {
 	return rows
 }
 
-// work carries out the due work of the account's jobs until none is left. It returns the jobs that ended.
+// work carries out the due work of the account's jobs until no work is left. It returns the jobs that ended.
 func (f *fixture) work(account string) []revocation.ID {
 	f.Helper()
 	ended, err := f.drainJobs(f.Context(), account)

@@ -68,7 +68,7 @@ func (f *fixture) predictions(job revocation.Job) []revocation.Status {
 	return all
 }
 
-// finishJob carries out the account's jobs until none is left. Items that wait for others are due again at once.
+// finishJob carries out the account's jobs until no job is left. Items that wait for others are due again at once.
 func (f *fixture) finishJob(ctx context.Context, account string, job revocation.ID) (revocation.Job, error) {
 	for range 100 {
 		if _, err := f.drainJobs(ctx, account); err != nil {

@@ -129,7 +129,7 @@ var singleTests = []test{
 		f.carryOut(ref)
 		f.status(ref, revocation.StatusRevoked, true)
 	}},
-	{"the earlier time counts for those who join", func(f *fixture) {
+	{"the earlier time counts for requests that join", func(f *fixture) {
 		ref := f.submitNew(request(1, notBefore(inTime(5*time.Hour)), withTexts("first", "first")))[0]
 		other := f.submitNew(request(2, withHold(5*time.Hour)))[0]
 		join := func(want time.Duration, with ...func(*revocation.Submission)) {

@@ -267,7 +267,7 @@ func (f *fixture) applyRule(refs []revocation.Ref) (revocation.BatchResult, erro
 	return fastPathFirst(f.Context(), f.Store, refs, revocation.Decide)
 }
 
-// fastPathFirst calls RevokeFast for refs, and CarryOut for those that RevokeFast leaves.
+// fastPathFirst calls RevokeFast for refs, and CarryOut for the refs that RevokeFast leaves.
 func fastPathFirst(ctx context.Context, store Store, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	first, err := store.RevokeFast(ctx, refs)
 	if err != nil {

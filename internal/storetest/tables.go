@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Tables is direct access to what a store keeps, for what none of its methods shows or does.
+// Tables is direct access to what a store keeps, for what its methods do not show or do.
 type Tables interface {
 	// Holding returns where the store keeps one of the texts, in whatever case: the names of columns as "table.column", and
 	// of files. It asks every column of every table.

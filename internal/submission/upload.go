@@ -23,7 +23,7 @@ const (
 	dropTimeout = 2 * time.Second
 )
 
-// JobUpload is the upload of one job. Callers see nothing of the job, and workers carry out none of it, until Finalize. A
+// JobUpload is the upload of one job. Callers see nothing of the job, and workers do not carry it out, until Finalize. A
 // JobUpload is not safe for concurrent use.
 type JobUpload struct {
 	service *Service

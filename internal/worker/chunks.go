@@ -8,7 +8,7 @@ import (
 	"rescind/internal/revocation"
 )
 
-// RunAccountTask carries out the work of the account's jobs until none is due, other account tasks wait, or ctx ends. It
+// RunAccountTask carries out the work of the account's jobs until no work is due, other account tasks wait, or ctx ends. It
 // alternates between chunks, cancelled items, items whose retry is due and previews, so that none of them delays the others. An
 // account with an upstream gets an UpstreamTask instead. The error is a failure that could not be recorded; the dispatcher
 // then enqueues another account task.

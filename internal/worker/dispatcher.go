@@ -10,7 +10,7 @@ import (
 )
 
 // Dispatcher enqueues what is due and what was lost: retries, and rows whose tasks are missing because Redis was unavailable
-// or lost its data. It also begins the jobs whose not_before or hold has passed, and ends those that have expired. Any
+// or lost its data. It also begins the jobs whose not_before or hold has passed, and ends jobs that have expired. Any
 // number of Dispatchers can run at the same time.
 type Dispatcher struct {
 	store    revocation.DispatchStore
@@ -139,7 +139,7 @@ func (d *Dispatcher) revocations(ctx context.Context) error {
 	}
 }
 
-// claimRevocations claims due revocations and enqueues them. It releases those that cannot be enqueued. The end of ctx does
+// claimRevocations claims due revocations and enqueues them. It releases claims that cannot be enqueued. The end of ctx does
 // not interrupt it.
 func (d *Dispatcher) claimRevocations(ctx context.Context) (claimed int, err error) {
 	ctx, cancel := finishing(ctx)

@@ -92,7 +92,7 @@ func (n *Notifier) Send(ctx context.Context, refs []revocation.NotificationRef) 
 	return n.sendAll(ctx, began, emails)
 }
 
-// RunAccountTask sends emails of the account's jobs until none is due, other account tasks wait, or ctx ends. It returns only
+// RunAccountTask sends emails of the account's jobs until no email is due, other account tasks wait, or ctx ends. It returns only
 // an error that could not be recorded.
 func (n *Notifier) RunAccountTask(ctx context.Context, account string) error {
 	for ctx.Err() == nil {

@@ -134,7 +134,7 @@ type sessionEffects struct {
 	// record leads to outcomesRecorded, unless it is empty. verdict is what its replies mean for the upstream.
 	record  []endedCall
 	verdict judgement
-	// end ends the session: it has no more calls, and no event is outstanding but an admission.
+	// end ends the session: it has no more calls, and it waits for no event but an admission.
 	end bool
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // sessionLoop performs the effects of one session, each in a goroutine of its own, and passes it the events. The goroutines
-// share none of the session's state.
+// share no state of the session.
 type sessionLoop struct {
 	*UpstreamRunner
 	// upstream is as the session began with it. The effects read it, so it does not change.

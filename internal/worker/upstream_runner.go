@@ -60,7 +60,7 @@ func NewUpstreamRunner(o UpstreamRunnerOptions) *UpstreamRunner {
 	}
 }
 
-// RunAccountTask makes the account's calls until none is due, the upstream is put on hold, Stopping reports true, or ctx ends.
+// RunAccountTask makes the account's calls until no call is due, the upstream is put on hold, Stopping reports true, or ctx ends.
 // It returns when all calls have ended and their outcomes are recorded. The error is a failure that could not be
 // recorded.
 func (c *UpstreamRunner) RunAccountTask(ctx context.Context, account string) error {

@@ -1,5 +1,5 @@
 // Package validate_test reads what is deployed to Kubernetes as the cluster does: built by kustomize, and decoded into
-// the types of its API, which know all fields. It is a module of its own, so that none of this is the service's.
+// the types of its API, which know all fields. It is a module of its own, so that the service does not depend on it.
 package validate_test
 
 import (
