@@ -13,6 +13,9 @@ type mediaRange struct {
 // equal weight it prefers the most specific match, then the range that is named first, then the earlier offer. It
 // returns the first offer if no offer is acceptable or there are no headers. It ignores parameters of media types and
 // the parts of a header that it cannot parse.
+//
+// The libraries for this do less than the RFC asks or callers need: goautoneg takes a weight of 0 for acceptable, and
+// elnormous/contenttype refuses a header with one part that it cannot parse, and text/csv with a charset.
 func negotiate(accept, offers []string) string {
 	ranges := acceptedRanges(accept)
 	best := offers[0]
