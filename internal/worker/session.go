@@ -101,12 +101,13 @@ type (
 	}
 	// leasesRenewed: the renewal has ended.
 	leasesRenewed struct{ err error }
-	// refreshed: a refresh has ended. spilled counts the items of a chunk that it made due, if chunk is set. cancelled
-	// reports that it cancelled items, and changed that the account has another upstream or other limits.
+	// refreshed: a refresh has ended. If chunk is set, it tried to take a chunk: taken reports that there was one, and spilled
+	// counts the items that it made due. These are none if the items ended as predicted. cancelled reports that it cancelled
+	// items, and changed that the account has another upstream or other limits.
 	refreshed struct {
-		changed, cancelled, chunk bool
-		spilled                   int
-		err                       error
+		changed, cancelled, chunk, taken bool
+		spilled                          int
+		err                              error
 	}
 	// outcomesRecorded: the outcomes of group were recorded, except those of locked rows.
 	outcomesRecorded struct {
@@ -127,7 +128,7 @@ type sessionEffects struct {
 	call []revocation.Call
 	// admit leads to callAdmitted.
 	admit bool
-	// refresh leads to refreshed. With chunk, it also makes the items of a chunk due.
+	// refresh leads to refreshed. With chunk, it also takes a chunk.
 	refresh, chunk bool
 	// renew leads to leasesRenewed, unless it is empty.
 	renew []revocation.Call
@@ -264,12 +265,15 @@ func (s *upstreamSession) applyRefreshed(e refreshed) {
 	s.closed = s.closed || e.changed
 	s.cancelling = e.cancelled
 	if e.chunk {
-		s.moreChunks = e.spilled > 0
+		s.moreChunks = e.taken
 		s.dueNotBegun += e.spilled
 	}
-	if e.spilled > 0 || e.cancelled {
+	switch {
+	case e.spilled > 0 || e.cancelled:
 		s.tooFewDue, s.noneLeft = false, false
-	} else if e.chunk {
+	case e.taken:
+		s.noneLeft = false
+	case e.chunk:
 		s.noneLeft = s.tooFewDue
 	}
 }

@@ -123,8 +123,8 @@ func (l *sessionLoop) awaitStop(ctx context.Context) {
 	}
 }
 
-// refresh reads what has changed, cancels some items of jobs that are being cancelled, and, with chunk, makes the items of a
-// chunk due.
+// refresh reads what has changed, cancels some items of jobs that are being cancelled, and, with chunk, takes a chunk: items
+// that need calls become due.
 func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 	r.chunk = chunk
 	if r.changed, r.err = l.hasChanged(); r.err != nil || r.changed {
@@ -133,9 +133,11 @@ func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 	if r.cancelled, r.err = l.cancel(l.work, l.target.Account); r.err != nil || !chunk {
 		return r
 	}
-	var spilled revocation.Chunk
-	spilled, r.err = l.store.CarryOutChunk(l.work, l.target.Account)
-	r.spilled = spilled.Spilled
+	taken, err := l.store.CarryOutChunk(l.work, l.target.Account)
+	if r.taken = err == nil && !taken.Job.IsZero(); r.taken {
+		l.afterChunk(l.work, taken) // items of a confirmed job may have ended as predicted
+	}
+	r.spilled, r.err = taken.Spilled, err
 	return r
 }
 

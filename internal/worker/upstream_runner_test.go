@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -249,5 +250,38 @@ func TestUpstreamRunner_AccountChanged(t *testing.T) {
 	w.ends(ended)
 	if r := w.Read(id); r.Status != revocation.StatusRevoked || r.Notification.Status != revocation.NotificationDelegated {
 		t.Errorf("%s, its email %s", r.Status, r.Notification.Status)
+	}
+}
+
+// TestUpstreamRunner_Predicted checks that a confirmed job whose account has moved to an upstream, and whose items need no
+// calls, is carried out to its end, and that its end is published.
+func TestUpstreamRunner_Predicted(t *testing.T) {
+	w := newWorld(t)
+	final := revocation.FinalJob{
+		NewJob: revocation.NewJob{ID: revocation.JobID(uuidv7.New()), Account: "acme", RequestedBy: w.Key, Route: revocation.RouteJobs},
+		Total:  2 * revocation.ChunkSize,
+	}
+	final.Preview, final.PreviewTTL = true, time.Hour
+	_, err := w.Store.BeginJob(t.Context(), final.NewJob, time.Hour)
+	w.Must(err)
+	for first := 0; first < final.Total; first += 500 {
+		items := make([]revocation.Item, 500)
+		for i := range items {
+			row := first + i + 1
+			items[i] = revocation.Item{Row: row, ReportID: int64(1_000_000 + row)} // there are no such invites
+		}
+		w.Must(w.Store.AddItems(t.Context(), final.NewJob, items, time.Hour))
+	}
+	_, err = w.Store.FinalizeJob(t.Context(), final)
+	w.Must(err)
+	w.Must(w.Executor(w.Store).RunAccountTask(t.Context(), "acme"))
+	_, err = w.Store.ChangeJob(t.Context(), "acme", final.ID, revocation.JobChange{Kind: revocation.ChangeConfirm, By: revocation.ByKey(w.Key)})
+	w.Must(err)
+	w.onUpstream(revocation.UpstreamChange{})
+	w.ends(w.calling(t.Context(), w.Store, &line{begun: make(chan revocation.Call), answer: make(chan revocation.Reply)}))
+	job, err := w.Store.Job(t.Context(), "acme", final.ID)
+	w.Must(err)
+	if job.State != revocation.JobCompleted || job.Counts.NotFound != final.Total || !slices.Contains(w.Published, final.ID) {
+		t.Errorf("%s with %+v, published %v", job.State, job.Counts, w.Published)
 	}
 }
