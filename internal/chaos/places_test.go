@@ -218,8 +218,8 @@ var places = []loaded{
 	{at("worker", failpoint.AfterCommit, "begin calls"), remote},
 	{at("worker", failpoint.BeforeCall, "revoke"), remote},
 	{at("worker", failpoint.AfterCall, "revoke"), remote},
-	{at("worker", failpoint.BeforeCommit, "record a failed attempt"), remote},
-	{at("worker", failpoint.AfterCommit, "record a failed attempt"), remote},
+	{at("worker", failpoint.BeforeCommit, "record outcomes"), remote},
+	{at("worker", failpoint.AfterCommit, "record outcomes"), remote},
 }
 
 // remotePlaces is the number of places that need an account on an upstream.

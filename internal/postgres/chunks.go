@@ -158,7 +158,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 				SELECT ctid AS place, revoked_at IS NOT NULL AS revoked, $7 AND state <> 'PENDING' AS spared,
 					$5::timestamptz IS NULL OR sent_at >= $5 AS allowed
 				FROM invites i WHERE i.account_id = $1 AND i.report_id = item.report_id OFFSET 0) AS i ON true
-		), revoked AS (
+		), marked AS (
 			UPDATE invites i SET revoked_at = now(), revoked_by = f.id
 			FROM (
 				SELECT invite, id FROM fact WHERE nth = 1 AND allowed AND NOT spared AND NOT revoked
@@ -172,7 +172,7 @@ func queueDecideChunk(batch *pgx.Batch, c *takenChunk) {
 				WHEN revoked THEN 'ALREADY_REVOKED'
 				WHEN spared THEN 'ALREADY_STARTED'
 				WHEN NOT allowed THEN 'NOT_ALLOWED'
-				WHEN report_id NOT IN (SELECT report_id FROM revoked) THEN NULL
+				WHEN report_id NOT IN (SELECT report_id FROM marked) THEN NULL
 				WHEN nth = 1 THEN 'REVOKED'
 				ELSE 'ALREADY_REVOKED' END AS status
 			FROM fact

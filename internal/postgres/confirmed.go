@@ -23,7 +23,7 @@ var confirmedChunk = takenPredicted + predictionNames.Replace(`, fact AS MATERIA
 				$5::timestamptz IS NULL OR sent_at >= $5 AS allowed
 			FROM invites i
 			WHERE i.account_id = $1 AND i.report_id = item.report_id AND item.predicted = {revoked} AND NOT $9 OFFSET 0) AS i ON true
-	), revoked AS (
+	), marked AS (
 		UPDATE invites i SET revoked_at = now(), revoked_by = f.id
 		FROM (
 			SELECT invite, id FROM fact WHERE allowed AND NOT spared AND NOT revoked ORDER BY report_id OFFSET 0) AS f
@@ -42,7 +42,7 @@ var confirmedChunk = takenPredicted + predictionNames.Replace(`, fact AS MATERIA
 			WHEN revoked THEN 'ALREADY_REVOKED'
 			WHEN spared THEN 'ALREADY_STARTED'
 			WHEN NOT allowed THEN 'NOT_ALLOWED'
-			WHEN report_id NOT IN (SELECT report_id FROM revoked) THEN NULL
+			WHEN report_id NOT IN (SELECT report_id FROM marked) THEN NULL
 			ELSE 'REVOKED' END AS status
 		FROM fact
 	), first AS MATERIALIZED (

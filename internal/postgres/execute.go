@@ -13,15 +13,15 @@ import (
 
 // CarryOut implements revocation.ExecutionStore.
 func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
-	return s.execute(ctx, "carry out", refs, true, decide)
+	return s.decideAndWrite(ctx, "carry out", refs, true, decide)
 }
 
 // RecordOutcomes implements revocation.ExecutionStore.
 func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
-	return s.execute(ctx, "record a failed attempt", refs, false, decide)
+	return s.decideAndWrite(ctx, "record outcomes", refs, false, decide)
 }
 
-func (s *Store) execute(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
+func (s *Store) decideAndWrite(ctx context.Context, name string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
 	var done revocation.BatchResult
 	err := s.tx(ctx, name, func(ctx context.Context, tx *tx) error {
 		work, locked, err := lockWork(ctx, tx, refs, invites)
@@ -48,9 +48,9 @@ func lockWork(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) 
 	batch := &pgx.Batch{}
 	queueWork(batch, accounts, ids, attempts, &work)
 	var states map[revocation.InviteKey]revocation.InviteState
-	var plans map[string]plan
+	var facts map[string]accountFacts
 	if invites {
-		states, plans = queueInvites(batch, accounts, ids, attempts)
+		states, facts = queueInvites(batch, accounts, ids, attempts)
 	}
 	if err := tx.send(ctx, batch); err != nil {
 		return nil, nil, err
@@ -60,7 +60,7 @@ func lockWork(ctx context.Context, tx *tx, refs []revocation.Ref, invites bool) 
 	})
 	work = slices.CompactFunc(work, func(a, b revocation.LockedRevocation) bool { return a.Ref == b.Ref }) // a task can name a row twice
 	if invites {
-		if err := fillIn(ctx, tx, work, states, plans); err != nil {
+		if err := fillIn(ctx, tx, work, states, facts); err != nil {
 			return nil, nil, err
 		}
 		if err := fillInFirsts(ctx, tx, work); err != nil {
@@ -104,16 +104,16 @@ func queueWork(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int, 
 	})
 }
 
-// plan is the facts about an account on which the outcomes of its revocations depend.
-type plan struct {
+// accountFacts contains what the outcomes of an account's revocations depend on.
+type accountFacts struct {
 	revocation.AccountState
 	upstream bool
 }
 
-// queueInvites locks the invites that no other transaction has locked, and reads the accounts' plans. It finds the invites by
+// queueInvites locks the invites that no other transaction has locked, and reads the accounts' facts. It finds the invites by
 // the work items, so that all statements fit into one round trip.
-func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) {
-	states, plans = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]plan)
+func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []int) (states map[revocation.InviteKey]revocation.InviteState, facts map[string]accountFacts) {
+	states, facts = make(map[revocation.InviteKey]revocation.InviteState, len(ids)), make(map[string]accountFacts)
 	batch.Queue(`
 		SELECT i.account_id, i.report_id, i.sent_at, i.revoked_at IS NOT NULL, i.state <> 'PENDING'
 		FROM unnest($1::text[], $2::uuid[], $3::int[]) AS t(account_id, id, attempt)
@@ -139,12 +139,12 @@ func queueInvites(batch *pgx.Batch, accounts []string, ids []uuid, attempts []in
 		var spare, upstream bool
 		_, err := pgx.ForEachRow(rows, []any{&account, &changed, &spare, &upstream}, func() error {
 			state := revocation.AccountState{PlanChangedAt: timeOrZero(changed), SpareStarted: spare}
-			plans[account] = plan{state, upstream}
+			facts[account] = accountFacts{state, upstream}
 			return nil
 		})
 		return err
 	})
-	return states, plans
+	return states, facts
 }
 
 // lockedWork returns the refs whose work items exist and are not in work: another transaction has locked them. If that
@@ -175,12 +175,12 @@ func lockedWork(ctx context.Context, tx *tx, work []revocation.LockedRevocation,
 }
 
 // fillIn adds to work the facts that the rule needs. An invite is contended if it exists and is not in states.
-func fillIn(ctx context.Context, tx *tx, work []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, plans map[string]plan) error {
+func fillIn(ctx context.Context, tx *tx, work []revocation.LockedRevocation, states map[revocation.InviteKey]revocation.InviteState, facts map[string]accountFacts) error {
 	var accounts []string
 	var reports []int64
 	for i := range work {
 		h := &work[i]
-		h.AccountState, h.Upstream = plans[h.Account].AccountState, plans[h.Account].upstream
+		h.AccountState, h.Upstream = facts[h.Account].AccountState, facts[h.Account].upstream
 		if state, ok := states[revocation.InviteKey{Account: h.Account, ReportID: h.ReportID}]; ok {
 			h.Invite = &state
 		} else {

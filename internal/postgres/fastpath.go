@@ -70,7 +70,7 @@ const revokeFast = `
 				a.spare_started AND state <> 'PENDING' AS spared
 			FROM invites i WHERE i.account_id = w.account_id AND i.report_id = w.report_id
 			FOR UPDATE SKIP LOCKED) AS i
-	), taken AS (
+	), marked AS (
 		UPDATE invites i SET revoked_at = now(), revoked_by = o.id
 		FROM (SELECT invite, id FROM outcome WHERE status = 'REVOKED' OFFSET 0) AS o
 		WHERE i.ctid = o.invite RETURNING 1
@@ -88,5 +88,5 @@ const revokeFast = `
 	)
 	SELECT account_id, id, attempt, report_id, notify, status, coalesce(timestamp, ''), 1 / (
 		(SELECT count(*) FROM ended) = (SELECT count(*) FROM outcome)
-		AND (SELECT count(*) FROM taken) = (SELECT count(*) FROM outcome WHERE status = 'REVOKED'))::int
+		AND (SELECT count(*) FROM marked) = (SELECT count(*) FROM outcome WHERE status = 'REVOKED'))::int
 	FROM outcome`

@@ -112,7 +112,7 @@ func TestStore_Contention(t *testing.T) {
 			t.Logf("it took %s, which may have been a wait for the lock", waited)
 		}
 		for _, d := range done.Decisions {
-			if held := d.ReportID == 3; held != (d.Kind == revocation.Postpone) || held == d.Attempted() {
+			if held := d.ReportID == 3; held != (d.Kind == revocation.Postpone) || held == d.HasStatus() {
 				t.Errorf("report %d: %+v", d.ReportID, d)
 			}
 		}

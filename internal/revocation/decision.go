@@ -20,7 +20,7 @@ type LockedRevocation struct {
 	Ref
 	ReportID int64
 	Notify   bool
-	// DispatchCount is how often a dispatcher has enqueued it.
+	// DispatchCount is how often it was enqueued by a dispatcher or claimed by a worker.
 	DispatchCount int
 	// Job is the job that it is an item of; zero for a single revocation.
 	Job ID
@@ -103,8 +103,8 @@ type Decision struct {
 	Unattempted bool
 }
 
-// Attempted reports whether the decision has a status to show: it is Final or Retry.
-func (d *Decision) Attempted() bool { return d.Kind >= Retry }
+// HasStatus reports whether the decision has a status to show: it is Final or Retry.
+func (d *Decision) HasStatus() bool { return d.Kind >= Retry }
 
 // MarksInvite reports whether the store must mark the invite as revoked.
 func (d *Decision) MarksInvite() bool { return d.Status == StatusRevoked && !d.Upstream }

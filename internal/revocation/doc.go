@@ -6,13 +6,13 @@
 // submission, workers use worker. Both call the interfaces of this package. Packages such as postgres, sqlite, queue, mail
 // and upstream implement them.
 //
-// The database is the only source of truth. A request is a row before it is answered, and its outcome is written to that
-// row. The queue carries only ids and may lose any of them: the Dispatcher of package worker finds in the database what is
-// due and what was lost.
+// The database is the only source of truth. A request is stored before it is answered, and its outcome is stored before it
+// is published. The queue carries only ids and may lose any of them: the Dispatcher of package worker finds in the database
+// what is due and what was lost.
 //
 // # A single revocation
 //
-//	submission.Service.Submit ── one transaction for a batch of requests ──▶ revocation PENDING, with its work item
+//	submission.Service.Submit ── one transaction for a batch of requests ──▶ a work item: the revocation is PENDING
 //	       │                                                                   │
 //	       └─ task with ids ─▶ queue ─▶ worker.Executor ── Rule ── one transaction for a batch ──▶ revocation with its outcome
 //	                             ▲                                             │
@@ -72,13 +72,13 @@
 //
 //	account            a customer of the assessment platform; the tenant
 //	account task       a task in the queue to do what is due for one account; JobsTask, UpstreamTask, MailTask
-//	attempt            one try to revoke an invite, numbered from 1
+//	attempt            one try to revoke an invite; a Ref has the number of the attempts before it
 //	batch              revocations that one transaction carries out or writes
 //	chunk              a range of a job's items that waits for its first attempt
 //	claim              the right of one worker to a row, until its lease ends
 //	commit             of an email: the mark that is written before the mail server can own the message
 //	decision           what one attempt means for one revocation: Final, Retry, Postpone or RouteUpstream
-//	dispatch count     how often the dispatcher has enqueued a row
+//	dispatch count     how often a row was enqueued by the dispatcher or claimed by a worker
 //	dispatcher         the loop that enqueues what is due or lost
 //	fast path          revoking ordinary single submissions in one statement; RevokeFast
 //	final              never to change again
@@ -93,7 +93,8 @@
 //	janitor            the loop that deletes what is no longer kept
 //	job                a bulk request: many revocations under one id
 //	lease              how long a claim or an upload lasts without a heartbeat
-//	locked             of a row: another transaction holds it; it is retried shortly, and no attempt is counted
+//	locked             of a row: a transaction holds it; a row that another transaction holds is retried shortly, and no
+//	                   attempt is counted
 //	notification       the email about one revocation
 //	outcome            how a revocation ended
 //	platform           where invites are revoked: the database or an upstream

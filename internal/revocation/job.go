@@ -184,7 +184,7 @@ func CountDecisions(decisions []Decision) []JobCount {
 	}
 	at := make(map[key]*JobCount)
 	for _, d := range decisions {
-		if d.Job.IsZero() || !d.Attempted() {
+		if d.Job.IsZero() || !d.HasStatus() {
 			continue
 		}
 		k := key{d.Account, d.Job}

@@ -79,7 +79,7 @@ const nextChunk = `
 type takenChunk struct {
 	revocation.Chunk
 	upstream bool
-	account  revocation.AccountState
+	facts    revocation.AccountState
 	// previewed reports whether the items have predictions. predictedTimestamp is the timestamp of those predicted
 	// NOT_ALLOWED.
 	previewed          bool
@@ -88,8 +88,8 @@ type takenChunk struct {
 
 func scanNextChunk(rows *sql.Rows) (c takenChunk, err error) {
 	var planChangedAt sql.Null[int64]
-	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.previewed, &c.predictedTimestamp, &c.upstream, &planChangedAt, &c.account.SpareStarted)
-	c.account.PlanChangedAt = moment(planChangedAt)
+	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &c.previewed, &c.predictedTimestamp, &c.upstream, &planChangedAt, &c.facts.SpareStarted)
+	c.facts.PlanChangedAt = moment(planChangedAt)
 	return c, err
 }
 

@@ -10,15 +10,15 @@ import (
 
 // CarryOut implements revocation.ExecutionStore. No row is contended or locked in SQLite.
 func (s *Store) CarryOut(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
-	return s.attempt(ctx, "carry out", refs, true, decide)
+	return s.decideAndWrite(ctx, "carry out", refs, true, decide)
 }
 
 // RecordOutcomes implements revocation.ExecutionStore.
 func (s *Store) RecordOutcomes(ctx context.Context, refs []revocation.Ref, decide func([]revocation.LockedRevocation) []revocation.Decision) (revocation.BatchResult, error) {
-	return s.attempt(ctx, "record a failure", refs, false, decide)
+	return s.decideAndWrite(ctx, "record outcomes", refs, false, decide)
 }
 
-func (s *Store) attempt(
+func (s *Store) decideAndWrite(
 	ctx context.Context, doing string, refs []revocation.Ref, invites bool, decide func([]revocation.LockedRevocation) []revocation.Decision,
 ) (revocation.BatchResult, error) {
 	var done revocation.BatchResult

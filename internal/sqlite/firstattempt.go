@@ -34,7 +34,7 @@ func readChunk(ctx context.Context, tx *sql.Tx, chunk takenChunk) ([]revocation.
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
 		h := revocation.LockedRevocation{
 			Ref: revocation.Ref{Account: chunk.Account}, Job: chunk.Job, Upstream: chunk.upstream,
-			PredictedTimestamp: chunk.predictedTimestamp, AccountState: chunk.account,
+			PredictedTimestamp: chunk.predictedTimestamp, AccountState: chunk.facts,
 		}
 		var state scannedInvite
 		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.flags)

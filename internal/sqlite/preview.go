@@ -56,8 +56,8 @@ const nextUnpredicted = `
 
 func scanPreviewChunk(rows *sql.Rows) (c takenChunk, err error) {
 	var planChangedAt sql.Null[int64]
-	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &planChangedAt, &c.account.SpareStarted)
-	c.account.PlanChangedAt = moment(planChangedAt)
+	err = rows.Scan(&c.Account, scannedID{&c.Job}, &c.First, &c.Last, &planChangedAt, &c.facts.SpareStarted)
+	c.facts.PlanChangedAt = moment(planChangedAt)
 	return c, err
 }
 
@@ -65,7 +65,7 @@ func scanPreviewChunk(rows *sql.Rows) (c takenChunk, err error) {
 // each whether an item of an earlier chunk has the same invite and is predicted REVOKED.
 func readForPreview(ctx context.Context, tx *sql.Tx, chunk takenChunk) (work []revocation.LockedRevocation, earlier []bool, err error) {
 	scan := func(rows *sql.Rows) (revocation.LockedRevocation, error) {
-		h := revocation.LockedRevocation{AccountState: chunk.account}
+		h := revocation.LockedRevocation{AccountState: chunk.facts}
 		var state scannedInvite
 		var again bool
 		err := rows.Scan(scannedID{&h.ID}, &h.ReportID, &h.Notify, &state.sentAt, &state.flags, &again)
@@ -97,8 +97,8 @@ func writePredictions(ctx context.Context, tx *sql.Tx, chunk takenChunk, work []
 		}
 	}
 	var timestamp *string
-	if !chunk.account.PlanChangedAt.IsZero() {
-		t := chunk.account.PlanChangedAt.UTC().Format(revocation.TimestampLayout)
+	if !chunk.facts.PlanChangedAt.IsZero() {
+		t := chunk.facts.PlanChangedAt.UTC().Format(revocation.TimestampLayout)
 		timestamp = &t
 	}
 	return changeAll(ctx, tx, 1, `

@@ -48,7 +48,6 @@ var (
 	_ revocation.ExecutionStore    = (*Store)(nil)
 	_ revocation.DispatchStore     = (*Store)(nil)
 	_ revocation.NotificationStore = (*Store)(nil)
-	_ revocation.JobStore          = (*Store)(nil)
 	_ revocation.BulkStore         = (*Store)(nil)
 	_ revocation.CallStore         = (*Store)(nil)
 	_ revocation.JanitorStore      = (*Store)(nil)

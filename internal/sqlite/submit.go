@@ -12,7 +12,7 @@ import (
 // routeRevoke is the route of single submissions in idempotency_keys. The same key of another route is independent.
 const routeRevoke = "revoke"
 
-// Submit writes a flush in one transaction of at most six statements.
+// Submit writes a flush in one transaction of at most seven statements.
 func (s *Store) Submit(ctx context.Context, flush []revocation.Submission) ([]revocation.Accepted, error) {
 	var plan revocation.FlushPlan
 	err := s.write(ctx, "submit", func(tx *sql.Tx, now time.Time) error {

@@ -140,7 +140,7 @@ func (m *model) apply(t *rapid.T, r *modelled, d revocation.Decision) {
 	final := d.Kind == revocation.Final
 	r.due, r.work, r.claimed = !final, !final, false
 	cancelling := r.job != nil && r.job.cancelled
-	if !d.Attempted() && !cancelling {
+	if !d.HasStatus() && !cancelling {
 		if r.job != nil {
 			r.job.begin(false)
 		}

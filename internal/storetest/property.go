@@ -117,7 +117,7 @@ func (m *model) carryOutAs(t *rapid.T, refs []revocation.Ref, live map[revocatio
 			switch {
 			case outcomes[locked[i].ID] == "failed":
 				decisions[i] = revocation.DecideFailed(locked[i:i+1], outage, revocation.RetryPolicy{MaxAttempts: modelAttempts})[0]
-			case !decisions[i].Attempted():
+			case !decisions[i].HasStatus():
 				decisions[i].Delay = 0
 			}
 		}

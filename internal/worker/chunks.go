@@ -79,7 +79,7 @@ func (e *Executor) dueItems(ctx context.Context, account string) (found bool, er
 		return false, err
 	}
 	e.observer.BatchCarriedOut(revocation.ClassItems, len(due))
-	err = e.carryOut(ctx, refsOf(due))
+	err = e.attemptAll(ctx, refsOf(due))
 	if err != nil && ctx.Err() != nil {
 		// No task contains these items, so no other worker would claim them before their visibility timeout.
 		releasing, cancel := finishing(ctx)

@@ -79,10 +79,12 @@ func (e *Executor) CarryOut(ctx context.Context, refs []revocation.Ref) error {
 			return nil
 		}
 	}
-	return e.carryOut(ctx, refs)
+	return e.attemptAll(ctx, refs)
 }
 
-func (e *Executor) carryOut(ctx context.Context, refs []revocation.Ref) error {
+// attemptAll makes one attempt on each of refs. It waits a moment for rows that another transaction has locked, and then
+// leaves them to the dispatcher.
+func (e *Executor) attemptAll(ctx context.Context, refs []revocation.Ref) error {
 	for _, pause := range lockedPauses {
 		locked, err := e.attempt(ctx, refs)
 		if err != nil || len(locked) == 0 {
@@ -102,7 +104,7 @@ func (e *Executor) carryOut(ctx context.Context, refs []revocation.Ref) error {
 // attempt makes one attempt on each of refs. It returns the refs whose work items another transaction has locked; no attempt
 // is made on them.
 func (e *Executor) attempt(ctx context.Context, refs []revocation.Ref) (locked []revocation.Ref, err error) {
-	carryOut := func(refs []revocation.Ref) error {
+	write := func(refs []revocation.Ref) error {
 		done, err := e.store.CarryOut(ctx, refs, revocation.Decide)
 		if err == nil {
 			e.afterCommit(ctx, done)
@@ -127,6 +129,6 @@ func (e *Executor) attempt(ctx context.Context, refs []revocation.Ref) (locked [
 		}
 		return err
 	}
-	err = batch.Isolate(refs, maxSplits, carryOut, blame, fail)
+	err = batch.Isolate(refs, maxSplits, write, blame, fail)
 	return locked, err
 }

@@ -30,7 +30,7 @@ func (p publisher) afterCommit(ctx context.Context, done revocation.BatchResult)
 		if d.Kind == revocation.RouteUpstream {
 			add(tasks, revocation.UpstreamTask, d.Account)
 		}
-		if !d.Attempted() {
+		if !d.HasStatus() {
 			continue
 		}
 		ids = append(ids, d.ID)
@@ -53,7 +53,7 @@ func (p publisher) afterCommit(ctx context.Context, done revocation.BatchResult)
 	}
 	p.observer.Decided(done.Decisions)
 	for _, d := range done.Decisions {
-		if d.Attempted() {
+		if d.HasStatus() {
 			p.log.LogAttrs(ctx, slog.LevelInfo, "attempt ended", slog.Any("", d)) // a group without a name is inlined
 		}
 	}

@@ -132,9 +132,9 @@ type sessionEffects struct {
 	refresh, chunk bool
 	// renew leads to leasesRenewed, unless it is empty.
 	renew []revocation.Call
-	// record leads to outcomesRecorded, unless it is empty. verdict is what its replies mean for the upstream.
-	record  []endedCall
-	verdict judgement
+	// record leads to outcomesRecorded, unless it is empty. hold is what its replies mean for the upstream.
+	record []endedCall
+	hold   holdChange
 	// end ends the session: it has no more calls, and it waits for no event but an admission.
 	end bool
 }
@@ -150,7 +150,7 @@ func (s *upstreamSession) step(now time.Time, events ...any) (fx sessionEffects)
 	s.closed = s.closed || s.failed != nil || now.After(s.idleUntil)
 	fx.call, s.ready = s.ready, nil
 	if len(s.ended) > 0 && !s.recording && !now.Before(s.nextRecord) {
-		fx.record, fx.verdict = s.record(now)
+		fx.record, fx.hold = s.record(now)
 	}
 	if len(s.calls) > 0 && !s.renewing && !now.Before(s.nextRenewal) {
 		s.renewing, s.nextRenewal = true, now.Add(leaseInterval)
@@ -329,17 +329,17 @@ func (s *upstreamSession) refresh(now time.Time) (refresh, chunk bool) {
 }
 
 // record returns the calls that have ended, and what their replies mean for the upstream.
-func (s *upstreamSession) record(now time.Time) (group []endedCall, verdict judgement) {
+func (s *upstreamSession) record(now time.Time) (group []endedCall, hold holdChange) {
 	group, s.ended = s.ended, nil
 	s.recording, s.nextRecord = true, now.Add(recordInterval)
-	verdict = judge(group, s.hold)
+	hold = holdAfter(group, s.hold)
 	switch {
-	case verdict.hold != "":
-		s.closed, s.hold = true, verdict.hold
-	case verdict.release && s.closed:
-		verdict.release = false // the call had begun before the one that was refused
-	case verdict.release:
+	case hold.reason != "":
+		s.closed, s.hold = true, hold.reason
+	case hold.release && s.closed:
+		hold.release = false // the call had begun before the one that was refused
+	case hold.release:
 		s.hold = ""
 	}
-	return group, verdict
+	return group, hold
 }

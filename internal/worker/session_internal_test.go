@@ -104,7 +104,7 @@ func TestUpstreamSession_Slots(t *testing.T) {
 		s.same("request", beginRequest{limit: 1, items: 1}, fx.begin)
 		s.same("more", beginRequest{}, s.after(time.Millisecond, begun(fx, item(1))).begin)
 		fx = s.after(time.Millisecond, revokedReply(item(1)))
-		s.same("verdict", judgement{release: true}, fx.verdict)
+		s.same("hold", holdChange{release: true}, fx.hold)
 		s.same("released", beginRequest{limit: 4, items: 3}, fx.begin)
 	})
 }
@@ -295,11 +295,11 @@ func TestUpstreamSession_Ends(t *testing.T) {
 		s.after(time.Millisecond, begun(s.after(0), item(1), item(2)))
 		refused := revocation.Reply{Status: revocation.StatusErrorRevoking, Rejected: true, Failure: &revocation.Failure{Code: revocation.CodeUpstreamUnauthorized}}
 		fx := s.after(time.Millisecond, endedCall{call: item(1), reply: refused})
-		s.same("verdict", judgement{hold: revocation.HoldUnauthorized, length: probeInterval}, fx.verdict)
+		s.same("hold", holdChange{reason: revocation.HoldUnauthorized, length: probeInterval}, fx.hold)
 		s.same("begin", beginRequest{}, fx.begin)
 		s.after(time.Millisecond, outcomesRecorded{group: fx.record})
 		fx = s.after(recordInterval, revokedReply(item(2)))
-		s.same("a call that had begun before does not release it", judgement{}, fx.verdict)
+		s.same("a call that had begun before does not release it", holdChange{}, fx.hold)
 	})
 	t.Run("the error that closed the session is its own", func(t *testing.T) {
 		s := newScript(t, four, "")

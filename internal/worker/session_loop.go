@@ -97,8 +97,8 @@ func (l *sessionLoop) perform(fx sessionEffects) {
 		l.do(func() any { return leasesRenewed{l.renew(fx.renew)} })
 	}
 	if len(fx.record) > 0 {
-		l.logVerdict(fx.verdict)
-		l.do(func() any { return l.record(fx.record, fx.verdict) })
+		l.logHold(fx.hold)
+		l.do(func() any { return l.record(fx.record, fx.hold) })
 	}
 }
 
@@ -162,14 +162,14 @@ func (l *sessionLoop) renew(calls []revocation.Call) error {
 	return err
 }
 
-// logVerdict logs what a group of replies means for the upstream.
-func (l *sessionLoop) logVerdict(verdict judgement) {
+// logHold logs what a group of replies means for the upstream.
+func (l *sessionLoop) logHold(hold holdChange) {
 	switch {
-	case verdict.hold != "" && verdict.hold != l.hold:
+	case hold.reason != "" && hold.reason != l.hold:
 		l.log.Warn("hold of an upstream begins: no calls are made",
-			"account_id", l.target.Account, "reason", string(verdict.hold), "duration", verdict.length)
-		l.hold = verdict.hold
-	case verdict.release:
+			"account_id", l.target.Account, "reason", string(hold.reason), "duration", hold.length)
+		l.hold = hold.reason
+	case hold.release:
 		l.log.Info("hold of an upstream ends: calls are made again", "account_id", l.target.Account)
 		l.hold = ""
 	}
@@ -177,12 +177,12 @@ func (l *sessionLoop) logVerdict(verdict judgement) {
 
 // record writes a group of outcomes and what they mean for the upstream. If the outcomes cannot be written, the calls stay
 // in doubt until their leases have ended.
-func (l *sessionLoop) record(group []endedCall, verdict judgement) outcomesRecorded {
+func (l *sessionLoop) record(group []endedCall, hold holdChange) outcomesRecorded {
 	var err error
 	switch {
-	case verdict.hold != "":
-		err = l.store.HoldUpstream(l.work, l.upstream, verdict.hold, verdict.length)
-	case verdict.release:
+	case hold.reason != "":
+		err = l.store.HoldUpstream(l.work, l.upstream, hold.reason, hold.length)
+	case hold.release:
 		err = l.store.ReleaseUpstream(l.work, l.upstream)
 	}
 	if err != nil {
