@@ -12,7 +12,7 @@ import (
 // program is one of the programs, as its --help describes it.
 type program struct {
 	path string
-	// commands are the commands that --help lists, such as "account set".
+	// commands are listed by --help, such as "account set".
 	commands []string
 	flags    map[string][]string // of each command that was asked for
 }

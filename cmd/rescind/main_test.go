@@ -17,8 +17,8 @@ import (
 	"rescind/internal/testservers"
 )
 
-// The programs are built as they are shipped and run as processes, so that they can be interrupted. The one
-// under test has the race detector if the tests have it, which would make the others many times slower.
+// The programs run as processes, so that they can be interrupted. The one under test has the race detector if the tests have
+// it. The others are built as they are shipped, because it would make them many times slower.
 var programs struct{ api, worker, rescind string }
 
 func TestMain(m *testing.M) {

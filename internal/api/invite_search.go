@@ -197,7 +197,8 @@ func (q *query) member(text *jsontext.Decoder, name string) error {
 	return nil
 }
 
-// add adds a member of an object as a parameter. members are the members that the object can have, with what their values must be.
+// add adds a member of an object as a parameter. members are all that the object can have, with what
+// their values must be.
 func (q *query) add(name string, raw jsontext.Value, members map[string]string) {
 	want, known := members[name]
 	var value string

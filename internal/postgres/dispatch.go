@@ -13,6 +13,9 @@ import (
 )
 
 // dueSingle and dueNotification are the conditions of due single submissions and of their due emails.
+//
+// dispatch_count >= 0 is true of every row. It is a condition of the indexes of due rows, so the planner can use these only for
+// statements that have it too, and not for a look-up by a revocation's id.
 const (
 	dueSingle       = `next_check_at <= now() AND NOT account_scheduled AND dispatch_count >= 0`
 	dueNotification = `next_check_at <= now() AND status IN ('PENDING', 'CLAIMED', 'COMMITTED') AND dispatch_count >= 0 AND job_id IS NULL`

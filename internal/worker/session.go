@@ -307,8 +307,8 @@ func (s *upstreamSession) request(now time.Time) beginRequest {
 	return beginRequest{limit, items}
 }
 
-// wantsAdmission reports whether to wait for the rate to admit a call. Only a few admissions are kept, so that calls do not
-// begin in a burst after a time in which none was due.
+// wantsAdmission reports whether to begin to wait for the rate to admit a call, and notes that it has begun. Only a few
+// admissions are kept, so that calls do not begin in a burst after a time in which none was due.
 func (s *upstreamSession) wantsAdmission() bool {
 	if s.rate == 0 || s.admitting || s.admitted >= max(1, int(s.rate/20)) || s.free() <= s.admitted {
 		return false
@@ -317,8 +317,8 @@ func (s *upstreamSession) wantsAdmission() bool {
 	return true
 }
 
-// refresh reports whether to read what has changed, and whether to make the items of a chunk due. A chunk is needed when too
-// few items were due, and before all items of the last one have begun.
+// refresh reports whether to read what has changed, and whether to take a chunk, and notes that it has begun. A chunk is
+// needed when too few items were due, and before all items of the last one have begun.
 func (s *upstreamSession) refresh(now time.Time) (refresh, chunk bool) {
 	chunk = s.tooFewDue || s.moreChunks && s.dueNotBegun < 4*s.concurrency
 	if s.refreshing || now.Before(s.nextRefresh) && !s.cancelling && (!chunk || s.noneLeft) {
