@@ -42,7 +42,7 @@ func (s *Store) SelectItems(ctx context.Context, job revocation.NewJob, selected
 		return tx.commit(ctx, batch)
 	})
 	if miscounted(err) {
-		err = errGivenUp
+		err = revocation.ErrUploadDropped
 	}
 	if err != nil {
 		return 0, err

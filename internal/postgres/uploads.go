@@ -12,8 +12,6 @@ import (
 	"rescind/internal/revocation"
 )
 
-var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The upload was given up."}
-
 // BeginJob implements revocation.JobStore.
 func (s *Store) BeginJob(ctx context.Context, job revocation.NewJob, lease time.Duration) (*revocation.Binding, error) {
 	var err error
@@ -195,7 +193,7 @@ func (s *Store) AddItems(ctx context.Context, job revocation.NewJob, items []rev
 	queueInvalid(batch, job, items)
 	err := s.change(ctx, "add items", committing(batch))
 	if miscounted(err) {
-		return errGivenUp
+		return revocation.ErrUploadDropped
 	}
 	return err
 }
@@ -333,7 +331,7 @@ func (s *Store) RenewUpload(ctx context.Context, job revocation.NewJob, lease ti
 		WHERE account_id = $1 AND id = $2 AND state = 'RECEIVING'`, job.Account, uuid(job.ID), lease.Seconds())
 	err := s.change(ctx, "renew an upload", committing(batch))
 	if miscounted(err) {
-		return errGivenUp
+		return revocation.ErrUploadDropped
 	}
 	return err
 }

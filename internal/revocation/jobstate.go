@@ -278,10 +278,13 @@ func (j *Job) refuse(c JobChange) error {
 		}
 		return &Error{Code: CodeJobEnded, Detail: "The job has ended.", State: j.State}
 	case ChangeAccept:
-		return &Error{Code: CodeJobEnded, Detail: "The upload was given up."}
+		return ErrUploadDropped
 	}
 	return &Error{Code: CodeWrongState, Detail: "The job's state does not allow this.", State: j.State}
 }
+
+// ErrUploadDropped is the error of a change to a job whose upload was dropped, because its lease was not renewed or it failed.
+var ErrUploadDropped = &Error{Code: CodeJobEnded, Detail: "The upload was given up."}
 
 func (j *Job) countMismatch() error {
 	return &Error{

@@ -145,8 +145,6 @@ func scanKeyHolder(rows *sql.Rows) (h keyHolder, err error) {
 	return h, err
 }
 
-var errGivenUp = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The upload was given up."}
-
 // itemRow is an item as an element of a JSON parameter.
 type itemRow struct {
 	ID              string  `json:"id"`
@@ -198,7 +196,7 @@ func renewLease(ctx context.Context, tx *sql.Tx, job revocation.NewJob, until ti
 		UPDATE jobs SET lease_until = ?1 WHERE account_id = ?2 AND id = ?3 AND state = 'RECEIVING'`,
 		micros(until), job.Account, job.ID.String())
 	if err == nil && renewed == 0 {
-		return errGivenUp
+		return revocation.ErrUploadDropped
 	}
 	return err
 }
@@ -225,7 +223,7 @@ func (s *Store) FinalizeJob(ctx context.Context, final revocation.FinalJob) (rev
 			return err
 		}
 		if sealed == 0 {
-			return errGivenUp
+			return revocation.ErrUploadDropped
 		}
 		if final.Invalid < final.Total {
 			if err := addChunks(ctx, tx, final); err != nil {

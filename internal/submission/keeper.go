@@ -24,10 +24,7 @@ type keeper struct {
 	stop   func()                  // stops the keeper and waits for its end; it does not cancel the upload's context
 }
 
-var (
-	errLostLease = &revocation.Error{Code: revocation.CodeJobEnded, Detail: "The upload was given up."}
-	errStopping  = &revocation.Error{Code: revocation.CodeUnavailable, Err: errStopped}
-)
+var errStopping = &revocation.Error{Code: revocation.CodeUnavailable, Err: errStopped}
 
 // keep starts the keeper of an upload. It returns the keeper and the context that the upload must use. The caller must call
 // close.
@@ -92,7 +89,7 @@ func (k *keeper) heartbeat(ctx context.Context, renewed *time.Time) error {
 	case err == nil:
 		*renewed = began
 	case revocation.ErrorCode(err) == revocation.CodeJobEnded, time.Since(*renewed) > uploadLease:
-		return errLostLease
+		return revocation.ErrUploadDropped
 	}
 	return nil
 }
