@@ -269,8 +269,8 @@ func TestNewJob_memory(t *testing.T) {
 	}
 	const most = 32 << 20
 	for name, body := range map[string]*longTable{
-		"many rows": {n: 300_000},                // the references alone are 60 MB
-		"long rows": {n: 4_900, more: 12 * 1024}, // 60 MB too, in what is written at once
+		"many rows": {n: 200_000},                // the references alone are 40 MB
+		"long rows": {n: 4_900, more: 12 * 1024}, // 60 MB, in what is written at once
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, jobMaxItems(300_000))

@@ -28,7 +28,7 @@ var jobPropertyTests = []test{
 			}
 			m.upload(t)
 			m.upload(t)
-			for range rapid.IntRange(8, 24).Draw(t, "steps") {
+			for range rapid.IntRange(8, 18).Draw(t, "steps") {
 				steps[rapid.SampledFrom(names).Draw(t, "step")](t)
 				m.check(t)
 				m.checkJobs(t)
