@@ -19,9 +19,6 @@ func verified(database, more string) string {
 func TestEncrypted(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
-	if testing.Short() {
-		t.Skip("runs the programs, which take half a minute to build")
-	}
 	authority := testservers.NewAuthority()
 	trusted := authority.File(t)
 	postgres := testservers.StartEncryptedPostgres(t, authority)

@@ -27,9 +27,6 @@ func (a answer) says(code int, state, reason string) bool {
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
-	if testing.Short() {
-		t.Skip("runs the programs, which take half a minute to build")
-	}
 	t.Run("a process is not ready while its database is read-only, and is ready soon after", func(t *testing.T) {
 		database := testservers.StartPostgres(t)
 		p := startProductionOn(t, database.URL())

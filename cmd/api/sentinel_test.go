@@ -15,9 +15,6 @@ import (
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
-	if testing.Short() {
-		t.Skip("runs the programs, which take half a minute to build")
-	}
 	t.Run("a failover during a job and single submissions loses nothing and repeats nothing", func(t *testing.T) {
 		const (
 			items   = 20_000

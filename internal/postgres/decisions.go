@@ -9,39 +9,19 @@ import (
 // writeDecisions returns the statements that write decisions, and appends the jobs that end to ended. The rows are locked, so a
 // statement that changes another number of rows is a bug and aborts the transaction.
 func writeDecisions(decisions []revocation.Decision, ended *[]revocation.ID) *pgx.Batch {
-	var revoked, singles, items, retried, postponed, notified []revocation.Decision
-	for _, d := range decisions {
-		switch d.Kind {
-		case revocation.Final:
-			if d.Job.IsZero() {
-				singles = append(singles, d)
-			} else {
-				items = append(items, d)
-			}
-		case revocation.Retry:
-			retried = append(retried, d)
-		case revocation.Postpone, revocation.RouteUpstream:
-			postponed = append(postponed, d)
-		}
-		if d.MarksInvite() {
-			revoked = append(revoked, d)
-		}
-		if d.EmailStatus() != "" {
-			notified = append(notified, d)
-		}
-	}
+	parts := revocation.PartsOf(decisions)
 	batch := &pgx.Batch{}
 	for _, part := range []struct {
 		rows  []revocation.Decision
 		queue func(*pgx.Batch, []revocation.Decision)
 	}{
-		{revoked, queueRevoked},
-		{singles, queueFinishSingles},
-		{items, queueFinishItems},
-		{items, queueDeleteWork},
-		{retried, queueRetried},
-		{postponed, queuePostponed},
-		{notified, queueNotified},
+		{parts.Revoked, queueRevoked},
+		{parts.Singles, queueFinishSingles},
+		{parts.Items, queueFinishItems},
+		{parts.Items, queueDeleteWork},
+		{parts.Retried, queueRetried},
+		{parts.Postponed, queuePostponed},
+		{parts.Notified, queueNotified},
 	} {
 		if len(part.rows) > 0 {
 			part.queue(batch, part.rows)

@@ -126,6 +126,37 @@ func (d *Decision) EmailStatus() NotificationStatus {
 	}
 }
 
+// DecisionParts are decisions by what a store must write for them. A decision can be in several.
+type DecisionParts struct {
+	// Singles and Items are Final, about single revocations and about items of jobs. Postponed includes RouteUpstream.
+	Singles, Items, Retried, Postponed []Decision
+	// Revoked have invites that the store must mark as revoked, and Notified have emails that it must add.
+	Revoked, Notified []Decision
+}
+
+// PartsOf returns the parts of decisions. Each part is in the order of decisions.
+func PartsOf(decisions []Decision) (parts DecisionParts) {
+	for _, d := range decisions {
+		switch {
+		case d.Kind == Retry:
+			parts.Retried = append(parts.Retried, d)
+		case d.Kind != Final:
+			parts.Postponed = append(parts.Postponed, d)
+		case d.Job.IsZero():
+			parts.Singles = append(parts.Singles, d)
+		default:
+			parts.Items = append(parts.Items, d)
+		}
+		if d.MarksInvite() {
+			parts.Revoked = append(parts.Revoked, d)
+		}
+		if d.EmailStatus() != "" {
+			parts.Notified = append(parts.Notified, d)
+		}
+	}
+	return parts
+}
+
 // Attempts returns how many attempts have ended when a Final or Retry decision is written. Cancelling is not an attempt.
 func (d *Decision) Attempts() int {
 	if d.Status == StatusCancelled || d.Unattempted {

@@ -108,3 +108,20 @@ func TestDecideFailed(t *testing.T) {
 		}
 	}
 }
+
+func TestPartsOf(t *testing.T) {
+	single := Decision{ReportID: 1, Kind: Final, Status: StatusRevoked, Notify: true}
+	item := Decision{ReportID: 2, Kind: Final, Status: StatusNotAllowed, Job: ID{1}, Notify: true}
+	called := Decision{ReportID: 3, Kind: Final, Status: StatusRevoked, Job: ID{1}, Notify: true, Upstream: true}
+	failed := Decision{ReportID: 4, Kind: Retry, Status: StatusErrorRevoking, Notify: true}
+	locked, routed := Decision{ReportID: 5}, Decision{ReportID: 6, Kind: RouteUpstream}
+	got := PartsOf([]Decision{single, item, called, failed, locked, routed})
+	want := DecisionParts{
+		Singles: []Decision{single}, Items: []Decision{item, called},
+		Retried: []Decision{failed}, Postponed: []Decision{locked, routed},
+		Revoked: []Decision{single}, Notified: []Decision{single, called},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

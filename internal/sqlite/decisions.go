@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"rescind/internal/revocation"
@@ -45,41 +46,29 @@ func outcomeOf(d revocation.Decision, now time.Time) outcomeRow {
 
 // writeDecisions writes decisions of all kinds.
 func writeDecisions(ctx context.Context, tx *sql.Tx, now time.Time, decisions []revocation.Decision) error {
-	var final, revoked, notified, retried, postponed []outcomeRow
-	for _, d := range decisions {
-		row := outcomeOf(d, now)
-		switch d.Kind {
-		case revocation.Final:
-			final = append(final, row)
-		case revocation.Retry:
-			retried = append(retried, row)
-		case revocation.Postpone, revocation.RouteUpstream:
-			postponed = append(postponed, row)
-		}
-		if d.MarksInvite() {
-			revoked = append(revoked, row)
-		}
-		if row.Email != "" {
-			notified = append(notified, row)
-		}
-	}
+	parts := revocation.PartsOf(decisions)
+	final := slices.Concat(parts.Singles, parts.Items)
 	for _, part := range []struct {
-		rows      []outcomeRow
+		decisions []revocation.Decision
 		statement string
 	}{
-		{postponed, postpone},
-		{retried, retry},
-		{revoked, markInvites},
-		{notified, addNotifications},
+		{parts.Postponed, postpone},
+		{parts.Retried, retry},
+		{parts.Revoked, markInvites},
+		{parts.Notified, addNotifications},
 		{final, finish},
 		{final, deleteWork},
 	} {
-		if len(part.rows) == 0 {
+		if len(part.decisions) == 0 {
 			continue
 		}
-		if err := changeAll(ctx, tx, len(part.rows), part.statement,
+		rows := make([]outcomeRow, len(part.decisions))
+		for i, d := range part.decisions {
+			rows[i] = outcomeOf(d, now)
+		}
+		if err := changeAll(ctx, tx, len(rows), part.statement,
 			sql.Named("now", micros(now)), sql.Named("grace", revocation.VisibilityTimeout(0).Microseconds()),
-			sql.Named("rows", parameter(part.rows))); err != nil {
+			sql.Named("rows", parameter(rows))); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func (s *Store) SpillChunk(ctx context.Context, chunk revocation.Chunk) error {
 	return s.write(ctx, "spill chunk", func(tx *sql.Tx, now time.Time) error {
 		scan := func(rows *sql.Rows) (taken takenChunk, err error) {
-			// As on an upstream, no item is revoked at once: those that were predicted REVOKED get work items.
+			// As on an upstream, no item is revoked at once: items that were predicted REVOKED get work items.
 			taken.Chunk, taken.upstream = chunk, true
 			return taken, rows.Scan(&taken.previewed, &taken.predictedTimestamp)
 		}
