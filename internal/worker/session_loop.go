@@ -134,10 +134,10 @@ func (l *sessionLoop) refresh(chunk bool) (r refreshed) {
 		return r
 	}
 	taken, err := l.store.CarryOutChunk(l.work, l.target.Account)
-	if r.taken = err == nil && !taken.Job.IsZero(); r.taken {
-		l.afterChunk(l.work, taken) // items of a confirmed job may have ended as predicted
+	if err == nil && taken.Done.Counts.Sum() > 0 { // items of a confirmed job that ended as predicted
+		l.afterChunk(l.work, taken)
 	}
-	r.spilled, r.err = taken.Spilled, err
+	r.taken, r.spilled, r.err = err == nil && !taken.Job.IsZero(), taken.Spilled, err
 	return r
 }
 
